@@ -1,0 +1,294 @@
+"""The snapshot store: a folder, or any place fsspec can reach.
+
+    <base>/<event>/<window>/<stage>-<sha256>.parquet     the rows; never changed once written
+    <base>/<event>/<window>/<stage>.json                 which of them is current, and its facts
+    <base>/<event>/<window>/validated-<sha256>.json      the proof that a snapshot may be published
+
+A file is named by the hash of its bytes, so two runs that find the same rows write the same file, and
+nobody can publish bytes other than those that were validated.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from resources.errors import PassingFault, SluiceError
+
+# Fixed, so that the bytes depend on the rows alone and not on how the warehouse cut its batches.
+ROW_GROUP_ROWS = 65_536
+
+
+class SnapshotError(SluiceError):
+    """A snapshot that is missing, damaged, or cannot be written."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One immutable Parquet file. `path` is relative to the store; `facts` is what its writer said of it."""
+
+    path: str
+    sha256: str
+    rows: int
+    bytes: int
+    facts: Mapping[str, Any]
+
+
+class _HashingFile:
+    """A binary sink that hashes what passes through it."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._hash = hashlib.sha256()
+        self.bytes = 0
+        self.closed = False
+
+    def write(self, data: bytes | memoryview) -> int:
+        view = memoryview(data)
+        self._hash.update(view)
+        self.bytes += view.nbytes
+        return self._raw.write(view)
+
+    def tell(self) -> int:
+        return self.bytes
+
+    def flush(self) -> None:
+        self._raw.flush()
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._raw.close()
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+class SnapshotWriter:
+    """Writes batches to a staging file, then moves it to its content address. Use as a context manager."""
+
+    def __init__(self, store: "SnapshotStore", event: str, window: str, stage: str, schema: pa.Schema) -> None:
+        self._store, self._event, self._window, self._stage = store, event, window, stage
+        self._schema = schema
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_rows = 0
+        self.rows = 0
+        self._where = f"snapshot {event} {window} {stage}"
+        try:
+            staging = tempfile.NamedTemporaryFile(  # noqa: SIM115 - outlives this call; closed in finish/__exit__
+                dir=store.staging_folder(), prefix=".sluice-", suffix=".parquet", delete=False
+            )
+        except OSError as error:
+            raise SnapshotError(self._where, f"cannot be written: {error}") from None
+        self._staging = Path(staging.name)
+        self._sink = _HashingFile(staging)
+        self._parquet = pq.ParquetWriter(
+            pa.PythonFile(self._sink, mode="w"), schema, compression="zstd", compression_level=1
+        )
+
+    def __enter__(self) -> "SnapshotWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(Exception):
+            self._parquet.close()
+        self._sink.close()
+        self._staging.unlink(missing_ok=True)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append rows; the batch must have the schema the writer was made with."""
+        self._pending.append(batch)
+        self._pending_rows += batch.num_rows
+        self.rows += batch.num_rows
+        if self._pending_rows >= ROW_GROUP_ROWS:
+            table = pa.Table.from_batches(self._pending, self._schema)
+            whole = table.num_rows - table.num_rows % ROW_GROUP_ROWS
+            self._flush(table.slice(0, whole))
+            rest = table.slice(whole)
+            self._pending = rest.to_batches()
+            self._pending_rows = rest.num_rows
+
+    def _flush(self, table: pa.Table) -> None:
+        try:
+            self._parquet.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        except OSError as error:
+            raise SnapshotError(
+                self._where,
+                f"cannot be written: {error.strerror or error}",
+                next_step="free disk space, or point SLUICE_SNAPSHOTS elsewhere; nothing was published from it",
+            ) from None
+
+    def finish(self, facts: Mapping[str, Any], *, make_current: bool = True) -> Snapshot:
+        """Seal the file under its hash; with `make_current` it becomes the window's newest of its stage."""
+        if self._pending_rows:
+            self._flush(pa.Table.from_batches(self._pending, self._schema))
+        try:
+            self._parquet.close()
+            self._sink.close()
+        except OSError as error:
+            raise SnapshotError(self._where, f"cannot be written: {error}") from None
+        sha256 = self._sink.hexdigest()
+        path = f"{self._store.folder(self._event, self._window)}/{self._stage}-{sha256}.parquet"
+        snapshot = Snapshot(path, sha256, self.rows, self._sink.bytes, dict(facts))
+        self._store.adopt(self._staging, path)
+        if make_current:
+            self._store.set_current(self._event, self._window, self._stage, snapshot)
+        return snapshot
+
+
+class SnapshotStore:
+    """Snapshots below one base folder or fsspec URL (`s3://…`, `gs://…`, `memory://…`)."""
+
+    def __init__(self, base: str, options: Mapping[str, Any] | None = None) -> None:
+        self.base = base
+        try:
+            self._fs, self._root = fsspec.url_to_fs(base, **(options or {}))
+        except (ImportError, ValueError) as error:
+            raise SnapshotError(
+                f"SLUICE_SNAPSHOTS={base}",
+                f"this place cannot be reached: {error}",
+                allowed="a folder, or a URL of a file system known to fsspec",
+                next_step="install the fsspec package of that file system (s3fs, gcsfs, adlfs, …)",
+            ) from None
+        self._local = "file" in (
+            (self._fs.protocol,) if isinstance(self._fs.protocol, str) else self._fs.protocol
+        )
+
+    def folder(self, event: str, window: str) -> str:
+        """Relative folder of a window; a colon is legal in a window key but not in every file system."""
+        return f"{event}/{window.replace(':', '')}"
+
+    def staging_folder(self) -> str | None:
+        """Where unfinished files grow: beside the store when it is local, so that sealing is a rename."""
+        if not self._local:
+            return None
+        staging = Path(self._root) / ".staging"
+        staging.mkdir(parents=True, exist_ok=True)
+        return str(staging)
+
+    def writer(self, event: str, window: str, stage: str, schema: pa.Schema) -> SnapshotWriter:
+        """A writer for one stage (`sourced`, `transformed`, `dead`, `correction`) of one window."""
+        return SnapshotWriter(self, event, window, stage, schema)
+
+    def url(self, snapshot: Snapshot) -> str:
+        """Full address, for metadata and people."""
+        return str(self._fs.unstrip_protocol(self._at(snapshot.path))) if not self._local else self._at(snapshot.path)
+
+    def current(self, event: str, window: str, stage: str) -> Snapshot | None:
+        """The newest snapshot of a stage, or None."""
+        facts = self._read_json(f"{self.folder(event, window)}/{stage}.json")
+        return None if facts is None else Snapshot(**facts)
+
+    def find(self, event: str, window: str, stage: str, sha256: str) -> Snapshot | None:
+        """A snapshot by its hash, current or not; its facts are not kept."""
+        path = f"{self.folder(event, window)}/{stage}-{sha256}.parquet"
+        if not self._fs.exists(self._at(path)):
+            return None
+        with self._open(path) as handle, pq.ParquetFile(handle) as parquet:
+            rows = parquet.metadata.num_rows
+        return Snapshot(path, sha256, rows, int(self._fs.size(self._at(path))), {})
+
+    def set_current(self, event: str, window: str, stage: str, snapshot: Snapshot) -> None:
+        """Point a stage at a sealed snapshot."""
+        self._write_json(f"{self.folder(event, window)}/{stage}.json", snapshot.__dict__)
+
+    def set_validation(self, event: str, window: str, sha256: str, facts: Mapping[str, Any]) -> None:
+        """Record that the snapshot with this hash passed its checks and may be published."""
+        self._write_json(f"{self.folder(event, window)}/validated-{sha256}.json", {"sha256": sha256, **facts})
+
+    def validation(self, event: str, window: str, sha256: str) -> dict[str, Any] | None:
+        """The validation of exactly this hash, or None."""
+        found = self._read_json(f"{self.folder(event, window)}/validated-{sha256}.json")
+        return found if found and found.get("sha256") == sha256 else None
+
+    def verify(self, snapshot: Snapshot) -> None:
+        """Read the file again and compare its bytes with its name; raises SnapshotError."""
+        digest = hashlib.sha256()
+        with self._open(snapshot.path) as handle:
+            while block := handle.read(1 << 20):
+                digest.update(block)
+        if digest.hexdigest() != snapshot.sha256:
+            raise SnapshotError(
+                self.url(snapshot),
+                f"its bytes hash to {digest.hexdigest()[:12]}…, its name says {snapshot.sha256[:12]}…: the file was altered",
+                next_step="delete the file and materialize the window again; nothing was published from it",
+            )
+
+    def read(self, snapshot: Snapshot, *, batch_rows: int, from_row: int = 0) -> Iterator[pa.RecordBatch]:
+        """Batches of at most `batch_rows` rows in snapshot order, from row `from_row` on."""
+        with self._open(snapshot.path) as handle, pq.ParquetFile(handle, pre_buffer=False) as parquet:
+            skip, groups = from_row, []
+            for group in range(parquet.num_row_groups):
+                rows = parquet.metadata.row_group(group).num_rows
+                if not groups and skip >= rows:
+                    skip -= rows
+                else:
+                    groups.append(group)
+            # One group at a time: iter_batches over all of them keeps decoded groups alive.
+            for group in groups:
+                for batch in parquet.iter_batches(batch_size=batch_rows, row_groups=[group], use_threads=False):
+                    if skip >= batch.num_rows:
+                        skip -= batch.num_rows
+                        continue
+                    yield batch.slice(skip)
+                    skip = 0
+
+    def schema(self, snapshot: Snapshot) -> pa.Schema:
+        """Arrow schema of a snapshot."""
+        with self._open(snapshot.path) as handle:
+            return pq.read_schema(handle)
+
+    def adopt(self, staging: Path, path: str) -> None:
+        """Move a finished staging file to its address; the same content is stored once."""
+        target = self._at(path)
+        try:
+            if self._local:
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
+                staging.replace(target)
+            elif not self._fs.exists(target):
+                self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+                self._fs.put_file(str(staging), target)
+        except OSError as error:
+            raise PassingFault(f"snapshot {path}", f"cannot be stored: {error}") from None
+
+    def _at(self, path: str) -> str:
+        return f"{self._root.rstrip('/')}/{path}"
+
+    def _open(self, path: str) -> IO[bytes]:
+        try:
+            handle: IO[bytes] = self._fs.open(self._at(path), "rb")
+        except FileNotFoundError:
+            raise SnapshotError(
+                f"{self.base}/{path}", "this snapshot is gone", next_step="materialize the window again"
+            ) from None
+        return handle
+
+    def _read_json(self, path: str) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = json.loads(self._fs.cat_file(self._at(path)))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise SnapshotError(f"{self.base}/{path}", f"is not readable: {error}") from None
+        return found
+
+    def _write_json(self, path: str, value: Mapping[str, Any]) -> None:
+        data = json.dumps(value, indent=1, sort_keys=True).encode()
+        target = self._at(path)
+        if not self._local:
+            self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+            self._fs.pipe_file(target, data)
+            return
+        # A reader sees the old pointer or the new one, never half of one.
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=Path(target).parent, prefix=".sluice-", delete=False) as handle:
+            handle.write(data)
+        Path(handle.name).replace(target)

@@ -1,0 +1,75 @@
+"""What Sluice asks of a warehouse: stream a query as Arrow, describe a query, describe a table.
+
+Named parameters are bound by the driver, never formatted into the text. An implementation raises
+`WarehouseError` for what the author can mend (a missing table, a wrong column) and `PassingFault` for what
+may pass by itself (a lost connection); the step that called it decides what to do with either.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+
+from resources.errors import SluiceError, did_you_mean
+
+
+class WarehouseError(SluiceError):
+    """The warehouse refused a query or is not there."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table, with the Arrow type its rows arrive in."""
+
+    name: str
+    arrow_type: pa.DataType
+    nullable: bool
+
+
+class Warehouse(Protocol):
+    """One warehouse. Every method may be called from any thread of one process, one at a time."""
+
+    dialect: str
+    """sqlglot's name of its SQL."""
+
+    def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
+        """Arrow schema of the query's rows, without reading them."""
+        ...
+
+    def stream(
+        self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
+    ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
+        """Rows of the query ordered by `order_by`, then by every other column, in batches of at most
+        `batch_rows`; memory does not grow with the number of rows."""
+        ...
+
+    def columns(self, table: str) -> list[Column]:
+        """Columns of a table in their order; raises WarehouseError naming near misses."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections and files."""
+        ...
+
+
+def open_warehouse(name: str, warehouses: Mapping[str, str], *, memory_limit: str) -> Warehouse:
+    """The warehouse `name` of the settings, by its URL (`duckdb:///path/to/file.duckdb`)."""
+    url = warehouses.get(name)
+    if url is None:
+        raise WarehouseError(
+            f"warehouse {name!r}",
+            f"is not in the settings.{did_you_mean(name, warehouses)}",
+            allowed=", ".join(sorted(warehouses)),
+            next_step=f"set SLUICE_WAREHOUSE_{name.upper()}, or {name} below [warehouse] in sluice.toml",
+        )
+    scheme = url.partition("://")[0]
+    if scheme == "duckdb":
+        from resources.warehouse.duckdb import DuckDBWarehouse
+
+        return DuckDBWarehouse(url.removeprefix("duckdb://"), memory_limit=memory_limit)
+    raise WarehouseError(
+        f"warehouse {name!r}", f"no driver for {scheme}://", allowed="duckdb:///path/to/file.duckdb"
+    )

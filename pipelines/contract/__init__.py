@@ -1,0 +1,16 @@
+"""Contracts: Avro schemas checked strictly, and the one Arrow type of each Avro type."""
+
+from pipelines.contract.avro_type import AvroField, AvroType
+from pipelines.contract.contract import Contract, ContractField, load_contract, parse_contract
+from pipelines.contract.errors import ContractError, ContractProblem
+
+__all__ = [
+    "AvroField",
+    "AvroType",
+    "Contract",
+    "ContractError",
+    "ContractField",
+    "ContractProblem",
+    "load_contract",
+    "parse_contract",
+]

@@ -1,0 +1,144 @@
+"""A contract: the Avro record that consumers rely on, read strictly from its `.avsc` file."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.contract.arrow_mapping import arrow_field, arrow_type
+from pipelines.contract.avro_type import AvroField, AvroType
+from pipelines.contract.errors import ContractError, ContractProblem
+from pipelines.contract.parsing import Finding, Parser
+from pipelines.contract.rendering import fingerprint, render, to_text
+from resources.errors import did_you_mean
+
+
+@dataclass(frozen=True)
+class ContractField:
+    """A top-level field. `avro` is its Avro JSON, `type` the parsed form that code should walk over."""
+
+    name: str
+    type: AvroType
+    doc: str | None
+    has_default: bool
+
+    @property
+    def avro(self) -> Any:
+        return render(self.type)
+
+    @cached_property
+    def arrow_type(self) -> Any:
+        return arrow_type(self.type)
+
+    @property
+    def nullable(self) -> bool:
+        return self.type.nullable
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The parsed contract of one event; equal contracts have equal paths and shapes."""
+
+    path: Path
+    type: AvroType
+
+    @property
+    def name(self) -> str:
+        """The record's full name."""
+        return self.type.name
+
+    @cached_property
+    def fields(self) -> tuple[ContractField, ...]:
+        return tuple(ContractField(f.name, f.type, f.doc, f.has_default) for f in self.type.fields)
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """Avro JSON of the record: docs, defaults and metadata kept, keys in one order. Not to be changed."""
+        rendered: dict[str, Any] = render(self.type)
+        return rendered
+
+    @cached_property
+    def text(self) -> str:
+        """The schema to register: the same text however the file is laid out."""
+        return to_text(self.schema)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, hex, of the shape that records have; docs, defaults and layout leave it alone."""
+        return fingerprint(self.type)
+
+    @cached_property
+    def arrow_schema(self) -> Any:
+        return pa.schema([arrow_field(child) for child in self.type.fields])
+
+    def field(self, name: str) -> ContractField:
+        """The field `name`; KeyError, naming the nearest, where there is none."""
+        for child in self.fields:
+            if child.name == name:
+                return child
+        names = [child.name for child in self.fields]
+        raise KeyError(
+            f"{self.path}: no field {name!r}; fields are {', '.join(names)}.{did_you_mean(name, names)}"
+        )
+
+    def without(self, name: str | None) -> "Contract":
+        """The contract with the field `name` left out; itself where `name` is None."""
+        if name is None:
+            return self
+        self.field(name)
+        kept: tuple[AvroField, ...] = tuple(f for f in self.type.fields if f.name != name)
+        return Contract(self.path, dataclasses.replace(self.type, fields=kept))
+
+
+def load_contract(path: Path) -> Contract:
+    """Reads and checks `path`; raises ContractError with every problem found."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise _unreadable(path, "does not exist", "write the Avro schema of the event there") from None
+    except OSError as error:
+        raise _unreadable(path, f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, f"is not UTF-8 (byte {error.start})", "save it as UTF-8") from None
+    return parse_contract(text, path)
+
+
+def parse_contract(text: str, path: Path) -> Contract:
+    """`text` as the content of `path`; raises ContractError with every problem found."""
+    try:
+        node = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise _unreadable(path, f"line {error.lineno} is not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(path, str(error)) from None
+    parser = Parser()
+    record = parser.record(node)
+    if parser.findings or record is None:
+        raise ContractError(tuple(_problem(path, finding) for finding in parser.findings))
+    return Contract(path, record)
+
+
+def _problem(path: Path, finding: Finding) -> ContractProblem:
+    return ContractProblem(path, finding.field, finding.problem, finding.allowed, finding.next_step)
+
+
+def _unreadable(path: Path, problem: str, next_step: str | None = None) -> ContractError:
+    return ContractError((ContractProblem(path, "", problem, None, next_step),))
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Python's parser keeps the last of two equal keys: the first would vanish without a word.
+    node = dict(pairs)
+    if len(node) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"key {twice!r} stands twice in the object with {', '.join(map(repr, node))}")
+    return node
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")

@@ -1,0 +1,35 @@
+"""What is wrong with a contract: every problem of the file at once, each with its field."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from resources.errors import SluiceError
+
+
+@dataclass(frozen=True)
+class ContractProblem:
+    """One thing wrong in one contract. `field` is a path (`legs[].fuel`), "" for the file as a whole."""
+
+    path: Path
+    field: str
+    problem: str
+    allowed: str | None = None
+    next_step: str | None = None
+
+    @property
+    def where(self) -> str:
+        return f"{self.path}: field {self.field!r}" if self.field else str(self.path)
+
+    def __str__(self) -> str:
+        return str(SluiceError(self.where, self.problem, allowed=self.allowed, next_step=self.next_step))
+
+
+class ContractError(SluiceError):
+    """A contract cannot be used. `problems` holds all of them, never only the first."""
+
+    def __init__(self, problems: tuple[ContractProblem, ...]) -> None:
+        self.problems = problems
+        first = problems[0]
+        super().__init__(first.where, first.problem, allowed=first.allowed, next_step=first.next_step)
+        # The text lists every problem as its own paragraph: one edit, not one run per mistake.
+        self.args = ("\n\n".join(str(problem) for problem in problems),)

@@ -1,0 +1,81 @@
+"""Avro JSON from the parsed form: the text to register, and the canonical form behind the fingerprint."""
+
+import hashlib
+import json
+from typing import Any
+
+from pipelines.contract.avro_type import AvroField, AvroType
+
+
+def render(avro: AvroType) -> Any:
+    """Avro JSON with docs, defaults, aliases and metadata kept, keys in one order."""
+    return _Renderer(canonical=False).type_json(avro, "")
+
+
+def fingerprint(avro: AvroType) -> str:
+    """SHA-256, hex, of the Parsing Canonical Form (Avro 1.12) with logical types kept.
+
+    Docs, defaults and aliases leave it alone: they change no byte of a record. Avro's own form drops
+    logical types, and so would call an amount in cents and a timestamp the same.
+    """
+    canonical = _Renderer(canonical=True).type_json(avro, "")
+    return hashlib.sha256(to_text(canonical).encode()).hexdigest()
+
+
+def to_text(schema: Any) -> str:
+    return json.dumps(schema, separators=(",", ":"), ensure_ascii=False)
+
+
+class _Renderer:
+    def __init__(self, *, canonical: bool) -> None:
+        self._canonical = canonical
+        self._defined: set[str] = set()
+
+    def type_json(self, avro: AvroType, namespace: str) -> Any:
+        plain = self._plain(avro, namespace)
+        if avro.null_branch is None:
+            return plain
+        return ["null", plain] if avro.null_branch == 0 else [plain, "null"]
+
+    def _plain(self, avro: AvroType, namespace: str) -> Any:
+        if avro.name and avro.name in self._defined:
+            return avro.name
+        body: dict[str, Any] = {}
+        if avro.name:
+            self._defined.add(avro.name)
+            body, namespace = self._name(avro.name, namespace)
+        body["type"] = avro.kind
+        if avro.kind == "fixed":
+            body["size"] = avro.size
+        elif avro.kind == "enum":
+            body["symbols"] = list(avro.symbols)
+        elif avro.kind == "array":
+            body["items"] = self.type_json(avro.element, namespace)
+        elif avro.kind == "map":
+            body["values"] = self.type_json(avro.element, namespace)
+        if avro.logical:
+            body["logicalType"] = avro.logical
+            if avro.logical == "decimal":
+                body |= {"precision": avro.precision, "scale": avro.scale}
+        if not self._canonical:
+            body |= {key: avro.attributes[key] for key in sorted(avro.attributes)}
+        if avro.kind == "record":
+            body["fields"] = [self._field(child, namespace) for child in avro.fields]
+        return avro.kind if body == {"type": avro.kind} else body
+
+    def _name(self, full_name: str, enclosing: str) -> tuple[dict[str, Any], str]:
+        namespace, _, simple = full_name.rpartition(".")
+        if self._canonical:
+            return {"name": full_name}, namespace
+        # A nested type inherits its namespace; said only where it differs ("" leaves a namespace again).
+        return ({"name": simple} | ({"namespace": namespace} if namespace != enclosing else {})), namespace
+
+    def _field(self, child: AvroField, namespace: str) -> dict[str, Any]:
+        body: dict[str, Any] = {"name": child.name, "type": self.type_json(child.type, namespace)}
+        if not self._canonical:
+            if child.doc is not None:
+                body["doc"] = child.doc
+            if child.has_default:
+                body["default"] = child.default
+            body |= {key: child.attributes[key] for key in sorted(child.attributes)}
+        return body

@@ -1,0 +1,1 @@
+"""Kafka: client settings, topics, the transactional producer, the ledger topic, reading back."""

@@ -1,0 +1,133 @@
+"""The ledger topic as a map from key to its newest committed value.
+
+The reader asks for the high watermark as *read_uncommitted* and then reads *read_committed* up to it. The
+last stable offset would not do: behind another producer's open transaction it hides this window's own
+last commit, and the window would be published twice.
+"""
+
+import time
+import zlib
+from collections.abc import Callable, Iterator
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec
+
+from resources.kafka.clients import admin, consumer
+from resources.kafka.errors import KafkaRefused, KafkaUnavailable, explain
+from resources.kafka.topics import ensure_topic
+from resources.settings import Settings
+
+_ASK_SECONDS = 15
+# An open transaction of a killed run ends after its transaction.timeout.ms and the broker's next look.
+_WAIT_SECONDS = 120.0
+_SAY_AFTER_SECONDS = 3.0
+
+
+def ledger_partition(key: str, partitions: int) -> int:
+    """Where a key lives: CRC-32 of its UTF-8, the same in every language."""
+    return zlib.crc32(key.encode()) % partitions
+
+
+class LedgerLog:
+    """Follows the ledger; each partition is read once, then only what was added to it."""
+
+    def __init__(self, settings: Settings, *, say: Callable[[str], None] = lambda _: None) -> None:
+        self._settings = settings
+        self._say = say
+        self._topic = settings.ledger_topic
+        found = ensure_topic(
+            settings,
+            self._topic,
+            partitions=settings.ledger_partitions,
+            config={"cleanup.policy": "compact", "retention.ms": "-1"},
+        )
+        if found.partitions != settings.ledger_partitions:
+            raise KafkaRefused(
+                f"topic {self._topic}",
+                f"has {found.partitions} partitions, the settings say {settings.ledger_partitions}: "
+                "the record of a window would be looked for in the wrong one",
+                next_step=f"set SLUICE_LEDGER_PARTITIONS={found.partitions}; never add partitions to the ledger",
+            )
+        if found.config and not found.compacted:
+            raise KafkaRefused(
+                f"topic {self._topic}",
+                f"has cleanup.policy={found.config['cleanup.policy']}: the record of old windows would be deleted,"
+                " and they would be published twice",
+                next_step=f"kafka-configs.sh --bootstrap-server {settings.bootstrap_servers} --alter --topic "
+                f"{self._topic} --add-config cleanup.policy=compact",
+            )
+        self.partitions = found.partitions
+        self._admin = admin(settings)
+        self._consumer: Consumer = consumer(settings)
+        self._values: dict[str, bytes] = {}
+        self._read_to: dict[int, int] = {}
+
+    def latest(self, key: str) -> bytes | None:
+        """The newest committed value of `key`, as of now or later."""
+        self._follow([ledger_partition(key, self.partitions)])
+        return self._values.get(key)
+
+    def entries(self) -> Iterator[tuple[str, bytes]]:
+        """Newest committed value of every key of every partition."""
+        self._follow(list(range(self.partitions)))
+        yield from sorted(self._values.items())
+
+    def close(self) -> None:
+        """Free the clients."""
+        self._consumer.close()
+
+    def _follow(self, kafka_partitions: list[int]) -> None:
+        marks = {p: mark for p, mark in self._watermarks(kafka_partitions).items() if mark > self._read_to.get(p, 0)}
+        new = [p for p in marks if p not in self._read_to]
+        if new:
+            self._consumer.incremental_assign([TopicPartition(self._topic, p, 0) for p in new])
+            self._read_to |= dict.fromkeys(new, 0)
+        started, said = time.monotonic(), False
+        while marks:
+            first = self._consumer.poll(0.2)
+            # consume() waits out its whole time-out for a full batch; after one message, take what is here.
+            for message in [first, *self._consumer.consume(10_000, timeout=0)] if first else []:
+                self._take(message, marks)
+            waited = time.monotonic() - started
+            if marks and waited > _SAY_AFTER_SECONDS and not said:
+                said = True
+                self._say(
+                    "waiting for the ledger: another run's transaction is open "
+                    f"(a killed run's ends within {_WAIT_SECONDS:.0f} s)"
+                )
+            if marks and waited > _WAIT_SECONDS:
+                raise KafkaUnavailable(
+                    f"topic {self._topic}",
+                    f"could not be read to its end in {_WAIT_SECONDS:.0f} s: a transaction stays open",
+                    next_step="look for a hanging producer (kafka-transactions.sh find-hanging), then launch again",
+                )
+
+    def _take(self, message: object, marks: dict[int, int]) -> None:
+        error = message.error()  # type: ignore[attr-defined]
+        kafka_partition = message.partition()  # type: ignore[attr-defined]
+        if error is None:
+            reached = message.offset() + 1  # type: ignore[attr-defined]
+            key = (message.key() or b"").decode()  # type: ignore[attr-defined]
+            value = message.value()  # type: ignore[attr-defined]
+            if value is None:
+                self._values.pop(key, None)
+            else:
+                self._values[key] = value
+        elif error.code() == KafkaError._PARTITION_EOF:
+            # Transaction markers and aborted records are not handed over; the end of the partition is.
+            reached = message.offset()  # type: ignore[attr-defined]
+        else:
+            raise explain(f"topic {self._topic}", error)
+        self._read_to[kafka_partition] = max(reached, self._read_to.get(kafka_partition, 0))
+        if reached >= marks.get(kafka_partition, reached + 1):
+            del marks[kafka_partition]
+
+    def _watermarks(self, kafka_partitions: list[int]) -> dict[int, int]:
+        asked = {TopicPartition(self._topic, p): OffsetSpec.latest() for p in kafka_partitions}
+        try:
+            futures = self._admin.list_offsets(
+                asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ASK_SECONDS
+            )
+            return {tp.partition: future.result().offset for tp, future in futures.items()}
+        except KafkaException as error:
+            raise explain(f"topic {self._topic}", error) from None

@@ -1,0 +1,113 @@
+"""Topics: what a topic is like, and making one where the settings allow it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartitionInfo
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from resources.errors import SluiceError
+from resources.kafka.clients import admin
+from resources.kafka.errors import KafkaUnavailable, explain, kafka_error
+from resources.settings import Settings
+
+_SECONDS = 15
+
+
+class TopicMissing(SluiceError):
+    """A topic is not there and may not be created by Sluice."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as the cluster describes it. `config` holds the topic's settings as text."""
+
+    name: str
+    partitions: int
+    replicas: int
+    config: Mapping[str, str]
+
+    @property
+    def compacted(self) -> bool:
+        """True when old values of a key may be removed."""
+        return "compact" in self.config.get("cleanup.policy", "delete")
+
+    @property
+    def retention_ms(self) -> int:
+        """How long a record is kept, by its timestamp; -1 for ever."""
+        return int(self.config.get("retention.ms", "-1"))
+
+
+def describe_topic(settings: Settings, name: str, *, client: AdminClient | None = None) -> Topic | None:
+    """The topic, or None when the cluster has no such topic."""
+    client = client or admin(settings)
+    partitions = _partitions(client, name)
+    if partitions is None:
+        return None
+    config: dict[str, str] = {}
+    resource = ConfigResource(ResourceType.TOPIC, name)
+    try:
+        described = client.describe_configs([resource], request_timeout=_SECONDS)[resource].result()
+        config = {key: entry.value for key, entry in described.items()}
+    except KafkaException as error:
+        # Describing needs a right that publishing does not; without it the preflight says less.
+        if kafka_error(error).code() not in (
+            KafkaError.TOPIC_AUTHORIZATION_FAILED,
+            KafkaError.UNSUPPORTED_VERSION,
+            KafkaError._UNSUPPORTED_FEATURE,
+        ):
+            raise explain(f"topic {name}", error) from None
+    return Topic(name, len(partitions), len(partitions[0].replicas), config)
+
+
+def _partitions(client: AdminClient, name: str) -> list[TopicPartitionInfo] | None:
+    # Not list_topics(name): a broker that creates topics by itself would create it for being asked.
+    try:
+        described = client.describe_topics(TopicCollection([name]), request_timeout=_SECONDS)[name].result()
+    except KafkaException as error:
+        if kafka_error(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return None
+        raise explain(f"topic {name}", error) from None
+    found: list[TopicPartitionInfo] = described.partitions
+    return found or None
+
+
+def ensure_topic(
+    settings: Settings, name: str, *, partitions: int | None = None, config: Mapping[str, str] | None = None
+) -> Topic:
+    """The topic, created if the settings allow that. Raises TopicMissing with the command to run."""
+    client = admin(settings)
+    found = describe_topic(settings, name, client=client)
+    if found is not None:
+        return found
+    partitions = partitions or settings.topic_partitions
+    if not settings.create_topics:
+        extra = "".join(f" --config {key}={value}" for key, value in (config or {}).items())
+        raise TopicMissing(
+            f"topic {name}",
+            "does not exist, and the settings do not allow Sluice to create it",
+            next_step=f"kafka-topics.sh --bootstrap-server {settings.bootstrap_servers} --create --topic {name} "
+            f"--partitions {partitions} --replication-factor {settings.replication_factor}{extra}"
+            " (or set SLUICE_CREATE_TOPICS=true)",
+        )
+    wanted = NewTopic(name, partitions, settings.replication_factor, config=dict(config or {}))
+    try:
+        client.create_topics([wanted], request_timeout=_SECONDS)[name].result()
+    except KafkaException as error:
+        if kafka_error(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise explain(f"topic {name}", error) from None
+    return _wait_for_leaders(settings, name, client)
+
+
+def _wait_for_leaders(settings: Settings, name: str, client: AdminClient) -> Topic:
+    """A new topic is listed before its partitions can be written; wait for their leaders."""
+    deadline = time.monotonic() + _SECONDS
+    while time.monotonic() < deadline:
+        partitions = _partitions(client, name)
+        if partitions and all(p.leader is not None and p.leader.id >= 0 for p in partitions):
+            found = describe_topic(settings, name, client=client)
+            if found is not None:
+                return found
+        time.sleep(0.1)
+    raise KafkaUnavailable(f"topic {name}", f"was created, but has no leader after {_SECONDS} s")

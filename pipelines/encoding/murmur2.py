@@ -1,0 +1,53 @@
+"""Where Java producers put a key: Kafka's murmur2 over many keys at once.
+
+Source: `org.apache.kafka.common.utils.Utils.murmur2` and `BuiltInPartitioner.partitionForKey`, which
+librdkafka's `partitioner=murmur2_random` follows for keys that are not null.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+_M = np.uint32(0x5BD1E995)
+_SEED = np.uint32(0x9747B28C)
+
+
+def murmur2(keys: pa.BinaryArray) -> npt.NDArray[np.uint32]:
+    """Kafka's 32-bit murmur2 of each key, as unsigned; Java's int is the same bits. Keys must not be null."""
+    offsets, data = _buffers(keys)
+    starts = offsets[:-1]
+    lengths = np.diff(offsets)
+    # Every 4-byte word of the data, at every byte position: a view, so that one gather reads unaligned words.
+    padded = np.concatenate([data, np.zeros(4, np.uint8)])
+    words = np.lib.stride_tricks.as_strided(padded[:4].view("<u4"), (len(data) + 1,), (1,))
+    hashes = _SEED ^ lengths.astype(np.uint32)
+    blocks = lengths >> 2
+    for block in range(int(blocks.max(initial=0))):
+        rows = np.flatnonzero(blocks > block)
+        word = words[starts[rows] + 4 * block].astype(np.uint32) * _M
+        word = (word ^ (word >> np.uint32(24))) * _M
+        hashes[rows] = hashes[rows] * _M ^ word
+    tails = (lengths & 3).astype(np.uint32)
+    rows = np.flatnonzero(tails)
+    kept = (np.uint32(1) << (np.uint32(8) * tails[rows])) - np.uint32(1)
+    tail = words[starts[rows] + 4 * blocks[rows]] & kept
+    hashes[rows] = (hashes[rows] ^ tail) * _M
+    hashes = (hashes ^ (hashes >> np.uint32(13))) * _M
+    return hashes ^ (hashes >> np.uint32(15))
+
+
+def kafka_partitions(keys: pa.BinaryArray, kafka_partition_count: int) -> npt.NDArray[np.int32]:
+    """The Kafka partition of each key, as a Java producer would choose it."""
+    positive = murmur2(keys) & np.uint32(0x7FFFFFFF)
+    return (positive % np.uint32(kafka_partition_count)).astype(np.int32)
+
+
+def _buffers(keys: pa.BinaryArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    if keys.null_count:
+        raise ValueError(f"{keys.null_count} keys are null")
+    keys = keys.cast(pa.large_binary())
+    _, offsets, data = keys.buffers()
+    if len(keys) == 0 or offsets is None:
+        return np.zeros(1, np.int64), np.empty(0, np.uint8)
+    places = np.frombuffer(offsets, np.int64)[keys.offset : keys.offset + len(keys) + 1]
+    return places, np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)

@@ -1,0 +1,80 @@
+"""A contract's types with what the encoder needs beside them: paths for errors, branch bytes of unions."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.contract import AvroType
+
+
+@dataclass(frozen=True)
+class Node:
+    """One value's place in a record: `name` within its parent, `path` within the record."""
+
+    avro: AvroType
+    name: str
+    path: str
+
+    @property
+    def kind(self) -> str:
+        return self.avro.kind
+
+    @property
+    def branch(self) -> bytes:
+        """What stands before a value. Avro 1.12, "Unions": the position in the union as a zig-zag int."""
+        return b"" if self.avro.null_branch is None else bytes([2 * (1 - self.avro.null_branch)])
+
+    @property
+    def null_branch(self) -> bytes:
+        """What stands for null."""
+        return b"" if self.avro.null_branch is None else bytes([2 * self.avro.null_branch])
+
+    @property
+    def children(self) -> tuple["Node", ...]:
+        """A record's fields; an array's items; a map's keys and values."""
+        match self.kind:
+            case "record":
+                return tuple(Node(f.type, f.name, f"{self.path}.{f.name}") for f in self.avro.fields)
+            case "array":
+                return (Node(self.avro.element, "item", f"{self.path}[]"),)
+            case "map":
+                keys = Node(AvroType("string"), "key", f"{self.path}{{key}}")
+                return keys, Node(self.avro.element, "value", f"{self.path}{{}}")
+        return ()
+
+
+def field_nodes(record: AvroType) -> tuple[Node, ...]:
+    return tuple(Node(f.type, f.name, f.name) for f in record.fields)
+
+
+def plain_schema(nodes: Iterable[Node]) -> dict[str, Any]:
+    """A record schema of these fields for fastavro, without logical types and with made-up unique names.
+
+    Logical types are left out because fastavro then takes the underlying ints and bytes as they are:
+    nothing passes through Python's datetime (microseconds only, years 1-9999) or a decimal context.
+    """
+    names = (f"n{number}" for number in range(1_000_000))
+
+    def record(fields: Iterable[Node]) -> dict[str, Any]:
+        listed = [{"name": child.name, "type": typed(child)} for child in fields]
+        return {"type": "record", "name": next(names), "fields": listed}
+
+    def typed(node: Node) -> Any:
+        match node.kind:
+            case "record":
+                plain: Any = record(node.children)
+            case "array":
+                plain = {"type": "array", "items": typed(node.children[0])}
+            case "map":
+                plain = {"type": "map", "values": typed(node.children[1])}
+            case "enum":
+                plain = {"type": "enum", "name": next(names), "symbols": list(node.avro.symbols)}
+            case "fixed":
+                plain = {"type": "fixed", "name": next(names), "size": node.avro.size}
+            case _:
+                plain = node.kind
+        if not node.avro.nullable:
+            return plain
+        return ["null", plain] if node.avro.null_branch == 0 else [plain, "null"]
+
+    return record(nodes)

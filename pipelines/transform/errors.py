@@ -1,0 +1,49 @@
+"""Mistakes of a module, as against misfits of a row: they stop the window and name the fix."""
+
+from dataclasses import dataclass
+
+from resources.errors import SluiceError
+
+
+@dataclass(frozen=True)
+class ConformProblem:
+    """One way in which the columns, whatever their rows, cannot become the contract's."""
+
+    problem: str
+    allowed: str | None = None
+    next_step: str | None = None
+
+
+class ConformError(SluiceError):
+    """What the source or the transform returned does not have the contract's columns and types.
+
+    `problems` holds all of them; no row was looked at to find them.
+    """
+
+    def __init__(self, where: str, problems: tuple[ConformProblem, ...]) -> None:
+        self.problems = problems
+        first = problems[0]
+        super().__init__(where, first.problem, allowed=first.allowed, next_step=first.next_step)
+        paragraphs = [
+            str(SluiceError(where, p.problem, allowed=p.allowed, next_step=p.next_step)) for p in problems
+        ]
+        self.args = ("\n\n".join(paragraphs),)
+
+
+class TransformFailed(SluiceError):  # noqa: N818 - said as what happened, like DeliveryFailed
+    """The transform raised for the window as a whole, or for more rows than can be single bad rows.
+
+    `source_row` is the first row it raised for, None where the window was one frame.
+    """
+
+    def __init__(self, where: str, exception: str, *, rows_failed: int, source_row: int | None) -> None:
+        self.exception, self.rows_failed, self.source_row = exception, rows_failed, source_row
+        if source_row is None:
+            problem = f"the transform raised {exception}"
+            next_step = "a whole_window transform gets every row of the window at once: make it bear this one"
+        else:
+            problem = (
+                f"the transform raised for {rows_failed} rows, first for source row {source_row}: {exception}"
+            )
+            next_step = "this many is a fault of the transform, not of single rows: make it bear such rows"
+        super().__init__(where, problem, next_step=next_step)

@@ -1,0 +1,56 @@
+"""A row as JSON text, exactly: what JSON cannot hold becomes text, nothing is rounded."""
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+
+def row_json(row: Mapping[str, object]) -> str:
+    """`row` as one JSON object.
+
+    Decimals, dates, times, timestamps and uuids are strings in their ISO form, bytes are base64, NaN and
+    infinities are the strings "NaN", "Infinity", "-Infinity", a map is a list of pairs, so that a
+    repeated key is still seen.
+    """
+    return json.dumps({str(name): _plain(value) for name, value in row.items()}, ensure_ascii=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, pa.Scalar):
+        return _plain(from_scalar(value))
+    if isinstance(value, np.generic) and not isinstance(
+        value, (np.datetime64, np.timedelta64, np.longdouble)
+    ):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return value
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return base64.b64encode(bytes(value)).decode()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(item) for item in value]
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def from_scalar(scalar: Any) -> Any:
+    """The Python value; text where Python has none (a timestamp beyond the year 9999, broken UTF-8)."""
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        if pa.types.is_string(scalar.type) or pa.types.is_large_string(scalar.type):
+            return scalar.as_buffer().to_pybytes().decode("utf-8", "backslashreplace")
+        return str(scalar.cast(pa.int64())) if pa.types.is_temporal(scalar.type) else str(scalar)

@@ -1,0 +1,26 @@
+"""The bounds that hold for whole columns and for single values alike, and how they are said."""
+
+import re
+
+INTEGER_RANGE = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
+# The largest whole number below which a float of this width tells all whole numbers apart. A float beyond
+# it may be what is left of another number, so it is not taken for a whole number, nor the other way about.
+EXACT_DOUBLE = 2**53
+EXACT_FLOAT = 2**24
+EXACT_HALF = 2**11
+UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+DAY_SECONDS = 86_400
+DAY_MICROS = DAY_SECONDS * 1_000_000
+UUID_TEXT = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+NAN_DETAIL = "NaN is no value: where null is meant, return null (pd.NA or None) for a nullable field"
+_UNIT = {"millis": "ms", "micros": "us", "nanos": "ns"}
+
+
+def unit_of(logical: str) -> str:
+    """The Arrow unit of a time or timestamp logical type: `timestamp-millis` is `ms`."""
+    return _UNIT[logical.rpartition("-")[2]]
+
+
+def integer_detail(kind: str) -> str:
+    low, high = INTEGER_RANGE[kind]
+    return f"a whole number from {low} to {high}"

@@ -1,0 +1,144 @@
+"""Real servers for tests, one of each kind per session, started when the first test asks.
+
+A machine that cannot run a server skips the tests that need it, with the reason; where CI is set, or
+SLUICE_REQUIRE_SERVERS=1, they fail instead, so that nothing passes by being left out.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from resources.servers.apache_kafka import ApacheKafka
+from resources.servers.apicurio import Apicurio
+from resources.servers.embedded_broker import EmbeddedBroker
+from resources.servers.embedded_registry import EmbeddedRegistry
+from resources.servers.errors import ServerUnavailable
+from resources.servers.server import Running, Server, start
+
+# A test that asks for the fixture needs no mark of its own; `-m "not kafka"` still leaves it out.
+_MARKS = {"kafka": "kafka", "apicurio": "apicurio"}
+
+
+@dataclass
+class ServerHandle:
+    """A server under a test's control. Leave it running and resumed: others of the session use it too."""
+
+    server: Server
+    running: Running
+
+    @property
+    def folder(self) -> Path:
+        return self.running.folder
+
+    @property
+    def log(self) -> Path:
+        return self.running.log
+
+    def pause(self) -> None:
+        """Stop its process in place (SIGSTOP): connections stay open and nothing answers."""
+        self.running.process.send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused process go on (SIGCONT)."""
+        self.running.process.send(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End its process at once (SIGKILL), as a power cut would."""
+        self.running.process.kill()
+
+    def stop(self) -> None:
+        """End its process in order (SIGTERM)."""
+        self.running.process.stop(self.server.stop_seconds)
+
+    def restart(self) -> None:
+        """Stop it if it runs and start it again: same data, same address; ready when this returns."""
+        self.stop()
+        before = self.running
+        self.running = start(self.server, before.folder, preferred_ports=before.ports)
+        if self.running.address != before.address:
+            self.stop()
+            raise AssertionError(f"port of {before.address} was taken while {before.server} was down")
+
+
+@dataclass
+class KafkaServer(ServerHandle):
+    """A broker; `bootstrap` is what clients are given."""
+
+    @property
+    def bootstrap(self) -> str:
+        return self.running.address
+
+
+@dataclass
+class RegistryServer(ServerHandle):
+    """A schema registry; `url` is what clients are given."""
+
+    @property
+    def url(self) -> str:
+        return self.running.address
+
+
+HandleT = TypeVar("HandleT", bound=ServerHandle)
+
+
+@pytest.fixture(scope="session")
+def embedded_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """The embedded broker (noida-db): up in 0.2 s, for everything that does not turn on broker faults."""
+    with _session(KafkaServer, EmbeddedBroker(), tmp_path_factory) as handle:
+        yield handle
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """A real Apache Kafka, one node: up in 4 s."""
+    with _session(KafkaServer, ApacheKafka(), tmp_path_factory) as handle:
+        yield handle
+
+
+@pytest.fixture(scope="session")
+def embedded_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
+    """Our own schema registry: up in 1 s."""
+    with _session(RegistryServer, EmbeddedRegistry(), tmp_path_factory) as handle:
+        yield handle
+
+
+@pytest.fixture(scope="session")
+def apicurio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
+    """A real Apicurio registry under its Confluent-compatible path: up in 4 s."""
+    with _session(RegistryServer, Apicurio(), tmp_path_factory) as handle:
+        yield handle
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if fixture in _MARKS:
+                item.add_marker(_MARKS[fixture])
+
+
+@contextmanager
+def _session(
+    handle_type: type[HandleT], server: Server, folders: pytest.TempPathFactory
+) -> Iterator[HandleT]:
+    try:
+        running = start(server, folders.mktemp(server.name))
+    except ServerUnavailable as missing:
+        if required():
+            pytest.fail(f"servers are required here (CI or SLUICE_REQUIRE_SERVERS): {missing}", pytrace=False)
+        pytest.skip(str(missing))
+    handle = handle_type(server, running)
+    try:
+        yield handle
+    finally:
+        handle.stop()  # the handle's, not the one started above: a test may have restarted it
+
+
+def required() -> bool:
+    """True where a missing server is a failure: in CI, and where SLUICE_REQUIRE_SERVERS says so."""
+    return os.environ.get("SLUICE_REQUIRE_SERVERS", "") not in ("", "0") or bool(os.environ.get("CI"))

@@ -1,0 +1,134 @@
+"""Both brokers, as clients see them: transactions hide what was aborted and fence a second producer."""
+
+import uuid
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from tests.fixtures_servers import KafkaServer
+
+
+@pytest.fixture(params=["embedded_broker", pytest.param("kafka", marks=pytest.mark.kafka)])
+def broker(request: pytest.FixtureRequest) -> KafkaServer:
+    handle: KafkaServer = request.getfixturevalue(request.param)
+    return handle
+
+
+@pytest.fixture
+def topic(broker: KafkaServer) -> str:
+    return new_topic(broker)
+
+
+def new_topic(broker: KafkaServer) -> str:
+    name = f"servers-{uuid.uuid4().hex[:8]}"
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    admin.create_topics([NewTopic(name, 1, 1)])[name].result(10)
+    return name
+
+
+def producer(broker: KafkaServer, transactional_id: str) -> Producer:
+    made = Producer({"bootstrap.servers": broker.bootstrap, "transactional.id": transactional_id})
+    made.init_transactions(30)
+    return made
+
+
+def committed(broker: KafkaServer, topic: str) -> list[bytes]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker.bootstrap,
+            "group.id": uuid.uuid4().hex,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+        }
+    )
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    values = []
+    try:
+        while (message := consumer.poll(20)) is not None:
+            if message.error() is not None:
+                assert message.error().code() == KafkaError._PARTITION_EOF
+                return values
+            values.append(message.value())
+    finally:
+        consumer.close()
+    raise AssertionError(f"{topic}: no end of partition within 20 s; read {values}")
+
+
+def test_committed_records_are_read_and_aborted_ones_are_not(broker: KafkaServer, topic: str) -> None:
+    writer = producer(broker, f"t-{topic}")
+    writer.begin_transaction()
+    writer.produce(topic, b"aborted")
+    writer.flush(10)
+    writer.abort_transaction(10)
+    writer.begin_transaction()
+    writer.produce(topic, b"kept")
+    writer.commit_transaction(10)
+    assert committed(broker, topic) == [b"kept"]
+
+
+def test_a_second_producer_of_the_same_id_fences_the_first(broker: KafkaServer, topic: str) -> None:
+    first = producer(broker, f"t-{topic}")
+    first.begin_transaction()
+    first.produce(topic, b"first")
+    second = producer(broker, f"t-{topic}")
+    with pytest.raises(KafkaException):
+        first.flush(10)
+        first.commit_transaction(10)
+    second.begin_transaction()
+    second.produce(topic, b"second")
+    second.commit_transaction(10)
+    assert committed(broker, topic) == [b"second"]
+
+
+def test_records_survive_a_restart_at_the_same_address(broker: KafkaServer, topic: str) -> None:
+    writer = producer(broker, f"t-{topic}")
+    writer.begin_transaction()
+    writer.produce(topic, b"before")
+    writer.commit_transaction(10)
+    address = broker.bootstrap
+    broker.restart()
+    assert broker.bootstrap == address
+    assert committed(broker, topic) == [b"before"]
+
+
+def test_a_paused_broker_answers_nobody_until_resumed(broker: KafkaServer, topic: str) -> None:
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0})
+    broker.pause()
+    try:
+        with pytest.raises(KafkaException):
+            admin.list_topics(timeout=1)
+    finally:
+        broker.resume()
+    assert topic in admin.list_topics(timeout=30).topics
+
+
+@pytest.mark.kafka
+def test_an_acknowledged_record_survives_a_kill(kafka: KafkaServer) -> None:
+    # Only the real Kafka: the embedded broker may lose the last second.
+    topic = new_topic(kafka)
+    writer = producer(kafka, f"t-{topic}")
+    writer.begin_transaction()
+    writer.produce(topic, b"acknowledged")
+    writer.commit_transaction(10)
+    kafka.kill()
+    kafka.restart()
+    assert committed(kafka, topic) == [b"acknowledged"]
+
+
+def test_a_topic_that_nobody_created_is_an_error(kafka: KafkaServer) -> None:
+    # Only the real Kafka: the embedded broker creates topics by itself.
+    missing = f"never-created-{uuid.uuid4().hex[:8]}"
+    outcome: list[KafkaError | None] = []
+    writer = Producer(
+        {
+            "bootstrap.servers": kafka.bootstrap,
+            "message.timeout.ms": 4000,
+            "topic.metadata.propagation.max.ms": 500,
+            "log_level": 0,
+        }
+    )
+    writer.produce(missing, b"x", on_delivery=lambda error, _message: outcome.append(error))
+    writer.flush(10)
+    assert outcome and outcome[0] is not None

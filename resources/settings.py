@@ -37,6 +37,7 @@ _SCALARS: dict[str, tuple[str | bool | int, str]] = {
     "register_contracts": (False, "register a new contract at publish, when it is compatible"),
     "batch_rows": (32768, "rows a step holds at a time"),
     "transaction_seconds": (2, "longest time between two commits while publishing"),
+    "transaction_rows": (200_000, "most rows between two commits while publishing"),
     "max_dead_letters": (10000, "dead letters kept per window; the count is always complete"),
     "memory_limit": ("512MB", "memory of the embedded query engine; beyond it spills to disk"),
 }
@@ -66,6 +67,7 @@ class Settings:
     register_contracts: bool
     batch_rows: int
     transaction_seconds: int
+    transaction_rows: int
     max_dead_letters: int
     memory_limit: str
     embedded: bool

@@ -134,6 +134,20 @@ class TransactionalProducer:
         self._failed += 1
         self._first_failure = self._first_failure or f"{error.str()} ({error.name()})"
 
+    def settle(self) -> Delivered:
+        """Wait until every record queued so far is acknowledged; returns what the brokers acknowledged in
+        this transaction. Raises DeliveryFailed, or KafkaUnavailable when they stay silent."""
+        deadline = time.monotonic() + _COMMIT_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                waiting = self._producer.flush(1.0)
+            except KafkaException as error:
+                raise self._raised(error) from None
+            self._serve(0)
+            if not waiting:
+                return self._delivered
+        raise KafkaUnavailable(self._where, f"records were not acknowledged within {_COMMIT_SECONDS:.0f} s")
+
     def commit(self) -> Delivered:
         """Make the transaction visible; returns what the brokers acknowledged in it.
 

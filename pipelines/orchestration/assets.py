@@ -1,0 +1,84 @@
+"""One event becomes one op that materializes three assets, window by window.
+
+One op, not three: in a ranged run Dagster skips a whole step when the step before it lacks an output, so with
+three ops one bad window would hold back every good one. Here each window is sourced, transformed, checked and
+published by itself, and recorded as it happens (docs/decisions/0001-one-op-per-event.md).
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from pipelines.authoring.event import Event
+from pipelines.orchestration.keys import FITS_CONTRACT, asset_key, op_name, table_key, topic_pool
+from pipelines.orchestration.metadata import code_references, contract_columns
+from pipelines.orchestration.partitions import partitions_of
+from pipelines.orchestration.resource import PlatformResource
+from pipelines.orchestration.run import PublishConfig, WindowRun
+
+
+def build_assets(event: Event) -> dg.AssetsDefinition:
+    """The event's sourced, transformed and published assets, and the blocking check between the last two."""
+    specs = _specs(event)
+    partitions = partitions_of(event.windows)
+
+    @dg.multi_asset(
+        name=op_name(event),
+        specs=specs,
+        check_specs=[
+            dg.AssetCheckSpec(
+                FITS_CONTRACT,
+                asset=asset_key(event, "transformed"),
+                blocking=True,
+                partitions_def=partitions,
+                description="Every row fits the contract, or no more rows than the event allows are dead letters.",
+            )
+        ],
+        can_subset=True,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=topic_pool(event),
+    )
+    def materialize(
+        context: dg.AssetExecutionContext, config: PublishConfig, platform: PlatformResource
+    ) -> Iterator[object]:
+        with platform.open(context.log.info) as opened:
+            yield from WindowRun(event, context, config, opened).windows()
+
+    return materialize
+
+
+def _specs(event: Event) -> list[dg.AssetSpec]:
+    columns, references = contract_columns(event), code_references(event)
+    upstream: list[dg.AssetKey] = [table_key(event.warehouse, table) for table in event.source.tables]
+    told = {
+        "sourced": f"The warehouse rows of a window, as an immutable snapshot.\n\n```sql\n{event.source.sql}\n```",
+        "transformed": "The rows after the transform, fitted to the contract; misfits are dead letters.",
+        "published": f"The events on `{event.topic}`, each exactly once.",
+    }
+    kinds = {"sourced": {"parquet"}, "transformed": {"pandas", "parquet"}, "published": {"kafka", "avro"}}
+    specs = []
+    for stage, description in told.items():
+        metadata: dict[str, object] = {"dagster/code_references": references}
+        if stage != "sourced":
+            metadata["dagster/column_schema"] = columns
+        if stage == "published":
+            metadata |= {"topic": event.topic, "key": event.key, "event_time": event.event_time}
+        key = asset_key(event, stage)
+        specs.append(
+            dg.AssetSpec(
+                key,
+                deps=upstream,
+                # Not every window of a run yields every stage; what did not happen is not recorded.
+                skippable=True,
+                description=f"{event.description}\n\n{description}",
+                group_name=event.domain,
+                code_version=event.code_version,
+                owners=[event.owner],
+                kinds=kinds[stage],
+                tags={"sluice/stage": stage, "sluice/event": event.name},
+                metadata=metadata,
+            )
+        )
+        upstream = [key]
+    return specs

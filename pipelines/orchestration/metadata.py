@@ -1,0 +1,130 @@
+"""What an operator reads of each window in the UI."""
+
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from pipelines.authoring.event import Event
+from pipelines.publishing.readback import EventReader, printable
+from pipelines.publishing.result import PublishResult
+from pipelines.steps.transformed import Transformed
+from resources.platform import Platform
+from resources.snapshots import Snapshot
+
+Metadata = dict[str, Any]
+
+
+def contract_columns(event: Event) -> dg.TableSchema:
+    """The contract's fields as a Dagster column schema."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=field.name,
+                type=str(field.arrow_type),
+                description=field.doc,
+                constraints=dg.TableColumnConstraints(nullable=field.nullable),
+            )
+            for field in event.contract.fields
+        ]
+    )
+
+
+def arrow_columns(schema: pa.Schema) -> dg.TableSchema:
+    """An Arrow schema as a Dagster column schema."""
+    return dg.TableSchema(columns=[dg.TableColumn(name=field.name, type=str(field.type)) for field in schema])
+
+
+def code_references(event: Event) -> dg.CodeReferencesMetadataValue:
+    """The event's module and contract, opened from the UI."""
+    return dg.CodeReferencesMetadataValue(
+        code_references=[
+            dg.LocalFileCodeReference(
+                file_path=str(event.module_path), line_number=event.function_line, label="event module"
+            ),
+            dg.LocalFileCodeReference(file_path=str(event.contract.path), line_number=1, label="contract"),
+        ]
+    )
+
+
+def of_sourced(snapshot: Snapshot, platform: Platform) -> Metadata:
+    """Rows and where they are."""
+    return {
+        "dagster/partition_row_count": snapshot.rows,
+        "snapshot_bytes": snapshot.bytes,
+        "snapshot": dg.MetadataValue.path(platform.snapshots.url(snapshot)),
+        "dagster/column_schema": arrow_columns(platform.snapshots.schema(snapshot)),
+    }
+
+
+def of_transformed(done: Transformed, platform: Platform) -> Metadata:
+    """Rows in, out, dead and dropped, and the verdict."""
+    metadata: Metadata = {
+        "dagster/partition_row_count": done.snapshot.rows,
+        "rows_in": done.rows_in,
+        "rows_dead": done.dead,
+        "rows_dropped_by_transform": done.dropped,
+        "verdict": done.verdict,
+        "snapshot_bytes": done.snapshot.bytes,
+        "snapshot": dg.MetadataValue.path(platform.snapshots.url(done.snapshot)),
+    }
+    return metadata | of_dead_letters(done, platform)
+
+
+def of_dead_letters(done: Transformed, platform: Platform) -> Metadata:
+    """Where the dead letters are, and the first few as a table."""
+    if done.letters is None:
+        return {}
+    names = ("field", "reason", "value", "detail", "source_row", "row")
+    return {
+        "dead_letters": dg.MetadataValue.path(platform.snapshots.url(done.letters)),
+        "dead_letter_reasons": dg.MetadataValue.json(dict(done.reasons)),
+        "dead_letter_sample": dg.MetadataValue.table(
+            [dg.TableRecord({name: _cell(letter[name]) for name in names}) for letter in done.sample]
+        ),
+    }
+
+
+def _cell(value: object) -> str | int:
+    return value if isinstance(value, int) else str(value)
+
+
+def of_published(event: Event, result: PublishResult, dead: int, platform: Platform) -> Metadata:
+    """Counts, offsets, schema and speed of what this run did, and a few events read back from the topic."""
+    metadata: Metadata = {
+        "dagster/partition_row_count": result.rows_read,
+        "topic": event.topic,
+        "action": result.action,
+        "because": result.because,
+        "generation": result.generation,
+        "rows_read": result.rows_read,
+        "rows_published": result.published,
+        "rows_skipped": result.skipped,
+        "rows_dead": dead,
+        "rows_gone": result.gone,
+        "tombstones": result.tombstones,
+        "bytes_sent": result.bytes_sent,
+        "transactions": result.transactions,
+        "schema_id": result.schema_id,
+        "snapshot_sha256": result.snapshot,
+    }
+    if result.published:
+        metadata |= {
+            "rows_per_second": round(result.rows_per_second),
+            "encoding": result.encoding,
+            "offsets": dg.MetadataValue.json(
+                {str(p): {"first": first, "last": last} for p, (first, last) in sorted(result.offsets.items())}
+            ),
+            "sample": dg.MetadataValue.json(_sample(event, result, platform)),
+        }
+    return metadata
+
+
+def _sample(event: Event, result: PublishResult, platform: Platform, most: int = 3) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    starts = {p: first for p, (first, _) in result.offsets.items()}
+    for record in EventReader(platform).read(event.topic, starts):
+        found.append(printable(record))
+        if len(found) >= most:
+            break
+    return found

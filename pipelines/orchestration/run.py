@@ -1,0 +1,168 @@
+"""What the op of an event does with the windows of a run. Each stands or falls alone."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import dagster as dg
+from pydantic import Field
+
+from pipelines.authoring.event import Event
+from pipelines.authoring.windows import Window
+from pipelines.orchestration import metadata
+from pipelines.orchestration.keys import FITS_CONTRACT, asset_key, warehouse_pool
+from pipelines.orchestration.pools import pool_slot
+from pipelines.publishing.publisher import Publisher
+from pipelines.steps.sourced import source_window
+from pipelines.steps.transformed import Transformed, transform_window
+from resources.errors import PassingFault, SluiceError
+from resources.platform import Platform
+
+_RETRIES = 3
+_FIRST_WAIT_SECONDS = 10
+# Two in a row are a server that is away, not a window that is unlucky.
+_GIVE_UP_AFTER_FAULTS = 2
+
+
+class PublishConfig(dg.Config):  # type: ignore[misc]
+    """Run configuration of an event."""
+
+    reason: str = Field(default="", description="Why; kept in the ledger and in the headers of corrections.")
+    on_definition_change: Literal["ask", "correct"] = Field(
+        default="ask",
+        description="What to do with a window published by another version of the module or contract, if its "
+        "events differ: `ask` fails the window and says how many; `correct` publishes the difference.",
+    )
+
+
+class WindowRun:
+    """One run of one event: materializes the selected stages of each of its windows."""
+
+    def __init__(
+        self, event: Event, context: dg.AssetExecutionContext, config: PublishConfig, platform: Platform
+    ) -> None:
+        self._event, self._context, self._platform = event, context, platform
+        self._stages = {key.path[-1] for key in context.selected_asset_keys}
+        self._publisher = Publisher(
+            event,
+            platform,
+            run_id=context.run_id,
+            reason=config.reason or None,
+            on_definition_change=config.on_definition_change,
+            say=context.log.info,
+        )
+
+    def windows(self) -> Iterator[object]:
+        """Materializations and check results as they happen; at the end an error naming the windows that failed."""
+        failed: dict[str, str] = {}
+        passing: dict[str, str] = {}
+        in_a_row = 0
+        for window in self._todo():
+            try:
+                yield from self._window(window)
+                in_a_row = 0
+            except PassingFault as fault:
+                self._context.log.warning(f"{window.key}: {fault}")
+                passing[window.key] = str(fault)
+                in_a_row += 1
+                if in_a_row >= _GIVE_UP_AFTER_FAULTS:
+                    break
+            except SluiceError as error:
+                self._context.log.error(f"{window.key}: {error}")
+                failed[window.key] = str(error)
+            except Exception as error:
+                self._context.log.exception(f"{window.key}: {type(error).__name__}")
+                failed[window.key] = f"{type(error).__name__}: {error} (a defect; its stack trace is in the log)"
+        if passing and self._context.retry_number < _RETRIES:
+            wait = _FIRST_WAIT_SECONDS * 2**self._context.retry_number
+            self._context.log.warning(f"trying again in {wait} s: {'; '.join(passing.values())}")
+            raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=wait)
+        failed |= passing
+        if failed:
+            raise dg.Failure(_told(self._event, failed), metadata={"windows_failed": len(failed)}, allow_retries=False)
+
+    def _todo(self) -> list[Window]:
+        windows = [self._event.windows.window(key) for key in self._context.partition_keys]
+        if not self._context.retry_number:
+            return windows
+        last = next(stage for stage in ("published", "transformed", "sourced") if stage in self._stages)
+        records = self._context.instance.all_logs(
+            self._context.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+        )
+        done = {
+            event.partition
+            for record in records
+            if (event := record.dagster_event) and event.asset_key == asset_key(self._event, last)
+        }
+        return [window for window in windows if window.key not in done]
+
+    def _window(self, window: Window) -> Iterator[object]:
+        event, platform, run_id = self._event, self._platform, self._context.run_id
+        dead = 0
+        if "sourced" in self._stages:
+            claimant = f"{event.full_name} {window.key}"
+            with pool_slot(self._context, warehouse_pool(event.warehouse), claimant):
+                snapshot = source_window(event, window, platform, run_id=run_id)
+            yield self._materialized("sourced", window, snapshot.sha256, metadata.of_sourced(snapshot, platform))
+        if "transformed" in self._stages:
+            done = transform_window(event, window, platform, run_id=run_id)
+            dead = done.dead
+            if done.passed:
+                about = metadata.of_transformed(done, platform)
+                yield self._materialized("transformed", window, done.snapshot.sha256, about)
+            yield self._checked(window, done)
+            if not done.passed:
+                raise SluiceError(
+                    f"{event.full_name} {window.key}",
+                    f"blocked: {done.verdict}{_first_letter(done)}",
+                    next_step=f"read {platform.snapshots.url(done.letters) if done.letters else 'the log'}, mend "
+                    f"{event.module_path.name} or the data, and materialize the window again; nothing was published",
+                )
+        if "published" in self._stages:
+            result = self._publisher.publish(window.key)
+            self._context.log.info(
+                f"{window.key}: {result.action}: {result.published:,} published, {result.skipped:,} skipped "
+                f"({result.because})"
+            )
+            about = metadata.of_published(event, result, dead, platform)
+            yield self._materialized("published", window, result.snapshot, about)
+
+    def _materialized(
+        self, stage: str, window: Window, sha256: str, about: metadata.Metadata
+    ) -> dg.AssetMaterialization:
+        return dg.AssetMaterialization(
+            asset_key(self._event, stage),
+            partition=window.key,
+            metadata=about,
+            # An explicit materialization carries only the versions it is given.
+            tags={"dagster/data_version": sha256, "dagster/code_version": self._event.code_version},
+        )
+
+    def _checked(self, window: Window, done: Transformed) -> dg.AssetCheckEvaluation:
+        return dg.AssetCheckEvaluation(
+            asset_key=asset_key(self._event, "transformed"),
+            check_name=FITS_CONTRACT,
+            passed=done.passed,
+            partition=window.key,
+            blocking=True,
+            description=done.verdict,
+            metadata={
+                "rows_in": done.rows_in,
+                "rows_dead": done.dead,
+                **metadata.of_dead_letters(done, self._platform),
+            },
+        )
+
+
+def _first_letter(done: Transformed) -> str:
+    if not done.sample:
+        return ""
+    letter = done.sample[0]
+    return f"; first: row {letter['source_row']}, field {letter['field']}: {letter['detail']} (value {letter['value']})"
+
+
+def _told(event: Event, failed: dict[str, str]) -> str:
+    lines = [f"{len(failed)} window{'s' if len(failed) > 1 else ''} of {event.full_name} failed; the others stand."]
+    lines += [f"- {told}" for told in list(failed.values())[:20]]
+    if len(failed) > 20:
+        lines.append(f"- and {len(failed) - 20} more; see the log")
+    return "\n".join(lines)

@@ -1,0 +1,22 @@
+"""The warehouse tables that events read, as external assets: lineage starts where the data lives."""
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from pipelines.authoring.event import Event
+from pipelines.orchestration.keys import table_key
+
+
+def build_tables(events: Iterable[Event]) -> list[dg.AssetSpec]:
+    """One external asset per table named in any event's SQL."""
+    found = {(event.warehouse, table) for event in events for table in event.source.tables}
+    return [
+        dg.AssetSpec(
+            table_key(warehouse, table),
+            group_name="warehouse",
+            kinds={"table"},
+            description=f"Table `{table}` of the warehouse `{warehouse}`; filled outside Sluice.",
+        )
+        for warehouse, table in sorted(found)
+    ]

@@ -1,0 +1,1 @@
+"""Exactly-once publishing: the ledger's rules, the decision for a window, and its execution."""

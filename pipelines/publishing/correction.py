@@ -1,0 +1,101 @@
+"""Prepares a correction: the difference between what is on the topic and what should be, as a snapshot."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from pipelines.authoring.event import Event
+from pipelines.encoding import EncodedBatch, RecordEncoder
+from pipelines.publishing.difference import Difference, difference, take_rows
+from pipelines.publishing.entry import LedgerEntry
+from pipelines.publishing.outgoing import VANISHED_SCHEMA
+from resources.errors import SluiceError
+from resources.platform import Platform
+from resources.snapshots import Snapshot
+
+
+class DefinitionChanged(SluiceError):
+    """The event was redefined since the window was published, and its rows differ; a person decides."""
+
+    def __init__(self, event: str, window: str, changed: int, rows: int, gone: int) -> None:
+        self.event, self.window, self.changed, self.rows, self.gone = event, window, changed, rows, gone
+        super().__init__(
+            f"{event} {window}",
+            f"was published by another version of this module or contract; under the present one {changed:,} of its "
+            f"{rows:,} events are new or different and {gone:,} are gone",
+            allowed="correct the window: publish those events",
+            next_step=f"sluice publish {event} {window} --correct, or run config on_definition_change: correct",
+        )
+
+
+class BaseMissing(SluiceError):
+    """The snapshot that the ledger says is on the topic is gone, so nothing can be compared with it."""
+
+
+def prepare_correction(
+    event: Event,
+    platform: Platform,
+    encoder: RecordEncoder,
+    fresh: LedgerEntry,
+    published: LedgerEntry,
+    target: Snapshot,
+) -> tuple[LedgerEntry, int]:
+    """`fresh` turned into a correction of `published` towards `target`, its difference stored as a snapshot;
+    and the number of published rows that the target no longer holds."""
+    store, settings = platform.snapshots, platform.settings
+    # A finished generation put its whole snapshot on the topic, an unfinished backfill its first rows.
+    base_rows = published.rows_done if not published.complete else None
+    base = store.find(event.full_name, published.window, "transformed", published.snapshot)
+    if base is None:
+        raise BaseMissing(
+            f"{event.full_name} {published.window}",
+            f"the window's data changed, and the snapshot {published.snapshot[:12]} it was published from is gone from "
+            f"{settings.snapshots}: what changed cannot be known, and publishing all would repeat events",
+            next_step="restore the snapshot folder, or point SLUICE_SNAPSHOTS at the one that holds it",
+        )
+    rows = base.rows if base_rows is None else base_rows
+
+    def encoded(snapshot: Snapshot) -> Iterator[EncodedBatch]:
+        for batch in store.read(snapshot, batch_rows=settings.batch_rows):
+            yield encoder.encode(batch, with_ids=True)
+
+    if store.schema(base).equals(store.schema(target)):
+        found = difference(
+            encoded(base),
+            encoded(target),
+            base_rows=rows,
+            memory_limit=settings.memory_limit,
+            with_keys=event.tombstones,
+        )
+    else:
+        # Under another contract every event has another content.
+        found = Difference(pa.array(range(target.rows), pa.int64()), rows, pa.array([], pa.binary()))
+    delta = _store_rows(event, platform, published.window, target, found.rows)
+    vanished = _store_keys(event, platform, published.window, found.keys) if len(found.keys) else None
+    planned = fresh.advanced(
+        kind="correction",
+        rows_total=delta.rows + (vanished.rows if vanished else 0),
+        base_snapshot=base.sha256,
+        base_rows=rows,
+        delta=delta.sha256,
+        vanished=vanished.sha256 if vanished else None,
+        reason=fresh.reason or "the window's data changed",
+    )
+    return planned, found.gone
+
+
+def _store_rows(
+    event: Event, platform: Platform, window: str, target: Snapshot, rows: pa.Int64Array
+) -> Snapshot:
+    store = platform.snapshots
+    batches = store.read(target, batch_rows=platform.settings.batch_rows)
+    with store.writer(event.full_name, window, "correction", store.schema(target)) as out:
+        for batch in take_rows(batches, rows):
+            out.write(batch)
+        return out.finish({"target": target.sha256}, make_current=False)
+
+
+def _store_keys(event: Event, platform: Platform, window: str, keys: pa.BinaryArray) -> Snapshot:
+    with platform.snapshots.writer(event.full_name, window, "vanished", VANISHED_SCHEMA) as out:
+        out.write(pa.record_batch([keys], schema=VANISHED_SCHEMA))
+        return out.finish({}, make_current=False)

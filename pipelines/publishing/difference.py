@@ -1,0 +1,92 @@
+"""What changed between two snapshots of a window, by event id.
+
+An event id is a hash of the event's key and content, so two rows are the same event exactly when their
+ids are equal, whatever their types. The ids of both sides go to temporary files and DuckDB, which spills
+to disk, finds the rows without a partner (as a multiset: two equal rows need two partners). Memory is
+flat in the size of the window.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_IDS = pa.schema([("row", pa.int64()), ("id", pa.string()), ("key", pa.binary())])
+
+
+class Encoded(Protocol):
+    """What the difference needs of an encoded batch."""
+
+    keys: pa.BinaryArray
+    event_ids: pa.StringArray | None
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Rows of the target to publish (ascending row numbers), rows of the base that are gone, and the keys
+    that no row of the target carries any more. `keys` is empty unless asked for."""
+
+    rows: pa.Int64Array
+    gone: int
+    keys: pa.BinaryArray
+
+
+def difference(
+    base: Iterable[Encoded], target: Iterable[Encoded], *, base_rows: int, memory_limit: str, with_keys: bool
+) -> Difference:
+    """Compare the first `base_rows` rows of `base` with `target`; both encoded with ids."""
+    with tempfile.TemporaryDirectory(prefix="sluice-difference-") as folder:
+        files = {"base": Path(folder) / "base.parquet", "target": Path(folder) / "target.parquet"}
+        _write_ids(files["base"], base, limit=base_rows)
+        _write_ids(files["target"], target)
+        connection = duckdb.connect(config={"memory_limit": memory_limit, "temp_directory": folder})
+        try:
+            for name, path in files.items():
+                connection.execute(
+                    f"CREATE VIEW {name} AS SELECT *, row_number() OVER (PARTITION BY id ORDER BY row) AS nth "
+                    f"FROM read_parquet('{path}')"
+                )
+            rows = connection.sql("SELECT row FROM target ANTI JOIN base USING (id, nth) ORDER BY row")
+            found = rows.to_arrow_table().column("row").combine_chunks()
+            gone = connection.sql("SELECT count(*) FROM base ANTI JOIN target USING (id, nth)").fetchone()
+            keys = pa.array([], pa.binary())
+            if with_keys:
+                vanished = connection.sql("SELECT DISTINCT key FROM base ANTI JOIN target USING (key) ORDER BY key")
+                keys = vanished.to_arrow_table().column("key").combine_chunks().cast(pa.binary())
+        finally:
+            connection.close()
+    return Difference(found, int(gone[0]) if gone else 0, keys)
+
+
+def _write_ids(path: Path, encoded: Iterable[Encoded], limit: int | None = None) -> None:
+    row = 0
+    with pq.ParquetWriter(path, _IDS, compression="none", use_dictionary=False) as out:
+        for batch in encoded:
+            size = len(batch) if limit is None else min(len(batch), limit - row)
+            if size <= 0:
+                break
+            if batch.event_ids is None:
+                raise ValueError("batches must be encoded with_ids=True")
+            numbers = pa.array(np.arange(row, row + size))
+            columns = [numbers, batch.event_ids.slice(0, size), batch.keys.slice(0, size)]
+            out.write_batch(pa.record_batch(columns, schema=_IDS))
+            row += size
+
+
+def take_rows(batches: Iterable[pa.RecordBatch], rows: pa.Int64Array) -> Iterator[pa.RecordBatch]:
+    """The rows with these ascending numbers, batch by batch."""
+    wanted = rows.to_numpy()
+    first = 0
+    for batch in batches:
+        low, high = np.searchsorted(wanted, [first, first + batch.num_rows])
+        if high > low:
+            yield batch.take(pa.array(wanted[low:high] - first))
+        first += batch.num_rows

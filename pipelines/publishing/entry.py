@@ -1,0 +1,92 @@
+"""A ledger entry: what is on the topic for one window, as JSON in the ledger topic."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal
+
+from resources.errors import SluiceError
+
+Kind = Literal["backfill", "correction"]
+Status = Literal["publishing", "published"]
+
+
+class LedgerDamaged(SluiceError):
+    """A ledger record that this version of Sluice cannot read; publishing on would be a guess."""
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """The newest committed state of a window.
+
+    `snapshot` is the hash of the snapshot the topic equals once `status` is `published`. `rows_done` of
+    `rows_total` records of this generation are committed. A correction publishes the rows of the stored
+    snapshot `delta`, then tombstones for the keys in `vanished`; before it the topic held the first
+    `base_rows` rows of `base_snapshot`.
+    """
+
+    event: str
+    window: str
+    topic: str
+    generation: int
+    kind: Kind
+    status: Status
+    snapshot: str
+    rows_total: int
+    rows_done: int
+    code_version: str
+    contract: str
+    schema_id: int
+    run_id: str
+    written_at: str
+    base_snapshot: str | None = None
+    base_rows: int = 0
+    delta: str | None = None
+    vanished: str | None = None
+    reason: str | None = None
+    bytes_done: int = 0
+    offsets: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Key of the ledger record."""
+        return ledger_key(self.event, self.window)
+
+    @property
+    def complete(self) -> bool:
+        """True when the topic equals the snapshot."""
+        return self.status == "published"
+
+    def to_json(self) -> bytes:
+        """The record's value."""
+        return json.dumps({"v": 1, **asdict(self)}, sort_keys=True, separators=(",", ":")).encode()
+
+    def advanced(self, **changes: Any) -> "LedgerEntry":
+        """This entry with `changes`."""
+        return replace(self, **changes)
+
+
+_NAMES = {f.name for f in fields(LedgerEntry)}
+
+
+def ledger_key(event: str, window: str) -> str:
+    """Key of a window's record; neither part can hold the separator."""
+    return f"{event}|{window}"
+
+
+def read_entry(key: str, value: bytes | None) -> LedgerEntry | None:
+    """Parse a record's value; unknown fields of a later version are an error, for they may matter."""
+    if value is None:
+        return None
+    try:
+        raw = json.loads(value)
+        if raw.pop("v") != 1 or not set(raw) <= _NAMES:
+            raise ValueError(f"written by a later version (fields {', '.join(sorted(set(raw) - _NAMES))})")
+        raw["offsets"] = {p: (int(first), int(last)) for p, (first, last) in raw["offsets"].items()}
+        return LedgerEntry(**raw)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LedgerDamaged(
+            f"ledger record {key}",
+            f"cannot be read: {error}",
+            next_step="publish with the version that wrote it, or see docs/operating.md#ledger",
+        ) from None

@@ -1,0 +1,62 @@
+"""What must hold before the first byte: the topic is fit, and the contract is known to the registry."""
+
+from datetime import UTC, datetime
+
+from pipelines.authoring.event import Event
+from resources.errors import SluiceError
+from resources.kafka.topics import Topic, ensure_topic
+from resources.platform import Platform
+
+
+class PreflightFailed(SluiceError):
+    """The topic or the registry is not fit for this event; nothing was written."""
+
+
+def subject_of(topic: str) -> str:
+    """TopicNameStrategy: the subject of a topic's values."""
+    return f"{topic}-value"
+
+
+def fit_topic(event: Event, platform: Platform, *, first_event_time: datetime | None = None) -> Topic:
+    """The event's topic, created where the settings allow it. Raises PreflightFailed with the figures."""
+    topic = ensure_topic(
+        platform.settings,
+        event.topic,
+        config={"cleanup.policy": "compact"} if event.tombstones else None,
+    )
+    kept_ms = topic.retention_ms
+    if event.record_timestamp == "event_time" and first_event_time is not None and kept_ms >= 0:
+        age_ms = (datetime.now(UTC) - first_event_time).total_seconds() * 1000
+        if age_ms > kept_ms and "delete" in topic.config.get("cleanup.policy", "delete"):
+            raise PreflightFailed(
+                f"topic {event.topic}",
+                f"deletes records after {kept_ms / 3_600_000:.0f} h by their timestamp, and this event stamps them "
+                f"with the event time, up to {age_ms / 3_600_000:.0f} h ago: they would be deleted at once",
+                next_step='raise retention.ms, or declare record_timestamp="publish_time"',
+            )
+    return topic
+
+
+def registered_schema_id(event: Event, platform: Platform) -> int:
+    """Schema id of the event's contract, registering it where the settings allow.
+
+    Raises PreflightFailed when it is unknown and may not be registered, or not compatible.
+    """
+    subject, text = subject_of(event.topic), event.contract.text
+    known = platform.registry.lookup(subject, text)
+    if known is not None:
+        return known
+    problems = platform.registry.check_compatible(subject, text)
+    if problems:
+        raise PreflightFailed(
+            f"{event.contract.path.name}, subject {subject}",
+            "is not compatible with the registered contract: " + "; ".join(problems),
+            next_step="give new fields a default, or publish a new version of the topic (….v2)",
+        )
+    if not platform.settings.register_contracts:
+        raise PreflightFailed(
+            f"{event.contract.path.name}, subject {subject}",
+            "is not registered, and the settings do not allow registering it at publish",
+            next_step=f"sluice register {event.full_name} (or set SLUICE_REGISTER_CONTRACTS=true)",
+        )
+    return platform.registry.register(subject, text)

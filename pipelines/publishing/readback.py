@@ -1,0 +1,98 @@
+"""Reads events back as any consumer would: read_committed, decoded by the schema each record names."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Message, TopicPartition
+
+from pipelines.encoding import FrameError, decode_record, split_frame
+from resources.kafka.clients import consumer
+from resources.kafka.errors import explain
+from resources.platform import Platform
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    """One committed record. `value` is None for a tombstone; `schema_id` then too."""
+
+    kafka_partition: int
+    offset: int
+    timestamp_ms: int
+    key: str
+    value: Mapping[str, Any] | None
+    headers: Mapping[str, str]
+    schema_id: int | None
+
+
+class EventReader:
+    """Decodes records of any topic by the registry's schemas, each fetched once."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._schemas: dict[int, str] = {}
+
+    def _schema(self, schema_id: int) -> str:
+        if schema_id not in self._schemas:
+            self._schemas[schema_id] = self._platform.registry.by_id(schema_id)
+        return self._schemas[schema_id]
+
+    def decode(self, message: Message) -> ReadBack:
+        """The record of a Kafka message. Raises FrameError for a value that is not in the wire format."""
+        value = message.value()
+        headers = {name: (data or b"").decode("utf-8", "replace") for name, data in message.headers() or []}
+        return ReadBack(
+            kafka_partition=message.partition(),
+            offset=message.offset(),
+            timestamp_ms=message.timestamp()[1],
+            key=(message.key() or b"").decode("utf-8", "backslashreplace"),
+            value=None if value is None else decode_record(value, self._schema),
+            headers=headers,
+            schema_id=None if value is None else split_frame(value)[0],
+        )
+
+    def read(
+        self, topic: str, offsets: Mapping[int, int], *, quiet_seconds: float = 5.0, follow: bool = False
+    ) -> Iterator[ReadBack]:
+        """Committed records from `offsets` (kafka_partition -> offset) until every partition's end, or without
+        end when `follow`. Gives up a partition that stays quiet for `quiet_seconds` behind an open transaction."""
+        reader = consumer(self._platform.settings)
+        open_partitions = set(offsets)
+        quiet = 0.0
+        try:
+            reader.assign([TopicPartition(topic, p, offset) for p, offset in offsets.items()])
+            while open_partitions and (follow or quiet < quiet_seconds):
+                message = reader.poll(0.5)
+                if message is None:
+                    quiet += 0.5
+                    continue
+                quiet = 0.0
+                error = message.error()
+                if error is None:
+                    yield self.decode(message)
+                elif error.code() == error._PARTITION_EOF:
+                    if not follow:
+                        open_partitions.discard(message.partition())
+                else:
+                    raise explain(f"topic {topic}", error)
+        finally:
+            reader.close()
+
+
+def printable(record: ReadBack) -> dict[str, Any]:
+    """A record for people: JSON-ready, times in ISO 8601, bytes as hex."""
+    if record.value is None:
+        return {"key": record.key, "tombstone": True}
+    shown: dict[str, Any] = json.loads(json.dumps(record.value, default=_text))
+    return shown
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    iso = getattr(value, "isoformat", None)
+    return str(iso()) if iso else str(value)
+
+
+__all__ = ["EventReader", "FrameError", "ReadBack", "printable"]

@@ -1,0 +1,38 @@
+"""What a publication did, in counts of what happened."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipelines.publishing.decision import Action
+
+
+@dataclass(frozen=True)
+class PublishResult:
+    """One window's publication by one run.
+
+    `rows_read`: rows of the snapshot; `published`: records acknowledged and committed by this run,
+    `tombstones` among them; `skipped`: rows that were already on the topic; `gone`: rows published
+    earlier that the snapshot no longer holds. `offsets`: first and last offset per kafka_partition.
+    `bytes_sent`: keys and values before compression.
+    """
+
+    action: Action
+    because: str
+    generation: int
+    snapshot: str
+    schema_id: int
+    rows_read: int
+    published: int = 0
+    tombstones: int = 0
+    skipped: int = 0
+    gone: int = 0
+    bytes_sent: int = 0
+    transactions: int = 0
+    seconds: float = 0.0
+    encoding: str = ""
+    offsets: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def rows_per_second(self) -> float:
+        """Records published per second of publishing, 0 where nothing was."""
+        return self.published / self.seconds if self.seconds and self.published else 0.0

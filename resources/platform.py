@@ -1,0 +1,60 @@
+"""Everything outside that one run uses, opened when first needed and closed together."""
+
+from collections.abc import Callable
+from functools import cached_property
+from types import TracebackType
+
+from resources.kafka.ledger import LedgerLog
+from resources.registry import ConfluentRegistry, Registry
+from resources.settings import Settings, load_settings
+from resources.snapshots import SnapshotStore
+from resources.warehouse import Warehouse, open_warehouse
+
+
+class Platform:
+    """Snapshots, ledger, registry and warehouses by the settings. Not shared between threads."""
+
+    def __init__(self, settings: Settings | None = None, *, say: Callable[[str], None] = lambda _: None) -> None:
+        self.settings = settings or load_settings()
+        self.say = say
+        self._warehouses: dict[str, Warehouse] = {}
+
+    @cached_property
+    def snapshots(self) -> SnapshotStore:
+        """The snapshot store."""
+        return SnapshotStore(self.settings.snapshots)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The schema registry."""
+        return ConfluentRegistry.from_settings(self.settings)
+
+    @cached_property
+    def ledger(self) -> LedgerLog:
+        """The ledger; its topic is created or checked when this is first used."""
+        return LedgerLog(self.settings, say=lambda text: self.say(text))
+
+    def warehouse(self, name: str) -> Warehouse:
+        """The warehouse of this name; raises WarehouseError naming the known ones."""
+        if name not in self._warehouses:
+            self._warehouses[name] = open_warehouse(
+                name, self.settings.warehouses, memory_limit=self.settings.memory_limit
+            )
+        return self._warehouses[name]
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for warehouse in self._warehouses.values():
+            warehouse.close()
+        self._warehouses.clear()
+        if "ledger" in self.__dict__:
+            self.ledger.close()
+            del self.__dict__["ledger"]
+
+    def __enter__(self) -> "Platform":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from pipelines.contract import Contract
 from pipelines.encoding.assembly import binary_from, byte_view, join
+from pipelines.encoding.columnar import ColumnarWriter
 from pipelines.encoding.columns import Column, columns_of
 from pipelines.encoding.errors import EncodingError
 from pipelines.encoding.event_id import event_ids, id_text
@@ -115,8 +116,7 @@ class RecordEncoder:
 
 
 def _writer(nodes: tuple[Node, ...], strategy: Strategy) -> _Writer:
-    del strategy
-    return RowwiseWriter(nodes)
+    return RowwiseWriter(nodes) if strategy == "fastavro" else ColumnarWriter()
 
 
 def _check_id(node: Node, topic: str) -> None:

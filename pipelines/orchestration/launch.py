@@ -1,0 +1,101 @@
+"""Runs started outside the UI: Dagster runs like any other, executed in this process and seen in the UI."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from pipelines.authoring.catalogue import Catalogue
+from pipelines.authoring.event import Event
+from pipelines.authoring.windows import Window
+from pipelines.orchestration.build import build_definitions
+from pipelines.orchestration.home import prepare_home
+from pipelines.orchestration.keys import STAGES, asset_key, op_name, warehouse_pool
+from resources.settings import Settings
+
+_WAREHOUSE_SLOTS = 4
+_RANGE_START = "dagster/asset_partition_range_start"
+_RANGE_END = "dagster/asset_partition_range_end"
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A finished run. `windows` maps each window that got its last stage to that stage's metadata (plain
+    values); `error` is what the run says of the others."""
+
+    run_id: str
+    success: bool
+    windows: Mapping[str, Mapping[str, Any]]
+    error: str | None
+
+
+def dagster_instance(settings: Settings) -> dg.DagsterInstance:
+    """The instance that the UI of this project shows."""
+    prepare_home(settings)
+    return dg.DagsterInstance.get()
+
+
+def limit_warehouses(instance: dg.DagsterInstance, catalogue: Catalogue) -> None:
+    """Give every warehouse's pool a limit, where an operator has set none."""
+    storage = instance.event_log_storage
+    known = {limit.name for limit in storage.get_pool_limits()}
+    for name in {event.warehouse for event in catalogue.events.values()}:
+        if warehouse_pool(name) not in known:
+            storage.set_concurrency_slots(warehouse_pool(name), _WAREHOUSE_SLOTS)
+
+
+def launch(
+    event: Event,
+    windows: Sequence[Window],
+    instance: dg.DagsterInstance,
+    *,
+    stages: Sequence[str] = STAGES,
+    config: Mapping[str, Any] | None = None,
+    catalogue: Catalogue,
+) -> Launched:
+    """Materialize the stages of contiguous `windows` of `event` in one run, here and now."""
+    definitions = build_definitions(catalogue.only(event))
+    job = definitions.resolve_implicit_global_asset_job_def()
+    first, last = windows[0].key, windows[-1].key
+    span = {"dagster/partition": first} if first == last else {_RANGE_START: first, _RANGE_END: last}
+    result = job.execute_in_process(
+        instance=instance,
+        asset_selection=[asset_key(event, stage) for stage in stages],
+        tags={
+            **span,
+            "sluice/event": event.full_name,
+            "sluice/launched_by": "cli",
+            # What the UI reads to show the run with its code location.
+            ".dagster/repository": "__repository__@sluice",
+            "dagster/code_location": "sluice",
+        },
+        run_config={
+            "ops": {op_name(event): {"config": dict(config or {})}},
+            # The terminal shows our own lines; the run's log is in the UI.
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        },
+        raise_on_error=False,
+    )
+    done = {
+        materialization.partition: {name: value.value for name, value in materialization.metadata.items()}
+        for materialization in (
+            found.materialization
+            for found in (
+                event_.step_materialization_data
+                for event_ in result.all_events
+                if event_.event_type_value == "ASSET_MATERIALIZATION"
+            )
+        )
+        if materialization.asset_key == asset_key(event, stages[-1]) and materialization.partition
+    }
+    return Launched(result.run_id, result.success, done, None if result.success else _error_of(result))
+
+
+def _error_of(result: dg.ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            told = failure.user_failure_data.description if failure.user_failure_data else None
+            return told or (failure.error.message.strip() if failure.error else "the step failed")
+    return "the run failed before its step began"

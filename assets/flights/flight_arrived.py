@@ -41,7 +41,7 @@ from pipelines import daily, event
             LEFT JOIN airports ON airports.faa = flights.dest
             WHERE arr_time IS NOT NULL
                 -- Lets the warehouse skip the rest of the year; the longest way from
-                -- schedule to arrival is 42 hours.
+                -- schedule to arrival is 33 hours.
                 AND time_hour >= :window_start - INTERVAL 72 HOURS
                 AND time_hour < :window_end + INTERVAL 24 HOURS
         ),

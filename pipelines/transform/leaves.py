@@ -246,7 +246,7 @@ def _binary(column: Column, avro: AvroType) -> Any:
 def _uuid(column: Column, avro: AvroType) -> Any:  # noqa: ARG001 - one signature for all
     found = column.source.type
     if pa.types.is_fixed_size_binary(found) and found.byte_width == 16:
-        return _uuid_text(column.array)
+        return uuid_text(column.array)
     if not (pa.types.is_string(found) or pa.types.is_large_string(found)):
         raise ColumnMismatchError(found, "uuids as text or as 16 bytes")
     _flag_broken_text(column)
@@ -260,7 +260,8 @@ def _uuid(column: Column, avro: AvroType) -> Any:  # noqa: ARG001 - one signatur
     return text
 
 
-def _uuid_text(array: Any) -> Any:
+def uuid_text(array: Any) -> Any:
+    """16-byte uuids as canonical text."""
     raw = [None if value is None else value.hex() for value in array.to_pylist()]
     joined = [h if h is None else f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}" for h in raw]
     return pa.array(joined, pa.string())
@@ -276,7 +277,7 @@ def _decimal(column: Column, avro: AvroType) -> Any:
 
 
 def _by_cast_or_cells(column: Column, avro: AvroType) -> Any:
-    """Arrow's own safe cast, which refuses all if one value does not fit; then value by value, to say which."""
+    """Arrow's own safe cast, all or nothing; where that refuses, value by value, to say which."""
     array, target = column.array, arrow_type(avro)
     try:
         if pa.types.is_integer(array.type):

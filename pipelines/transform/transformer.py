@@ -1,0 +1,195 @@
+"""The way of a batch from source to contract: through the author's transform, then conformed."""
+
+import datetime as dt
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipelines.contract import Contract
+from pipelines.transform.conformer import Conformer
+from pipelines.transform.dead_letters import DeadLetter, Reason, dead_letter_batch, shown
+from pipelines.transform.errors import ConformError, ConformProblem, TransformFailed
+from pipelines.transform.frames import checked_frame, column_of, frame_of, source_rows_of
+from pipelines.transform.row_json import row_json
+
+# Single bad rows are dead letters; a transform that raises for more than this many is itself what is bad.
+MOST_RAISED_ROWS = 100
+
+Transform = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class TransformedBatch:
+    """What became of one batch. `rows_in` source rows; `rows_dropped` of them left nothing behind.
+
+    `rows` has the Arrow schema of the contract without its event id, `dead` DEAD_LETTER_SCHEMA with one
+    letter per dead row. A transform may make several rows of one, so the counts need not add up.
+    """
+
+    rows: Any
+    dead: Any
+    rows_in: int
+    rows_dropped: int
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Rows that the transform took at once: one frame's columns and where each row came from."""
+
+    columns: dict[str, Any]
+    row_count: int
+    source_rows: Any  # int64 array, or None where the transform lost the index
+    rows_in: int
+
+
+class Transformer:
+    """Transforms the batches of one window, in order.
+
+    Rows come out in the order of their source rows where the transform kept the frame's index, else in
+    the transform's order. Raises ConformError for a mistake of the module and TransformFailed where the
+    transform raises for the whole window or for more than MOST_RAISED_ROWS rows of it.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        *,
+        transform: Transform | None,
+        key: str,
+        event_time: str,
+        event_id: str | None = None,
+        window_start: dt.datetime | None = None,
+        window_end: dt.datetime | None = None,
+        whole_window: bool = False,
+        where: str = "transform",
+    ) -> None:
+        window = (window_start, window_end) if window_start is not None and window_end is not None else None
+        if window is None and (window_start or window_end):
+            raise ValueError("window_start and window_end go together")
+        self._transform, self._whole_window, self._where = transform, whole_window, where
+        target = contract.without(event_id)
+        for name in (key, event_time):
+            target.field(name)
+        if window and not str(target.field(event_time).type.logical).startswith("timestamp-"):
+            raise ValueError(f"event time {event_time!r} is {target.field(event_time).type}, not a timestamp")
+        self._conformer = Conformer(
+            target, key=key, event_time=event_time, event_id=event_id, window=window, where=where
+        )
+        self._raised_rows = 0
+        self._first_raised = (0, "")  # source row and exception, for the error that names the fault
+
+    def apply(self, batch: Any, first_row: int) -> TransformedBatch:
+        """Transforms and conforms `batch`, whose first row is the window's `first_row`-th (from 0)."""
+        letters: list[DeadLetter] = []
+        parts: list[Any] = []
+        dropped = 0
+        if self._transform is None:
+            pieces: Iterator[_Piece] = iter([self._identity(batch, first_row)])
+        else:
+            pieces = self._pieces(batch, first_row, letters)
+        for piece in pieces:
+            rows, dead = self._conformer.conform(piece.columns, piece.row_count, piece.source_rows)
+            parts.append(rows)
+            letters += dead
+            dropped += _dropped(piece)
+        rows = _joined(parts, self._conformer.arrow_schema)
+        letters.sort(key=lambda letter: -1 if letter.source_row is None else letter.source_row)
+        return TransformedBatch(rows, dead_letter_batch(letters), batch.num_rows, dropped)
+
+    def _identity(self, batch: Any, first_row: int) -> _Piece:
+        # By list, before the dict is built: a dict would keep the last of two equal names.
+        self._conformer.check_names(list(batch.schema.names))
+        count = batch.num_rows
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        return _Piece(columns, count, np.arange(first_row, first_row + count), count)
+
+    def _pieces(self, batch: Any, first_row: int, letters: list[DeadLetter]) -> Iterator[_Piece]:
+        """The batch through the transform, in halves and halves again around the rows it raises for."""
+        if batch.num_rows == 0:
+            return
+        assert self._transform is not None
+        frame = frame_of(batch, first_row)
+        try:
+            result = self._transform(frame)
+        except MemoryError:
+            raise
+        except Exception as error:
+            said = _said(error)
+            if self._whole_window:
+                raise TransformFailed(
+                    self._where, said, rows_failed=batch.num_rows, source_row=None
+                ) from error
+            if batch.num_rows == 1:
+                letters.append(self._raised(batch, first_row, said))
+                return
+            half = batch.num_rows // 2
+            yield from self._pieces(batch.slice(0, half), first_row, letters)
+            yield from self._pieces(batch.slice(half), first_row + half, letters)
+            return
+        yield self._piece(checked_frame(result, self._where), batch.num_rows, first_row)
+
+    def _raised(self, batch: Any, source_row: int, said: str) -> DeadLetter:
+        self._raised_rows += 1
+        if self._raised_rows == 1:
+            self._first_raised = (source_row, said)
+        if self._raised_rows > MOST_RAISED_ROWS:
+            first_row, first_said = self._first_raised
+            raise TransformFailed(
+                self._where, first_said, rows_failed=self._raised_rows, source_row=first_row
+            )
+        row = row_json(
+            {name: array[0] for name, array in zip(batch.schema.names, batch.columns, strict=True)}
+        )
+        return DeadLetter(source_row, "", Reason.TRANSFORM_RAISED, None, said, row)
+
+    def _piece(self, frame: pd.DataFrame, rows_in: int, first_row: int) -> _Piece:
+        self._conformer.check_names(list(frame.columns), tuple(frame.index.names))
+        source_rows = source_rows_of(frame, first_row, rows_in)
+        columns: dict[str, Any] = {}
+        problems: list[ConformProblem] = []
+        for name in frame.columns:
+            try:
+                columns[name] = column_of(frame[name])
+            except TypeError as error:
+                problems.append(ConformProblem(f"column {name!r}: {error}", "a type that Arrow has"))
+        if problems:
+            raise ConformError(self._where, tuple(problems))
+        if source_rows is not None and np.any(np.diff(source_rows) < 0):
+            order = np.argsort(source_rows, kind="stable")
+            source_rows = source_rows[order]
+            columns = {name: _taken(values, order) for name, values in columns.items()}
+        return _Piece(columns, len(frame), source_rows, rows_in)
+
+
+def _taken(values: Any, order: Any) -> Any:
+    return [values[i] for i in order.tolist()] if isinstance(values, list) else values.take(pa.array(order))
+
+
+def _dropped(piece: _Piece) -> int:
+    if piece.source_rows is None:
+        return max(0, piece.rows_in - piece.row_count)
+    # Sorted by now: a new source row is a step up.
+    seen = np.count_nonzero(np.diff(piece.source_rows)) + 1 if piece.row_count else 0
+    return piece.rows_in - int(seen)
+
+
+def _joined(parts: list[Any], schema: Any) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    columns = [
+        pa.concat_arrays([part.column(i) for part in parts]) if parts else pa.array([], field.type)
+        for i, field in enumerate(schema)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _said(error: Exception) -> str:
+    """The exception as one line with the author's own line; the trace below it is no row's business."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
+    at = f" ({frames[0].filename.rpartition('/')[2]}:{frames[0].lineno})" if frames else ""
+    return shown(f"{type(error).__name__}: {error}{at}") or ""

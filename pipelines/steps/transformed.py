@@ -48,14 +48,15 @@ def transform_window(event: Event, window: Window, platform: Platform, *, run_id
         )
     rows_schema = (event.contract.without(event.event_id) if event.event_id else event.contract).arrow_schema
     transformer = Transformer(
-        event.transform,
         event.contract,
+        transform=event.transform,
         key=event.key,
         event_time=event.event_time,
         event_id=event.event_id,
         window_start=window.start,
         window_end=window.end,
         whole_window=event.whole_window,
+        where=f"{event.full_name} {window.key}",
     )
     reasons: Counter[str] = Counter()
     dead_rows, dropped, row, kept = 0, 0, 0, 0

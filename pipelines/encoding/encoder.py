@@ -11,12 +11,15 @@ from pipelines.encoding.columnar import ColumnarWriter
 from pipelines.encoding.columns import Column, columns_of
 from pipelines.encoding.errors import EncodingError
 from pipelines.encoding.event_id import event_ids, id_text
-from pipelines.encoding.frame import HEADER_BYTES, frame_header
+from pipelines.encoding.frame import frame_header
 from pipelines.encoding.keys import check_key, key_bytes
 from pipelines.encoding.nodes import Node, field_nodes
 from pipelines.encoding.rowwise import RowwiseWriter
 
 Strategy = Literal["auto", "columnar", "fastavro"]
+
+# Working memory is some hundred bytes a row and encoding is no faster in larger pieces.
+_SLICE_ROWS = 32_768
 
 
 @dataclass(frozen=True)
@@ -99,20 +102,33 @@ class RecordEncoder:
                 allowed=f"the contract's ({_named_types(self._arrow_schema)})",
                 next_step="conform the rows before they are encoded",
             )
+        slices = [batch.slice(row, _SLICE_ROWS) for row in range(0, max(1, batch.num_rows), _SLICE_ROWS)]
+        done = [self._encode(part, with_ids or self._id_node is not None) for part in slices]
+        if len(done) == 1:
+            return done[0]
+        return EncodedBatch(
+            pa.concat_arrays([part.keys for part in done]),
+            pa.concat_arrays([part.values for part in done]),
+            None if done[0].event_ids is None else pa.concat_arrays([part.event_ids for part in done]),
+        )
+
+    def _encode(self, batch: pa.RecordBatch, with_ids: bool) -> EncodedBatch:
         length, split = batch.num_rows, len(self._before)
         columns = columns_of((*self._before, *self._after), batch.columns)
         keys = key_bytes(batch.column(self._key))
-        front = self._write_before.bodies(columns[:split], length, self._header)
+        if not with_ids:
+            return EncodedBatch(keys, self._write_before.bodies(columns, length, self._header), None)
+        front = self._write_before.bodies(columns[:split], length)
         if self._id_node is None:
-            ids = event_ids(self.topic, keys, front, skip=HEADER_BYTES) if with_ids else None
-            return EncodedBatch(keys, front, None if ids is None else id_text(ids))
+            text = id_text(event_ids(self.topic, keys, front))
+            return EncodedBatch(keys, join([self._header, front]), text)
         back = self._write_after.bodies(columns[split:], length)
-        ids = event_ids(self.topic, keys, join([front, back]), skip=HEADER_BYTES)
+        ids = event_ids(self.topic, keys, join([front, back]))
         text = id_text(ids)
         id_field = binary_from(ids) if self._id_node.kind == "fixed" else text.cast(pa.binary())
         # 0x48: the zig-zag varint of 36, the length of a UUID's text.
         id_head = self._id_node.branch + (b"" if self._id_node.kind == "fixed" else b"\x48")
-        return EncodedBatch(keys, join([front, id_head, id_field, back]), text)
+        return EncodedBatch(keys, join([self._header, front, id_head, id_field, back]), text)
 
 
 def _writer(nodes: tuple[Node, ...], strategy: Strategy) -> _Writer:

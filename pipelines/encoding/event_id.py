@@ -19,6 +19,7 @@ gains a field changes the body, and so the id.
 """
 
 from hashlib import sha256
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -34,25 +35,15 @@ _DIGIT_PLACES = np.array([place for place in range(36) if place not in (8, 13, 1
 _DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
-def event_ids(
-    topic: str, keys: pa.BinaryArray, bodies: pa.LargeBinaryArray, skip: int = 0
-) -> npt.NDArray[np.uint8]:
-    """The ids as 16 bytes each, shape (rows, 16). The first `skip` bytes of every body do not count."""
-    sizes = byte_view(keys)[0]
-    key_sizes = np.diff(sizes).astype(">u4")
+def event_ids(topic: str, keys: pa.BinaryArray, bodies: pa.LargeBinaryArray) -> npt.NDArray[np.uint8]:
+    """The ids as 16 bytes each, shape (rows, 16), of bodies without frame and without the id field."""
     head = PREFIX + topic.encode() + b"\x00"
-    offsets, data = byte_view(join([_fixed(key_sizes), keys]))
-    body_offsets, body_data = byte_view(bodies)
-    heads, rest = memoryview(data.data), memoryview(body_data.data)
-    base = sha256(head)
-    digests = bytearray()
-    starts, ends = offsets.tolist(), body_offsets.tolist()
-    for row in range(len(keys)):
-        digest = base.copy()
-        digest.update(heads[starts[row] : starts[row + 1]])
-        digest.update(rest[ends[row] + skip : ends[row + 1]])
-        digests += digest.digest()[:16]
-    ids = np.frombuffer(digests, np.uint8).reshape(-1, 16)
+    key_sizes = np.diff(byte_view(keys)[0]).astype(">u4").view(np.uint8).reshape(len(keys), 4)
+    offsets, data = byte_view(join([head, binary_from(key_sizes), keys, bodies]))
+    view, bounds = memoryview(data.data), offsets.tolist()
+    # One hash at a time: the only work per row in Python, about half a microsecond.
+    digests = b"".join([sha256(view[a:b]).digest() for a, b in pairwise(bounds)])
+    ids = np.frombuffer(digests, np.uint8).reshape(-1, 32)[:, :16].copy()
     ids[:, 6] = ids[:, 6] & 0x0F | 0x80
     ids[:, 8] = ids[:, 8] & 0x3F | 0x80
     return ids
@@ -64,7 +55,3 @@ def id_text(ids: npt.NDArray[np.uint8]) -> pa.StringArray:
     text[:, _DIGIT_PLACES[0::2]] = _DIGITS[ids >> 4]
     text[:, _DIGIT_PLACES[1::2]] = _DIGITS[ids & 15]
     return pc.cast(binary_from(text), pa.string())
-
-
-def _fixed(values: npt.NDArray[np.generic]) -> pa.Array:
-    return binary_from(values.view(np.uint8).reshape(len(values), values.itemsize))

@@ -179,3 +179,28 @@ def test_rows_of_another_schema_are_refused() -> None:
     wider = pa.RecordBatch.from_pydict({"k": ["a"], "n": pa.array([1], pa.int64())})
     with pytest.raises(EncodingError, match=r"rows of schema \(k: string, n: int64\)"):
         encoder.encode(wider)
+
+
+@pytest.mark.parametrize("with_ids", [False, True])
+def test_a_batch_larger_than_one_slice_is_the_same_as_its_rows(with_ids: bool) -> None:
+    of = contract(k="string", n=["null", "long"], legs={"type": "array", "items": "string"})
+    count = 70_001
+    rows = pa.RecordBatch.from_pydict(
+        {
+            "k": [f"key-{row}" for row in range(count)],
+            "n": [None if row % 3 == 0 else row << (row % 40) for row in range(count)],
+            "legs": [["leg"] * (row % 3) for row in range(count)],
+        },
+        schema=of.arrow_schema,
+    )
+    encoder = RecordEncoder(of, schema_id=1, topic="t.v1", key="k")
+    slow = RecordEncoder(of, schema_id=1, topic="t.v1", key="k", strategy="fastavro")
+    whole = encoder.encode(rows, with_ids=with_ids)
+    assert len(whole) == count
+    for start in (0, 32_760, 65_530, count - 10):
+        part = slow.encode(rows.slice(start, 10), with_ids=with_ids)
+        assert whole.keys.slice(start, 10) == part.keys
+        assert whole.values.slice(start, 10) == part.values
+        assert with_ids == (whole.event_ids is not None)
+        if whole.event_ids is not None:
+            assert whole.event_ids.slice(start, 10) == part.event_ids

@@ -2,7 +2,8 @@
 
 One event per carrier and New York day with at least one scheduled flight. It happens at the local midnight
 that ends the day (04:00 or 05:00 UTC), so the window of a date holds the day before it. The delay gives the
-last departures of the evening six hours to reach the warehouse; what comes later is a correction.
+last departures of the evening six hours to reach the warehouse; what comes later is a correction. The first
+window is empty: the source does not reach back to 2012.
 """
 
 import pandas as pd
@@ -14,7 +15,7 @@ from pipelines import daily, event
     topic="flights.carrier-day-closed.v1",
     key="carrier",
     event_time="closed_at",
-    windows=daily("2013-01-02", "2014-01-02", delay="6h"),
+    windows=daily("2013-01-01", "2014-01-02", delay="6h"),
     owner="team:network-planning",
     source="""
         WITH at_origin AS (

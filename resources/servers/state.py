@@ -13,6 +13,7 @@ from resources.servers.process import OwnedProcess
 Role = Literal["kafka", "registry"]
 ROLES: tuple[Role, ...] = ("kafka", "registry")
 _VERSION = 1
+_ADDRESS: dict[Role, str] = {"kafka": "bootstrap_servers", "registry": "registry_url"}
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,10 @@ def load(home: Path) -> dict[Role, Entry]:
 
 
 def save(home: Path, entries: dict[Role, Entry]) -> None:
+    """Write the entries; the addresses of those not stopped stand at the top, for the settings to read."""
+    addresses = {_ADDRESS[role]: entry.address for role, entry in entries.items() if entry.pid is not None}
     servers = {role: asdict(entry) for role, entry in entries.items()}
-    write_json(state_file(home), {"version": _VERSION, "servers": servers})
+    write_json(state_file(home), {"version": _VERSION, **addresses, "servers": servers})
 
 
 @contextlib.contextmanager

@@ -1,0 +1,151 @@
+"""Schemas, subjects and levels in one SQLite file.
+
+An id belongs to a schema, not to a subject: the same schema under two subjects, or registered again
+after a deletion, has the same id for ever. A deletion only marks; version numbers are never used again.
+"""
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS schemas (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, fingerprint TEXT NOT NULL UNIQUE, text TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS versions (
+    subject TEXT NOT NULL, version INTEGER NOT NULL, schema_id INTEGER NOT NULL REFERENCES schemas,
+    deleted INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (subject, version));
+CREATE TABLE IF NOT EXISTS levels (subject TEXT PRIMARY KEY, level TEXT NOT NULL);
+"""
+_GLOBAL = ""  # no subject has this name
+
+
+@dataclass(frozen=True)
+class Version:
+    """A schema as one version of a subject."""
+
+    subject: str
+    version: int
+    schema_id: int
+    text: str
+    deleted: bool = False
+
+
+class SchemaStore:
+    """One connection, one caller at a time; `exclusive()` makes several calls one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Requests come from a pool of threads; the lock below lets in one at a time.
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._lock = threading.RLock()
+        self._connection.executescript(_TABLES)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """All or nothing, and nobody else in between."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def subjects(self, *, deleted: bool = False) -> list[str]:
+        """Names in order; those with deleted versions only are left out unless `deleted`."""
+        condition = "" if deleted else "WHERE NOT deleted"
+        rows = self._all(f"SELECT DISTINCT subject FROM versions {condition} ORDER BY subject")
+        return [row[0] for row in rows]
+
+    def versions(self, subject: str, *, deleted: bool = False) -> list[Version]:
+        """Oldest first; empty when there is no such subject."""
+        rows = self._all(
+            "SELECT subject, version, id, text, deleted FROM versions JOIN schemas ON id = schema_id "
+            "WHERE subject = ? AND (? OR NOT deleted) ORDER BY version",
+            subject,
+            deleted,
+        )
+        return [
+            Version(name, number, schema_id, text, bool(gone)) for name, number, schema_id, text, gone in rows
+        ]
+
+    def schema(self, schema_id: int) -> str | None:
+        """The text of an id, whether or not any subject still has it: records with that id may live on."""
+        rows = self._all("SELECT text FROM schemas WHERE id = ?", schema_id)
+        return str(rows[0][0]) if rows else None
+
+    def uses(self, schema_id: int) -> list[Version]:
+        """Where an id is a version that is not deleted."""
+        return [
+            version
+            for subject in self.subjects()
+            for version in self.versions(subject)
+            if version.schema_id == schema_id
+        ]
+
+    def find(self, subject: str, text: str) -> Version | None:
+        """The version of the subject that is this schema."""
+        wanted = fingerprint(text)
+        return next((one for one in self.versions(subject) if fingerprint(one.text) == wanted), None)
+
+    def add(self, subject: str, text: str) -> Version:
+        """A new version of the subject. Inside `exclusive()`, after the caller's checks."""
+        self._all("INSERT OR IGNORE INTO schemas (fingerprint, text) VALUES (?, ?)", fingerprint(text), text)
+        [(schema_id, kept)] = self._all(
+            "SELECT id, text FROM schemas WHERE fingerprint = ?", fingerprint(text)
+        )
+        [(last,)] = self._all("SELECT coalesce(max(version), 0) FROM versions WHERE subject = ?", subject)
+        self._all(
+            "INSERT INTO versions (subject, version, schema_id) VALUES (?, ?, ?)",
+            subject,
+            last + 1,
+            schema_id,
+        )
+        return Version(subject, last + 1, schema_id, kept)
+
+    def delete(self, subject: str, *, permanent: bool) -> None:
+        """Mark all versions of the subject deleted, or remove them; its level goes too."""
+        if permanent:
+            self._all("DELETE FROM versions WHERE subject = ?", subject)
+        else:
+            self._all("UPDATE versions SET deleted = 1 WHERE subject = ?", subject)
+        self._all("DELETE FROM levels WHERE subject = ?", subject)
+
+    def level(self, subject: str | None = None) -> str | None:
+        """The level set for the subject, or globally; None when none was set."""
+        rows = self._all("SELECT level FROM levels WHERE subject = ?", subject or _GLOBAL)
+        return str(rows[0][0]) if rows else None
+
+    def set_level(self, level: str, subject: str | None = None) -> None:
+        self._all("INSERT OR REPLACE INTO levels (subject, level) VALUES (?, ?)", subject or _GLOBAL, level)
+
+    def _all(self, sql: str, *values: Any) -> list[Any]:
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
+
+def fingerprint(text: str) -> str:
+    """Equal for texts that say the same: white space, the order of members and `{"type": "int"}` for
+    `"int"` do not matter; docs, defaults, aliases and logical types do.
+    """
+    canonical = json.dumps(_plain(json.loads(text)), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {"type"} and isinstance(value["type"], str):
+            return value["type"]
+        # A default is a value, not a schema: it stays as it is.
+        return {name: item if name == "default" else _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

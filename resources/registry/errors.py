@@ -1,0 +1,35 @@
+"""What a schema registry can say no to, in a reader's words."""
+
+from resources.errors import PassingFault, SluiceError
+
+
+class RegistryRefused(SluiceError):
+    """The registry, or its client, refused: a setting, a right or the schema has to change first."""
+
+
+class RegistryUnavailable(PassingFault):
+    """The registry could not be reached or did not answer in time."""
+
+
+class ContractIncompatible(SluiceError):
+    """The subject's compatibility level forbids this schema. `problems` says why, one sentence each."""
+
+    def __init__(self, subject: str, problems: list[str]) -> None:
+        self.subject, self.problems = subject, problems
+        super().__init__(
+            f"subject {subject}",
+            "the contract is not compatible with what its consumers know: " + "; ".join(problems),
+            next_step="give a new field a default, or publish the new shape to a new topic version (….v2)",
+        )
+
+
+class SchemaUnknown(SluiceError):
+    """No schema has this id in this registry."""
+
+    def __init__(self, where: str, schema_id: int) -> None:
+        self.schema_id = schema_id
+        super().__init__(
+            where,
+            f"no schema has the id {schema_id}",
+            next_step="is this the registry that the records were published with?",
+        )

@@ -1,0 +1,235 @@
+"""What Sluice asks of a registry, held by ours and by one that is not ours (Apicurio)."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from resources.registry import ConfluentRegistry, ContractIncompatible, RegistryRefused, SchemaUnknown
+from tests.fixtures_servers import RegistryServer
+
+
+def record(*fields: dict[str, Any], name: str = "Departed") -> str:
+    schema = {"type": "record", "name": name, "namespace": "flights", "fields": list(fields)}
+    return json.dumps(schema)
+
+
+def field(name: str, kind: Any, **more: Any) -> dict[str, Any]:
+    return {"name": name, "type": kind, "doc": f"the {name}", **more}
+
+
+ID = field("flight_id", "string")
+OPTIONAL = field("gate", ["null", "string"], default=None)
+V1 = record(ID)
+V2 = record(ID, OPTIONAL)
+NO_DEFAULT = record(ID, field("gate", "string"))
+
+
+@pytest.fixture(params=["embedded_registry", pytest.param("apicurio", marks=pytest.mark.apicurio)])
+def server(request: pytest.FixtureRequest) -> RegistryServer:
+    handle: RegistryServer = request.getfixturevalue(request.param)
+    return handle
+
+
+@pytest.fixture
+def registry(server: RegistryServer) -> Iterator[ConfluentRegistry]:
+    client = ConfluentRegistry({"url": server.url})
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def subject() -> str:
+    return f"flights.flight-departed.{uuid.uuid4().hex[:8]}-value"
+
+
+def test_what_is_registered_is_found_by_schema_by_id_and_as_the_latest(
+    registry: ConfluentRegistry, subject: str
+) -> None:
+    schema_id = registry.register(subject, V1)
+    assert registry.lookup(subject, V1) == schema_id
+    assert json.loads(registry.by_id(schema_id)) == json.loads(V1)
+    latest = registry.latest(subject)
+    assert latest is not None
+    assert (latest.schema_id, latest.version, json.loads(latest.text)) == (schema_id, 1, json.loads(V1))
+
+
+def test_a_subject_that_does_not_exist_holds_nothing_and_accepts_all(
+    registry: ConfluentRegistry, subject: str
+) -> None:
+    assert registry.lookup(subject, V1) is None
+    assert registry.latest(subject) is None
+    assert registry.check_compatible(subject, V1) == []
+    assert registry.latest(subject) is None, "a check must register nothing"
+
+
+def test_an_id_that_was_never_given_is_unknown(registry: ConfluentRegistry) -> None:
+    with pytest.raises(SchemaUnknown, match="2000000000"):
+        registry.by_id(2_000_000_000)
+
+
+def test_registering_twice_is_harmless(
+    registry: ConfluentRegistry, server: RegistryServer, subject: str
+) -> None:
+    first = registry.register(subject, V1)
+    with_another_cache = ConfluentRegistry({"url": server.url})
+    assert with_another_cache.register(subject, V1) == first
+    latest = with_another_cache.latest(subject)
+    assert latest is not None and latest.version == 1
+    with_another_cache.close()
+
+
+def test_one_schema_has_one_id_under_every_subject(registry: ConfluentRegistry, subject: str) -> None:
+    assert registry.register(subject, V1) == registry.register(f"other-{subject}", V1)
+
+
+def test_white_space_makes_no_other_schema(
+    server: RegistryServer, registry: ConfluentRegistry, subject: str
+) -> None:
+    schema_id = registry.register(subject, V1)
+    spaced = json.dumps(json.loads(V1), indent=4)
+    assert registry.lookup(subject, spaced) == schema_id
+
+
+def test_a_changed_doc_is_another_schema(registry: ConfluentRegistry, subject: str) -> None:
+    first = registry.register(subject, V1)
+    second = registry.register(subject, V1.replace("the flight_id", "the id, with the date"))
+    assert first != second
+
+
+def test_logical_types_survive(registry: ConfluentRegistry, subject: str) -> None:
+    text = record(
+        field("at", {"type": "long", "logicalType": "timestamp-micros"}),
+        field("local", {"type": "long", "logicalType": "local-timestamp-millis"}),
+        field(
+            "fare",
+            ["null", {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}],
+            default=None,
+        ),
+        field("id", {"type": "fixed", "name": "Id", "size": 16, "logicalType": "uuid"}),
+    )
+    assert json.loads(registry.by_id(registry.register(subject, text))) == json.loads(text)
+
+
+def test_an_optional_field_may_be_added_and_a_required_one_may_not(
+    registry: ConfluentRegistry, subject: str
+) -> None:
+    registry.register(subject, V1)
+    assert registry.check_compatible(subject, V2) == []
+    reasons = registry.check_compatible(subject, NO_DEFAULT)
+    assert reasons and "gate" in " ".join(reasons)
+    with pytest.raises(ContractIncompatible, match="gate") as refused:
+        registry.register(subject, NO_DEFAULT)
+    assert refused.value.subject == subject
+    latest = registry.latest(subject)
+    assert latest is not None and latest.version == 1, "the refused schema must not be there"
+
+
+GONE = record(field("gate", ["null", "string"], default=None))
+WIDER, NARROWER = record(field("n", "long")), record(field("n", "int"))
+# (level, versions registered before, the new one, accepted)
+LEVELS: list[tuple[str, list[str], str, bool]] = [
+    ("NONE", [V1], NO_DEFAULT, True),
+    ("BACKWARD", [NARROWER], WIDER, True),
+    ("BACKWARD", [WIDER], NARROWER, False),
+    ("BACKWARD", [V2], GONE, True),
+    ("FORWARD", [WIDER], NARROWER, True),
+    ("FORWARD", [NARROWER], WIDER, False),
+    ("FORWARD", [V1], NO_DEFAULT, True),
+    ("FORWARD", [V2], GONE, False),
+    ("FULL", [V1], V2, True),
+    ("FULL", [NARROWER], WIDER, False),
+    ("FULL", [V1], NO_DEFAULT, False),
+]
+# The field gets a default in version 2 and loses it in 3: readers of 3 read data of 2, not of 1.
+DEFAULT = record(ID, field("gate", "string", default=""))
+LEVELS += [
+    ("BACKWARD", [V1, DEFAULT], NO_DEFAULT, True),
+    ("BACKWARD_TRANSITIVE", [V1, DEFAULT], NO_DEFAULT, False),
+    ("FORWARD", [NO_DEFAULT, DEFAULT], V1, True),
+    ("FORWARD_TRANSITIVE", [NO_DEFAULT, DEFAULT], V1, False),
+    ("FULL", [V1, DEFAULT], NO_DEFAULT, True),
+    ("FULL_TRANSITIVE", [V1, DEFAULT], NO_DEFAULT, False),
+    (
+        "FULL_TRANSITIVE",
+        [V1, DEFAULT],
+        V2.replace('["null", "string"]', '"string"').replace("null", '""'),
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize(("level", "before", "new", "accepted"), LEVELS)
+def test_each_level_compares_with_the_versions_and_in_the_direction_it_names(
+    registry: ConfluentRegistry, subject: str, level: str, before: list[str], new: str, accepted: bool
+) -> None:
+    registry.set_level(subject, "NONE")
+    for text in before:
+        registry.register(subject, text)
+    registry.set_level(subject, level)
+    assert registry.level(subject) == level
+    assert (registry.check_compatible(subject, new) == []) is accepted
+    if accepted:
+        assert registry.register(subject, new) > 0
+    else:
+        with pytest.raises(ContractIncompatible):
+            registry.register(subject, new)
+
+
+def test_a_level_that_does_not_exist_is_refused(registry: ConfluentRegistry, subject: str) -> None:
+    registry.register(subject, V1)
+    with pytest.raises(RegistryRefused):
+        registry.set_level(subject, "SIDEWAYS")
+
+
+MILLIS = record(field("at", {"type": "long", "logicalType": "timestamp-millis"}))
+MICROS = MILLIS.replace("timestamp-millis", "timestamp-micros")
+
+
+def test_a_change_of_unit_that_resolution_overlooks_is_refused(
+    registry: ConfluentRegistry, subject: str
+) -> None:
+    registry.register(subject, MILLIS)
+    assert registry.check_compatible(subject, MICROS) == [
+        "field 'at': timestamp-millis became timestamp-micros; old records would be read with other values"
+    ]
+    with pytest.raises(ContractIncompatible, match="timestamp-micros"):
+        registry.register(subject, MICROS)
+
+
+def test_level_none_lets_a_change_of_unit_through(registry: ConfluentRegistry, subject: str) -> None:
+    registry.register(subject, MILLIS)
+    registry.set_level(subject, "NONE")
+    assert registry.check_compatible(subject, MICROS) == []
+
+
+@pytest.mark.parametrize("text", ["{", '{"type": "record"}', record(field("a", "nonsense"))])
+def test_what_is_no_schema_is_refused(registry: ConfluentRegistry, subject: str, text: str) -> None:
+    with pytest.raises(RegistryRefused):
+        registry.register(subject, text)
+    assert registry.latest(subject) is None
+
+
+def test_a_deleted_subject_is_gone_while_its_ids_stay(
+    server: RegistryServer, registry: ConfluentRegistry, subject: str
+) -> None:
+    schema_id = registry.register(subject, V1)
+    # Sluice deletes nothing itself; operators do.
+    assert httpx.delete(f"{server.url}/subjects/{subject}").json() == [1]
+    fresh = ConfluentRegistry({"url": server.url})
+    assert fresh.latest(subject) is None
+    assert fresh.lookup(subject, V1) is None
+    assert json.loads(fresh.by_id(schema_id)) == json.loads(V1)
+    assert fresh.register(subject, V1) == schema_id
+    fresh.close()
+
+
+def test_schemas_survive_a_restart(server: RegistryServer, registry: ConfluentRegistry, subject: str) -> None:
+    schema_id = registry.register(subject, V1)
+    server.restart()
+    fresh = ConfluentRegistry({"url": server.url})
+    assert fresh.lookup(subject, V1) == schema_id
+    fresh.close()

@@ -91,12 +91,18 @@ def _add_text(level: Level, column: Column) -> None:
     offsets, data = byte_view(_values(column))
     lengths = np.diff(offsets)
     if valid is not None and lengths[~valid].any():
-        empty = pa.scalar(b"", pa.binary())
-        shown = pc.if_else(pa.array(valid), _values(column).cast(pa.binary()), empty)
-        offsets, data = byte_view(shown)
+        offsets, data = byte_view(_shown(column))
         lengths = np.diff(offsets)
     add_varint(level, lengths, valid)
     level.text(binary_of(offsets, data))
+
+
+def _shown(column: Column) -> pa.LargeBinaryArray:
+    """The byte strings, empty where none is written (what hides under a null is not)."""
+    array = _values(column).cast(pa.binary()).cast(pa.large_binary())
+    if column.valid is None:
+        return array
+    return pc.if_else(pa.array(column.valid), array, pa.scalar(b"", pa.large_binary()))
 
 
 def _add_bytes(level: Level, column: Column) -> None:
@@ -111,11 +117,10 @@ def _add_bytes(level: Level, column: Column) -> None:
     elif avro.logical == "uuid":
         level.block(_uuids(column), valid)
     else:
-        matrix = _matrix(column, avro.size)
-        if valid is None and avro.size > _LARGEST_BLOCK:
-            level.text(binary_of(np.arange(column.length + 1, dtype=np.int64) * avro.size, matrix.ravel()))
+        if avro.size > _LARGEST_BLOCK:
+            level.text(_shown(column))
         else:
-            level.block(matrix, valid)
+            level.block(_matrix(column, avro.size), valid)
 
 
 def _words(column: Column) -> Bytes:

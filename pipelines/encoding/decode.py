@@ -5,11 +5,15 @@ from collections.abc import Callable
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, cast
+from uuid import UUID
 
 import fastavro
 
 from pipelines.encoding.errors import FrameError
 from pipelines.encoding.frame import split_frame
+
+# fastavro 1.13 reads a uuid on string only; this is its documented way to add a logical type.
+fastavro.read.LOGICAL_READERS.setdefault("fixed-uuid", lambda data, *_: UUID(bytes=data))
 
 
 def decode_record(value: bytes, schema_by_id: Callable[[int], str]) -> dict[str, Any]:

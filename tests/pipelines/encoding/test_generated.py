@@ -102,7 +102,7 @@ def leaves(draw: st.DrawFn) -> Type:
     if kind == "uuid":
         named = {"type": "fixed", "name": next(NAMES), "size": 16}
         return Type(named | {"logicalType": "uuid"}, named, st.uuids().map(lambda u: (str(u), u.bytes)))
-    size = draw(st.integers(1, 20))
+    size = draw(st.integers(1, 20) | st.sampled_from([32, 33, 300]))
     named = {"type": "fixed", "name": next(NAMES), "size": size}
     return same(named, named, st.binary(min_size=size, max_size=size))
 

@@ -149,7 +149,8 @@ def _integer(value: Any, *, kind: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise _wrong(value, "a whole number")
     if isinstance(value, (float, Decimal)):
-        if not math.isfinite(value):
+        # Decimal's own answer: as a float, 1E+1000000 would be infinite.
+        if not (value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)):
             raise CellMisfitError(Reason.INFINITE, value, integer_detail(kind))
         if isinstance(value, Decimal) and value.adjusted() > 20:
             raise CellMisfitError(Reason.OUT_OF_RANGE, value, integer_detail(kind))

@@ -85,6 +85,10 @@ def _is_any_list(kind: Any) -> bool:
     return any(getattr(pa.types, check)(kind) for check in checks)
 
 
+def _is_fixed_size(kind: Any) -> bool:
+    return bool(pa.types.is_fixed_size_list(kind))
+
+
 def _parents(lists: Any) -> tuple[Any, Any, Any]:
     """For a list array: offsets from 0, and for every child its parent row and its position in it."""
     lengths = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -96,7 +100,8 @@ def _parents(lists: Any) -> tuple[Any, Any, Any]:
 def _conform_list(array: Any, avro: AvroType) -> tuple[Any, list[Misfit]]:
     if not _is_any_list(array.type):
         raise ColumnMismatchError(array.type, f"lists of {avro.element}")
-    lists = array.cast(pa.large_list(array.type.value_field))
+    # Only fixed-size lists are cast: Arrow 26 casts views that are sliced or out of order to wrong lists.
+    lists = array.cast(pa.large_list(array.type.value_field)) if _is_fixed_size(array.type) else array
     offsets, parents, positions = _parents(lists)
     try:
         children, found = _conform_array(lists.flatten(), avro.element)

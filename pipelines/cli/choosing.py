@@ -1,0 +1,46 @@
+"""The events a command is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pipelines.authoring.catalogue import Catalogue
+    from pipelines.authoring.event import Event
+
+
+def catalogue_and_event(name: str) -> tuple[Catalogue, Event]:
+    """The event of this name, also while others do not load; raises CatalogueError where it is the one."""
+    from pipelines import CatalogueError, load_catalogue
+
+    try:
+        catalogue = load_catalogue()
+    except CatalogueError as error:
+        short = name.rpartition("/")[2]
+        if any(problem.file.rpartition("/")[2].rpartition(".")[0] == short for problem in error.problems):
+            raise
+        catalogue = error.healthy
+    return catalogue, catalogue.find(name)
+
+
+def healthy_catalogue() -> tuple[Catalogue, bool]:
+    """The events that load, and whether all do; what is wrong with the others is printed to stderr."""
+    from pipelines import CatalogueError, load_catalogue
+    from pipelines.cli.failures import tell
+
+    try:
+        return load_catalogue(), True
+    except CatalogueError as error:
+        tell(error)
+        click.echo(err=True)
+        return error.healthy, False
+
+
+def chosen(name: str | None) -> tuple[list[Event], bool]:
+    """The named event, or every event that loads; and whether the whole choice could be loaded."""
+    if name is not None:
+        return [catalogue_and_event(name)[1]], True
+    catalogue, whole = healthy_catalogue()
+    return list(catalogue.events.values()), whole

@@ -1,0 +1,73 @@
+"""`sluice preview`."""
+
+import click
+
+
+@click.command()
+@click.argument("event")
+@click.argument("window")
+@click.option("--rows", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="Rows to take at most.")
+@click.option("--show", type=click.IntRange(0, 1000), default=3, show_default=True, help="Rows and events to print.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def command(event: str, window: str, rows: int, show: int, as_json: bool) -> None:
+    """Show what publishing a window would send.
+
+    The warehouse gives at most --rows rows of the window; they pass through the transform, the contract and the
+    encoder as in a run, and the source rows, the decoded events, their size and the dead letters are printed.
+
+    \b
+    Examples:
+      sluice preview flight_departed 2013-01-01
+      sluice preview weather_observed 2013-01-01-05:00 --rows 50 --show 10
+
+    It never publishes, and writes nothing to the snapshot store, the registry or the topic.
+    """
+    from pipelines.cli.choosing import catalogue_and_event
+    from pipelines.cli.plain import to_cell, to_json
+    from pipelines.cli.previewing import preview
+    from pipelines.cli.screen import cut, heading, size, table
+    from resources.errors import SluiceError
+    from resources.platform import Platform
+
+    found = catalogue_and_event(event)[1]
+    windows = found.windows.parse(window)
+    if len(windows) > 1:
+        raise SluiceError(
+            f"window {window!r}",
+            f"names {len(windows)} windows, and a preview is of one",
+            next_step=f"sluice preview {event} {windows[0].key}",
+        )
+    with Platform() as platform:
+        seen = preview(found, windows[0], platform, rows=rows, shown=show)
+    if as_json:
+        click.echo(to_json({"event": found.full_name, "window": windows[0].key, **seen.__dict__}, indent=2))
+        return
+    click.secho(f"{found.full_name} {windows[0].key}", bold=True)
+    more = "; the window may hold more (--rows)" if seen.rows_in >= rows else ", all of the window"
+    click.echo(f"{seen.rows_in:,} source rows{more}")
+    if seen.source:
+        heading("Source rows")
+        # On their side: a row of twenty columns is wider than any terminal.
+        names = list(seen.source[0])
+        rows_shown = [(name, *(cut(to_cell(row[name]), 60) for row in seen.source)) for name in names]
+        table(("column", *(f"row {number}" for number in range(len(seen.source)))), rows_shown)
+    if seen.events:
+        heading("Events")
+        for key, value in seen.events:
+            click.echo(f"{click.style(key, bold=True)}  {to_json(value)}")
+    if seen.bytes:
+        mean = sum(seen.bytes) / len(seen.bytes)
+        click.echo(
+            f"\n{seen.event_count:,} events, {mean:.0f} bytes each on average ({min(seen.bytes)} to {max(seen.bytes)}), "
+            f"{size(sum(seen.bytes))} in all before compression; topic {found.topic}, schema id {seen.schema_id}"
+        )
+    if seen.id_note:
+        click.echo(f"Note: {seen.id_note}.")
+    if seen.dropped:
+        click.echo(f"{seen.dropped:,} rows were left out by the transform.")
+    heading("Dead letters")
+    click.echo(seen.verdict)
+    if seen.dead:
+        columns = ("source_row", "field", "reason", "value", "detail")
+        table(columns, [[cut(to_cell(letter[name]), 80) for name in columns] for letter in seen.dead])
+    click.echo(f"\nNothing was published. Next: sluice publish {found.name} {windows[0].key}")

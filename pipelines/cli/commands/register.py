@@ -1,0 +1,52 @@
+"""`sluice register`."""
+
+import click
+
+
+@click.command()
+@click.argument("event", required=False)
+def command(event: str | None) -> None:
+    """Register the contract of an event, or of all, with the schema registry.
+
+    The subject is <topic>-value. Compatibility is asked first; a contract that would break its consumers is
+    refused with the registry's reasons, and the others are still registered. Registering twice is harmless.
+
+    \b
+    Examples:
+      sluice register flight_departed
+      sluice register
+
+    It never publishes, and never changes a subject's compatibility level.
+    """
+    from pipelines.cli.choosing import chosen
+    from pipelines.cli.failures import when_stopped
+    from pipelines.cli.findings import Finding, show
+    from pipelines.publishing.preflight import PreflightFailed, subject_of
+    from resources.errors import SluiceError
+    from resources.platform import Platform
+
+    events, whole = chosen(event)
+    failed = 0
+    done: list[str] = []
+    with Platform() as platform, when_stopped(lambda: f"Stopped. Registered: {', '.join(done) or 'nothing'}."):
+        for one in events:
+            subject, text = subject_of(one.topic), one.contract.text
+            try:
+                known = platform.registry.lookup(subject, text)
+                if known is not None:
+                    finding = Finding("already there", f"{subject}, schema id {known}")
+                else:
+                    problems = platform.registry.check_compatible(subject, text)
+                    if problems:
+                        raise PreflightFailed(
+                            f"{one.contract.path.name}, subject {subject}",
+                            "is not compatible with the registered contract: " + "; ".join(problems),
+                            next_step="give new fields a default, or publish a new version of the topic (….v2)",
+                        )
+                    finding = Finding("registered", f"{subject}, schema id {platform.registry.register(subject, text)}")
+                done.append(subject)
+            except SluiceError as error:
+                finding = Finding("refused", error=error)
+            failed += sum(not found.ok for found in show([finding], indent=""))
+    if failed or not whole:
+        raise SystemExit(1)

@@ -1,0 +1,94 @@
+"""`sluice` itself: the commands by name, loaded one by one, and what a user sees when one of them fails."""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import click
+
+from pipelines.cli.failures import Stopped, tell
+from resources.errors import SluiceError
+
+# In the order in which a newcomer meets them, not by the alphabet.
+_SECTIONS: dict[str, dict[str, str]] = {
+    "First look": {
+        "demo": "See it work: servers, sample data, one week of events, read back.",
+        "up": "Start an embedded broker and registry, and build the sample warehouse.",
+        "down": "Stop the servers that `up` started.",
+        "doctor": "Every setting, and whether what it points at can be reached.",
+    },
+    "Write an event": {
+        "list": "All events, and what is wrong with those that do not load.",
+        "new": "Draft a module and a contract from a table's columns.",
+        "check": "Try an event against its contract, warehouse, registry and topic.",
+        "preview": "Decoded events of one window, without publishing them.",
+        "register": "Register contracts, after checking their compatibility.",
+    },
+    "Run it": {
+        "publish": "Publish windows of an event, each exactly once.",
+        "status": "What is on the topics, window by window, from the ledger.",
+        "tail": "The newest events of a topic, decoded.",
+    },
+}
+
+
+class _Commands(click.Group):
+    """A group that imports a command only to run it or to show its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return [name for section in _SECTIONS.values() for name in section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = import_module(f"pipelines.cli.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from resources.errors import did_you_mean
+
+            known = self.list_commands(ctx)
+            raise click.UsageError(
+                f"there is no command {args[0]!r}.{did_you_mean(args[0], known)}\nCommands: {', '.join(known)}", ctx
+            ) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        for title, commands in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()), col_max=12)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SluiceError as error:
+            tell(error)
+            ctx.exit(1)
+        except Stopped as stopped:
+            click.echo(f"\n{stopped}", err=True)
+            ctx.exit(130)
+        except KeyboardInterrupt:
+            click.echo("\nStopped. This command changes nothing, so nothing is left half done.", err=True)
+            ctx.exit(130)
+
+
+def _version() -> str:
+    try:
+        return version("sluice")
+    except PackageNotFoundError:
+        return "(run from the tree, not installed)"
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(_version(), message="sluice %(version)s")
+def sluice() -> None:
+    """Warehouse rows to Kafka events, in batch, exactly once.
+
+    An event is one module and one contract under assets/. New here? `sluice demo` takes a minute and needs
+    nothing but this. `sluice COMMAND --help` says what a command does and what it never does.
+    """

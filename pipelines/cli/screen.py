@@ -1,0 +1,116 @@
+"""Tables and progress: aligned text that reads the same in a terminal, a pipe and a log."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Without a terminal nothing is folded: who reads a pipe wants one row a line.
+_UNFOLDED = 10_000
+
+
+def console(*, err: bool = False) -> "Console":
+    """A console on the present stdout or stderr; colours only on a terminal."""
+    from rich.console import Console
+
+    made = Console(stderr=err, highlight=False, emoji=False, markup=False)
+    return made if made.is_terminal else Console(stderr=err, highlight=False, width=_UNFOLDED)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, total: Sequence[object] = ()) -> None:
+    """Print rows below headings. Numbers stand to the right with thousands apart; None is a dash."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = [*rows, total] if total else rows
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    for number, name in enumerate(columns):
+        numeric = any(_is_number(row[number]) for row in shown)
+        made.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(_cell(value)) for value in row))
+    if total:
+        made.add_section()
+        made.add_row(*(Text(_cell(value) if value != "" else "", style="bold") for value in total))
+    on = console()
+    with on.capture() as captured:
+        on.print(made)
+    click.echo("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if _is_number(value) else str(value)
+
+
+def heading(text: str) -> None:
+    """A heading with an empty line before it."""
+    click.echo()
+    click.secho(text, bold=True)
+
+
+def size(number: float) -> str:
+    """A number of bytes for people: `812 B`, `1.4 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" or number >= 10 else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def cut(text: str, width: int) -> str:
+    """`text` in at most `width` characters."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+class Progress(Protocol):
+    """How far a number of things is."""
+
+    def at(self, done: int, about: str) -> None:
+        """`done` of them are done; `about` says what happens now."""
+        ...
+
+
+class _Bar:
+    def __init__(self, name: str, total: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+
+        self._bars = Bars(
+            TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("{task.fields[about]}", style="dim"), console=console(err=True), transient=True,
+        )  # fmt: skip
+        self._task = self._bars.add_task(name, total=total, about="")
+        self.start, self.stop = self._bars.start, self._bars.stop
+
+    def at(self, done: int, about: str) -> None:
+        self._bars.update(self._task, completed=done, about=cut(about, 60))
+
+
+class _Silent:
+    def at(self, done: int, about: str) -> None:
+        """Without a terminal there is nothing to redraw."""
+
+
+@contextmanager
+def progress(name: str, total: int) -> Iterator[Progress]:
+    """A bar on stderr while the block runs; on a pipe nothing, since a redrawn line would fill a log."""
+    if not sys.stderr.isatty():
+        yield _Silent()
+        return
+    bar = _Bar(name, total)
+    bar.start()
+    try:
+        yield bar
+    finally:
+        bar.stop()

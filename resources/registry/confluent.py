@@ -15,6 +15,7 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, Schema
 from confluent_kafka.schema_registry.error import OAuthTokenError
 
 from resources.errors import SluiceError
+from resources.registry.compatibility import problems
 from resources.registry.errors import (
     ContractIncompatible,
     RegistryRefused,
@@ -78,22 +79,25 @@ class ConfluentRegistry:
             return int(self._client.register_schema(subject, _schema(schema_text)))
 
     def check_compatible(self, subject: str, schema_text: str) -> list[str]:
+        # Without a version, Confluent compares with those that the level asks for, Apicurio with all.
+        compared = "versions" if self._is_transitive(subject) else "versions/latest"
         with self._explained(subject):
             try:
                 # The client's own method keeps the yes or no and drops the reasons; its connection,
                 # with the login it was given, is the only way to them.
                 answer = self._client._rest_client.post(
-                    f"compatibility/subjects/{quote(subject, safe='')}/versions?verbose=true",
+                    f"compatibility/subjects/{quote(subject, safe='')}/{compared}?verbose=true",
                     body=_schema(schema_text).to_dict(),
                 )
             except SchemaRegistryError as refusal:
                 if refusal.http_status_code == _NOT_FOUND:
                     return []  # no such subject yet
                 raise
-        found = [] if answer["is_compatible"] else [str(message) for message in answer.get("messages") or ()]
-        if not found and not answer["is_compatible"]:
-            found = ["the registry calls it incompatible at this subject's level and gives no reason"]
-        return found + self._meaning_changes(subject, schema_text)
+        reasons = []
+        if not answer["is_compatible"]:
+            reasons = [str(message) for message in answer.get("messages") or ()]
+            reasons = reasons or self._own_reasons(subject, schema_text)
+        return reasons + self._meaning_changes(subject, schema_text)
 
     def by_id(self, schema_id: int) -> str:
         with self._explained(None):
@@ -116,7 +120,10 @@ class ConfluentRegistry:
         return RegisteredSchema(int(found.schema_id), int(found.version), str(found.schema.schema_str))
 
     def level(self, subject: str) -> str:
-        """The subject's compatibility level, or the registry's where it has none of its own."""
+        """The subject's compatibility level, or the registry's where it has none of its own.
+
+        Apicurio answers NONE for a subject without a level of its own, though the registry's applies.
+        """
         with self._explained(subject):
             try:
                 return str(self._client.get_compatibility(subject))
@@ -135,11 +142,31 @@ class ConfluentRegistry:
 
     def _meaning_changes(self, subject: str, schema_text: str) -> list[str]:
         latest = self.latest(subject)
+        return meaning_changes(latest.text, schema_text) if latest else []
+
+    def _is_transitive(self, subject: str) -> bool:
+        level = self.level(subject)
+        if level == "NONE":  # Apicurio's answer also where the registry's level applies
+            with self._explained(subject):
+                level = str(self._client.get_compatibility())
+        return level.endswith("_TRANSITIVE")
+
+    def _own_reasons(self, subject: str, schema_text: str) -> list[str]:
+        """What we see ourselves, for a registry that says no without a reason (Apicurio 3.0)."""
+        unexplained = ["the registry calls it incompatible at the subject's level, and gives no reason"]
+        latest = self.latest(subject)
+        try:
+            import avro.schema
+        except ImportError:  # of the embedded extra
+            return unexplained
         if latest is None:
-            return []
-        changes = meaning_changes(latest.text, schema_text)
-        # NONE is its owner's word that consumers look after themselves.
-        return changes if changes and self.level(subject) != "NONE" else []
+            return unexplained
+        level = self.level(subject)
+        new, old = avro.schema.parse(schema_text), avro.schema.parse(latest.text)
+        return (
+            problems("FULL" if level == "NONE" else level, new, old, f"version {latest.version}")
+            or unexplained
+        )
 
     @contextmanager
     def _explained(self, subject: str | None) -> Iterator[None]:

@@ -26,7 +26,9 @@ class Registry(Protocol):
     def register(self, subject: str, schema_text: str) -> int:
         """Register the schema (harmless when it is there) and return its id.
 
-        Raises ContractIncompatible, with the reasons, when the subject's level forbids it.
+        Raises ContractIncompatible, with the reasons, when the subject's level forbids it, or when it
+        gives old values another meaning (another logical type or decimal scale), which no level forbids:
+        an operator who wants that registers it at the registry itself, and `lookup` finds it.
         """
 
     def check_compatible(self, subject: str, schema_text: str) -> list[str]:

@@ -41,8 +41,16 @@ class Apicurio:
             },
         )
 
-    def not_ready(self, folder: Path, ports: Sequence[int]) -> str | None:  # noqa: ARG002
-        return http_not_ready(LOOPBACK, ports[0], f"{_PATH}/subjects")
+    def not_ready(self, folder: Path, ports: Sequence[int]) -> str | None:
+        waiting_for = http_not_ready(LOOPBACK, ports[0], f"{_PATH}/subjects")
+        configured = folder / "configured"
+        if waiting_for is None and not configured.exists():
+            # As Confluent's default; Apicurio's own is to check nothing. Once: later it is the user's.
+            level = b'{"compatibility": "BACKWARD"}'
+            waiting_for = http_not_ready(LOOPBACK, ports[0], f"{_PATH}/config", put=level)
+            if waiting_for is None:
+                configured.touch()
+        return waiting_for
 
     def address(self, ports: Sequence[int]) -> str:
         return f"http://{LOOPBACK}:{ports[0]}{_PATH}"

@@ -3,14 +3,15 @@
 import http.client
 
 
-def http_not_ready(host: str, port: int, path: str) -> str | None:
-    """None when `GET path` answers 200, else what was answered instead."""
+def http_not_ready(host: str, port: int, path: str, *, put: bytes | None = None) -> str | None:
+    """None when `GET path` (or `PUT`, with a JSON body) answers 200, else what was answered instead."""
+    method = "GET" if put is None else "PUT"
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
-        connection.request("GET", path)
+        connection.request(method, path, body=put, headers={"Content-Type": "application/json"})
         code = connection.getresponse().status
     except (OSError, http.client.HTTPException) as failure:
-        return f"an answer to GET {path} ({failure})"
+        return f"an answer to {method} {path} ({failure})"
     finally:
         connection.close()
-    return None if code == 200 else f"GET {path} to succeed (now {code})"
+    return None if code == 200 else f"{method} {path} to succeed (now {code})"

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from resources.registry.compatibility import LEVELS, problems
 from resources.registry.embedded import refusals
-from resources.registry.embedded.compatibility import LEVELS, problems
 from resources.registry.embedded.store import SchemaStore, Version
 from resources.registry.embedded.validity import parsed
 

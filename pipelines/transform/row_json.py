@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipelines.transform.rules import DAY_SECONDS, UNITS_PER_SECOND
+
 
 def row_json(row: Mapping[str, object]) -> str:
     """`row` as one JSON object.
@@ -47,10 +49,20 @@ def _plain(value: Any) -> Any:
 
 
 def from_scalar(scalar: Any) -> Any:
-    """The Python value; text where Python has none (a timestamp beyond the year 9999, broken UTF-8)."""
+    """The Python value; as text where Python has none (a date beyond the year 9999, broken UTF-8).
+
+    A temporal value that Python cannot hold is its count of units since 1970 or midnight.
+    """
+    kind = scalar.type
+    if pa.types.is_time(kind) and scalar.is_valid and not _in_a_day(scalar):
+        return str(scalar.value)  # as_py would wrap it into the next day
     try:
         return scalar.as_py()
     except (ValueError, OverflowError):
-        if pa.types.is_string(scalar.type) or pa.types.is_large_string(scalar.type):
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             return scalar.as_buffer().to_pybytes().decode("utf-8", "backslashreplace")
-        return str(scalar.cast(pa.int64())) if pa.types.is_temporal(scalar.type) else str(scalar)
+        return str(scalar.value) if pa.types.is_temporal(kind) else str(scalar)
+
+
+def _in_a_day(scalar: Any) -> bool:
+    return 0 <= scalar.value < DAY_SECONDS * UNITS_PER_SECOND[scalar.type.unit]

@@ -423,6 +423,76 @@ def test_uuid_columns_of_a_warehouse_reach_the_transform_as_text(contract_of: An
     assert seen == ["00010203-0405-0607-0809-0a0b0c0d0e0f"]
 
 
+@pytest.mark.parametrize(
+    ("base", "logical", "arrow", "count", "reason"),
+    [
+        ("int", "date", pa.date32(), 2**31 - 1, "infinite"),
+        ("int", "date", pa.date32(), -(2**31) + 1, "infinite"),
+        ("long", "timestamp-micros", pa.timestamp("us", "UTC"), 2**63 - 1, "infinite"),
+        ("long", "time-micros", pa.time64("us"), 86_400_000_000, "out_of_range"),
+        ("int", "time-millis", pa.time32("ms"), 86_400_000, "out_of_range"),
+    ],
+)
+def test_what_python_cannot_hold_is_shown_as_its_count(
+    contract_of: Any, base: str, logical: str, arrow: Any, count: int, reason: str
+) -> None:
+    contract = contract_of(
+        {"id": "string", "at": FIELDS["departed_at"], "x": {"type": base, "logicalType": logical}}
+    )
+    raw = pa.array([count], pa.int32() if arrow.bit_width == 32 else pa.int64()).view(arrow)
+    batch = pa.record_batch({"id": ["a"], "at": pa.array([DAY], pa.timestamp("us", "UTC")), "x": raw})
+    (letter,) = letters(Transformer(contract, transform=None, key="id", event_time="at").apply(batch, 0))
+    assert (letter["reason"], letter["value"]) == (reason, str(count))
+    assert json.loads(letter["row"])["x"] == str(count)
+
+
+NESTED = {
+    "legs": [
+        "null",
+        {"type": "array", "items": {"type": "record", "name": "L", "fields": [{"name": "a", "type": "int"}]}},
+    ],
+    "tags": {"type": "map", "values": "int"},
+    "code": {"type": "fixed", "name": "F", "size": 2},
+}
+
+
+@pytest.mark.parametrize("objects", [False, True])
+def test_nested_rows_survive_dead_neighbours_and_halving(contract_of: Any, objects: bool) -> None:
+    contract = contract_of({"id": "string", "at": FIELDS["departed_at"], **NESTED})
+    rows = [
+        {
+            "id": f"{i}",
+            "at": DAY,
+            "legs": [{"a": i}] * i if i % 2 else None,
+            "tags": [("t", i)],
+            "code": b"ab",
+        }
+        for i in range(8)
+    ]
+    rows[3]["tags"] = [("t", 2**40)]
+    schema = pa.schema(
+        [
+            ("id", pa.string()),
+            ("at", pa.timestamp("us", "UTC")),
+            ("legs", pa.list_(pa.struct([("a", pa.int64())]))),
+            ("tags", pa.map_(pa.string(), pa.int64())),
+            ("code", pa.binary()),
+        ]
+    )
+
+    def transform(frame: pd.DataFrame) -> pd.DataFrame:
+        if (frame["id"] == "6").any():
+            raise ValueError("six")
+        return frame.astype({"legs": object, "tags": object}) if objects else frame
+
+    batch = pa.RecordBatch.from_pylist(rows, schema=schema)
+    outcome = Transformer(contract, transform=transform, key="id", event_time="at").apply(batch, 0)
+    outcome.rows.validate(full=True)
+    assert outcome.rows.to_pylist() == [row for row in rows if row["id"] not in ("3", "6")]
+    assert [(d["source_row"], d["field"]) for d in letters(outcome)] == [(3, "tags['t']"), (6, "")]
+    assert json.loads(letters(outcome)[0]["row"])["tags"] == [["t", 2**40]]
+
+
 def test_every_value_is_shown_exactly_in_a_dead_row(contract_of: Any) -> None:
     types = {"price": {"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2}, "raw": "bytes"}
     contract = contract_of({"id": "string", "at": FIELDS["departed_at"], **types})

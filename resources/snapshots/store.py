@@ -10,18 +10,21 @@ nobody can publish bytes other than those that were validated.
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from resources.errors import PassingFault, SluiceError
+from resources.settings import mask
 
 # Fixed, so that the bytes depend on the rows alone and not on how the warehouse cut its batches.
 ROW_GROUP_ROWS = 65_536
@@ -63,6 +66,11 @@ class _HashingFile:
     def flush(self) -> None:
         self._raw.flush()
 
+    def sync(self) -> None:
+        """Bring the bytes to the disk itself: the ledger outlives a power cut, so what it names must too."""
+        self._raw.flush()
+        os.fsync(self._raw.fileno())
+
     def close(self) -> None:
         if not self.closed:
             self.closed = True
@@ -75,7 +83,9 @@ class _HashingFile:
 class SnapshotWriter:
     """Writes batches to a staging file, then moves it to its content address. Use as a context manager."""
 
-    def __init__(self, store: "SnapshotStore", event: str, window: str, stage: str, schema: pa.Schema) -> None:
+    def __init__(
+        self, store: "SnapshotStore", event: str, window: str, stage: str, schema: pa.Schema
+    ) -> None:
         self._store, self._event, self._window, self._stage = store, event, window, stage
         self._schema = schema
         self._pending: list[pa.RecordBatch] = []
@@ -83,16 +93,25 @@ class SnapshotWriter:
         self.rows = 0
         self._where = f"snapshot {event} {window} {stage}"
         try:
-            staging = tempfile.NamedTemporaryFile(  # noqa: SIM115 - outlives this call; closed in finish/__exit__
-                dir=store.staging_folder(), prefix=".sluice-", suffix=".parquet", delete=False
-            )
+            self._staging, staging = _new_file(store.staging_folder(), ".parquet")
         except OSError as error:
             raise SnapshotError(self._where, f"cannot be written: {error}") from None
-        self._staging = Path(staging.name)
         self._sink = _HashingFile(staging)
-        self._parquet = pq.ParquetWriter(
-            pa.PythonFile(self._sink, mode="w"), schema, compression="zstd", compression_level=1
-        )
+        try:
+            self._parquet = pq.ParquetWriter(
+                pa.PythonFile(self._sink, mode="w"), schema, compression="zstd", compression_level=1
+            )
+        except pa.ArrowNotImplementedError as error:
+            self._sink.close()
+            self._staging.unlink(missing_ok=True)
+            columns = ", ".join(
+                f"{field.name}: {field.type}" for field in schema if not _storable(field.type)
+            )
+            raise SnapshotError(
+                self._where,
+                f"a column has a type that Parquet cannot hold ({columns or error})",
+                next_step="cast it in the query, an interval to a number for instance",
+            ) from None
 
     def __enter__(self) -> "SnapshotWriter":
         return self
@@ -111,14 +130,17 @@ class SnapshotWriter:
         if self._pending_rows >= ROW_GROUP_ROWS:
             table = pa.Table.from_batches(self._pending, self._schema)
             whole = table.num_rows - table.num_rows % ROW_GROUP_ROWS
-            self._flush(table.slice(0, whole))
+            # From one group to the next, so that no more than a group and a batch is ever held.
+            for first in range(0, whole, ROW_GROUP_ROWS):
+                self._flush(table.slice(first, ROW_GROUP_ROWS))
             rest = table.slice(whole)
             self._pending = rest.to_batches()
             self._pending_rows = rest.num_rows
 
     def _flush(self, table: pa.Table) -> None:
         try:
-            self._parquet.write_table(table, row_group_size=ROW_GROUP_ROWS)
+            # In one chunk: Parquet cuts its pages where chunks end, and the bytes must not tell of batches.
+            self._parquet.write_table(table.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
         except OSError as error:
             raise SnapshotError(
                 self._where,
@@ -132,6 +154,7 @@ class SnapshotWriter:
             self._flush(pa.Table.from_batches(self._pending, self._schema))
         try:
             self._parquet.close()
+            self._sink.sync()
             self._sink.close()
         except OSError as error:
             raise SnapshotError(self._where, f"cannot be written: {error}") from None
@@ -149,11 +172,12 @@ class SnapshotStore:
 
     def __init__(self, base: str, options: Mapping[str, Any] | None = None) -> None:
         self.base = base
+        self._shown = mask("", base)
         try:
             self._fs, self._root = fsspec.url_to_fs(base, **(options or {}))
         except (ImportError, ValueError) as error:
             raise SnapshotError(
-                f"SLUICE_SNAPSHOTS={base}",
+                f"SLUICE_SNAPSHOTS={self._shown}",
                 f"this place cannot be reached: {error}",
                 allowed="a folder, or a URL of a file system known to fsspec",
                 next_step="install the fsspec package of that file system (s3fs, gcsfs, adlfs, …)",
@@ -179,21 +203,37 @@ class SnapshotStore:
         return SnapshotWriter(self, event, window, stage, schema)
 
     def url(self, snapshot: Snapshot) -> str:
-        """Full address, for metadata and people."""
-        return str(self._fs.unstrip_protocol(self._at(snapshot.path))) if not self._local else self._at(snapshot.path)
+        """Full address, for metadata and people; a password in the store's URL is not part of it."""
+        return self.url_of(snapshot.path)
+
+    def url_of(self, path: str) -> str:
+        """Full address of a path in the store."""
+        return self._at(path) if self._local else str(self._fs.unstrip_protocol(self._at(path)))
 
     def current(self, event: str, window: str, stage: str) -> Snapshot | None:
         """The newest snapshot of a stage, or None."""
         facts = self._read_json(f"{self.folder(event, window)}/{stage}.json")
-        return None if facts is None else Snapshot(**facts)
+        if facts is None:
+            return None
+        try:
+            return Snapshot(**facts)
+        except TypeError as error:
+            raise SnapshotError(
+                f"{self._shown}/{self.folder(event, window)}/{stage}.json",
+                f"was not written by this version: {error}",
+                next_step="materialize the window again",
+            ) from None
 
     def find(self, event: str, window: str, stage: str, sha256: str) -> Snapshot | None:
         """A snapshot by its hash, current or not; its facts are not kept."""
         path = f"{self.folder(event, window)}/{stage}-{sha256}.parquet"
         if not self._fs.exists(self._at(path)):
             return None
-        with self._open(path) as handle, pq.ParquetFile(handle) as parquet:
-            rows = parquet.metadata.num_rows
+        try:
+            with self._open(path) as handle, pq.ParquetFile(handle) as parquet:
+                rows = parquet.metadata.num_rows
+        except pa.ArrowInvalid as error:
+            raise SnapshotError(self.url_of(path), f"is not a whole Parquet file: {error}") from None
         return Snapshot(path, sha256, rows, int(self._fs.size(self._at(path))), {})
 
     def set_current(self, event: str, window: str, stage: str, snapshot: Snapshot) -> None:
@@ -225,7 +265,8 @@ class SnapshotStore:
     def read(self, snapshot: Snapshot, *, batch_rows: int, from_row: int = 0) -> Iterator[pa.RecordBatch]:
         """Batches of at most `batch_rows` rows in snapshot order, from row `from_row` on."""
         with self._open(snapshot.path) as handle, pq.ParquetFile(handle, pre_buffer=False) as parquet:
-            skip, groups = from_row, []
+            skip = from_row
+            groups: list[int] = []
             for group in range(parquet.num_row_groups):
                 rows = parquet.metadata.row_group(group).num_rows
                 if not groups and skip >= rows:
@@ -234,7 +275,9 @@ class SnapshotStore:
                     groups.append(group)
             # One group at a time: iter_batches over all of them keeps decoded groups alive.
             for group in groups:
-                for batch in parquet.iter_batches(batch_size=batch_rows, row_groups=[group], use_threads=False):
+                for batch in parquet.iter_batches(
+                    batch_size=batch_rows, row_groups=[group], use_threads=False
+                ):
                     if skip >= batch.num_rows:
                         skip -= batch.num_rows
                         continue
@@ -267,7 +310,7 @@ class SnapshotStore:
             handle: IO[bytes] = self._fs.open(self._at(path), "rb")
         except FileNotFoundError:
             raise SnapshotError(
-                f"{self.base}/{path}", "this snapshot is gone", next_step="materialize the window again"
+                f"{self._shown}/{path}", "this snapshot is gone", next_step="materialize the window again"
             ) from None
         return handle
 
@@ -277,7 +320,9 @@ class SnapshotStore:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise SnapshotError(f"{self.base}/{path}", f"is not readable: {error}") from None
+            raise SnapshotError(f"{self._shown}/{path}", f"is not readable: {error}") from None
+        except OSError as error:
+            raise PassingFault(f"{self._shown}/{path}", f"cannot be read: {error}") from None
         return found
 
     def _write_json(self, path: str, value: Mapping[str, Any]) -> None:
@@ -289,6 +334,23 @@ class SnapshotStore:
             return
         # A reader sees the old pointer or the new one, never half of one.
         Path(target).parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=Path(target).parent, prefix=".sluice-", delete=False) as handle:
+        unfinished, handle = _new_file(str(Path(target).parent), ".json")
+        with handle:
             handle.write(data)
-        Path(handle.name).replace(target)
+            handle.flush()
+            os.fsync(handle.fileno())
+        unfinished.replace(target)
+
+
+def _new_file(folder: str | None, suffix: str) -> tuple[Path, IO[bytes]]:
+    """A new file with the rights any new file of this user has; tempfile's would be readable by nobody else."""
+    path = Path(folder or tempfile.gettempdir()) / f".sluice-{uuid4().hex}{suffix}"
+    return path, path.open("xb")
+
+
+def _storable(arrow_type: pa.DataType) -> bool:
+    try:
+        pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([("column", arrow_type)])).close()
+    except pa.ArrowNotImplementedError:
+        return False
+    return True

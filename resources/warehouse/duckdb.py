@@ -1,7 +1,8 @@
 """DuckDB behind the warehouse protocol.
 
-The file is opened read-only, so any number of runs may read it at once, and each query sorts in bounded
-memory (`memory_limit`, spilling to a temporary folder).
+The file is attached read-only to an engine of our own, so any number of runs may read it at once, in one
+process too (a second connection to the file itself would have to have the very same configuration), and
+each query sorts in bounded memory (`memory_limit`, spilling to a temporary folder).
 """
 
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import pyarrow as pa
@@ -21,6 +23,7 @@ class DuckDBWarehouse:
     """A DuckDB file. `path` is the part of the URL after `duckdb://`."""
 
     dialect = "duckdb"
+    parameter_style: Literal["duckdb"] = "duckdb"
 
     def __init__(self, path: str, *, memory_limit: str = "512MB") -> None:
         # duckdb:///var/x is absolute, duckdb:////var/x too; duckdb://x is relative to where one stands.
@@ -42,22 +45,45 @@ class DuckDBWarehouse:
                 "there is no such DuckDB file",
                 next_step="`sluice up` builds the sample warehouse; or set SLUICE_WAREHOUSE_DEFAULT=duckdb:///path",
             )
-        self._spill = tempfile.TemporaryDirectory(prefix="sluice-duckdb-")
+        spill = tempfile.TemporaryDirectory(prefix="sluice-duckdb-")
+        connection: duckdb.DuckDBPyConnection | None = None
         try:
-            self._connection = duckdb.connect(
-                str(self._path),
-                read_only=True,
-                config={"memory_limit": self._memory_limit, "temp_directory": self._spill.name},
+            connection = duckdb.connect(
+                config={"memory_limit": self._memory_limit, "temp_directory": spill.name}
             )
-        except duckdb.IOException as error:
-            raise PassingFault(
-                str(self._path),
-                f"cannot be opened: {_first_line(error)}",
-                next_step="a writer holds DuckDB's lock: close it, or read from a copy",
-            ) from None
-        # Instants leave as UTC whatever zone this machine is in.
-        self._connection.execute("SET TimeZone = 'UTC'")
-        return self._connection
+            path = str(self._path).replace("'", "''")
+            connection.execute(f"ATTACH '{path}' AS {_quoted(self._catalog)} (READ_ONLY)")
+        except duckdb.Error as error:
+            if connection is not None:
+                connection.close()
+            spill.cleanup()
+            if isinstance(error, duckdb.IOException) and "lock" in str(error).lower():
+                raise PassingFault(
+                    str(self._path),
+                    f"cannot be opened: {_first_line(error)}",
+                    next_step="a writer holds DuckDB's lock: close it, or read from a copy",
+                ) from None
+            raise WarehouseError(str(self._path), f"cannot be opened: {_first_line(error)}") from None
+        self._connection, self._spill = connection, spill
+        return connection
+
+    @property
+    def _catalog(self) -> str:
+        """What DuckDB itself would call the database: the file's name, so that `sales.main.orders` works."""
+        stem = self._path.stem
+        return f"{stem}_file" if stem.lower() in ("memory", "system", "temp") else stem
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        # A cursor per query: two open readers on one connection would cut each other off.
+        cursor = self._open().cursor()
+        try:
+            cursor.execute(f"USE {_quoted(self._catalog)}")
+            # Instants leave as UTC whatever zone this machine is in.
+            cursor.execute("SET TimeZone = 'UTC'")
+            yield cursor
+        finally:
+            cursor.close()
 
     def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
         """See Warehouse."""
@@ -71,7 +97,7 @@ class DuckDBWarehouse:
         """See Warehouse."""
         names = self.describe(sql, parameters).names
         order = [*order_by, *(name for name in names if name not in order_by)]
-        columns = ", ".join('"' + name.replace('"', '""') + '"' for name in order)
+        columns = ", ".join(_quoted(name) for name in order)
         ordered = f"SELECT * FROM (\n{sql}\n) AS source ORDER BY {columns}"
         with self._query(ordered, parameters, batch_rows) as reader:
             yield self._batches(reader)
@@ -90,28 +116,26 @@ class DuckDBWarehouse:
     def _query(
         self, sql: str, parameters: Mapping[str, datetime], batch_rows: int
     ) -> Iterator[pa.RecordBatchReader]:
-        # A cursor per query: two open readers on one connection would cut each other off.
-        cursor = self._open().cursor()
-        try:
-            cursor.execute("SET TimeZone = 'UTC'")
-            relation = cursor.sql(sql, params=dict(parameters)) if parameters else cursor.sql(sql)
-            # The relation streams; cursor.execute(...) would hold the whole result first.
-            reader = relation.to_arrow_reader(batch_rows)
-        except duckdb.Error as error:
-            cursor.close()
-            raise _refused(self._where, error) from None
-        try:
-            yield reader
-        finally:
-            with suppress(duckdb.Error, pa.ArrowException):
-                reader.close()
-            cursor.close()
+        with self._cursor() as cursor:
+            try:
+                relation = cursor.sql(sql, params=dict(parameters)) if parameters else cursor.sql(sql)
+                # The relation streams; cursor.execute(...) would hold the whole result first.
+                reader = relation.to_arrow_reader(batch_rows)
+            except duckdb.Error as error:
+                raise _refused(self._where, error) from None
+            try:
+                yield reader
+            finally:
+                with suppress(duckdb.Error, pa.ArrowException):
+                    reader.close()
 
     def tables(self) -> list[str]:
-        """Names of the tables, qualified when not in the main schema."""
-        rows = self._open().execute(
-            "SELECT table_schema, table_name FROM information_schema.tables ORDER BY ALL"
-        ).fetchall()
+        """Names of the tables and views, qualified when not in the main schema."""
+        with self._cursor() as cursor:
+            rows = cursor.execute(
+                "SELECT table_schema, table_name FROM information_schema.tables"
+                " WHERE table_catalog = current_catalog() ORDER BY ALL"
+            ).fetchall()
         return [name if schema == "main" else f"{schema}.{name}" for schema, name in rows]
 
     def columns(self, table: str) -> list[Column]:
@@ -123,11 +147,10 @@ class DuckDBWarehouse:
                 f"there is no table {table!r}.{did_you_mean(table, known)}",
                 allowed=", ".join(known),
             )
-        quoted = ".".join(f'"{part}"' for part in table.split("."))
-        nullable = {
-            name: null != "NO"
-            for name, _, null, *_ in self._open().execute(f"DESCRIBE {quoted}").fetchall()
-        }
+        quoted = ".".join(_quoted(part) for part in table.split("."))
+        with self._cursor() as cursor:
+            described = cursor.execute(f"DESCRIBE {quoted}").fetchall()
+        nullable = {name: null != "NO" for name, _, null, *_ in described}
         schema = self.describe(f"SELECT * FROM {quoted}", {})
         return [Column(field.name, field.type, nullable[field.name]) for field in schema]
 
@@ -139,6 +162,10 @@ class DuckDBWarehouse:
         if self._spill is not None:
             self._spill.cleanup()
             self._spill = None
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _refused(where: str, error: Exception) -> WarehouseError:

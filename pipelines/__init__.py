@@ -1,0 +1,33 @@
+"""What an event module imports: `from pipelines import daily, event`.
+
+Importing this package stays cheap (neither Dagster, pandas, DuckDB, Kafka nor sqlglot is loaded), so that the
+command line answers at once and an event module can be imported in a unit test by itself.
+"""
+
+from pipelines.authoring.catalogue import Catalogue
+from pipelines.authoring.declaration import EventDeclaration, event
+from pipelines.authoring.discovery import load_catalogue
+from pipelines.authoring.event import Event
+from pipelines.authoring.problems import CatalogueError, DeclarationError, DeclarationProblem
+from pipelines.authoring.source_sql import SourceQuery
+from pipelines.authoring.window_declaration import daily, hourly, monthly, weekly
+from pipelines.authoring.windows import Window, WindowError, Windows
+
+__all__ = [
+    "Catalogue",
+    "CatalogueError",
+    "DeclarationError",
+    "DeclarationProblem",
+    "Event",
+    "EventDeclaration",
+    "SourceQuery",
+    "Window",
+    "WindowError",
+    "Windows",
+    "daily",
+    "event",
+    "hourly",
+    "load_catalogue",
+    "monthly",
+    "weekly",
+]

@@ -1,0 +1,176 @@
+"""What `@event` was given, and what of it is wrong by itself: before any contract, SQL or other module is looked at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Literal, NamedTuple, get_args
+
+from pipelines.authoring.topics import topic_mistake
+from pipelines.authoring.windows import Windows
+from resources.errors import did_you_mean
+
+Headers = Literal["none", "cloudevents"]
+RecordTimestamp = Literal["publish_time", "event_time"]
+DeadLetters = Literal["block"] | float
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "<missing>"
+
+
+MISSING = _Missing()
+
+
+class ArgumentMistake(NamedTuple):
+    """A mistake in one argument of `@event`; `argument` is its name, "" for the call as a whole."""
+
+    argument: str
+    problem: str
+    allowed: str | None = None
+    next_step: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """The arguments of one `@event(...)`, as written. Types hold only once `mistakes_of` found nothing."""
+
+    topic: str
+    key: str
+    event_time: str
+    windows: Windows
+    owner: str
+    source: str
+    event_id: str | None = None
+    headers: Headers = "none"
+    record_timestamp: RecordTimestamp = "publish_time"
+    dead_letters: DeadLetters = "block"
+    tombstones: bool = False
+    whole_window: bool = False
+    warehouse: str = "default"
+    description: str | None = None
+
+
+# What to write for a required argument that is missing: an author copies it and edits.
+_EXAMPLES = {
+    "topic": 'topic="flights.flight-departed.v1"',
+    "key": 'key="flight_id"',
+    "event_time": 'event_time="departed_at"',
+    "windows": 'windows=daily("2013-01-01")',
+    "owner": 'owner="team:operations"',
+    "source": 'source="SELECT ... WHERE departed_at >= :window_start AND departed_at < :window_end"',
+}
+_TEXTS = ("topic", "key", "event_time", "owner", "source", "warehouse")
+# Dagster's own rule for e-mail owners: what passes here must not fail when the definitions are built.
+_EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
+_TEAM = re.compile(r"team:[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def mistakes_of(arguments: Arguments) -> list[ArgumentMistake]:
+    """Every mistake that the arguments show by themselves, at most one for each argument."""
+    found = list(_wrong_kinds(arguments))
+    wrong = {mistake.argument for mistake in found}
+    for mistake in _wrong_values(arguments, wrong):
+        if mistake.argument not in wrong:
+            wrong.add(mistake.argument)
+            found.append(mistake)
+    order = [field.name for field in fields(Arguments)]
+    return sorted(found, key=lambda mistake: order.index(mistake.argument))
+
+
+def _wrong_kinds(arguments: Arguments) -> Iterator[ArgumentMistake]:
+    for name, example in _EXAMPLES.items():
+        if getattr(arguments, name) is MISSING:
+            yield ArgumentMistake(name, f"@event has no {name}", next_step=f"add {example}")
+    for name in _TEXTS:
+        value: object = getattr(arguments, name)
+        if value is not MISSING and not (isinstance(value, str) and value.strip()):
+            yield ArgumentMistake(name, f"{name}={value!r} is not a text", _example(name))
+    for name in ("event_id", "description"):
+        value = getattr(arguments, name)
+        if value is not None and not (isinstance(value, str) and value.strip()):
+            yield ArgumentMistake(name, f"{name}={value!r} is not a text", "a text, or leave it out")
+    for name in ("tombstones", "whole_window"):
+        value = getattr(arguments, name)
+        if not isinstance(value, bool):
+            yield ArgumentMistake(name, f"{name}={value!r} is not a truth value", "True or False")
+    for name, options in (("headers", get_args(Headers)), ("record_timestamp", get_args(RecordTimestamp))):
+        value = getattr(arguments, name)
+        if value not in options:
+            yield ArgumentMistake(
+                name,
+                f"{name}={value!r} is not known",
+                " or ".join(repr(option) for option in options),
+                did_you_mean(str(value).lower(), options).strip() or None,
+            )
+    yield from _wrong_windows(arguments.windows)
+    yield from _wrong_dead_letters(arguments.dead_letters)
+
+
+def _wrong_windows(windows: object) -> Iterator[ArgumentMistake]:
+    if windows is MISSING or isinstance(windows, Windows):
+        return
+    name = windows if isinstance(windows, str) else getattr(windows, "__name__", "")
+    known = name if name in ("hourly", "daily", "weekly", "monthly") else "daily"
+    shown = windows if name != getattr(windows, "__name__", None) else name
+    yield ArgumentMistake(
+        "windows",
+        f"windows={shown!r} are no windows" if shown is windows else f"windows={shown} lacks its start",
+        "hourly(...), daily(...), weekly(...) or monthly(...), each with its start",
+        f'write windows={known}("2013-01-01")' if known != "weekly" else 'write windows=weekly("2013-01-07")',
+    )
+
+
+def _wrong_dead_letters(limit: object) -> Iterator[ArgumentMistake]:
+    if limit == "block" or (isinstance(limit, float) and 0 < limit < 1):
+        return
+    hint = None
+    if isinstance(limit, (int, float)) and not isinstance(limit, bool):
+        if limit == 0:
+            hint = "leave it out: by default a single dead letter blocks its window"
+        elif 1 <= limit < 100:
+            hint = f"did you mean dead_letters={limit / 100:g} ({limit:g} %)?"
+    yield ArgumentMistake(
+        "dead_letters",
+        f"dead_letters={limit!r} is neither a rule nor a share",
+        "'block', or the largest share of a window's rows that may be dead, above 0 and below 1, such as 0.01",
+        hint,
+    )
+
+
+def _wrong_values(arguments: Arguments, wrong: set[str]) -> Iterator[ArgumentMistake]:
+    if "topic" not in wrong and (found := topic_mistake(arguments.topic)):
+        yield ArgumentMistake("topic", *found)
+    if "owner" not in wrong and not (_TEAM.fullmatch(arguments.owner) or _EMAIL.fullmatch(arguments.owner)):
+        team = re.sub(r"[^A-Za-z0-9_.-]+", "-", arguments.owner.removeprefix("team:").strip().lower()).strip(
+            "-."
+        )
+        yield ArgumentMistake(
+            "owner",
+            f"owner={arguments.owner!r} is neither a team nor a person",
+            "'team:NAME' or an e-mail address",
+            f"did you mean owner='team:{team}'?" if team and "@" not in arguments.owner else None,
+        )
+    if "warehouse" not in wrong and not re.fullmatch(r"[A-Za-z_]\w*", arguments.warehouse):
+        yield ArgumentMistake(
+            "warehouse",
+            f"warehouse={arguments.warehouse!r} cannot be the name of a warehouse",
+            "letters, digits and underscores, as the settings name it",
+        )
+    if (
+        arguments.event_id is not None
+        and not wrong & {"event_id", "key"}
+        and arguments.event_id == arguments.key
+    ):
+        yield ArgumentMistake(
+            "event_id",
+            f"event_id={arguments.event_id!r} is also the key, but the id is computed from the key",
+            "a field of its own, that neither the SQL nor the transform fills",
+            "leave event_id out, or name another field",
+        )
+
+
+def _example(name: str) -> str:
+    return f"a text, such as {_EXAMPLES[name]}" if name in _EXAMPLES else "a text"

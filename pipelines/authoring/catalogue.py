@@ -1,0 +1,70 @@
+"""All events of an `assets/` tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.authoring.problems import DeclarationProblem, listing
+from resources.errors import SluiceError, did_you_mean
+
+if TYPE_CHECKING:
+    from pipelines.authoring.event import Event
+
+
+class UnknownEventError(SluiceError):
+    """No event, or more than one, goes by `name`."""
+
+    def __init__(self, name: str, problem: str, *, allowed: str, next_step: str | None) -> None:
+        self.name = name
+        super().__init__(f"event {name!r}", problem, allowed=allowed, next_step=next_step)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The events by full name (`flights/flight_departed`), in that order.
+
+    `warnings` are what a reviewer should look at and what keeps nothing from running (a `SELECT *`, say).
+    """
+
+    events: Mapping[str, Event]
+    assets_root: Path
+    warnings: tuple[DeclarationProblem, ...] = ()
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self.events.values())
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def find(self, name: str) -> Event:
+        """The event called `flights/flight_departed`, or `flight_departed` where one domain has it.
+
+        Raises `UnknownEventError`, which names the nearest.
+        """
+        if name in self.events:
+            return self.events[name]
+        bare = [event for event in self if event.name == name]
+        if len(bare) == 1:
+            return bare[0]
+        if bare:
+            names = listing(event.full_name for event in bare)
+            raise UnknownEventError(
+                name, "more than one domain has it", allowed=names, next_step="name the domain too"
+            )
+        if not self.events:
+            raise UnknownEventError(
+                name,
+                f"there are no events in {self.assets_root}",
+                allowed="none",
+                next_step="run: sluice new",
+            )
+        options = self.events if "/" in name else {event.name for event in self}
+        raise UnknownEventError(
+            name,
+            "there is no such event",
+            allowed=listing(self.events),
+            next_step=did_you_mean(name, options).strip() or "run: sluice list",
+        )

@@ -1,0 +1,204 @@
+"""`@event`: one function becomes the declaration of one event."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias
+
+from pipelines.authoring.arguments import (
+    MISSING,
+    ArgumentMistake,
+    Arguments,
+    DeadLetters,
+    Headers,
+    RecordTimestamp,
+    mistakes_of,
+)
+from pipelines.authoring.problems import DeclarationError, DeclarationProblem, current_collector, listing
+from pipelines.authoring.windows import Windows
+from resources.errors import did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Transform: TypeAlias = Callable[[pd.DataFrame], pd.DataFrame]
+
+P = ParamSpec("P")
+
+
+class EventDeclaration:
+    """What `@event` leaves in place of the function; calling it calls the function, so that it can be tested.
+
+    `line` is that of the `event(` call. `mistakes` is empty unless the catalogue is loading the module: it wants
+    all mistakes of all modules before it refuses them.
+    """
+
+    def __init__(
+        self, function: Transform, arguments: Arguments, mistakes: list[ArgumentMistake], line: int
+    ) -> None:
+        self.function = function
+        self.arguments = arguments
+        self.mistakes = tuple(mistakes)
+        self.line = line
+        functools.update_wrapper(self, function)
+
+    def __call__(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return self.function(rows)
+
+    def __repr__(self) -> str:
+        return f"<event {self.function.__name__} of {self.function.__module__}>"
+
+    def sound(self, *names: str) -> bool:
+        """Whether these arguments are free of mistakes, so that further checks make sense."""
+        wrong = {mistake.argument for mistake in self.mistakes}
+        return not wrong & set(names)
+
+
+class EventDecorator:
+    """`@event(...)` before it meets its function."""
+
+    def __init__(self, arguments: Arguments, misnamed: list[ArgumentMistake], line: int) -> None:
+        self._arguments, self._misnamed, self._line = arguments, misnamed, line
+
+    def __call__(self, function: Transform) -> EventDeclaration:
+        mistakes = self._misnamed + mistakes_of(self._arguments)
+        mistakes += [ArgumentMistake("", *mistake) for mistake in _wrong_function(function)]
+        declaration = EventDeclaration(function, self._arguments, mistakes, self._line)
+        collector = current_collector()
+        if collector is not None:
+            collector.declarations.append(declaration)
+        elif mistakes:
+            file = inspect.unwrap(function).__code__.co_filename if callable(function) else "@event"
+            raise DeclarationError(
+                [DeclarationProblem(file, self._line, *mistake[1:]) for mistake in mistakes]
+            )
+        return declaration
+
+
+def _all_mistakes_together(declare: Callable[P, EventDecorator]) -> Callable[P, EventDecorator]:
+    """Lets a misspelt or missing argument be reported beside the other mistakes, not before them as a TypeError."""
+    known = [field.name for field in fields(Arguments)]
+    required = [
+        name for name, argument in inspect.signature(declare).parameters.items() if _required(argument)
+    ]
+
+    @functools.wraps(declare)
+    def declared(*args: P.args, **kwargs: P.kwargs) -> EventDecorator:
+        caller = sys._getframe(1)
+        misnamed = []
+        if args:
+            bare = len(args) == 1 and inspect.isfunction(args[0])
+            problem = DeclarationProblem(
+                caller.f_code.co_filename,
+                caller.f_lineno,
+                "@event stands without its arguments" if bare else "the arguments of @event are not named",
+                'named arguments: @event(topic="...", key="...", event_time="...", windows=..., owner="...", source="...")',
+            )
+            raise DeclarationError([problem])
+        given: dict[str, Any] = dict(kwargs)
+        for name in [name for name in given if name not in known]:
+            del given[name]
+            near = did_you_mean(name, known).strip()
+            misnamed.append(
+                ArgumentMistake(name, f"@event knows no argument {name!r}", listing(known), near or None)
+            )
+        for name in required:
+            given.setdefault(name, MISSING)
+        decorator: EventDecorator = declare(**given)  # type: ignore[call-arg]
+        decorator._misnamed, decorator._line = misnamed, caller.f_lineno
+        return decorator
+
+    return declared
+
+
+def _required(argument: inspect.Parameter) -> bool:
+    return argument.default is inspect.Parameter.empty
+
+
+@_all_mistakes_together
+def event(
+    *,
+    topic: str,
+    key: str,
+    event_time: str,
+    windows: Windows,
+    owner: str,
+    source: str,
+    event_id: str | None = None,
+    headers: Headers = "none",
+    record_timestamp: RecordTimestamp = "publish_time",
+    dead_letters: DeadLetters = "block",
+    tombstones: bool = False,
+    whole_window: bool = False,
+    warehouse: str = "default",
+    description: str | None = None,
+) -> EventDecorator:
+    """Declare an event; the decorated function is its transform, rows in, rows out.
+
+    The function takes one pandas frame, Arrow-backed, a batch of the window's rows, and returns the frame
+    whose columns are the contract's fields. `return rows` alone costs nothing: the rows go through untouched.
+    The contract is the `.avsc` beside the module, by the same name; module and function share it too.
+
+    topic: the Kafka topic, ending in its version (`flights.flight-departed.v1`).
+    key: the contract field whose value is the message key: a non-null string, int, long, bytes, fixed, enum or uuid.
+    event_time: the contract field with the instant of the event: non-null timestamp-millis or -micros. Every
+        event lies inside its window.
+    windows: `hourly`, `daily`, `weekly` or `monthly`, from a start.
+    owner: `team:NAME` or an e-mail address.
+    source: one SELECT, with `:window_start` and `:window_end` bound to the window's bounds, half-open, UTC:
+        `WHERE t >= :window_start AND t < :window_end`.
+    event_id: a contract field (string or uuid) that Sluice fills with the event's deterministic id; neither the SQL
+        nor the transform may produce it. None: no field carries it.
+    headers: "cloudevents" adds the CloudEvents attributes to every record's headers, at some cost in speed.
+    record_timestamp: the Kafka timestamp of the records: when they were published (so that a topic's retention
+        counts from then), or the event time.
+    dead_letters: "block": one row that does not fit the contract keeps its window unpublished. Or the largest share
+        (above 0, below 1) of a window's rows that may be dead while the rest is published.
+    tombstones: in a correction, a key that has vanished from its window is published with a null value.
+    whole_window: the transform gets its whole window in one frame, and memory grows with the window.
+    warehouse: the warehouse's name in the settings.
+    description: what happened, in a sentence; by default the module's docstring.
+
+    Raises `DeclarationError` with every mistake; while a catalogue is loaded, that reports them for all modules.
+    """
+    arguments = Arguments(
+        topic=topic,
+        key=key,
+        event_time=event_time,
+        windows=windows,
+        owner=owner,
+        source=source,
+        event_id=event_id,
+        headers=headers,
+        record_timestamp=record_timestamp,
+        dead_letters=dead_letters,
+        tombstones=tombstones,
+        whole_window=whole_window,
+        warehouse=warehouse,
+        description=description,
+    )
+    return EventDecorator(arguments, [], 0)
+
+
+_SHAPE = "def name(rows: pd.DataFrame) -> pd.DataFrame"
+
+
+def _wrong_function(function: object) -> list[tuple[str, str]]:
+    if not inspect.isfunction(function):
+        return [(f"@event decorates a {type(function).__name__}, not a function", _SHAPE)]
+    plain = inspect.unwrap(function)
+    if inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain):
+        return [(f"{plain.__name__}() is async; a transform is pure and waits for nothing", _SHAPE)]
+    if inspect.isgeneratorfunction(plain):
+        return [(f"{plain.__name__}() yields; a transform returns one frame", _SHAPE)]
+    try:
+        inspect.signature(function).bind(object())
+    except TypeError:
+        return [
+            (f"{plain.__name__}{inspect.signature(function)} cannot be called with the rows alone", _SHAPE)
+        ]
+    return []

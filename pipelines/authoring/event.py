@@ -1,0 +1,57 @@
+"""An event as the rest of the platform sees it: declared, found, and checked against its contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.authoring.arguments import DeadLetters, Headers, RecordTimestamp
+from pipelines.authoring.source_sql import SourceQuery
+from pipelines.authoring.windows import Windows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pipelines.contract import Contract
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event; made only by `load_catalogue`, so that whoever holds one may rely on its parts fitting together.
+
+    `domain` and `name` come from the file's place. `transform` is None where the rows go through untouched.
+    `code_version` changes when the SQL, the transform's code (with the modules of `assets/` it imports), the
+    contract's shape, the key, the event time or the id field change; not with comments, docs or layout.
+    """
+
+    domain: str
+    name: str
+    topic: str
+    key: str
+    event_time: str
+    windows: Windows
+    owner: str
+    description: str
+    source: SourceQuery
+    transform: Callable[[pd.DataFrame], pd.DataFrame] | None
+    contract: Contract
+    module_path: Path
+    function_line: int
+    code_version: str
+    event_id: str | None = None
+    headers: Headers = "none"
+    record_timestamp: RecordTimestamp = "publish_time"
+    dead_letters: DeadLetters = "block"
+    tombstones: bool = False
+    whole_window: bool = False
+    warehouse: str = "default"
+
+    @property
+    def full_name(self) -> str:
+        """`flights/flight_departed`: unique in the catalogue."""
+        return f"{self.domain}/{self.name}"
+
+    def __repr__(self) -> str:
+        return f"<Event {self.full_name}>"

@@ -1,0 +1,141 @@
+"""Runs event modules as modules of the package `assets`, wherever their tree lies, and words what goes wrong."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from pipelines.authoring.problems import DeclarationProblem
+from resources.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from pipelines.authoring.module_source import ModuleSource
+
+PACKAGE = "assets"
+
+
+@contextmanager
+def tree_as_package(assets_root: Path) -> Iterator[None]:
+    """Makes `import assets.x.y` find the files of `assets_root`, freshly, while the block runs.
+
+    The application's own tree stays imported afterwards, so that its modules are where tracebacks and pickles look for
+    them; for any other tree what was there before comes back.
+    """
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == PACKAGE}
+    for name in before:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    package = ModuleType(PACKAGE)
+    package.__path__ = [str(assets_root)]
+    init = assets_root / "__init__.py"
+    package.__file__ = str(init) if init.is_file() else None
+    package.__spec__ = importlib.util.spec_from_file_location(
+        PACKAGE, init, submodule_search_locations=[str(assets_root)]
+    )
+    sys.modules[PACKAGE] = package
+    try:
+        yield
+    finally:
+        if assets_root != application_root() / PACKAGE:
+            for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+                del sys.modules[name]
+            sys.modules.update(before)
+
+
+def application_root() -> Path:
+    """The folder that holds `assets/`, `pipelines/` and `resources/`."""
+    return Path(__file__).resolve().parents[2]
+
+
+def run_module(name: str, source: ModuleSource) -> None:
+    """Runs the parsed module as `name`, e.g. `assets.flights.flight_departed`. Raises whatever it raises.
+
+    Compiled from the tree that was parsed for its lines, so each file is read and parsed once.
+    """
+    parent, _, short = name.rpartition(".")
+    package = importlib.import_module(parent)
+    spec = importlib.util.spec_from_file_location(name, source.path)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        exec(compile(source.tree, str(source.path), "exec", dont_inherit=True), module.__dict__)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    setattr(package, short, module)
+
+
+def unreadable(file: str, error: Exception) -> DeclarationProblem:
+    """The problem of a module that could not even be parsed."""
+    if isinstance(error, SyntaxError):
+        return _syntax(file, error)
+    if isinstance(error, OSError):
+        return DeclarationProblem(file, None, f"the file cannot be read: {error.strerror}")
+    return DeclarationProblem(
+        file, None, f"the file is not Python: {error}", next_step="save it as UTF-8 text"
+    )
+
+
+def _syntax(file: str, error: SyntaxError) -> DeclarationProblem:
+    text = (error.text or "").strip()
+    return DeclarationProblem(
+        file, error.lineno, f"Python cannot read {text!r}: {error.msg}" if text else f"Python: {error.msg}"
+    )
+
+
+def failed_import(
+    file: str, error: BaseException, assets_root: Path, authoring_names: list[str]
+) -> DeclarationProblem:
+    """The problem of a module that raised while it was imported: the deepest line of the tree, and no stack trace."""
+    place, line = file, None
+    for frame in traceback.extract_tb(error.__traceback__):
+        path = Path(frame.filename)
+        if path.is_relative_to(assets_root):
+            place, line = str(Path(PACKAGE) / path.relative_to(assets_root)), frame.lineno
+    if isinstance(error, SyntaxError) and error.filename:
+        path = Path(error.filename)
+        if path.is_relative_to(assets_root):
+            return _syntax(str(Path(PACKAGE) / path.relative_to(assets_root)), error)
+    problem, allowed, hint = _worded(error, authoring_names)
+    return DeclarationProblem(place, line, problem, allowed, hint)
+
+
+def _worded(error: BaseException, authoring_names: list[str]) -> tuple[str, str | None, str | None]:
+    match error:
+        case ModuleNotFoundError(name=str(name)):
+            top = name.partition(".")[0]
+            if top in (PACKAGE, "pipelines", "resources"):
+                return f"there is no module {name}", None, "check its spelling and that the file exists"
+            return (
+                f"the package {top!r} is not installed here",
+                None,
+                f"check its spelling, or add {top} to pyproject.toml",
+            )
+        case ImportError(name="pipelines"):
+            wanted = str(error).partition("'")[2].partition("'")[0]
+            near = did_you_mean(wanted, authoring_names).strip()
+            return f"pipelines has no {wanted!r}", ", ".join(authoring_names), near or None
+        case ImportError():
+            return f"an import fails: {error}", None, None
+        case NameError(name=str(name)) if name in authoring_names:
+            return f"{name} is not imported", None, f"add: from pipelines import {name}"
+        case NameError(name=str(name)):
+            near = did_you_mean(name, authoring_names).strip()
+            return f"the name {name!r} is not defined", None, near or None
+        case SystemExit():
+            return (
+                "importing it ends the program",
+                "declarations and functions only",
+                "take the exit out of the module",
+            )
+    what = type(error).__name__
+    message = str(error).strip().partition("\n")[0]
+    return f"importing it raises {what}{': ' + message if message else ''}", None, None

@@ -1,0 +1,186 @@
+"""The text of an event module: where its arguments stand, whether its transform does nothing, what its code is."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines.authoring.source_sql import dedented
+
+
+class ModuleSource:
+    """A parsed module. `path` is the file; `file` is how errors name it. Raises SyntaxError, ValueError, OSError."""
+
+    def __init__(self, path: Path, file: str) -> None:
+        self.path = path
+        self.file = file
+        # Bytes, so that a coding line counts as it does for Python itself.
+        self.tree = ast.parse(path.read_bytes(), str(path))
+
+    @property
+    def docstring(self) -> str | None:
+        """What the module says at its top, without surrounding blanks; None where it says nothing."""
+        return (ast.get_docstring(self.tree) or "").strip() or None
+
+    def function(self, name: str, decorated_at: int) -> ast.FunctionDef | None:
+        """The function `name` whose decorators include the call at line `decorated_at`."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.FunctionDef) and node.name == name:
+                first = min((decorator.lineno for decorator in node.decorator_list), default=node.lineno)
+                if first <= decorated_at <= node.lineno:
+                    return node
+        return None
+
+
+def argument_node(function: ast.FunctionDef, decorated_at: int, argument: str) -> ast.expr | None:
+    """The value of `argument` in the decorator call at that line."""
+    for decorator in function.decorator_list:
+        if isinstance(decorator, ast.Call) and decorator.lineno <= decorated_at <= (
+            decorator.end_lineno or 0
+        ):
+            for keyword in decorator.keywords:
+                if keyword.arg == argument:
+                    return keyword.value
+    return None
+
+
+def is_identity(function: ast.FunctionDef) -> bool:
+    """Whether the function only returns its argument: its rows then need not become a frame at all."""
+    body = _without_docstring(function.body)
+    arguments = [*function.args.posonlyargs, *function.args.args]
+    return (
+        len(function.decorator_list) == 1
+        and len(body) == 1
+        and isinstance(body[0], ast.Return)
+        and isinstance(body[0].value, ast.Name)
+        and len(arguments) == 1
+        and body[0].value.id == arguments[0].arg
+    )
+
+
+def returns_nothing(function: ast.FunctionDef) -> bool:
+    """Whether no path of the function gives a value or raises."""
+    return not any(
+        (isinstance(node, ast.Return) and node.value is not None) or isinstance(node, ast.Raise)
+        for node in _own_nodes(function)
+    )
+
+
+def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def line_of_sql(node: ast.expr | None, text: str, offset: int) -> int | None:
+    """The line of the file where the character `offset` of the dedented, stripped SQL `text` stands."""
+    if node is None:
+        return None
+    lines = text.count("\n")
+    if not isinstance(node, ast.Constant) or (node.end_lineno or 0) - node.lineno != lines:
+        return (
+            node.lineno
+        )  # built from parts, or with escapes: the lines of the value are not those of the file
+    blank = text[: len(text) - len(text.lstrip())].count("\n")
+    return node.lineno + blank + dedented(text)[:offset].count("\n")
+
+
+class CodeText:
+    """The code that decides what a transform returns, as text that layout, comments and docs leave alone.
+
+    That is the module, without decorators and docstrings, and every module of the same tree it imports, at any
+    depth. What comes from outside (pandas, a library of the team) is not in it.
+    """
+
+    def __init__(self, assets_root: Path) -> None:
+        self._root = assets_root
+        self._texts: dict[Path, tuple[str, tuple[Path, ...]]] = {}
+
+    def of(self, path: Path, tree: ast.Module) -> str:
+        """The code of the module at `path`, and of its helpers in the order of their names."""
+        if path not in self._texts:
+            self._texts[path] = self._reduced(path, tree)
+        text, imported = self._texts[path]
+        helpers: dict[Path, str] = {}
+        todo = list(imported)
+        while todo:
+            helper = todo.pop()
+            if helper == path or helper in helpers:
+                continue
+            if helper not in self._texts:
+                self._texts[helper] = self._reduced(helper, ast.parse(helper.read_bytes()))
+            helpers[helper], further = self._texts[helper]
+            todo.extend(further)
+        return "\n\f".join(
+            [text, *(f"{helper.relative_to(self._root)}\n{helpers[helper]}" for helper in sorted(helpers))]
+        )
+
+    def _reduced(self, path: Path, tree: ast.Module) -> tuple[str, tuple[Path, ...]]:
+        imported = tuple(self._imports(path, tree))
+        return ast.unparse(_Bare().visit(tree)), imported
+
+    def _imports(self, path: Path, tree: ast.Module) -> Iterator[Path]:
+        package = path.relative_to(self._root).parts[:-1]
+        for node in ast.walk(tree):
+            names: list[tuple[str, ...]] = []
+            if isinstance(node, ast.Import):
+                names = [_inside(alias.name) for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                module = tuple((node.module or "").split(".")) if node.module else ()
+                if node.level:
+                    base = package[: len(package) - node.level + 1] + module
+                elif module[:1] == ("assets",):
+                    base = module[1:]
+                else:
+                    continue
+                names = [base, *((*base, alias.name) for alias in node.names)]
+            for parts in names:
+                candidate = self._root.joinpath(*parts).with_suffix(".py") if parts else None
+                if candidate is not None and candidate.is_file():
+                    yield candidate
+
+
+def _inside(name: str) -> tuple[str, ...]:
+    first, *rest = name.split(".")
+    return tuple(rest) if first == "assets" else ()
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes decorators and docstrings off, which do not change what a transform returns."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        bare = copy.copy(node)
+        bare.decorator_list = [decorator for decorator in node.decorator_list if not _is_event(decorator)]
+        bare.body = _without_docstring(node.body) or [ast.Pass()]
+        return self.generic_visit(bare)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        bare = copy.copy(node)
+        bare.body = _without_docstring(node.body) or [ast.Pass()]
+        return self.generic_visit(bare)
+
+    def visit_Module(self, node: ast.Module) -> ast.AST:
+        return self.generic_visit(ast.Module(_without_docstring(node.body), []))
+
+
+def _is_event(decorator: ast.expr) -> bool:
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return (isinstance(called, ast.Name) and called.id == "event") or (
+        isinstance(called, ast.Attribute) and called.attr == "event"
+    )
+
+
+def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    first = body[0] if body else None
+    if (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    ):
+        return body[1:]
+    return list(body)

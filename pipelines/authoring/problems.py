@@ -1,0 +1,107 @@
+"""What is wrong with a declaration, gathered so that an author sees every mistake of every module at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from resources.errors import SluiceError
+
+if TYPE_CHECKING:
+    from pipelines.authoring.catalogue import Catalogue
+    from pipelines.authoring.declaration import EventDeclaration
+
+
+@dataclass(frozen=True)
+class DeclarationProblem:
+    """One mistake: the file and (where known) the line, what is wrong, what is allowed, what to do next.
+
+    `file` is written as the author knows it: relative to the folder that holds `assets/`.
+    """
+
+    file: str
+    line: int | None
+    problem: str
+    allowed: str | None = None
+    next_step: str | None = None
+
+    @property
+    def where(self) -> str:
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+    def __str__(self) -> str:
+        # SluiceError owns the wording order, so a declaration's errors read like every other error.
+        return str(SluiceError(self.where, self.problem, allowed=self.allowed, next_step=self.next_step))
+
+
+class DeclarationError(SluiceError):
+    """A declaration that is wrong, met while its module was imported by itself (in a unit test, say).
+
+    `problems` holds every mistake that the declaration alone shows; what needs its contract or the other
+    modules is found by `load_catalogue`.
+    """
+
+    def __init__(self, problems: Sequence[DeclarationProblem]) -> None:
+        self.problems = tuple(problems)
+        first = self.problems[0]
+        super().__init__(first.where, first.problem, allowed=first.allowed, next_step=first.next_step)
+        self.args = ("\n\n".join(str(problem) for problem in self.problems),)
+
+
+class CatalogueError(SluiceError):
+    """The catalogue has mistakes; each is its own paragraph of the text.
+
+    `problems` holds all of them, by file and line; `healthy` is a catalogue of the events without a mistake,
+    for a caller that was asked about one of those.
+    """
+
+    def __init__(self, problems: Sequence[DeclarationProblem], healthy: Catalogue) -> None:
+        self.problems = tuple(problems)
+        self.healthy = healthy
+        files = {problem.file for problem in self.problems}
+        summary = f"{_count(len(self.problems), 'mistake')} in {_count(len(files), 'file')}"
+        super().__init__(str(healthy.assets_root), summary)
+        self.args = ("\n\n".join([f"{summary}:", *(str(problem) for problem in self.problems)]),)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+@dataclass
+class Collector:
+    """What happened while one module was imported by the catalogue."""
+
+    declarations: list[EventDeclaration] = field(default_factory=list)
+    problems: list[DeclarationProblem] = field(default_factory=list)
+
+
+# Set while the catalogue imports a module: the authoring names then report here and carry on, so that a bad
+# start date does not hide the bad key below it. Unset, they raise, as a colleague's unit test expects.
+_collector: ContextVar[Collector | None] = ContextVar("declaration_collector", default=None)
+
+
+@contextmanager
+def collecting() -> Iterator[Collector]:
+    """Gather, instead of raise, what the authoring names find wrong inside this block."""
+    collector = Collector()
+    token = _collector.set(collector)
+    try:
+        yield collector
+    finally:
+        _collector.reset(token)
+
+
+def current_collector() -> Collector | None:
+    return _collector.get()
+
+
+def listing(names: Iterable[object], most: int = 24) -> str:
+    """`a, b, c`, cut at `most` names, since a list nobody reads to its end helps nobody."""
+    texts = [str(name) for name in names]
+    if len(texts) <= most:
+        return ", ".join(texts)
+    return f"{', '.join(texts[:most])} and {len(texts) - most} more"

@@ -1,0 +1,91 @@
+"""An event's SQL, analysed once: what it reads, what it gives, and how its parameters are written for a driver."""
+
+import textwrap
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, get_args
+
+PARAMETERS = ("window_start", "window_end")
+
+ParameterStyle = Literal["duckdb", "postgres", "numeric", "qmark", "named", "pyformat"]
+STYLES: tuple[ParameterStyle, ...] = get_args(ParameterStyle)
+
+
+class ParameterSpan(NamedTuple):
+    """Where a parameter stands in the SQL: `sql[start:end]` is `:name`."""
+
+    start: int
+    end: int
+    name: str
+
+
+class BoundQuery(NamedTuple):
+    """SQL in one driver's parameter style. `parameters` are the names in the order of their positions:
+    once each for named and numbered styles, once for every mark for `qmark`."""
+
+    sql: str
+    parameters: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SourceQuery:
+    """One SELECT with `:window_start` and `:window_end`.
+
+    `sql` is as written, without its indentation and closing semicolon. `tables` are the tables it reads, sorted, as
+    written (`main.flights`), without the names of its own CTEs. `columns` are the names it gives, in order; None
+    where only the warehouse knows them (`*`). `normalised` is the same for SQL that differs only in
+    layout, comments or the case of keywords.
+    """
+
+    sql: str
+    dialect: str
+    tables: tuple[str, ...]
+    columns: tuple[str, ...] | None
+    normalised: str = field(repr=False)
+    spans: tuple[ParameterSpan, ...] = field(repr=False)
+
+    def to_style(self, style: str) -> str:
+        """The SQL with its parameters in a driver's style; see `bound`."""
+        return self.bound(style).sql
+
+    def bound(self, style: str) -> BoundQuery:
+        """The SQL with its parameters as a driver wants them; the driver binds the values.
+
+        duckdb `$window_start`, postgres and numeric `$1`, qmark `?`, named `:window_start`, pyformat
+        `%(window_start)s` (other `%` doubled). A colon inside a string, comment or cast is left alone.
+        Raises ValueError for another style.
+        """
+        if style not in STYLES:
+            raise ValueError(f"no parameter style {style!r}; styles are {', '.join(STYLES)}")
+        written: list[str] = []
+        names: list[str] = []
+        position = 0
+        for span in self.spans:
+            written.append(_between(self.sql[position : span.start], style))
+            if style == "qmark" or span.name not in names:
+                names.append(span.name)
+            written.append(_marker(style, span.name, names.index(span.name) + 1))
+            position = span.end
+        written.append(_between(self.sql[position:], style))
+        return BoundQuery("".join(written), tuple(names))
+
+
+def dedented(written: str) -> str:
+    """The SQL as it is kept and counted in: without the indentation it has in its module."""
+    return textwrap.dedent(written).strip()
+
+
+def _between(sql: str, style: str) -> str:
+    return sql.replace("%", "%%") if style == "pyformat" else sql
+
+
+def _marker(style: str, name: str, number: int) -> str:
+    match style:
+        case "duckdb":
+            return f"${name}"
+        case "numeric" | "postgres":
+            return f"${number}"
+        case "qmark":
+            return "?"
+        case "pyformat":
+            return f"%({name})s"
+    return f":{name}"

@@ -1,0 +1,273 @@
+"""Reads an event's SQL with sqlglot: one SELECT, both window bounds, the tables it reads and the columns it gives.
+
+The only module of this package that imports sqlglot (0.1 s), so it is itself imported only to load a catalogue.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import ParseError, SqlglotError
+from sqlglot.tokenizer_core import Token, TokenType
+
+from pipelines.authoring.problems import listing
+from pipelines.authoring.source_sql import PARAMETERS, ParameterSpan, SourceQuery, dedented
+from pipelines.authoring.sql_mistakes import SqlMistake, SqlMistakes
+from pipelines.authoring.sql_outputs import output_columns, tables_read
+from pipelines.authoring.sql_window import half_open_mistakes
+from resources.errors import did_you_mean
+
+_PATTERN = "SELECT ... FROM ... WHERE t >= :window_start AND t < :window_end"
+_BOTH = "both :window_start and :window_end"
+_OPENERS = (TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.L_PAREN)
+# {{ ds }}, {window_start}, %(window_start)s, ${window_start}: other tools' ways to fill a text in.
+_TEMPLATE = re.compile(r"\{\{|\{%|\{\s*window_(?:start|end)\s*\}|%\(\w+\)s")
+_CHANGES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Command, exp.Copy)
+
+
+def analyse(written: str, dialect: str = "duckdb") -> tuple[SourceQuery, list[SqlMistake]]:
+    """The query, and what a reviewer should look at in it. Raises `SqlMistakes` with everything that is wrong."""
+    sql = dedented(written)
+    if template := _TEMPLATE.search(sql):
+        raise SqlMistakes(
+            SqlMistake(
+                template.start(),
+                f"the SQL has {template[0]!r}, but nothing fills in templates: values are bound by the driver",
+                _BOTH,
+                f"write {_PATTERN}, without quotes",
+            )
+        )
+    parser = _dialect(dialect)
+    tokens = _tokens(parser, sql)
+    while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
+        sql = sql[: tokens[-1].start].rstrip()  # a driver that wraps the query could not take the semicolon
+        tokens.pop()
+    if not tokens:
+        raise SqlMistakes(SqlMistake(0, "the SQL is empty", _PATTERN))
+    if tokens[0].token_type not in _OPENERS:
+        raise SqlMistakes(_not_a_select(tokens, sql))
+    spans, mistakes = _parameters(tokens, sql)
+    if mistakes:
+        raise SqlMistakes(*mistakes)
+    root = _parse(parser, tokens, sql)
+    nodes = list(root.walk())
+    changing = next((node for node in nodes if isinstance(node, _CHANGES)), None)
+    if changing is not None:
+        raise SqlMistakes(
+            SqlMistake(
+                0, f"the SQL holds a {changing.key.upper()}; a source only reads", f"one query: {_PATTERN}"
+            )
+        )
+    placeholders = [node for node in nodes if isinstance(node, exp.Placeholder) and node.this]
+    if sorted(str(node.this) for node in placeholders) != sorted(span.name for span in spans):
+        # A colon may also part a struct's name from its value: the grammar and the spelling disagree here.
+        raise SqlMistakes(
+            SqlMistake(
+                spans[0].start,
+                "the SQL has a colon before window_start or window_end that is no parameter",
+                "parameters as :window_start and :window_end",
+                "put a space after the colon of a struct or slice",
+            )
+        )
+    if mistakes := half_open_mistakes(placeholders, spans):
+        raise SqlMistakes(*mistakes)
+    columns, mistakes = output_columns(root)
+    if mistakes:
+        raise SqlMistakes(*mistakes)
+    query = SourceQuery(sql, dialect, tables_read(nodes), columns, _normalised(tokens), tuple(spans))
+    return query, _remarks(root, nodes, columns)
+
+
+@lru_cache
+def _dialect(name: str) -> Any:
+    return Dialect.get_or_raise(name)
+
+
+def _tokens(dialect: Any, sql: str) -> list[Token]:
+    try:
+        return list(dialect.tokenize(sql))
+    except SqlglotError:
+        raise SqlMistakes(
+            SqlMistake(
+                0,
+                "the SQL has a quote or comment that is never closed",
+                next_step="count its quotes and /* */ pairs",
+            )
+        ) from None
+
+
+def _parse(dialect: Any, tokens: list[Token], sql: str) -> Any:
+    try:
+        statements = [found for found in dialect.parser().parse(tokens, sql) if found is not None]
+    except ParseError as error:
+        raise SqlMistakes(_unreadable(error, sql)) from None
+    except (SqlglotError, RecursionError) as error:
+        raise SqlMistakes(SqlMistake(0, f"the SQL cannot be read: {str(error).splitlines()[0]}")) from None
+    statements = [found for found in statements if not isinstance(found, exp.Semicolon)]
+    if len(statements) != 1:
+        second = next(token for token in tokens if token.token_type == TokenType.SEMICOLON)
+        raise SqlMistakes(
+            SqlMistake(
+                second.start,
+                f"the SQL has {len(statements)} statements",
+                "one SELECT",
+                "join them by WITH name AS (SELECT ...) SELECT ...",
+            )
+        )
+    if not isinstance(statements[0], exp.Query):
+        raise SqlMistakes(SqlMistake(0, "the SQL is not a SELECT", f"one query: {_PATTERN}"))
+    return statements[0]
+
+
+def _unreadable(error: ParseError, sql: str) -> SqlMistake:
+    detail = error.errors[0]
+    context, found = detail.get("start_context") or "", detail.get("highlight") or ""
+    # sqlglot's own line numbers drift with comments; the text around the mistake does not.
+    at = sql.find(context + found)
+    offset = at + len(context) if at >= 0 else 0
+    line = sql[sql.rfind("\n", 0, offset) + 1 :].partition("\n")[0].strip()
+    reason = re.sub(
+        r" but got <Token .*?text: (.*?), line:.*", r" but got \1", str(detail.get("description", ""))
+    )
+    reason = re.sub(r" for <class '[\w.]*?(\w+)'>", r" of \1", reason).rstrip(".")
+    return SqlMistake(
+        offset,
+        f"the SQL cannot be read at {found!r} in {line!r}: {reason}",
+        next_step="mend it; where the warehouse itself takes it, put that part in a view",
+    )
+
+
+def _not_a_select(tokens: Sequence[Token], sql: str) -> SqlMistake:
+    shown = sql if len(sql) <= 40 else sql[:40] + "..."
+    if sql.lower().endswith(".sql"):
+        hint = "write the SQL itself in the module; a name of a file is not read"
+    elif len(tokens) <= 5 and " " not in sql:
+        hint = f"did you mean 'SELECT ... FROM {sql} WHERE ... >= :window_start AND ... < :window_end'?"
+    else:
+        hint = did_you_mean(tokens[0].text.upper(), ["SELECT", "WITH", "FROM"]).strip()
+    return SqlMistake(0, f"source={shown!r} is not a SELECT", f"one query: {_PATTERN}", hint or None)
+
+
+def _parameters(tokens: Sequence[Token], sql: str) -> tuple[list[ParameterSpan], list[SqlMistake]]:
+    spans: list[ParameterSpan] = []
+    mistakes: list[SqlMistake] = []
+    for place, token in enumerate(tokens):
+        following = tokens[place + 1] if place + 1 < len(tokens) else None
+        touches = following is not None and following.start == token.end + 1
+        if token.token_type == TokenType.PLACEHOLDER or (token.token_type == TokenType.PARAMETER and touches):
+            name = (
+                sql[token.start : following.end + 1]
+                if touches and following
+                else sql[token.start : token.end + 1]
+            )
+            mistakes.append(
+                SqlMistake(token.start, f"the SQL has the parameter {name!r}", _BOTH, f"write {_PATTERN}")
+            )
+        if token.token_type != TokenType.COLON or not touches or following is None:
+            continue
+        if not re.fullmatch(r"[A-Za-z_]\w*", following.text) or _attached(tokens, place):
+            continue
+        if following.text in PARAMETERS:
+            spans.append(ParameterSpan(token.start, following.end + 1, following.text))
+            continue
+        near = did_you_mean(following.text.lower(), PARAMETERS).strip()
+        mistakes.append(
+            SqlMistake(
+                token.start,
+                f"the SQL has the parameter ':{following.text}', which nothing binds",
+                f"{_BOTH}, and no other",
+                near.replace("'window", "':window") or "write the value itself into the SQL",
+            )
+        )
+    missing = [f":{name}" for name in PARAMETERS if name not in {span.name for span in spans}]
+    if missing and not mistakes:
+        quoted = any(token.token_type == TokenType.STRING and missing[0] in token.text for token in tokens)
+        mistakes.append(
+            SqlMistake(
+                0,
+                f"the SQL has no {' and no '.join(missing)}, so every window would hold the same rows"
+                if len(missing) == 2
+                else f"the SQL has no {missing[0]}, so one row would be in many windows",
+                f"{_BOTH}: {_PATTERN}",
+                "take the quotes off; inside them it is plain text"
+                if quoted
+                else "bound the time by which a row belongs to its window",
+            )
+        )
+    return spans, mistakes
+
+
+def _attached(tokens: Sequence[Token], place: int) -> bool:
+    """Whether the colon at `place` ends a name, as in `{'a':b}`, rather than begins a parameter."""
+    before = tokens[place - 1] if place else None
+    if before is None or before.end + 1 != tokens[place].start:
+        return False
+    return before.token_type in (TokenType.STRING, TokenType.VAR, TokenType.IDENTIFIER, TokenType.NUMBER)
+
+
+def _normalised(tokens: Sequence[Token]) -> str:
+    # Token types stand for keywords, so their case is gone; names and literals keep their text. Not sqlglot's
+    # generated SQL: that changes from release to release, and every code version with it.
+    parts = []
+    for token in tokens:
+        kind = token.token_type.name
+        parts.append(f"{kind}:{token.text}" if kind in _WORDS else token.text.upper())
+    return "\x1f".join(parts)
+
+
+_WORDS = ("VAR", "IDENTIFIER", "STRING", "NUMBER", "NATIONAL_STRING", "RAW_STRING", "HEREDOC_STRING")
+
+_UNSTABLE = (
+    exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime, exp.CurrentDatetime, exp.Rand, exp.Uuid, exp.TableSample,
+)  # fmt: skip
+_UNSTABLE_NAMES = ("now", "today", "random", "gen_random_uuid", "uuid", "clock_timestamp", "localtimestamp")
+
+
+def _remarks(root: Any, nodes: Sequence[Any], columns: tuple[str, ...] | None) -> list[SqlMistake]:
+    """What works, and will surprise someone later."""
+    remarks = []
+    if columns is None:
+        remarks.append(
+            SqlMistake(
+                0,
+                "the SQL selects *, so a column that the warehouse adds changes what the transform gets",
+                next_step="name the columns",
+            )
+        )
+    unstable = sorted(
+        {
+            node.sql().upper() if not isinstance(node, exp.TableSample) else "TABLESAMPLE"
+            for node in nodes
+            if isinstance(node, _UNSTABLE)
+            or (isinstance(node, exp.Anonymous) and str(node.this).lower() in _UNSTABLE_NAMES)
+        }
+    )
+    if unstable:
+        remarks.append(
+            SqlMistake(
+                0,
+                f"the SQL uses {listing(unstable)}, which differs from run to run: where it reaches a column, every "
+                "re-run of a window publishes its events again as corrections",
+                next_step="use :window_start or :window_end instead",
+            )
+        )
+    if root.args.get("limit") is not None or root.args.get("offset") is not None:
+        remarks.append(
+            SqlMistake(
+                0,
+                "the SQL has a LIMIT: rows beyond it are never published, and which they are may change",
+                next_step="take it off",
+            )
+        )
+    elif root.args.get("order") is not None:
+        remarks.append(
+            SqlMistake(
+                0,
+                "the SQL sorts its rows, and Sluice sorts them again by event time and key",
+                next_step="take the ORDER BY off",
+            )
+        )
+    return remarks

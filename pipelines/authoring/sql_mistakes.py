@@ -1,0 +1,20 @@
+"""Mistakes in an event's SQL, by their place in it."""
+
+from typing import NamedTuple
+
+
+class SqlMistake(NamedTuple):
+    """`offset` counts characters of the SQL without its indentation."""
+
+    offset: int
+    problem: str
+    allowed: str | None = None
+    next_step: str | None = None
+
+
+class SqlMistakes(Exception):  # noqa: N818 - carried to the catalogue, which words them; no user meets this type
+    """Everything that is wrong with one SQL text."""
+
+    def __init__(self, *mistakes: SqlMistake) -> None:
+        self.mistakes = mistakes
+        super().__init__("; ".join(mistake.problem for mistake in mistakes))

@@ -20,7 +20,9 @@ def check_event(event: Event, platform: Platform, *, offline: bool = False) -> I
     # An event exists only if its declaration and contract fit together: what the catalogue has checked is said here.
     yield Finding("declaration", f"{_relative(event)}:{event.function_line}, {event.windows}")
     fields = len(event.contract.fields)
-    yield Finding("contract", f"{event.contract.path.name}, {fields} fields, key {event.key}, time {event.event_time}")
+    yield Finding(
+        "contract", f"{event.contract.path.name}, {fields} fields, key {event.key}, time {event.event_time}"
+    )
     yield _tried("query", lambda: _query(event, platform))
     if not offline:
         yield _tried("compatibility", lambda: _compatibility(event, platform))
@@ -47,7 +49,10 @@ def _query(event: Event, platform: Platform) -> str:
         schema = warehouse.describe(event.source.bound("duckdb").sql, parameters)
     except WarehouseError as error:
         raise SluiceError(
-            _relative(event), error.problem, allowed=error.allowed, next_step=error.next_step or "mend its `source`"
+            _relative(event),
+            error.problem,
+            allowed=error.allowed,
+            next_step=error.next_step or "mend its `source`",
         ) from None
     told = f"{len(schema)} columns from {', '.join(event.source.tables)}"
     if event.transform is not None:
@@ -76,7 +81,11 @@ def _compatibility(event: Event, platform: Platform) -> str:
             "is not compatible with the registered contract: " + "; ".join(problems),
             next_step="give new fields a default, or publish a new version of the topic (….v2)",
         )
-    how = "publishing registers it" if platform.settings.register_contracts else f"next: sluice register {event.name}"
+    how = (
+        "publishing registers it"
+        if platform.settings.register_contracts
+        else f"next: sluice register {event.name}"
+    )
     new = platform.registry.latest(subject) is None
     return f"{'first of its subject' if new else 'compatible'}, not registered yet ({how})"
 
@@ -87,7 +96,9 @@ def _topic(event: Event, platform: Platform) -> str:
         if settings.create_topics:
             return f"{event.topic} is not there yet; publishing creates it with {settings.topic_partitions} partitions"
         # Creates nothing where the settings forbid it, and raises the error with the command to run.
-        ensure_topic(settings, event.topic, config={"cleanup.policy": "compact"} if event.tombstones else None)
+        ensure_topic(
+            settings, event.topic, config={"cleanup.policy": "compact"} if event.tombstones else None
+        )
     topic = fit_topic(event, platform, first_event_time=event.windows.start)
     kept = "for ever" if topic.retention_ms < 0 else f"{topic.retention_ms / 3_600_000:,.0f} h"
     policy = "compacted" if topic.compacted else f"records kept {kept}"

@@ -122,7 +122,9 @@ def _snapshots(platform: Platform) -> str:
         probe = Path(base) / ".doctor"
         shutil.rmtree(probe, ignore_errors=True)
         if not os.access(base, os.W_OK):
-            raise SluiceError(base, "cannot be written", next_step="give this user the right, or set SLUICE_SNAPSHOTS")
+            raise SluiceError(
+                base, "cannot be written", next_step="give this user the right, or set SLUICE_SNAPSHOTS"
+            )
     return f"{base} can be written"
 
 
@@ -133,6 +135,7 @@ def _disk(home: Path) -> str:
     free, spill = shutil.disk_usage(there).free, shutil.disk_usage(tempfile.gettempdir()).free
     told = f"{size(free)} free at {there}, {size(spill)} in {tempfile.gettempdir()} (large sorts spill there)"
     if min(free, spill) < _LOW_DISK_BYTES:
-        raise SluiceError("disk", told, next_step="free some space: a full disk stops a window before it is published")
+        raise SluiceError(
+            "disk", told, next_step="free some space: a full disk stops a window before it is published"
+        )
     return told
-

@@ -46,7 +46,11 @@ def preview(event: Event, window: Window, platform: Platform, *, rows: int, show
             limited = replace(event, source=limited_query(event.source, rows))
             sourced = source_window(limited, window, aside, run_id="preview")
             done = transform_window(limited, window, aside, run_id="preview")
-            source = [row for batch in aside.snapshots.read(sourced, batch_rows=shown or 1) for row in batch.to_pylist()]
+            source = [
+                row
+                for batch in aside.snapshots.read(sourced, batch_rows=shown or 1)
+                for row in batch.to_pylist()
+            ]
             batches = list(aside.snapshots.read(done.snapshot, batch_rows=platform.settings.batch_rows))
         schema_id, note = _schema_id(event, platform)
         return Preview(
@@ -79,7 +83,10 @@ def _schema_id(event: Event, platform: Platform) -> tuple[int, str | None]:
     except SluiceError as error:
         return 0, f"the registry could not be asked ({error.problem}), so schema id 0 stands for the real one"
     if known is None:
-        return 0, f"this contract is not registered under {subject} yet, so schema id 0 stands for the real one"
+        return (
+            0,
+            f"this contract is not registered under {subject} yet, so schema id 0 stands for the real one",
+        )
     return known, None
 
 

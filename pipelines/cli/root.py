@@ -55,7 +55,8 @@ class _Commands(click.Group):
 
             known = self.list_commands(ctx)
             raise click.UsageError(
-                f"there is no command {args[0]!r}.{did_you_mean(args[0], known)}\nCommands: {', '.join(known)}", ctx
+                f"there is no command {args[0]!r}.{did_you_mean(args[0], known)}\nCommands: {', '.join(known)}",
+                ctx,
             ) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -84,7 +85,9 @@ def _version() -> str:
         return "(run from the tree, not installed)"
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(_version(), message="sluice %(version)s")
 def sluice() -> None:
     """Warehouse rows to Kafka events, in batch, exactly once.

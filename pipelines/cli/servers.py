@@ -15,8 +15,10 @@ def start_servers(settings: "Settings", kind: Literal["embedded", "apache"], *, 
     from resources.servers import up
 
     with when_stopped(
-        lambda: "Stopped while starting. `sluice doctor` shows what runs, `sluice down` stops it; "
-        "`sluice up` goes on from here."
+        lambda: (
+            "Stopped while starting. `sluice doctor` shows what runs, `sluice down` stops it; "
+            "`sluice up` goes on from here."
+        )
     ):
         servers = up(settings.home, kind, progress=lambda told: click.echo(f"  {told}", err=True))
         if sample and uses_sample(settings):

@@ -25,4 +25,6 @@ def command() -> None:
     if not stopped:
         click.echo("No server of this home was running.")
         return
-    click.echo(f"Stopped {' and '.join(f'{one.kind} {one.role}' for one in stopped)}. Their data stay in {home}.")
+    click.echo(
+        f"Stopped {' and '.join(f'{one.kind} {one.role}' for one in stopped)}. Their data stay in {home}."
+    )

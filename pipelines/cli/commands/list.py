@@ -33,6 +33,8 @@ def command(as_json: bool) -> None:
         table(columns, rows)
         click.echo(f"\n{len(rows)} event{'s' * (len(rows) != 1)}. Next: sluice check {events[0].name}")
     elif whole:
-        click.echo(f"There is no event under {catalogue.assets_root}. Next: sluice new my_event --table my_table")
+        click.echo(
+            f"There is no event under {catalogue.assets_root}. Next: sluice new my_event --table my_table"
+        )
     if not whole:
         raise SystemExit(1)

@@ -6,8 +6,12 @@ import click
 @click.command()
 @click.argument("event")
 @click.argument("window")
-@click.option("--rows", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="Rows to take at most.")
-@click.option("--show", type=click.IntRange(0, 1000), default=3, show_default=True, help="Rows and events to print.")
+@click.option(
+    "--rows", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="Rows to take at most."
+)
+@click.option(
+    "--show", type=click.IntRange(0, 1000), default=3, show_default=True, help="Rows and events to print."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 def command(event: str, window: str, rows: int, show: int, as_json: bool) -> None:
     """Show what publishing a window would send.

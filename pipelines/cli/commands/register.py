@@ -28,7 +28,10 @@ def command(event: str | None) -> None:
     events, whole = chosen(event)
     failed = 0
     done: list[str] = []
-    with Platform() as platform, when_stopped(lambda: f"Stopped. Registered: {', '.join(done) or 'nothing'}."):
+    with (
+        Platform() as platform,
+        when_stopped(lambda: f"Stopped. Registered: {', '.join(done) or 'nothing'}."),
+    ):
         for one in events:
             subject, text = subject_of(one.topic), one.contract.text
             try:
@@ -43,7 +46,9 @@ def command(event: str | None) -> None:
                             "is not compatible with the registered contract: " + "; ".join(problems),
                             next_step="give new fields a default, or publish a new version of the topic (….v2)",
                         )
-                    finding = Finding("registered", f"{subject}, schema id {platform.registry.register(subject, text)}")
+                    finding = Finding(
+                        "registered", f"{subject}, schema id {platform.registry.register(subject, text)}"
+                    )
                 done.append(subject)
             except SluiceError as error:
                 finding = Finding("refused", error=error)

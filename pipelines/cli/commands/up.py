@@ -4,7 +4,9 @@ import click
 
 
 @click.command()
-@click.option("--apache", is_flag=True, help="A real Apache Kafka instead of the embedded broker (Java 17, Maven).")
+@click.option(
+    "--apache", is_flag=True, help="A real Apache Kafka instead of the embedded broker (Java 17, Maven)."
+)
 @click.option("--no-sample", is_flag=True, help="Do not build the sample warehouse.")
 def command(apache: bool, no_sample: bool) -> None:
     """Start a Kafka broker and a schema registry for a first look and for development.
@@ -26,7 +28,10 @@ def command(apache: bool, no_sample: bool) -> None:
 
     settings = load_settings()
     servers = start_servers(settings, "apache" if apache else "embedded", sample=not no_sample)
-    rows = [("Kafka", servers.kafka.kind, servers.bootstrap), ("registry", servers.registry.kind, servers.registry_url)]
+    rows = [
+        ("Kafka", servers.kafka.kind, servers.bootstrap),
+        ("registry", servers.registry.kind, servers.registry_url),
+    ]
     if uses_sample(settings) and not no_sample:
         rows.append(("warehouse", "sample", str(settings.home / "sample.duckdb")))
     table(("running", "kind", "address"), rows)

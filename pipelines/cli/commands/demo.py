@@ -1,0 +1,141 @@
+"""`sluice demo`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pipelines.authoring.catalogue import Catalogue
+    from pipelines.cli.launching import RunOutcome
+    from resources.settings import Settings
+
+_PERIOD = "2013-01-01..2013-01-07"
+_EVENTS_SHOWN = 2
+_WIDTH = 160
+
+
+@click.command()
+def command() -> None:
+    """See it work, from nothing: about a minute the first time.
+
+    Starts the embedded broker and registry, builds the sample warehouse (flights that left New York in 2013),
+    publishes the first week of 2013 of every event through Dagster, and reads a few events of each topic back
+    with an ordinary consumer. Run it again: every event is on its topic, so nothing is published.
+
+    \b
+    Example:
+      sluice demo
+
+    It publishes only to servers that Sluice started itself, never to a Kafka of yours.
+    """
+    import time
+
+    from pipelines.cli.choosing import healthy_catalogue
+    from pipelines.cli.screen import heading
+    from resources.settings import load_settings
+
+    started = time.monotonic()
+    _only_ours(load_settings())
+    catalogue, whole = healthy_catalogue()
+    click.secho("1. Servers and sample data", bold=True)
+    settings = _servers(load_settings())
+    heading(f"2. One week of every event: {_PERIOD}")
+    outcomes = _publish(catalogue, settings)
+    heading("3. What happened")
+    _report(outcomes)
+    heading("4. Read back by an ordinary consumer (confluent_kafka and fastavro, nothing of Sluice)")
+    _read_back(outcomes, settings)
+    click.echo(f"\nDone in {time.monotonic() - started:.0f} s. Next, try:")
+    click.echo("  make ui                                              the same runs in Dagster's web page")
+    click.echo("  sluice new plane_listed --domain flights --table flights   draft an event of your own")
+    click.echo("  sluice publish flight_departed 2013-01-08..2013-01-31      publish more of one")
+    if not whole or any(outcome.failed or outcome.error for outcome in outcomes):
+        raise SystemExit(1)
+
+
+def _only_ours(settings: "Settings") -> None:
+    from pipelines.cli.servers import uses_sample
+    from resources.errors import SluiceError
+
+    foreign = []
+    if not settings.embedded and settings.kafka.get("bootstrap.servers"):
+        foreign.append("kafka.bootstrap.servers")
+    if not settings.embedded and settings.registry.get("url"):
+        foreign.append("registry.url")
+    if not uses_sample(settings):
+        foreign.append("warehouse.default")
+    if foreign:
+        raise SluiceError(
+            "demo",
+            f"your settings name servers of yours ({', '.join(foreign)}), and the demo publishes only to its own",
+            next_step="run it without these settings; for your own servers: sluice publish EVENT WINDOW",
+        )
+
+
+def _servers(settings: "Settings") -> "Settings":
+    from pipelines.cli.servers import start_servers
+    from resources.settings import load_settings
+
+    servers = start_servers(settings, "embedded", sample=True)
+    click.echo(f"  Kafka {servers.bootstrap} ({servers.kafka.kind}), registry {servers.registry_url}")
+    click.echo(f"  warehouse {settings.home / 'sample.duckdb'}")
+    return load_settings()
+
+
+def _publish(catalogue: "Catalogue", settings: "Settings") -> "list[RunOutcome]":
+    from pipelines.cli.launching import Launcher, stopped_after
+    from pipelines.cli.periods import overlapping, period
+
+    launcher = Launcher(catalogue, settings)
+    outcomes: list[RunOutcome] = []
+    for event in catalogue:
+        windows = overlapping(event, *period(_PERIOD))
+        if not windows:
+            continue
+        outcome = launcher.run(event, windows)
+        outcomes.append(outcome)
+        if outcome.stopped:
+            raise stopped_after(outcomes, "sluice demo")
+        many = f"{len(windows)} {event.windows.cadence} window{'s' * (len(windows) != 1)}"
+        click.echo(f"  {event.full_name:<34}{many:<22}{outcome.seconds:>6.1f} s")
+    return outcomes
+
+
+def _report(outcomes: "list[RunOutcome]") -> None:
+    from pipelines.cli.failures import unfolded
+    from pipelines.cli.screen import table
+
+    columns = ("event", "windows", "rows sourced", "published", "dead", "rows/s")
+    rows = [
+        (
+            outcome.event.full_name, len(outcome.windows), outcome.total("read") + outcome.total("dead"),
+            outcome.total("published"), outcome.total("dead"), outcome.rows_per_second,
+        )
+        for outcome in outcomes
+    ]  # fmt: skip
+    sums = [sum(int(row[place]) for row in rows) for place in range(1, 5)]  # type: ignore[call-overload]
+    table(columns, rows, total=("total", *sums, ""))
+    skipped = sum(outcome.total("skipped") for outcome in outcomes)
+    if skipped and not sums[2]:
+        click.echo(
+            f"\nNothing was published: all {skipped:,} events are on their topics already, and nothing changed since."
+        )
+    elif skipped:
+        click.echo(f"\n{skipped:,} events were on their topics already and were not published again.")
+    for outcome in outcomes:
+        for line in unfolded(outcome.error or ""):
+            click.echo(line, err=True)
+
+
+def _read_back(outcomes: "list[RunOutcome]", settings: "Settings") -> None:
+    from pipelines.cli.ordinary_consumer import first_events
+    from pipelines.cli.plain import to_json
+    from pipelines.cli.screen import console, cut
+
+    on = console()
+    width = on.width if on.is_terminal else _WIDTH
+    for outcome in outcomes:
+        topic = outcome.event.topic
+        click.secho(f"  {topic}", bold=True)
+        for _, event in first_events(settings.bootstrap_servers, settings.registry_url, topic, _EVENTS_SHOWN):
+            click.echo(f"    {cut(to_json(event), width - 4)}")

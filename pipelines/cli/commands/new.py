@@ -1,0 +1,159 @@
+"""`sluice new`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipelines.authoring.cadence import Cadence
+    from resources.warehouse import Column, Warehouse
+
+
+@click.command()
+@click.argument("event")
+@click.option("--table", required=True, help="The warehouse table whose rows are the events.")
+@click.option("--domain", help="Folder under assets/; may be left out where there is only one.")
+@click.option("--key", help="Column of the message key. Default: one that looks like an identifier.")
+@click.option("--event-time", help="Column that says when it happened. Default: the first timestamp.")
+@click.option(
+    "--windows",
+    type=click.Choice(["hourly", "daily", "weekly", "monthly"]),
+    default="daily",
+    show_default=True,
+)
+@click.option("--start", help="First window, as 2013-01-01. Default: where the table's times begin.")
+@click.option("--owner", help="team:NAME or an e-mail address. Default: team:DOMAIN.")
+@click.option(
+    "--warehouse", default="default", show_default=True, help="The warehouse, as the settings name it."
+)
+def command(
+    event: str, table: str, domain: str | None, key: str | None, event_time: str | None, windows: "Cadence",
+    start: str | None, owner: str | None, warehouse: str,
+) -> None:  # fmt: skip
+    """Draft an event from a table: assets/DOMAIN/EVENT.py and EVENT.avsc.
+
+    Every column becomes a field of the type that loses nothing; key and event time are chosen by name and type,
+    and the choice is told. The draft passes `sluice check` at once. What a machine cannot know is marked TODO:
+    what happened, and what each field means.
+
+    \b
+    Examples:
+      sluice new hour_observed --domain weather --table weather
+      sluice new order_shipped --table shop.shipments --key order_id --event-time shipped_at
+
+    It never overwrites a file, and reads no more of the table than its columns and its earliest time.
+    """
+    from pipelines.cli.drafting import Request, choose_event_time, choose_key, draft
+    from resources.platform import Platform
+    from resources.settings import ROOT
+
+    folder, name = _place(ROOT / "assets", event, domain)
+    files = folder / f"{name}.py", folder / f"{name}.avsc"
+    _refuse_existing(files)
+    with Platform() as platform:
+        opened = platform.warehouse(warehouse)
+        columns = opened.columns(table)
+        time_column, why_time = choose_event_time(columns, event_time, table)
+        key_column, why_key = choose_key(columns, key, table, time_column)
+        first = start or _first_window(opened, table, time_column, windows)
+        request = Request(folder.name, name, table, windows, first, warehouse, owner or f"team:{folder.name}")
+        made = draft(request, columns, key_column, time_column)
+        _write(folder, files, made.module, made.contract)
+        click.echo(f"Wrote {files[0].relative_to(ROOT)} and {files[1].relative_to(ROOT)}.\n")
+        click.echo(f"  key         {key_column.name}: {why_key}")
+        click.echo(f"  event time  {time_column.name}: {why_time}")
+        click.echo(
+            f"  windows     {windows} from {first}" + ("" if start else ", where the table's times begin")
+        )
+        for choice in made.choices:
+            click.echo(f"  note        {choice}")
+        if made.left_out:
+            click.echo(f"  left out    {', '.join(made.left_out)}: Avro has no such type; cast it in the SQL")
+        click.echo()
+        ok = _checked(f"{folder.name}/{name}", platform)
+    click.echo(f"\nNow edit {files[0].relative_to(ROOT)}: the sentence at its top, the columns, the owner;")
+    click.echo(f"and {files[1].relative_to(ROOT)}: every TODO, since consumers read nothing else.")
+    click.echo(f"Next: sluice preview {name} {first}")
+    if not ok:
+        raise SystemExit(1)
+
+
+def _place(assets: "Path", event: str, domain: str | None) -> "tuple[Path, str]":
+    import keyword
+    import re
+
+    given, _, name = event.rpartition("/")
+    if given and domain and given != domain:
+        raise click.UsageError(f"EVENT names the domain {given!r} and --domain says {domain!r}")
+    domain = domain or given or None
+    known = sorted(path.name for path in assets.iterdir() if path.is_dir() and path.name[0].isalpha())
+    if domain is None:
+        if len(known) != 1:
+            raise click.UsageError(
+                f"name the domain: --domain {known[0] if known else 'orders'}  (there are: {', '.join(known)})"
+            )
+        domain = known[0]
+    for what, text in (("event", name), ("domain", domain)):
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", text) or keyword.iskeyword(text):
+            raise click.UsageError(
+                f"{text!r} cannot name a{'n' * (what == 'event')} {what}: lower-case letters, digits and underscores, "
+                "as in flight_departed"
+            )
+    return assets / domain, name
+
+
+def _refuse_existing(files: "tuple[Path, Path]") -> None:
+    from resources.errors import SluiceError
+
+    for path in files:
+        if path.exists():
+            raise SluiceError(
+                str(path),
+                "is there already, and nothing is overwritten",
+                next_step="choose another name, or edit that file",
+            )
+
+
+def _first_window(opened: "Warehouse", table: str, column: "Column", cadence: "Cadence") -> str:
+    from datetime import UTC, date, datetime, time
+
+    from pipelines.authoring.cadence import floor
+
+    quoted, source = (
+        ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+        for parts in ([column.name], table.split("."))
+    )
+    with opened.stream(
+        f"SELECT min({quoted}) AS earliest FROM {source}", {}, order_by=[], batch_rows=1
+    ) as batches:
+        earliest = next(value for batch in batches for value in batch.column(0).to_pylist())
+    if earliest is None:
+        earliest = datetime.now(UTC)
+    elif not isinstance(earliest, datetime) and isinstance(earliest, date):
+        earliest = datetime.combine(earliest, time())
+    instant = earliest.astimezone(UTC) if earliest.tzinfo else earliest.replace(tzinfo=UTC)
+    return f"{floor(cadence, instant):%Y-%m-%d}"
+
+
+def _write(folder: "Path", files: "tuple[Path, Path]", module: str, contract: str) -> None:
+    folder.mkdir(exist_ok=True)
+    package = folder / "__init__.py"
+    if not package.exists():
+        package.write_text(f'"""Events of the domain {folder.name}."""\n')
+    for path, text in zip(files, (module, contract), strict=True):
+        # "x": also when somebody else made the file since we looked.
+        with path.open("x") as handle:
+            handle.write(text)
+
+
+def _checked(full_name: str, platform: object) -> bool:
+    from pipelines.cli.checking import check_event
+    from pipelines.cli.choosing import catalogue_and_event
+    from pipelines.cli.findings import show
+    from resources.platform import Platform
+
+    assert isinstance(platform, Platform)
+    event = catalogue_and_event(full_name)[1]
+    return all(finding.ok for finding in show(check_event(event, platform, offline=True)))

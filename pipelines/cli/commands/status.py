@@ -1,0 +1,77 @@
+"""`sluice status`."""
+
+import json
+
+import click
+
+
+@click.command()
+@click.argument("event", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array of windows, for programs.")
+def command(event: str | None, as_json: bool) -> None:
+    """Show what has been published, by the ledger.
+
+    Without EVENT: one line per event. With EVENT: one line per window. The ledger is written in the same
+    transaction as the events, so what it says is on the topic. A window that is interrupted has only its first
+    rows there; publishing it again sends the rest.
+
+    \b
+    Examples:
+      sluice status
+      sluice status flight_departed
+      sluice status --json | jq '.[] | select(.status == "publishing")'
+
+    It reads nothing but the ledger and changes nothing.
+    """
+    from pipelines.cli.choosing import catalogue_and_event
+    from pipelines.cli.ledger_reading import entries_of, not_yet
+    from pipelines.cli.screen import table
+    from resources.platform import Platform
+
+    name = catalogue_and_event(event)[1].full_name if event else None
+    with Platform() as platform:
+        entries = [entry for entry in entries_of(platform) if name is None or entry.event == name]
+        empty = not_yet(platform)
+    if as_json:
+        click.echo(json.dumps([json.loads(entry.to_json()) for entry in entries], indent=2))
+        return
+    if not entries:
+        click.echo(f"{name or 'Nothing'} {'has not been' if name else 'has been'} published{empty}.")
+        return
+    if name:
+        table(
+            ("window", "status", "rows", "of", "generation", "kind", "published at", "run", "reason"),
+            [
+                (
+                    e.window, "published" if e.complete else "interrupted", e.rows_done, e.rows_total, e.generation,
+                    e.kind, e.written_at.replace("+00:00", "Z"), e.run_id[:8], e.reason,
+                )
+                for e in entries
+            ],
+        )  # fmt: skip
+    else:
+        groups: dict[str, list[int]] = {}
+        for place, entry in enumerate(entries):
+            groups.setdefault(entry.event, []).append(place)
+        rows = []
+        for full_name, places in groups.items():
+            own = [entries[place] for place in places]
+            whole = [entry for entry in own if entry.complete]
+            rows.append(
+                (
+                    full_name, len(whole), len(own) - len(whole), min(e.window for e in own), max(e.window for e in own),
+                    sum(e.rows_done for e in own if e.kind == "backfill"), sum(e.generation > 1 for e in own),
+                    max(e.written_at for e in own).replace("+00:00", "Z"),
+                )
+            )  # fmt: skip
+        table(
+            ("event", "windows", "interrupted", "first", "last", "rows", "corrected", "last published at"),
+            rows,
+        )
+    broken = [entry for entry in entries if not entry.complete]
+    if broken:
+        first = broken[0]
+        click.echo(
+            f"\n{len(broken)} window{'s' * (len(broken) != 1)} interrupted: a run stopped between two transactions, or is "
+            f"publishing now.\nNext: sluice publish {first.event} {first.window}   (sends the rest, nothing twice)"
+        )

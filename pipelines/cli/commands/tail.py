@@ -1,0 +1,79 @@
+"""`sluice tail`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pipelines.publishing.readback import ReadBack
+
+
+@click.command()
+@click.argument("event")
+@click.option(
+    "-n", "count", type=click.IntRange(0), default=10, show_default=True, help="How many of the newest."
+)
+@click.option("--from-beginning", is_flag=True, help="Every event of the topic instead.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with events as they are committed, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with offsets and headers.")
+def command(event: str, count: int, from_beginning: bool, follow: bool, as_json: bool) -> None:
+    """Print the newest events of a topic, decoded with the schema each one names.
+
+    Reads as a careful consumer does: committed records only. Each line: publish time, key, event.
+
+    \b
+    Examples:
+      sluice tail flight_departed -n 3
+      sluice tail flight_departed --from-beginning --json | jq .value.carrier
+      sluice tail weather_observed --follow
+
+    It joins no consumer group and commits no offset, so it never takes an event from anybody.
+    """
+    from pipelines.cli.choosing import catalogue_and_event
+    from pipelines.cli.failures import when_stopped
+    from pipelines.cli.tailing import TopicTail
+    from resources.platform import Platform
+
+    found = catalogue_and_event(event)[1]
+    printed = 0
+    with (
+        Platform() as platform,
+        when_stopped(lambda: f"Stopped after {printed:,} events; nothing was changed."),
+    ):
+        tail = TopicTail(found.topic, platform)
+        for record in tail.all() if from_beginning else tail.newest(count):
+            _print(record, as_json)
+            printed += 1
+        if not printed and not follow:
+            click.echo(f"{found.topic} holds no event.", err=True)
+        if follow:
+            for record in tail.after():
+                _print(record, as_json)
+                printed += 1
+
+
+def _print(record: "ReadBack", as_json: bool) -> None:
+    from datetime import UTC, datetime
+
+    from pipelines.cli.plain import to_json
+
+    at = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    at = at.replace("+00:00", "Z")
+    if as_json:
+        click.echo(
+            to_json(
+                {
+                    "timestamp": at,
+                    "kafka_partition": record.kafka_partition,
+                    "offset": record.offset,
+                    "key": record.key,
+                    "headers": record.headers,
+                    "schema_id": record.schema_id,
+                    "value": record.value,
+                }
+            )
+        )
+        return
+    shown = "tombstone: this key is gone" if record.value is None else to_json(record.value)
+    headers = f"  {click.style(to_json(record.headers), dim=True)}" if record.headers else ""
+    click.echo(f"{click.style(at, dim=True)}  {click.style(record.key, bold=True)}  {shown}{headers}")

@@ -1,0 +1,292 @@
+"""The first draft of an event from a table's columns: one module and one contract, which a person then edits."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.authoring.cadence import Cadence
+from pipelines.cli.avro_types import avro_of, legal_name, nullable_field, record_name
+from resources.errors import SluiceError, did_you_mean
+from resources.warehouse import Column
+
+_KEY_TYPES = ("string", "int", "long", "bytes")
+_PLAIN_SQL_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+# Words that a column may be called and SQL would take for its own.
+_RESERVED = frozenset(
+    [
+        "all",
+        "analyse",
+        "analyze",
+        "and",
+        "any",
+        "array",
+        "as",
+        "asc",
+        "both",
+        "case",
+        "cast",
+        "check",
+        "collate",
+        "column",
+        "constraint",
+        "create",
+        "default",
+        "desc",
+        "distinct",
+        "do",
+        "else",
+        "end",
+        "except",
+        "false",
+        "fetch",
+        "for",
+        "foreign",
+        "from",
+        "group",
+        "having",
+        "in",
+        "initially",
+        "intersect",
+        "into",
+        "is",
+        "join",
+        "lateral",
+        "leading",
+        "left",
+        "limit",
+        "natural",
+        "not",
+        "null",
+        "offset",
+        "on",
+        "only",
+        "or",
+        "order",
+        "outer",
+        "primary",
+        "qualify",
+        "references",
+        "returning",
+        "right",
+        "select",
+        "some",
+        "table",
+        "then",
+        "to",
+        "trailing",
+        "true",
+        "union",
+        "unique",
+        "using",
+        "when",
+        "where",
+        "window",
+        "with",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The two files' texts, and `choices`: what was chosen for the author, each with why."""
+
+    module: str
+    contract: str
+    choices: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the author asked for; None: choose."""
+
+    domain: str
+    name: str
+    table: str
+    cadence: Cadence
+    start: str
+    warehouse: str
+    owner: str
+
+
+def choose_event_time(columns: Sequence[Column], wanted: str | None, table: str) -> tuple[Column, str]:
+    """The column that says when, and why it was chosen. Raises SluiceError where there is none."""
+    times = [c for c in columns if pa.types.is_timestamp(c.arrow_type) or pa.types.is_date(c.arrow_type)]
+    if wanted is not None:
+        column = _named(columns, wanted, table)
+        if column not in times:
+            raise SluiceError(
+                f"column {table}.{wanted}",
+                f"is {column.arrow_type}, not a point in time",
+                allowed=", ".join(c.name for c in times) or "none: this table has no column with a time",
+            )
+        return column, "as you said"
+    ranked = sorted(times, key=lambda c: (pa.types.is_date(c.arrow_type), c.nullable))
+    if not ranked:
+        raise SluiceError(
+            f"table {table}",
+            "has no column with a point in time, and an event happens at one",
+            allowed=f"its columns are {', '.join(c.name for c in columns)}",
+            next_step="choose a table that says when, or write the event by hand with a join that brings the time in",
+        )
+    kind = "date" if pa.types.is_date(ranked[0].arrow_type) else "timestamp"
+    return ranked[0], f"the first {kind} column" + ("" if ranked[0].nullable else " that is never null")
+
+
+def choose_key(
+    columns: Sequence[Column], wanted: str | None, table: str, event_time: Column
+) -> tuple[Column, str]:
+    """The column that says whom it happened to, and why it was chosen."""
+    usable = [c for c in columns if avro_of(c.arrow_type, "") in _KEY_TYPES and c is not event_time]
+    if wanted is not None:
+        column = _named(columns, wanted, table)
+        if column not in usable:
+            raise SluiceError(
+                f"column {table}.{wanted}",
+                f"is {column.arrow_type}, which cannot be a message key",
+                allowed=", ".join(c.name for c in usable) or "a text or whole number",
+            )
+        return column, "as you said"
+    singular = table.rpartition(".")[2].removesuffix("s")
+    patterns = ("id", f"{singular}_?id", r".*_?(id|uuid|guid)", r".*_?key", r".*_?(code|num|number|no)")
+    for pattern in patterns:
+        for column in sorted(usable, key=lambda c: c.nullable):
+            if re.fullmatch(pattern, column.name.lower()):
+                return column, "its name looks like an identifier"
+    ranked = sorted(usable, key=lambda c: (c.nullable, avro_of(c.arrow_type, "") != "string"))
+    if not ranked:
+        raise SluiceError(
+            f"table {table}", "has no column that can be a message key", allowed="a text or whole number"
+        )
+    return ranked[
+        0
+    ], "no name looks like an identifier, and this is the first that can be a key: look at it closely"
+
+
+def draft(request: Request, columns: Sequence[Column], key: Column, event_time: Column) -> Draft:
+    """Module and contract over all columns that Avro can hold."""
+    selected, fields, left_out = [], [], []
+    for column in columns:
+        name = legal_name(column.name)
+        instant = _instant(column) if column is event_time else None
+        avro = (
+            _instant_avro(column)
+            if column is event_time
+            else avro_of(column.arrow_type, f"{request.name}_{name}")
+        )
+        if avro is None:
+            left_out.append(f"{column.name} ({column.arrow_type})")
+            continue
+        expression = instant or _quoted(column.name)
+        selected.append(expression if expression == name else f"{expression} AS {_quoted(name)}")
+        doc = f"TODO: what this is, and its unit. (Column {column.name} of {request.table}, {column.arrow_type}.)"
+        required = column in (key, event_time) or not column.nullable
+        fields.append(
+            {"name": name, "type": avro, "doc": doc} if required else nullable_field(name, avro, doc)
+        )
+    contract = {
+        "type": "record",
+        "name": record_name(request.name),
+        "namespace": request.domain,
+        "doc": f"TODO: what happened, in one sentence, and how often. (Drafted from the table {request.table}.)",
+        "fields": fields,
+    }
+    return Draft(
+        _module(request, selected, legal_name(key.name), legal_name(event_time.name), _instant(event_time)),
+        _contract_text(contract),
+        _assumptions(key, event_time),
+        tuple(left_out),
+    )
+
+
+def _assumptions(key: Column, event_time: Column) -> tuple[str, ...]:
+    found = []
+    if pa.types.is_date(event_time.arrow_type):
+        found.append(f"{event_time.name} is a date: each event is taken to happen at its midnight in UTC")
+    elif event_time.arrow_type.tz is None:
+        found.append(f"{event_time.name} carries no time zone: it is taken to be UTC")
+    for column in (key, event_time):
+        if column.nullable:
+            found.append(
+                f"{column.name} may be null in the table and not in an event: such a row is a dead letter"
+            )
+    return tuple(found)
+
+
+def _instant(column: Column) -> str:
+    """SQL of the event time as an instant."""
+    quoted = _quoted(column.name)
+    if pa.types.is_date(column.arrow_type):
+        return f"CAST({quoted} AS TIMESTAMP) AT TIME ZONE 'UTC'"
+    return quoted if column.arrow_type.tz else f"{quoted} AT TIME ZONE 'UTC'"
+
+
+def _instant_avro(column: Column) -> dict[str, str]:
+    unit = "micros" if pa.types.is_date(column.arrow_type) or not column.arrow_type.tz else None
+    unit = unit or {"s": "millis", "ms": "millis"}.get(column.arrow_type.unit, "micros")
+    return {"type": "long", "logicalType": f"timestamp-{unit}"}
+
+
+def _quoted(name: str) -> str:
+    if _PLAIN_SQL_NAME.fullmatch(name) and name not in _RESERVED:
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _module(request: Request, selected: list[str], key: str, event_time: str, instant: str) -> str:
+    select = ",\n            ".join(selected)
+    table = ".".join(_quoted(part) for part in request.table.split("."))
+    topic = f"{request.domain}.{request.name}".replace("_", "-")
+    warehouse = "" if request.warehouse == "default" else f'\n    warehouse="{request.warehouse}",'
+    return f'''"""TODO: what happened, in one sentence.
+
+One event per row of the table {request.table}. TODO: say when there is no event, and what a consumer must know.
+"""
+
+import pandas as pd
+
+from pipelines import {request.cadence}, event
+
+
+@event(
+    topic="{topic}.v1",
+    key="{key}",
+    event_time="{event_time}",
+    windows={request.cadence}("{request.start}"),
+    owner="{request.owner}",{warehouse}
+    source="""
+        SELECT
+            {select}
+        FROM {table}
+        WHERE {instant} >= :window_start AND {instant} < :window_end
+    """,
+)
+def {request.name}(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows as the warehouse gives them."""
+    return rows
+'''
+
+
+def _contract_text(contract: dict[str, Any]) -> str:
+    """One field a line: a reviewer reads a contract as a list of fields."""
+    fields = ",\n".join(f"    {json.dumps(field, ensure_ascii=False)}" for field in contract["fields"])
+    head = ",\n".join(
+        f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}"
+        for name, value in contract.items()
+        if name != "fields"
+    )
+    return f'{{\n{head},\n  "fields": [\n{fields}\n  ]\n}}\n'
+
+
+def _named(columns: Sequence[Column], name: str, table: str) -> Column:
+    for column in columns:
+        if column.name == name:
+            return column
+    names = [column.name for column in columns]
+    raise SluiceError(
+        f"table {table}", f"has no column {name!r}.{did_you_mean(name, names)}", allowed=", ".join(names)
+    )

@@ -1,0 +1,156 @@
+"""Publishing from a terminal: Dagster runs with progress, and what became of each window."""
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import dagster as dg
+
+from pipelines.authoring.catalogue import Catalogue
+from pipelines.authoring.event import Event
+from pipelines.authoring.windows import Window
+from pipelines.cli.failures import Stopped
+from pipelines.cli.screen import progress
+from pipelines.orchestration.launch import dagster_instance, launch, limit_warehouses
+from resources.settings import Settings
+
+# What a run says of its windows while it works; told by the orchestration, shown here.
+_RUN_LOG = logging.getLogger("sluice.run")
+_UNFINISHED = ("failed", "stopped")
+
+
+@dataclass(frozen=True)
+class WindowOutcome:
+    """What one run did with one window; counts are None where the window was not published."""
+
+    event: str
+    window: str
+    action: str
+    read: int | None = None
+    published: int | None = None
+    skipped: int | None = None
+    dead: int | None = None
+    rows_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """One event's run. `error` is what the run says of the windows that failed."""
+
+    event: Event
+    run_id: str
+    seconds: float
+    windows: tuple[WindowOutcome, ...]
+    error: str | None
+    stopped: bool
+
+    @property
+    def failed(self) -> list[str]:
+        """Keys of the windows that were not published."""
+        return [outcome.window for outcome in self.windows if outcome.action in _UNFINISHED]
+
+    def total(self, count: str) -> int:
+        """Sum of a count over the windows."""
+        return sum(getattr(outcome, count) or 0 for outcome in self.windows)
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """Records published per second of publishing; None where nothing was."""
+        seconds = sum(
+            w.published / w.rows_per_second for w in self.windows if w.published and w.rows_per_second
+        )
+        return self.total("published") / seconds if seconds else None
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """One object per window."""
+        return [{**asdict(outcome), "run_id": self.run_id} for outcome in self.windows]
+
+
+class Launcher:
+    """Launches runs of one catalogue on the instance that the UI shows."""
+
+    def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
+        for category in (dg.BetaWarning, dg.PreviewWarning):
+            warnings.filterwarnings("ignore", category=category)
+        self._catalogue = catalogue
+        self._instance = dagster_instance(settings)
+        limit_warehouses(self._instance, catalogue)
+
+    def run(
+        self,
+        event: Event,
+        windows: Sequence[Window],
+        *,
+        config: Mapping[str, Any] | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> RunOutcome:
+        """Publish contiguous windows of an event in one run. `say` gets each line the run says of a window."""
+        started = time.monotonic()
+        keys = [window.key for window in windows]
+        with progress(event.full_name, len(windows)) as bar:
+
+            def heard(line: str) -> None:
+                say(line)
+                key = line.partition(": ")[0]
+                if key in keys:
+                    # Windows are taken in order: one that is spoken of has all before it behind it.
+                    bar.at(keys.index(key), line)
+
+            lines = _Lines(heard)
+            _RUN_LOG.addHandler(lines)
+            try:
+                done = launch(event, windows, self._instance, config=config, catalogue=self._catalogue)
+            finally:
+                _RUN_LOG.removeHandler(lines)
+        run = self._instance.get_run_by_id(done.run_id)
+        stopped = run is not None and run.status in (
+            dg.DagsterRunStatus.CANCELED,
+            dg.DagsterRunStatus.CANCELING,
+        )
+        return RunOutcome(
+            event,
+            done.run_id,
+            time.monotonic() - started,
+            tuple(_outcome(event, key, done.windows.get(key), stopped) for key in keys),
+            done.error,
+            stopped,
+        )
+
+
+def _outcome(event: Event, key: str, metadata: Mapping[str, Any] | None, stopped: bool) -> WindowOutcome:
+    if metadata is None:
+        return WindowOutcome(event.full_name, key, "stopped" if stopped else "failed")
+    return WindowOutcome(
+        event.full_name,
+        key,
+        str(metadata["action"]),
+        read=metadata["rows_read"],
+        published=metadata["rows_published"],
+        skipped=metadata["rows_skipped"],
+        dead=metadata["rows_dead"],
+        rows_per_second=metadata.get("rows_per_second"),
+    )
+
+
+def stopped_after(outcomes: Iterable[RunOutcome], again: str) -> Stopped:
+    """The word after Ctrl-C: which windows stand, which do not, and that nothing is half done."""
+    ran = [window for outcome in outcomes for window in outcome.windows]
+    done = [window for window in ran if window.action not in _UNFINISHED]
+    records = sum(window.published or 0 for window in done)
+    return Stopped(
+        f"Stopped. {len(done)} of {len(ran)} windows begun are complete ({records:,} events published). Of a window "
+        "that was under way, what is committed stays and the rest was not sent.\n"
+        f"Next: {again}   (goes on where it stopped; nothing twice)"
+    )
+
+
+class _Lines(logging.Handler):
+    def __init__(self, heard: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._heard = heard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._heard(record.getMessage())

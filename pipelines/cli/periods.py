@@ -1,0 +1,37 @@
+"""The windows that a user's words mean."""
+
+from datetime import UTC, datetime, timedelta
+
+from pipelines.authoring.event import Event
+from pipelines.authoring.windows import Window, Windows
+from resources.errors import SluiceError
+
+
+def ended_windows(event: Event, text: str, now: datetime) -> list[Window]:
+    """The windows that `text` names; raises SluiceError for one that has not ended, since it would be cut short."""
+    windows = event.windows.parse(text)
+    open_ones = [window for window in windows if window.end > now]
+    if open_ones:
+        last = event.windows.last_complete(now)
+        raise SluiceError(
+            f"window {open_ones[0].key!r} of {event.full_name}",
+            f"ends at {open_ones[0].end:%Y-%m-%d %H:%M} UTC, and a window is published once it has ended",
+            next_step=f"the last complete one is {last.key!r}" if last else "wait for the first one to end",
+        )
+    return windows
+
+
+def overlapping(event: Event, start: datetime, end: datetime) -> list[Window]:
+    """The event's windows that share an instant with `[start, end)`; none where it has no such window."""
+    windows = event.windows
+    first = max(start, windows.start)
+    last = min(end, windows.end or end) - timedelta(microseconds=1)
+    if last < first:
+        return []
+    return windows.between(windows.containing(first).key, windows.containing(last).key)
+
+
+def period(text: str) -> tuple[datetime, datetime]:
+    """`[start, end)` of a day, month, year, hour or a range of them. Raises WindowError."""
+    hours = Windows("hourly", datetime(1970, 1, 1, tzinfo=UTC)).parse(text)
+    return hours[0].start, hours[-1].end

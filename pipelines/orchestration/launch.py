@@ -55,7 +55,7 @@ def launch(
     catalogue: Catalogue,
 ) -> Launched:
     """Materialize the stages of contiguous `windows` of `event` in one run, here and now."""
-    definitions = build_definitions(catalogue.only(event))
+    definitions = build_definitions(Catalogue({event.full_name: event}, catalogue.assets_root))
     job = definitions.resolve_implicit_global_asset_job_def()
     first, last = windows[0].key, windows[-1].key
     span = {"dagster/partition": first} if first == last else {_RANGE_START: first, _RANGE_END: last}

@@ -1,5 +1,6 @@
 """What the op of an event does with the windows of a run. Each stands or falls alone."""
 
+import logging
 from collections.abc import Iterator
 from typing import Literal
 
@@ -17,13 +18,17 @@ from pipelines.steps.transformed import Transformed, transform_window
 from resources.errors import PassingFault, SluiceError
 from resources.platform import Platform
 
+# What a terminal shows of a run it started; in the UI the same lines stand in the run's log.
+terminal = logging.getLogger("sluice.run")
+terminal.addHandler(logging.NullHandler())
+
 _RETRIES = 3
 _FIRST_WAIT_SECONDS = 10
 # Two in a row are a server that is away, not a window that is unlucky.
 _GIVE_UP_AFTER_FAULTS = 2
 
 
-class PublishConfig(dg.Config):  # type: ignore[misc]
+class PublishConfig(dg.Config):
     """Run configuration of an event."""
 
     reason: str = Field(default="", description="Why; kept in the ledger and in the headers of corrections.")
@@ -48,8 +53,12 @@ class WindowRun:
             run_id=context.run_id,
             reason=config.reason or None,
             on_definition_change=config.on_definition_change,
-            say=context.log.info,
+            say=self._say,
         )
+
+    def _say(self, text: str) -> None:
+        self._context.log.info(text)
+        terminal.info(text)
 
     def windows(self) -> Iterator[object]:
         """Materializations and check results as they happen; at the end an error naming the windows that failed."""
@@ -62,12 +71,14 @@ class WindowRun:
                 in_a_row = 0
             except PassingFault as fault:
                 self._context.log.warning(f"{window.key}: {fault}")
+                terminal.warning(f"{window.key}: {fault}")
                 passing[window.key] = str(fault)
                 in_a_row += 1
                 if in_a_row >= _GIVE_UP_AFTER_FAULTS:
                     break
             except SluiceError as error:
                 self._context.log.error(f"{window.key}: {error}")
+                terminal.error(f"{window.key}: {error}")
                 failed[window.key] = str(error)
             except Exception as error:
                 self._context.log.exception(f"{window.key}: {type(error).__name__}")
@@ -75,6 +86,7 @@ class WindowRun:
         if passing and self._context.retry_number < _RETRIES:
             wait = _FIRST_WAIT_SECONDS * 2**self._context.retry_number
             self._context.log.warning(f"trying again in {wait} s: {'; '.join(passing.values())}")
+            terminal.warning(f"trying again in {wait} s")
             raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=wait)
         failed |= passing
         if failed:
@@ -119,7 +131,7 @@ class WindowRun:
                 )
         if "published" in self._stages:
             result = self._publisher.publish(window.key)
-            self._context.log.info(
+            self._say(
                 f"{window.key}: {result.action}: {result.published:,} published, {result.skipped:,} skipped "
                 f"({result.because})"
             )

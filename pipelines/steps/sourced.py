@@ -17,7 +17,7 @@ def source_window(event: Event, window: Window, platform: Platform, *, run_id: s
     Raises WarehouseError for a query the warehouse refuses, PassingFault for a lost connection.
     """
     warehouse = platform.warehouse(event.warehouse)
-    sql = event.source.to_style(warehouse.dialect)
+    sql = event.source.bound(warehouse.parameter_style).sql
     parameters = {"window_start": window.start, "window_end": window.end}
     try:
         schema = warehouse.describe(sql, parameters)

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from resources.errors import PassingFault, SluiceError
 from resources.settings import mask
+from resources.snapshots.nullability import as_schema, declared_schema, stored_schema
 
 # Fixed, so that the bytes depend on the rows alone and not on how the warehouse cut its batches.
 ROW_GROUP_ROWS = 65_536
@@ -87,7 +88,7 @@ class SnapshotWriter:
         self, store: "SnapshotStore", event: str, window: str, stage: str, schema: pa.Schema
     ) -> None:
         self._store, self._event, self._window, self._stage = store, event, window, stage
-        self._schema = schema
+        self._schema = stored_schema(schema)
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self.rows = 0
@@ -99,7 +100,7 @@ class SnapshotWriter:
         self._sink = _HashingFile(staging)
         try:
             self._parquet = pq.ParquetWriter(
-                pa.PythonFile(self._sink, mode="w"), schema, compression="zstd", compression_level=1
+                pa.PythonFile(self._sink, mode="w"), self._schema, compression="zstd", compression_level=1
             )
         except pa.ArrowNotImplementedError as error:
             self._sink.close()
@@ -124,7 +125,7 @@ class SnapshotWriter:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows; the batch must have the schema the writer was made with."""
-        self._pending.append(batch)
+        self._pending.append(as_schema(batch, self._schema))
         self._pending_rows += batch.num_rows
         self.rows += batch.num_rows
         if self._pending_rows >= ROW_GROUP_ROWS:
@@ -266,6 +267,7 @@ class SnapshotStore:
         """Batches of at most `batch_rows` rows in snapshot order, from row `from_row` on."""
         with self._open(snapshot.path) as handle, pq.ParquetFile(handle, pre_buffer=False) as parquet:
             skip = from_row
+            schema = declared_schema(parquet.schema_arrow)
             groups: list[int] = []
             for group in range(parquet.num_row_groups):
                 rows = parquet.metadata.row_group(group).num_rows
@@ -281,13 +283,13 @@ class SnapshotStore:
                     if skip >= batch.num_rows:
                         skip -= batch.num_rows
                         continue
-                    yield batch.slice(skip)
+                    yield as_schema(batch.slice(skip), schema)
                     skip = 0
 
     def schema(self, snapshot: Snapshot) -> pa.Schema:
         """Arrow schema of a snapshot."""
         with self._open(snapshot.path) as handle:
-            return pq.read_schema(handle)
+            return declared_schema(pq.read_schema(handle))
 
     def adopt(self, staging: Path, path: str) -> None:
         """Move a finished staging file to its address; the same content is stored once."""

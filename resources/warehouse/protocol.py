@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pyarrow as pa
 
@@ -34,6 +34,11 @@ class Warehouse(Protocol):
 
     dialect: str
     """sqlglot's name of its SQL."""
+
+    @property
+    def parameter_style(self) -> Literal["duckdb", "numeric", "qmark", "named", "pyformat"]:
+        """How its driver wants named parameters written."""
+        ...
 
     def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
         """Arrow schema of the query's rows, without reading them."""

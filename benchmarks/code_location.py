@@ -1,0 +1,158 @@
+"""How long a code location of many events takes to load, beside bare Dagster with as many assets and checks.
+
+    python benchmarks/code_location.py [--events 500] [--runs 5]
+
+Each load is a fresh process that builds the definitions and the repository snapshot that Dagster's server
+asks for. The two are run in turn, so that a drifting machine meets both; the medians and their ratio are printed.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_MODULE = '''"""Something happened, number {number}."""
+
+import pandas as pd
+
+from pipelines import daily, event
+
+
+@event(
+    topic="domain{domain}.event-{number}.v1",
+    key="thing_id",
+    event_time="happened_at",
+    windows=daily("2013-01-01"),
+    owner="team:domain-{domain}",
+    source="""
+        SELECT things.thing_id, things.happened_at, amount, kinds.name AS kind, note
+        FROM things_{number} AS things LEFT JOIN kinds USING (kind_id)
+        WHERE things.happened_at >= :window_start AND things.happened_at < :window_end
+    """,
+)
+def event_{number}(rows: pd.DataFrame) -> pd.DataFrame:
+    """Amounts in cents."""
+    return rows.assign(amount=rows["amount"] * 100)
+'''
+
+_FIELDS = [
+    {"name": "thing_id", "type": "string", "doc": "Which thing."},
+    {
+        "name": "happened_at",
+        "type": {"type": "long", "logicalType": "timestamp-micros"},
+        "doc": "When it happened, UTC.",
+    },
+    {"name": "amount", "type": ["null", "long"], "doc": "Amount, in cents."},
+    {"name": "kind", "type": ["null", "string"], "doc": "Kind of thing."},
+    {"name": "note", "type": ["null", "string"], "doc": "Remark."},
+]
+
+_SLUICE = """
+import sys, time
+started = time.perf_counter()
+sys.path.insert(0, {root!r})
+import warnings
+warnings.simplefilter("ignore")
+from pathlib import Path
+from pipelines import load_catalogue
+catalogue = load_catalogue(Path({assets!r}))
+loaded = time.perf_counter()
+from pipelines.orchestration.build import build_definitions
+definitions = build_definitions(catalogue)
+"""
+
+_BARE = """
+import time
+started = loaded = time.perf_counter()
+import warnings
+warnings.simplefilter("ignore")
+import dagster as dg
+days, single = dg.DailyPartitionsDefinition("2013-01-01"), dg.BackfillPolicy.single_run()
+assets, checks = [], []
+for number in range({events}):
+    upstream = dg.AssetKey(["warehouse", f"things_{{number}}"])
+    for stage in ("sourced", "transformed", "published"):
+        key = dg.AssetKey([f"domain{{number % 10}}", f"event_{{number}}", stage])
+        @dg.asset(key=key, deps=[upstream], partitions_def=days, backfill_policy=single,
+                  group_name=f"domain{{number % 10}}", code_version="1", owners=["team:x"], kinds={{"kafka"}},
+                  tags={{"stage": stage}}, description="Something happened.")
+        def asset(context): ...
+        assets.append(asset)
+        upstream = key
+    @dg.asset_check(asset=assets[-2], blocking=True, name="fits_contract")
+    def check(context): ...
+    checks.append(check)
+definitions = dg.Definitions(assets=assets, asset_checks=checks, executor=dg.in_process_executor)
+"""
+
+_SNAPSHOT = """
+from dagster._core.remote_representation.external_data import RepositorySnap
+repository = definitions.get_repository_def()
+snapshot = RepositorySnap.from_def(repository)
+import json
+print(json.dumps({
+    "seconds": time.perf_counter() - started,
+    "catalogue": loaded - started,
+    "assets": sum(1 for node in snapshot.asset_nodes if node.is_materializable),
+    "checks": len(snapshot.asset_check_nodes or []),
+}))
+"""
+
+
+def write_events(assets: Path, events: int) -> None:
+    """`events` modules and contracts in ten domains."""
+    for number in range(events):
+        folder = assets / f"domain{number % 10}"
+        folder.mkdir(parents=True, exist_ok=True)
+        text = _MODULE.format(number=number, domain=number % 10)
+        (folder / f"event_{number}.py").write_text(text)
+        contract = {"type": "record", "name": f"Event{number}", "namespace": f"domain{number % 10}"}
+        contract |= {"doc": "Something happened.", "fields": _FIELDS}
+        (folder / f"event_{number}.avsc").write_text(json.dumps(contract, indent=2))
+
+
+def load(script: str) -> dict[str, float]:
+    """One load in a fresh process."""
+    done = subprocess.run([sys.executable, "-c", script + _SNAPSHOT], capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--events", type=int, default=500)
+    parser.add_argument("--runs", type=int, default=5)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        assets = Path(folder) / "assets"
+        write_events(assets, asked.events)
+        scripts = {
+            "sluice": _SLUICE.format(root=str(ROOT), assets=str(assets)),
+            "bare dagster": _BARE.format(events=asked.events),
+        }
+        loads: dict[str, list[dict[str, float]]] = {name: [] for name in scripts}
+        for _ in range(asked.runs):
+            for name, script in scripts.items():
+                loads[name].append(load(script))
+    print(f"{asked.events} events, median of {asked.runs} interleaved loads in fresh processes")
+    print(f"{'':14}{'seconds':>9}{'assets':>9}{'checks':>9}")
+    for name, found in loads.items():
+        seconds = statistics.median(one["seconds"] for one in found)
+        print(f"{name:14}{seconds:>9.2f}{found[0]['assets']:>9}{found[0]['checks']:>9}")
+    catalogue = statistics.median(one["catalogue"] for one in loads["sluice"])
+    ratio = statistics.median(
+        mine["seconds"] / theirs["seconds"]
+        for mine, theirs in zip(loads["sluice"], loads["bare dagster"], strict=True)
+    )
+    print(f"sluice / bare dagster: {ratio:.2f} (of Sluice's time, {catalogue:.2f} s read and check the modules)")
+
+
+if __name__ == "__main__":
+    main()

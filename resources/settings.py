@@ -1,8 +1,9 @@
 """Where the outside world is: read from the environment, then `sluice.toml`, then the embedded servers.
 
 A setting `kafka.sasl.password` is written `SLUICE_KAFKA_SASL_PASSWORD` in the environment, or
-`"sasl.password" = ...` below `[kafka]` in `sluice.toml`; the environment wins. Every property of
-librdkafka and of the schema registry client passes through unchanged, so SASL, TLS and OAuth need no
+`"sasl.password" = ...` below `[kafka]` in `sluice.toml`; the environment wins. A relative folder
+is meant from the file that names it; in the environment, from where the process stands. Every property
+of librdkafka and of the schema registry client passes through unchanged, so SASL, TLS and OAuth need no
 support of ours. Nothing here is read at import, and no secret is ever part of a printed value.
 """
 
@@ -20,7 +21,12 @@ from resources.errors import SluiceError, did_you_mean
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "SLUICE_"
 
-_SECRET = re.compile(r"password|secret|token|credential|user\.info|key\.pem|jaas|\.pem$", re.IGNORECASE)
+_STARS = "********"
+_SECRET = re.compile(r"password|passphrase|secret|token$|user\.info|jaas|\.pem$", re.IGNORECASE)
+# A secret in a query string, a DSN or a list of options, whatever the setting is called.
+_SECRET_INSIDE = re.compile(
+    r"(password|passwd|pwd|secret|token|credentials?|access_?key|api_?key)\w*\s*[=:]", re.IGNORECASE
+)
 
 _SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -54,7 +60,8 @@ class Settings:
     """All settings of one process. `kafka` and `registry` hold client properties, secrets included."""
 
     home: Path
-    snapshots: str
+    # Not shown: a URL may carry a password.
+    snapshots: str = field(repr=False)
     kafka: Mapping[str, str] = field(repr=False)
     registry: Mapping[str, str] = field(repr=False)
     warehouses: Mapping[str, str] = field(repr=False)
@@ -100,7 +107,7 @@ class Settings:
 
     def printable(self) -> dict[str, str]:
         """Every setting as text, secrets masked."""
-        rows = {name: str(getattr(self, name)) for name in _SCALARS}
+        rows = {name: mask(name, str(getattr(self, name))) for name in _SCALARS}
         for group, values in (
             ("kafka", self.kafka),
             ("registry", self.registry),
@@ -112,23 +119,36 @@ class Settings:
 
 def mask(name: str, value: str) -> str:
     """`value`, or stars when `name` or the value itself carries a secret."""
-    if _SECRET.search(name):
-        return "********"
-    return re.sub(r"(://[^:/@\s]+):[^@\s]+@", r"\1:********@", value)
+    if _SECRET.search(name) or _SECRET_INSIDE.search(value):
+        return _STARS
+    # To the last @ before the path: a password may hold one itself.
+    return re.sub(r"(://[^:/@\s]*):[^/\s]*@", rf"\1:{_STARS}@", value)
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings now. Raises SettingsError naming the variable or the file."""
     environ = os.environ if environ is None else environ
-    toml_path = Path(environ.get("SLUICE_TOML") or ROOT / "sluice.toml")
+    named = environ.get("SLUICE_TOML")
+    toml_path = Path(named or ROOT / "sluice.toml").expanduser().absolute()
+    if named and not toml_path.exists():
+        raise SettingsError(f"SLUICE_TOML={named}", "there is no such file")
     from_file = _read_toml(toml_path)
     groups: dict[str, dict[str, str]] = {"kafka": {}, "registry": {}, "warehouse": {}}
     scalars: dict[str, Any] = {name: default for name, (default, _) in _SCALARS.items()}
     for name, value in from_file.items():
-        if name in groups and isinstance(value, dict):
-            groups[name] |= {key: _plain(inner) for key, inner in _flatten(value).items()}
+        if name in groups:
+            if not isinstance(value, dict):
+                raise SettingsError(
+                    str(toml_path), f"{name} is not a table", allowed=f"properties below [{name}]"
+                )
+            found = {key: _plain(inner) for key, inner in _flatten(value).items()}
+            if name == "warehouse":
+                found = {key: _absolute_file(url, toml_path.parent) for key, url in found.items()}
+            groups[name] |= found
         elif name in scalars:
             scalars[name] = _typed(str(toml_path), name, _plain(value))
+            if name in ("home", "snapshots"):
+                scalars[name] = _absolute(scalars[name], toml_path.parent)
         else:
             raise _unknown(str(toml_path), name)
     for variable, value in environ.items():
@@ -144,7 +164,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         else:
             raise _unknown("environment", variable)
 
-    home = Path(scalars.pop("home") or ROOT / ".sluice").expanduser()
+    # Absolute: the web server, the daemon and a run may each stand in another folder.
+    home = Path(_absolute(scalars["home"], Path.cwd()) if scalars["home"] else ROOT / ".sluice")
+    del scalars["home"]
     embedded = _embedded(home)
     in_use = bool(embedded) and "bootstrap.servers" not in groups["kafka"]
     if in_use:
@@ -156,7 +178,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             if name not in explicit:
                 scalars[name] = True
     groups["warehouse"].setdefault("default", f"duckdb:///{home / 'sample.duckdb'}")
-    scalars["snapshots"] = scalars["snapshots"] or str(home / "snapshots")
+    scalars["snapshots"] = _absolute(scalars["snapshots"] or str(home / "snapshots"), Path.cwd())
+    groups["warehouse"] = {name: _absolute_file(url, Path.cwd()) for name, url in groups["warehouse"].items()}
     return Settings(
         home=home,
         kafka=groups["kafka"],
@@ -171,9 +194,23 @@ def _read_toml(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        return tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(str(path), f"not valid TOML: {error}") from None
+    except OSError as error:
+        raise SettingsError(str(path), f"cannot be read: {error.strerror}") from None
+
+
+def _absolute(place: str, base: Path) -> str:
+    """`place`, a URL or a folder, as it is meant from anywhere."""
+    return place if "://" in place else str(base / Path(place).expanduser())
+
+
+def _absolute_file(url: str, base: Path) -> str:
+    """A warehouse's URL; `duckdb://name.duckdb`, without the third slash, is relative to `base`."""
+    scheme, separator, path = url.partition("://")
+    relative = separator and scheme == "duckdb" and not path.startswith("/")
+    return f"duckdb://{base / path}" if relative else url
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -195,7 +232,7 @@ def _typed(where: str, name: str, value: str) -> str | bool | int:
             raise SettingsError(where, f"{name}={value!r} is not a switch", allowed="true or false")
         return _SWITCHES[value.lower()]
     if isinstance(default, int):
-        if not value.isdigit() or int(value) < 1:
+        if not re.fullmatch("[0-9]+", value) or int(value) < 1:
             raise SettingsError(where, f"{name}={value!r} is not a whole number above 0")
         return int(value)
     return value

@@ -44,7 +44,9 @@ def _relaxed_type(type_: pa.DataType) -> pa.DataType:
         return pa.struct([_relaxed(type_.field(i)) for i in range(type_.num_fields)])
     if pa.types.is_map(type_):
         # A map's key is never null in Arrow itself.
-        return pa.map_(pa.field("key", _relaxed_type(type_.key_type), nullable=False), _relaxed(type_.item_field))
+        return pa.map_(
+            pa.field("key", _relaxed_type(type_.key_type), nullable=False), _relaxed(type_.item_field)
+        )
     if pa.types.is_large_list(type_):
         return pa.large_list(_relaxed(type_.value_field))
     if pa.types.is_fixed_size_list(type_):

@@ -96,15 +96,17 @@ class SnapshotWriter:
         try:
             self._staging, staging = _new_file(store.staging_folder(), ".parquet")
         except OSError as error:
-            raise SnapshotError(self._where, f"cannot be written: {error}") from None
+            raise self._unwritable(error) from None
         self._sink = _HashingFile(staging)
         try:
             self._parquet = pq.ParquetWriter(
                 pa.PythonFile(self._sink, mode="w"), self._schema, compression="zstd", compression_level=1
             )
-        except pa.ArrowNotImplementedError as error:
+        except (pa.ArrowNotImplementedError, OSError) as error:
             self._sink.close()
             self._staging.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise self._unwritable(error) from None
             columns = ", ".join(
                 f"{field.name}: {field.type}" for field in schema if not _storable(field.type)
             )
@@ -143,11 +145,14 @@ class SnapshotWriter:
             # In one chunk: Parquet cuts its pages where chunks end, and the bytes must not tell of batches.
             self._parquet.write_table(table.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
         except OSError as error:
-            raise SnapshotError(
-                self._where,
-                f"cannot be written: {error.strerror or error}",
-                next_step="free disk space, or point SLUICE_SNAPSHOTS elsewhere; nothing was published from it",
-            ) from None
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> SnapshotError:
+        return SnapshotError(
+            self._where,
+            f"cannot be written: {error.strerror or error}",
+            next_step="free disk space, or point SLUICE_SNAPSHOTS elsewhere; nothing was published from it",
+        )
 
     def finish(self, facts: Mapping[str, Any], *, make_current: bool = True) -> Snapshot:
         """Seal the file under its hash; with `make_current` it becomes the window's newest of its stage."""
@@ -158,7 +163,7 @@ class SnapshotWriter:
             self._sink.sync()
             self._sink.close()
         except OSError as error:
-            raise SnapshotError(self._where, f"cannot be written: {error}") from None
+            raise self._unwritable(error) from None
         sha256 = self._sink.hexdigest()
         path = f"{self._store.folder(self._event, self._window)}/{self._stage}-{sha256}.parquet"
         snapshot = Snapshot(path, sha256, self.rows, self._sink.bytes, dict(facts))

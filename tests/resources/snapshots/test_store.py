@@ -1,0 +1,262 @@
+"""Snapshots: same rows same bytes, altered bytes refused, memory flat, nothing half-written."""
+
+import json
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from resources.errors import PassingFault
+from resources.snapshots import Snapshot, SnapshotError, SnapshotStore
+from resources.snapshots.store import ROW_GROUP_ROWS
+
+EVENT, WINDOW = "flights/departed", "2013-01-01"
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SnapshotStore]:
+    if request.param == "folder":
+        yield SnapshotStore(str(tmp_path / "snapshots"))
+        return
+    base = f"memory://{tmp_path.name}"
+    yield SnapshotStore(base)
+
+
+@lru_cache
+def rows(count: int, first: int = 0) -> pa.Table:
+    numbers = range(first, first + count)
+    return pa.table(
+        {
+            "id": pa.array([f"k{n % 977}" for n in numbers], pa.string()),
+            "number": pa.array(numbers, pa.int64()),
+            "text": pa.array([None if n % 5 == 0 else f"{n:030d}" for n in numbers], pa.string()),
+            "list": pa.array([[n] * (n % 3) for n in numbers], pa.list_(pa.int64())),
+        }
+    )
+
+
+def write(
+    store: SnapshotStore, table: pa.Table, *, cuts: int = 1000, stage: str = "sourced", window: str = WINDOW
+) -> Snapshot:
+    with store.writer(EVENT, window, stage, table.schema) as out:
+        for batch in table.to_batches(max_chunksize=cuts):
+            out.write(batch)
+        return out.finish({"by": "test"})
+
+
+def read(store: SnapshotStore, snapshot: Snapshot, **how: int) -> pa.Table:
+    how = {"batch_rows": 1000, **how}
+    return pa.Table.from_batches(store.read(snapshot, **how), store.schema(snapshot))
+
+
+def test_rows_come_back_in_order_and_the_newest_is_current(store: SnapshotStore) -> None:
+    first, second = write(store, rows(10)), write(store, rows(70_000, 3))
+
+    assert read(store, second).equals(rows(70_000, 3))
+    assert store.current(EVENT, WINDOW, "sourced") == second
+    assert store.current(EVENT, WINDOW, "transformed") is None
+    assert store.current(EVENT, "2013-01-02", "sourced") is None
+    # The older one is still there: the ledger may name it.
+    found = store.find(EVENT, WINDOW, "sourced", first.sha256)
+    assert found is not None and read(store, found).equals(rows(10))
+    assert store.find(EVENT, WINDOW, "sourced", "0" * 64) is None
+
+
+def test_an_empty_window_is_a_snapshot_too(store: SnapshotStore) -> None:
+    empty = write(store, rows(0))
+    assert empty.rows == 0
+    assert list(store.read(empty, batch_rows=10)) == []
+    assert store.schema(empty) == rows(0).schema
+    store.verify(empty)
+
+
+# Pages of a Parquet file end where chunks end, unless rows are joined first.
+@given(cuts=st.lists(st.integers(700, ROW_GROUP_ROWS + 10), min_size=1, max_size=8))
+@hypothesis_settings(max_examples=6, deadline=None)
+def test_the_hash_tells_of_the_rows_and_not_of_the_batches(
+    tmp_path_factory: pytest.TempPathFactory, cuts: list[int]
+) -> None:
+    store = SnapshotStore(str(tmp_path_factory.mktemp("hash")))
+    table = rows(ROW_GROUP_ROWS + 20_777)
+    whole = write(store, table, cuts=len(table))
+    with store.writer(EVENT, WINDOW, "sourced", table.schema) as out:
+        row, turn = 0, 0
+        while row < len(table):
+            size = cuts[turn % len(cuts)]
+            for batch in table.slice(row, size).to_batches():
+                out.write(batch)
+            row, turn = row + size, turn + 1
+        again = out.finish({})
+    assert again.sha256 == whole.sha256
+    assert write(store, table.slice(0, len(table) - 1)).sha256 != whole.sha256
+
+
+@pytest.mark.parametrize(
+    "row", [0, 1, 999, ROW_GROUP_ROWS - 1, ROW_GROUP_ROWS, ROW_GROUP_ROWS + 1, ROW_GROUP_ROWS + 500]
+)
+def test_reading_starts_at_any_row(store: SnapshotStore, row: int) -> None:
+    table = rows(ROW_GROUP_ROWS + 500)
+    snapshot = write(store, table)
+    assert read(store, snapshot, from_row=row).equals(table.slice(row))
+    assert max((b.num_rows for b in store.read(snapshot, batch_rows=64, from_row=row)), default=0) <= 64
+
+
+def test_an_altered_file_is_refused(tmp_path: Path) -> None:
+    store = SnapshotStore(str(tmp_path))
+    snapshot = write(store, rows(100))
+    store.verify(snapshot)
+    path = tmp_path / snapshot.path
+    data = bytearray(path.read_bytes())
+    data[50] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(SnapshotError, match=r"the file was altered.*materialize the window again"):
+        store.verify(snapshot)
+
+
+def test_writing_the_same_rows_again_mends_an_altered_file(tmp_path: Path) -> None:
+    store = SnapshotStore(str(tmp_path))
+    snapshot = write(store, rows(100))
+    (tmp_path / snapshot.path).write_bytes(b"damaged")
+    assert write(store, rows(100)) == snapshot
+    store.verify(snapshot)
+
+
+def test_a_file_that_is_gone_or_no_parquet_is_said_so(tmp_path: Path) -> None:
+    store = SnapshotStore(str(tmp_path))
+    snapshot = write(store, rows(10))
+    (tmp_path / snapshot.path).write_bytes(b"PAR1 but not really")
+    with pytest.raises(SnapshotError, match="not a whole Parquet file"):
+        store.find(EVENT, WINDOW, "sourced", snapshot.sha256)
+    (tmp_path / snapshot.path).unlink()
+    with pytest.raises(SnapshotError, match="is gone"):
+        store.verify(snapshot)
+    with pytest.raises(SnapshotError, match="is gone"):
+        list(store.read(snapshot, batch_rows=10))
+
+
+def test_a_pointer_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
+    store = SnapshotStore(str(tmp_path))
+    write(store, rows(10))
+    pointer = tmp_path / EVENT / WINDOW / "sourced.json"
+    pointer.write_text("{")
+    with pytest.raises(SnapshotError, match="not readable"):
+        store.current(EVENT, WINDOW, "sourced")
+    pointer.write_text(json.dumps({"path": "x", "colour": "green"}))
+    with pytest.raises(SnapshotError, match="was not written by this version"):
+        store.current(EVENT, WINDOW, "sourced")
+
+
+def test_validations_belong_to_one_hash_of_one_window(store: SnapshotStore) -> None:
+    snapshot = write(store, rows(10))
+    assert store.validation(EVENT, WINDOW, snapshot.sha256) is None
+    store.set_validation(EVENT, WINDOW, snapshot.sha256, {"passed": True})
+    found = store.validation(EVENT, WINDOW, snapshot.sha256)
+    assert found == {"passed": True, "sha256": snapshot.sha256}
+    # The same rows in another window were not validated there.
+    assert store.validation(EVENT, "2013-01-02", snapshot.sha256) is None
+    store.set_validation(EVENT, WINDOW, snapshot.sha256, {"passed": False})
+    assert store.validation(EVENT, WINDOW, snapshot.sha256) == {"passed": False, "sha256": snapshot.sha256}
+
+
+def test_hours_with_colons_have_folders_of_their_own(store: SnapshotStore) -> None:
+    one, two = (write(store, rows(n), window=f"2013-01-01-0{n}:00") for n in (1, 2))
+    assert one.path != two.path
+    assert ":" not in one.path
+    assert store.current(EVENT, "2013-01-01-01:00", "sourced") == one
+
+
+def test_a_write_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
+    store = SnapshotStore(str(tmp_path))
+    before = write(store, rows(10))
+    with (
+        pytest.raises(RuntimeError, match="the warehouse went away"),
+        store.writer(EVENT, WINDOW, "sourced", rows(0).schema) as out,
+    ):
+        out.write(rows(3).to_batches()[0])
+        raise RuntimeError("the warehouse went away")
+    assert store.current(EVENT, WINDOW, "sourced") == before
+    assert not list((tmp_path / ".staging").iterdir())
+
+
+def test_a_type_that_parquet_cannot_hold_names_its_column(tmp_path: Path) -> None:
+    schema = pa.schema([("id", pa.int64()), ("took", pa.month_day_nano_interval())])
+    with pytest.raises(SnapshotError, match=r"took: month_day_nano_interval.*cast it in the query"):
+        SnapshotStore(str(tmp_path)).writer(EVENT, WINDOW, "sourced", schema)
+    assert not list((tmp_path / ".staging").iterdir())
+
+
+def test_stored_files_are_as_readable_as_others_of_the_user(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        snapshot = write(SnapshotStore(str(tmp_path)), rows(1))
+    finally:
+        os.umask(before)
+    for path in (tmp_path / snapshot.path, tmp_path / EVENT / WINDOW / "sourced.json"):
+        assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_full_disk_is_named_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import resources.snapshots.store as module
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module._HashingFile, "write", full)
+    with pytest.raises(SnapshotError, match="No space left on device"):
+        write(SnapshotStore(str(tmp_path)), rows(ROW_GROUP_ROWS * 3))
+    assert not list((tmp_path / ".staging").iterdir())
+
+
+def test_an_unwritable_or_unknown_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(SnapshotError, match="cannot be written"):
+        write(SnapshotStore(str(tmp_path / "file" / "below")), rows(1))
+    with pytest.raises(SnapshotError, match="install the fsspec package"):
+        SnapshotStore("nosuchscheme://me:hunter2@bucket/x")
+
+
+def test_a_secret_in_the_stores_address_is_not_shown() -> None:
+    with pytest.raises(SnapshotError) as caught:
+        SnapshotStore("nosuchscheme://me:hunter2@bucket/x")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_pointer_behind_a_fault_of_the_disk_is_a_passing_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SnapshotStore(str(tmp_path))
+    write(store, rows(1))
+
+    def broken(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(store._fs, "cat_file", broken)
+    with pytest.raises(PassingFault, match="Input/output error"):
+        store.current(EVENT, WINDOW, "sourced")
+
+
+def test_writing_and_reading_hold_a_few_row_groups_at_most(tmp_path: Path) -> None:
+    store = SnapshotStore(str(tmp_path))
+    batch = pa.record_batch({"x": pa.array(range(8192), pa.int64())})
+    group_bytes = ROW_GROUP_ROWS * 8
+    pool = pa.default_memory_pool()
+    before, peak = pa.total_allocated_bytes(), 0
+    with store.writer(EVENT, WINDOW, "sourced", batch.schema) as out:
+        for _ in range(40 * ROW_GROUP_ROWS // 8192):
+            # A copy of each, as a warehouse hands over new memory with every batch.
+            out.write(pa.record_batch({"x": pa.array(batch.column(0).to_numpy().copy())}))
+            peak = max(peak, pa.total_allocated_bytes() - before)
+        snapshot = out.finish({})
+    assert snapshot.rows == 40 * ROW_GROUP_ROWS
+    assert peak < 6 * group_bytes, f"{peak / group_bytes:.1f} row groups held of 40 ({pool.backend_name})"
+
+    before, peak = pa.total_allocated_bytes(), 0
+    for _ in store.read(snapshot, batch_rows=4096):
+        peak = max(peak, pa.total_allocated_bytes() - before)
+    assert peak < 6 * group_bytes

@@ -1,13 +1,13 @@
 """Windows as Dagster's partitions; a test holds their keys and bounds to each other."""
 
-from functools import lru_cache
+from functools import cache
 
 import dagster as dg
 
 from pipelines.authoring.windows import Windows
 
 
-@lru_cache(maxsize=None)
+@cache
 def partitions_of(windows: Windows) -> dg.TimeWindowPartitionsDefinition:
     """Dagster's partitions definition of these windows; equal windows share one (loading 500 events is faster)."""
     start, end = windows.start, windows.end

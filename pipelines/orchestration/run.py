@@ -2,17 +2,16 @@
 
 import logging
 from collections.abc import Iterator
-from typing import Literal
+from dataclasses import dataclass
 
 import dagster as dg
-from pydantic import Field
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.orchestration import metadata
 from pipelines.orchestration.keys import FITS_CONTRACT, asset_key, warehouse_pool
 from pipelines.orchestration.pools import pool_slot
-from pipelines.publishing.publisher import Publisher
+from pipelines.publishing.publisher import OnDefinitionChange, Publisher
 from pipelines.steps.sourced import source_window
 from pipelines.steps.transformed import Transformed, transform_window
 from resources.errors import PassingFault, SluiceError
@@ -28,22 +27,32 @@ _FIRST_WAIT_SECONDS = 10
 _GIVE_UP_AFTER_FAULTS = 2
 
 
-class PublishConfig(dg.Config):
-    """Run configuration of an event."""
-
-    reason: str = Field(default="", description="Why; kept in the ledger and in the headers of corrections.")
-    on_definition_change: Literal["ask", "correct"] = Field(
-        default="ask",
+CONFIG = {
+    "reason": dg.Field(
+        str, default_value="", description="Why; kept in the ledger and in the headers of corrections."
+    ),
+    "on_definition_change": dg.Field(
+        dg.Enum("OnDefinitionChange", [dg.EnumValue("ask"), dg.EnumValue("correct")]),
+        default_value="ask",
         description="What to do with a window published by another version of the module or contract, if its "
         "events differ: `ask` fails the window and says how many; `correct` publishes the difference.",
-    )
+    ),
+}
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """An event's run configuration, as CONFIG declares it."""
+
+    reason: str
+    on_definition_change: OnDefinitionChange
 
 
 class WindowRun:
     """One run of one event: materializes the selected stages of each of its windows."""
 
     def __init__(
-        self, event: Event, context: dg.AssetExecutionContext, config: PublishConfig, platform: Platform
+        self, event: Event, context: dg.AssetExecutionContext, config: RunConfig, platform: Platform
     ) -> None:
         self._event, self._context, self._platform = event, context, platform
         self._stages = {key.path[-1] for key in context.selected_asset_keys}

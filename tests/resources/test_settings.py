@@ -63,9 +63,9 @@ def test_a_file_in_another_encoding_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_what_is_missing_says_how_to_get_it(tmp_path: Path) -> None:
     found = settings(tmp_path)
-    with pytest.raises(SettingsError, match="SLUICE_KAFKA_BOOTSTRAP_SERVERS.*sluice up"):
+    with pytest.raises(SettingsError, match=r"SLUICE_KAFKA_BOOTSTRAP_SERVERS.*sluice up"):
         _ = found.bootstrap_servers
-    with pytest.raises(SettingsError, match="SLUICE_REGISTRY_URL.*sluice up"):
+    with pytest.raises(SettingsError, match=r"SLUICE_REGISTRY_URL.*sluice up"):
         _ = found.registry_url
 
 

@@ -14,11 +14,13 @@ from typing import TypeVar
 
 import pytest
 
+from resources.servers import maven
 from resources.servers.apache_kafka import ApacheKafka
 from resources.servers.apicurio import Apicurio
 from resources.servers.embedded_broker import EmbeddedBroker
 from resources.servers.embedded_registry import EmbeddedRegistry
 from resources.servers.errors import ServerUnavailable
+from resources.servers.java import java_program
 from resources.servers.server import Running, Server, start
 
 # A test that asks for the fixture needs no mark of its own; `-m "not kafka"` still leaves it out.
@@ -122,16 +124,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(_MARKS[fixture])
 
 
+@pytest.fixture(scope="session")
+def real_kafka() -> None:
+    """Nothing but the knowledge that this machine can run Apache Kafka, for tests that start one themselves."""
+    with skipping_where_unavailable():
+        java_program(ApacheKafka.name)
+        maven.fetch("kafka", server=ApacheKafka.name, progress=lambda _: None)
+
+
 @contextmanager
-def _session(
-    handle_type: type[HandleT], server: Server, folders: pytest.TempPathFactory
-) -> Iterator[HandleT]:
+def skipping_where_unavailable() -> Iterator[None]:
+    """Skip the test, or fail it where servers are required, when the machine cannot run a server."""
     try:
-        running = start(server, folders.mktemp(server.name))
+        yield
     except ServerUnavailable as missing:
         if required():
             pytest.fail(f"servers are required here (CI or SLUICE_REQUIRE_SERVERS): {missing}", pytrace=False)
         pytest.skip(str(missing))
+
+
+@contextmanager
+def _session(
+    handle_type: type[HandleT], server: Server, folders: pytest.TempPathFactory
+) -> Iterator[HandleT]:
+    with skipping_where_unavailable():
+        running = start(server, folders.mktemp(server.name))
     handle = handle_type(server, running)
     try:
         yield handle

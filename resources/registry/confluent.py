@@ -5,14 +5,14 @@ ASSOCIATED subject strategy) do not exist here: the caller names the subject, an
 """
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
 import httpx
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
-from confluent_kafka.schema_registry.error import OAuthTokenError
+from authlib.deprecate import AuthlibDeprecationWarning  # type: ignore[import-untyped]
 
 from resources.errors import SluiceError
 from resources.registry.compatibility import problems
@@ -25,6 +25,12 @@ from resources.registry.errors import (
 from resources.registry.logical_types import meaning_changes
 from resources.registry.protocol import RegisteredSchema
 from resources.settings import Settings
+
+with warnings.catch_warnings():
+    # The client imports authlib, which tells everybody on stderr that it would rather have httpx2.
+    warnings.simplefilter("ignore", AuthlibDeprecationWarning)
+    from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
+    from confluent_kafka.schema_registry.error import OAuthTokenError
 
 _NOT_FOUND = 404
 _TIMEOUT_SECONDS = 10  # the client's own default is to wait for ever

@@ -30,5 +30,5 @@ def topic_pool(event: Event) -> str:
 
 
 def warehouse_pool(warehouse: str) -> str:
-    """Concurrency pool of a warehouse: its limit is how many windows are sourced from it at once."""
+    """Concurrency pool of a warehouse: its limit is how many runs source from it at once."""
     return f"warehouse_{warehouse}"

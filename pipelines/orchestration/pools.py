@@ -1,8 +1,8 @@
 """A warehouse's concurrency limit, kept in Dagster's own pools.
 
-An op belongs to one pool, and an event's op belongs to its topic's. While it sources a window it also
-claims a slot of its warehouse's pool, from the same storage, so the limit is set and seen in the UI like any other
-(Deployment, Concurrency) and is freed by Dagster when a run dies.
+An op belongs to one pool, and an event's op belongs to its topic's. A run that sources also claims a slot of
+its warehouse's pool, from the same storage, so the limit is set and seen in the UI like any other (Deployment,
+Concurrency) and is freed by Dagster when a run dies.
 """
 
 import time

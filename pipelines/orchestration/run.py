@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import dagster as dg
@@ -71,6 +72,15 @@ class WindowRun:
 
     def windows(self) -> Iterator[object]:
         """Materializations and check results as they happen; at the end an error naming the windows that failed."""
+        with ExitStack() as slots:
+            if "sourced" in self._stages:
+                # Once per run: claiming and freeing it for every window would cost more than a small window.
+                slots.enter_context(
+                    pool_slot(self._context, warehouse_pool(self._event.warehouse), self._event.full_name)
+                )
+            yield from self._each()
+
+    def _each(self) -> Iterator[object]:
         failed: dict[str, str] = {}
         passing: dict[str, str] = {}
         in_a_row = 0
@@ -120,9 +130,7 @@ class WindowRun:
         event, platform, run_id = self._event, self._platform, self._context.run_id
         dead = 0
         if "sourced" in self._stages:
-            claimant = f"{event.full_name} {window.key}"
-            with pool_slot(self._context, warehouse_pool(event.warehouse), claimant):
-                snapshot = source_window(event, window, platform, run_id=run_id)
+            snapshot = source_window(event, window, platform, run_id=run_id)
             yield self._materialized("sourced", window, snapshot.sha256, metadata.of_sourced(snapshot, platform))
         if "transformed" in self._stages:
             done = transform_window(event, window, platform, run_id=run_id)

@@ -113,7 +113,8 @@ class Publisher:
                 decision = decide(entry, snapshot.sha256)
                 if decision.action == "nothing":
                     return self._nothing(decision, snapshot, entry)
-                self._say(f"{window}: {decision.action} (generation {decision.generation}): {decision.because}")
+                if decision.action != "backfill":
+                    self._say(f"{window}: {decision.action}, generation {decision.generation}: {decision.because}")
                 planned, gone = self._planned(decision, entry, window, snapshot, facts)
                 progress = self._send(producer, planned)
                 if decision.action != "finish":

@@ -22,6 +22,8 @@ def source_window(event: Event, window: Window, platform: Platform, *, run_id: s
     try:
         schema = warehouse.describe(sql, parameters)
     except WarehouseError as error:
+        if error.next_step:  # not the query's fault, and the error says what to do
+            raise
         raise SluiceError(
             f"{event.full_name} {window.key}",
             error.problem,

@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,9 +20,12 @@ from resources.servers.apicurio import Apicurio
 from resources.servers.embedded_broker import EmbeddedBroker
 from resources.servers.embedded_registry import EmbeddedRegistry
 from resources.servers.errors import ServerUnavailable
+from resources.servers.files import read_json, write_json
 from resources.servers.java import java_program
-from resources.servers.server import Running, Server, start
+from resources.servers.process import OwnedProcess
+from resources.servers.server import Running, Server, recorded_process, start
 
+_OWNER = "owner.json"
 # A test that asks for the fixture needs no mark of its own; `-m "not kafka"` still leaves it out.
 _MARKS = {"kafka": "kafka", "apicurio": "apicurio"}
 
@@ -148,12 +151,23 @@ def _session(
     handle_type: type[HandleT], server: Server, folders: pytest.TempPathFactory
 ) -> Iterator[HandleT]:
     with skipping_where_unavailable():
-        running = start(server, folders.mktemp(server.name))
+        _end_orphans(folders)
+        folder = folders.mktemp(server.name)
+        write_json(folder / _OWNER, asdict(OwnedProcess.current()))
+        running = start(server, folder)
     handle = handle_type(server, running)
     try:
         yield handle
     finally:
         handle.stop()  # the handle's, not the one started above: a test may have restarted it
+
+
+def _end_orphans(folders: pytest.TempPathFactory) -> None:
+    """End the servers of earlier sessions that were killed before they could."""
+    for owner_file in folders.getbasetemp().parent.glob(f"*/*/{_OWNER}"):
+        owner, orphan = read_json(owner_file), recorded_process(owner_file.parent)
+        if owner and orphan and not OwnedProcess(**owner).is_alive():
+            orphan.kill()
 
 
 def required() -> bool:

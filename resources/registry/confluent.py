@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 from authlib.deprecate import AuthlibDeprecationWarning  # type: ignore[import-untyped]
@@ -61,6 +61,8 @@ class ConfluentRegistry:
                 f"the client refused a setting: {failure}",
                 next_step="check SLUICE_REGISTRY_… and [registry] in sluice.toml",
             ) from None
+        if "proxy" not in properties:
+            self._stay_on_this_machine()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "ConfluentRegistry":
@@ -173,6 +175,16 @@ class ConfluentRegistry:
             problems("FULL" if level == "NONE" else level, new, old, f"version {latest.version}")
             or unexplained
         )
+
+    def _stay_on_this_machine(self) -> None:
+        """A registry on the loopback address is not behind the proxy that HTTP_PROXY names."""
+        rest = self._client._rest_client
+        hosts = {urlsplit(url).hostname for url in rest.base_urls}
+        if hosts <= {"localhost", "127.0.0.1", "::1"}:
+            rest.session.close()
+            rest.session = httpx.Client(
+                verify=rest.verify, auth=rest.auth, timeout=rest.timeout, trust_env=False
+            )
 
     @contextmanager
     def _explained(self, subject: str | None) -> Iterator[None]:

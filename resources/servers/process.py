@@ -28,6 +28,11 @@ class OwnedProcess:
     pid: int
     start_mark: str
 
+    @classmethod
+    def current(cls) -> "OwnedProcess":
+        """The process that asks."""
+        return cls(os.getpid(), _inspect(os.getpid())[0] or "")
+
     def is_alive(self) -> bool:
         """True while the very process we started runs (a stopped one counts, a zombie does not)."""
         mark, zombie = _inspect(self.pid)

@@ -37,6 +37,16 @@ def test_an_unknown_setting_is_named() -> None:
         ConfluentRegistry({"url": "http://127.0.0.1:1", "basic.auth.user.infos": "a:b"})
 
 
+def test_a_registry_on_this_machine_is_reached_in_spite_of_a_proxy(
+    embedded_registry: RegistryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_ports(1)[0]}")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_ports(1)[0]}")
+    registry = ConfluentRegistry({"url": embedded_registry.url, **QUICK})
+    assert registry.latest("nobody-registered-this-value") is None
+    registry.close()
+
+
 class _Guarded(http.server.BaseHTTPRequestHandler):
     """401 without a login, 503 with the login `later`, else what it was sent."""
 

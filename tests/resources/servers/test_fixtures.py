@@ -3,9 +3,14 @@
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+
+from resources.servers.files import write_json
+from resources.servers.process import OwnedProcess, spawn
+from tests.fixtures_servers import RegistryServer, _end_orphans
 
 ROOT = Path(__file__).resolve().parents[3]
 ASKS = "tests/resources/servers/test_brokers.py::test_a_topic_that_nobody_created_is_an_error"
@@ -46,6 +51,21 @@ def test_where_servers_are_required_it_fails(tmp_path: Path, env: dict[str, str]
     assert answer.returncode == 1, answer.stdout
     assert "servers are required here" in answer.stdout
     assert "it needs Java 17 or newer" in answer.stdout
+
+
+def test_a_server_of_a_killed_session_is_ended_by_the_next(
+    embedded_registry: RegistryServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert embedded_registry.running.process.is_alive(), "its session, this one, lives"
+    folder = tmp_path_factory.mktemp("orphan")
+    orphan = spawn(
+        [sys.executable, "-c", "import time; time.sleep(60)"], folder=folder, log=folder / "log", env={}
+    )
+    write_json(folder / "process.json", asdict(orphan))
+    write_json(folder / "owner.json", asdict(OwnedProcess(os.getpid(), "an earlier start of this pid")))
+    _end_orphans(tmp_path_factory)
+    assert not orphan.is_alive()
+    assert embedded_registry.running.process.is_alive()
 
 
 def test_asking_for_the_fixture_marks_the_test(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,12 @@ def test_what_was_written_is_there_after_down_and_up_at_the_same_addresses(home:
 
 def test_up_twice_keeps_the_running_servers(home: Path) -> None:
     assert pids(up(home)) == pids(up(home))
+
+
+def test_two_ups_at_once_start_one_pair(home: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(up, [home, home])
+    assert pids(first) == pids(second)
 
 
 def test_the_settings_find_the_addresses_while_the_servers_run(home: Path) -> None:

@@ -121,7 +121,7 @@ def _unwrapped(value: Any, avro: AvroType) -> Any:
     if isinstance(value, pa.Scalar):
         return value.as_py()
     if isinstance(value, np.datetime64):
-        return pd.NaT if np.isnat(value) else pd.Timestamp(value)
+        return pd.Timestamp(value)  # NaT for NaT
     if isinstance(value, np.longdouble):
         if value != value:
             return math.nan
@@ -306,7 +306,7 @@ def _timestamp(value: Any, *, per_second: int, local: bool) -> int:
 def _units(value: dt.datetime, zoned: bool) -> tuple[int, int]:
     """Whole units since 1970 (UTC where zoned) and how many of them make a second, exactly."""
     if isinstance(value, pd.Timestamp):
-        raw = (value.tz_convert("UTC") if zoned else value).asm8
+        raw = value.asm8  # counts in UTC where zoned
         return int(raw.astype("int64")), UNITS_PER_SECOND[np.datetime_data(raw.dtype)[0]]
     return (value - (_EPOCH_UTC if zoned else _EPOCH)) // _MICROSECOND, 1_000_000
 

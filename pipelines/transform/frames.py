@@ -3,6 +3,9 @@
 A frame's index, named `source_row`, counts the rows of the window's snapshot, so that a row is known by
 its source after any filtering, sorting or exploding. Where a transform drops that index (a merge, a
 reset_index), the name goes with it, and the source rows are unknown rather than wrong.
+
+A NaN that the source holds stays NaN, and becomes a dead letter. One that a transform computes in an
+Arrow-backed or masked column (0 / 0) is null by pandas 3's own rule, before Sluice sees it.
 """
 
 from typing import Any
@@ -21,9 +24,9 @@ SOURCE_ROW = "source_row"
 def frame_of(batch: Any, first_row: int) -> pd.DataFrame:
     """`batch` as an Arrow-backed frame with source rows from `first_row` on as its index."""
     arrays = [_for_pandas(array) for array in batch.columns]
+    # By names alone: pandas metadata in a snapshot's schema would turn columns into an index again.
     table = pa.Table.from_arrays(arrays, names=batch.schema.names)
-    # ignore_metadata: pandas metadata in a snapshot would turn columns into an index again.
-    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
     frame.index = pd.RangeIndex(first_row, first_row + batch.num_rows, name=SOURCE_ROW)
     return frame
 

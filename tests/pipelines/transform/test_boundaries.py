@@ -1,6 +1,7 @@
 """Every type at its bounds: the last value that fits, the first that does not, and why."""
 
 import datetime as dt
+import enum
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
@@ -243,6 +244,32 @@ def test_broken_utf8_from_a_warehouse_is_named(conform: Conform) -> None:
     broken = pa.Array.from_buffers(pa.string(), 2, [None, offsets.buffers()[1], pa.py_buffer(data)])
     outcome = conform("string", broken)
     assert (outcome.reasons, outcome.values) == ({1: "invalid_utf8"}, ["a", None])
+
+
+def test_broken_utf8_in_map_keys_is_named(conform: Conform) -> None:
+    offsets, data = pa.array([0, 1, 3], pa.int32()), b"a\xff\xfe"
+    keys = pa.Array.from_buffers(pa.string(), 2, [None, offsets.buffers()[1], pa.py_buffer(data)])
+    maps = pa.MapArray.from_arrays(pa.array([0, 1, 2], pa.int32()), keys, pa.array([1, 2]))
+    outcome = conform({"type": "map", "values": "int"}, maps)
+    assert (outcome.reasons, outcome.values[0]) == ({1: "invalid_utf8"}, [("a", 1)])
+
+
+def test_stored_forms_that_say_the_same(conform: Conform) -> None:
+    flags = pa.ExtensionArray.from_storage(pa.bool8(), pa.array([0, 1, 5], pa.int8()))
+    assert conform("boolean", flags).values == [False, True, True]
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array(["a", "b"]))
+    assert conform("string", runs).values == ["a", "a", "b"]
+    assert conform("string", runs[1:]).values == ["a", "b"]
+
+
+def test_a_day_beyond_32_bits_is_refused(conform: Conform) -> None:
+    outcome = conform(["null", DATE], pa.array([86_400 * 2**31, 0], pa.int64()).view(pa.timestamp("s")))
+    assert (outcome.reasons, outcome.values) == ({0: "out_of_range"}, [None, dt.date(1970, 1, 1)])
+
+
+def test_members_of_a_text_enum_are_their_text(conform: Conform) -> None:
+    airport = enum.Enum("airport", {"JFK": "JFK"}, type=str)
+    assert conform(ENUM, [airport["JFK"]]).values == ["JFK"]
 
 
 def test_an_object_column_all_of_a_wrong_type_is_the_modules_mistake(conform: Conform) -> None:

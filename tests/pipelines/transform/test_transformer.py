@@ -128,6 +128,11 @@ def test_the_window_is_half_open_to_the_last_millisecond(run: Any) -> None:
     batch = flights(4, departed_at=pa.array(times, pa.timestamp("ms", "UTC")))
     assert ids(run(None, batch)) == ["UA1", "UA2"]
     assert len(ids(run(None, batch, window_start=None, window_end=None))) == 4
+    # A bound between two milliseconds excludes the earlier one and, as an end, includes it.
+    half = dt.timedelta(microseconds=500)
+    assert ids(run(None, batch, window_start=DAY + half, window_end=DAY + day - millisecond + half)) == [
+        "UA2"
+    ]
 
 
 def test_the_transforms_own_values_are_conformed(run: Any) -> None:
@@ -263,6 +268,26 @@ def test_a_reset_index_of_the_first_batch_is_not_taken_for_source_rows(run: Any)
 
     outcome = run(lose, first_row=0)
     assert [(d["source_row"], json.loads(d["row"])["flight_id"]) for d in letters(outcome)] == [(None, "UA1")]
+
+
+def test_rows_of_one_source_row_keep_the_transforms_order(run: Any) -> None:
+    def several(rows: pd.DataFrame) -> pd.DataFrame:
+        parts = [rows.iloc[::-1].assign(delay_minutes=part) for part in (3, 1, 2, 0)]
+        return pd.concat(parts)
+
+    outcome = run(several, flights(50))
+    assert ids(outcome) == [f"UA{i}" for i in range(50) for _ in range(4)]
+    assert outcome.rows.column("delay_minutes").to_pylist() == [3, 1, 2, 0] * 50
+
+
+def test_chunks_with_dictionaries_of_their_own(run: Any) -> None:
+    def chunked(rows: pd.DataFrame) -> pd.DataFrame:
+        chunks = [pa.array(pair).dictionary_encode() for pair in (["a", "b"], ["c", "a"])]
+        return rows.assign(
+            flight_id=pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array(chunks)), index=rows.index)
+        )
+
+    assert ids(run(chunked)) == ["a", "b", "c", "a"]
 
 
 # A transform that raises.

@@ -5,13 +5,12 @@ by name rather than overridden in silence.
 """
 
 import logging
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from resources.errors import SluiceError
 from resources.kafka.errors import KafkaRefused, kafka_error
 from resources.settings import Settings
 
@@ -19,11 +18,15 @@ from resources.settings import Settings
 log = logging.getLogger("sluice.kafka")
 log.addHandler(logging.NullHandler())
 
-C = TypeVar("C", Producer, Consumer, AdminClient)
+C = TypeVar("C")
+
+# Long enough for a slow disk, short enough that a killed run's readers and successors are not held back long.
+_TRANSACTION_TIMEOUT_MS = 45_000
 
 # property -> why it is not the user's to set
 _OURS = {
     "acks": "the ledger's counts must survive the loss of a leader",
+    "request.required.acks": "the ledger's counts must survive the loss of a leader",
     "enable.idempotence": "a retried batch must not be written twice",
     "transactional.id": "it is what fences two runs of one window",
     "partitioner": "keys must land where Java producers put them",
@@ -48,24 +51,60 @@ _PRODUCER_ONLY = (
     "batch.", "compression.", "delivery.", "linger.ms", "message.", "queue.buffering.", "request.timeout.ms",
     "retries", "retry.backoff", "sticky.", "transaction.",
 )  # fmt: skip
-_CONSUMER_ONLY = ("auto.offset.reset", "fetch.", "max.partition.fetch", "max.poll", "queued.", "session.timeout", "check.crcs")
+_CONSUMER_ONLY = (
+    "auto.offset.reset",
+    "fetch.",
+    "max.partition.fetch",
+    "max.poll",
+    "queued.",
+    "session.timeout",
+    "check.crcs",
+)
 
 
 def _without(users: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, value in users.items() if not name.startswith(prefixes)}
 
 
-def producer(settings: Settings, transactional_id: str, **more: object) -> Producer:
-    """A transactional, idempotent producer. Raises KafkaRefused for a property the client refuses."""
+def transaction_timeout_ms(settings: Settings) -> int:
+    """How long the brokers leave a transaction open. Raises KafkaRefused when it does not fit the other settings."""
+    told = settings.kafka.get("transaction.timeout.ms", str(_TRANSACTION_TIMEOUT_MS))
+    if not told.isdecimal():
+        raise KafkaRefused(
+            "setting kafka.transaction.timeout.ms", f"{told!r} is not a whole number of milliseconds"
+        )
+    if settings.transaction_seconds * 2000 > int(told):
+        raise KafkaRefused(
+            f"setting transaction_seconds={settings.transaction_seconds}",
+            f"the brokers end a transaction after {int(told) / 1000:g} s, while records of it are still on their way",
+            allowed="at most half of kafka.transaction.timeout.ms",
+        )
+    return int(told)
+
+
+def producer(
+    settings: Settings, transactional_id: str, *, max_message_bytes: int | None = None, **more: object
+) -> Producer:
+    """A transactional, idempotent producer for a topic that takes batches of `max_message_bytes`.
+
+    Raises KafkaRefused for a property the client refuses.
+    """
+    timeout_ms = transaction_timeout_ms(settings)
+    sizes: dict[str, object] = {}
+    if max_message_bytes is not None:
+        # librdkafka knows no topic's limit and splits no batch: small records together would be refused.
+        sizes["message.max.bytes"] = min(max(max_message_bytes, 1000), 1_000_000_000)
+        sizes["batch.size"] = min(max_message_bytes, 1_000_000)
     config: dict[str, object] = {
         "compression.type": "lz4",
         "linger.ms": 5,
         "queue.buffering.max.messages": 200_000,
         "queue.buffering.max.kbytes": 65_536,
-        # A killed run holds readers back until its transaction times out; FACTS in docs/architecture.md.
-        "transaction.timeout.ms": 45_000,
-        "socket.timeout.ms": 30_000,
-        "message.timeout.ms": 40_000,
+        # A killed run holds readers back until its transaction times out; nothing may wait longer than that.
+        "transaction.timeout.ms": timeout_ms,
+        "socket.timeout.ms": min(30_000, timeout_ms * 2 // 3),
+        "message.timeout.ms": min(40_000, timeout_ms * 8 // 9),
+        **sizes,
         **_without(_users(settings), _CONSUMER_ONLY),
         "acks": "all",
         "enable.idempotence": True,
@@ -99,9 +138,9 @@ def admin(settings: Settings) -> AdminClient:
     return _make(AdminClient, {**users, "logger": log})
 
 
-def _make(kind: type[C], config: dict[str, object]) -> C:
+def _make(kind: Callable[[Any], C], config: dict[str, object]) -> C:
     try:
-        return kind(config)  # type: ignore[call-arg]
+        return kind(config)
     except KafkaException as error:
         raise KafkaRefused(
             "settings [kafka]",
@@ -109,5 +148,5 @@ def _make(kind: type[C], config: dict[str, object]) -> C:
             allowed="the properties of librdkafka's CONFIGURATION.md",
             next_step="correct the property in sluice.toml or its SLUICE_KAFKA_… variable",
         ) from None
-    except ValueError as error:
-        raise SluiceError("settings [kafka]", str(error)) from None
+    except (ValueError, TypeError) as error:
+        raise KafkaRefused("settings [kafka]", str(error)) from None

@@ -1,13 +1,11 @@
 """Kafka's errors in a reader's words: what happened, the likely cause, what to do."""
 
-from typing import Any
-
 from confluent_kafka import KafkaError, KafkaException
 
 from resources.errors import PassingFault, SluiceError
 
 
-class KafkaRefused(SluiceError):
+class KafkaRefused(SluiceError):  # noqa: N818 - said as what happened
     """Kafka, or its client, refused: a setting, a right or a topic has to change first."""
 
 
@@ -16,7 +14,8 @@ class KafkaUnavailable(PassingFault):
 
 
 class DeliveryFailed(PassingFault):
-    """Records were queued and not acknowledged; their transaction is aborted, so none of them is visible."""
+    """Records were queued and not acknowledged, for a reason that may pass; their transaction is aborted, so
+    none of them is visible."""
 
     def __init__(self, topic: str, failed: int, reason: str) -> None:
         self.topic, self.failed = topic, failed
@@ -27,7 +26,36 @@ class DeliveryFailed(PassingFault):
         )
 
 
-class TakenOver(SluiceError):
+class RecordTooLarge(KafkaRefused):
+    """A record is larger than its topic, or the client's settings, take; it will be no smaller next time."""
+
+    def __init__(self, topic: str, record_bytes: int, topic_limit: int | None) -> None:
+        self.topic, self.record_bytes, self.topic_limit = topic, record_bytes, topic_limit
+        limit = f"{topic_limit:,} bytes" if topic_limit else "a limit that may not be read"
+        super().__init__(
+            f"topic {topic}",
+            f"a record of {record_bytes:,} bytes (key, value and headers, before compression) is too large",
+            allowed=f"max.message.bytes of the topic, {limit} after compression",
+            next_step=f"raise max.message.bytes of the topic (kafka-configs.sh --alter --topic {topic} --add-config "
+            "max.message.bytes=…) and, where it is set, SLUICE_KAFKA_MESSAGE_MAX_BYTES; or make the event smaller",
+        )
+
+
+class TransactionExpired(PassingFault):
+    """The brokers ended a transaction that stayed open too long; none of its records is visible."""
+
+    def __init__(self, event: str, window: str, open_seconds: float, timeout_seconds: float) -> None:
+        self.event, self.window = event, window
+        super().__init__(
+            f"{event} {window}",
+            f"a transaction was open for {open_seconds:.0f} s and the brokers end it after {timeout_seconds:.0f} s "
+            "(or another run has taken over this window)",
+            next_step="launch the window again: it continues behind the last commit; if it happens again, lower "
+            "SLUICE_TRANSACTION_SECONDS or raise SLUICE_KAFKA_TRANSACTION_TIMEOUT_MS",
+        )
+
+
+class TakenOver(SluiceError):  # noqa: N818 - said as what happened
     """Another run has taken over this window; this one stops without having published anything twice."""
 
     def __init__(self, event: str, window: str) -> None:
@@ -56,6 +84,8 @@ _AWAY = {
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._TIMED_OUT,
     KafkaError._MSG_TIMED_OUT,
+    KafkaError._PURGE_QUEUE,
+    KafkaError._PURGE_INFLIGHT,
     KafkaError._RESOLVE,
     KafkaError.REQUEST_TIMED_OUT,
     KafkaError.LEADER_NOT_AVAILABLE,
@@ -71,14 +101,18 @@ _AWAY = {
 
 def kafka_error(error: KafkaException | KafkaError) -> KafkaError:
     """The KafkaError within an exception."""
-    inner: Any = error.args[0] if isinstance(error, KafkaException) else error
+    inner: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
     return inner
 
 
 def is_fenced(error: KafkaError) -> bool:
     """True when a newer producer with the same transactional.id exists."""
-    # A fenced producer may only say _FATAL at the next call, with the fencing in its text.
-    return error.code() in _FENCED or (error.fatal() and "fenced" in error.str().lower())
+    return error.code() in _FENCED
+
+
+def is_passing(error: KafkaError) -> bool:
+    """True when the same request may succeed later, with nothing changed."""
+    return error.code() in _AWAY or error.retriable()
 
 
 def explain(where: str, error: KafkaException | KafkaError) -> SluiceError:
@@ -93,11 +127,13 @@ def explain(where: str, error: KafkaException | KafkaError) -> SluiceError:
         )
     if code in _RIGHTS:
         return KafkaRefused(
-            where, f"the login lacks a right: {text}", next_step="ask for the ACL named in docs/operating.md#rights"
+            where,
+            f"the login lacks a right: {text}",
+            next_step="ask for the ACL named in docs/operating.md#rights",
         )
     if code == KafkaError._INVALID_ARG or code == KafkaError._UNKNOWN_PROTOCOL:
         return KafkaRefused(where, f"the client refused a setting: {text}", next_step="check SLUICE_KAFKA_…")
-    if code in _AWAY or inner.retriable():
+    if is_passing(inner):
         return KafkaUnavailable(
             where,
             f"Kafka did not answer: {text} ({inner.name()})",

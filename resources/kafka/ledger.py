@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import OffsetSpec
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from resources.kafka.clients import admin, consumer
 from resources.kafka.errors import KafkaRefused, KafkaUnavailable, explain
@@ -48,7 +48,7 @@ class LedgerLog:
                 "the record of a window would be looked for in the wrong one",
                 next_step=f"set SLUICE_LEDGER_PARTITIONS={found.partitions}; never add partitions to the ledger",
             )
-        if found.config and not found.compacted:
+        if found.config and found.deletes:
             raise KafkaRefused(
                 f"topic {self._topic}",
                 f"has cleanup.policy={found.config['cleanup.policy']}: the record of old windows would be deleted,"
@@ -77,7 +77,11 @@ class LedgerLog:
         self._consumer.close()
 
     def _follow(self, kafka_partitions: list[int]) -> None:
-        marks = {p: mark for p, mark in self._watermarks(kafka_partitions).items() if mark > self._read_to.get(p, 0)}
+        marks = {
+            p: mark
+            for p, mark in self._watermarks(kafka_partitions).items()
+            if mark > self._read_to.get(p, 0)
+        }
         new = [p for p in marks if p not in self._read_to]
         if new:
             self._consumer.incremental_assign([TopicPartition(self._topic, p, 0) for p in new])
@@ -96,6 +100,7 @@ class LedgerLog:
                     f"(a killed run's ends within {_WAIT_SECONDS:.0f} s)"
                 )
             if marks and waited > _WAIT_SECONDS:
+                self._watermarks(list(marks))  # raises, with the better reason, when the brokers are away
                 raise KafkaUnavailable(
                     f"topic {self._topic}",
                     f"could not be read to its end in {_WAIT_SECONDS:.0f} s: a transaction stays open",
@@ -123,7 +128,7 @@ class LedgerLog:
             del marks[kafka_partition]
 
     def _watermarks(self, kafka_partitions: list[int]) -> dict[int, int]:
-        asked = {TopicPartition(self._topic, p): OffsetSpec.latest() for p in kafka_partitions}
+        asked = {TopicPartition(self._topic, p): OffsetSpec.latest() for p in kafka_partitions}  # type: ignore[no-untyped-call]
         try:
             futures = self._admin.list_offsets(
                 asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ASK_SECONDS

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartitionInfo
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+# The package names what it exports in no way mypy can see.
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
 from resources.errors import SluiceError
 from resources.kafka.clients import admin
@@ -15,7 +17,7 @@ from resources.settings import Settings
 _SECONDS = 15
 
 
-class TopicMissing(SluiceError):
+class TopicMissing(SluiceError):  # noqa: N818 - said as what happened
     """A topic is not there and may not be created by Sluice."""
 
 
@@ -32,6 +34,17 @@ class Topic:
     def compacted(self) -> bool:
         """True when old values of a key may be removed."""
         return "compact" in self.config.get("cleanup.policy", "delete")
+
+    @property
+    def max_message_bytes(self) -> int | None:
+        """Largest batch of records the topic takes, after compression; None when it may not be read."""
+        told = self.config.get("max.message.bytes")
+        return int(told) if told else None
+
+    @property
+    def deletes(self) -> bool:
+        """True when records are removed for their age or for the topic's size, whatever their key."""
+        return "delete" in self.config.get("cleanup.policy", "delete")
 
     @property
     def retention_ms(self) -> int:

@@ -6,24 +6,28 @@ silence, and nothing fails in silence. A fenced producer raises `TakenOver`.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from resources.kafka.clients import producer
+from resources.kafka.clients import producer, transaction_timeout_ms
 from resources.kafka.errors import (
     DeliveryFailed,
     KafkaUnavailable,
+    RecordTooLarge,
     TakenOver,
+    TransactionExpired,
     explain,
     is_fenced,
+    is_passing,
     kafka_error,
 )
 from resources.settings import Settings
 
+T = TypeVar("T")
 Headers = Sequence[tuple[str, bytes]]
 
 _CLAIM_SECONDS = 60.0
@@ -54,16 +58,30 @@ class Delivered:
 
 
 class TransactionalProducer:
-    """One producer for one window of one event. Not for use by several threads."""
+    """One producer for one window of one event. Not for use by several threads.
 
-    def __init__(self, settings: Settings, transactional_id: str, *, event: str, window: str, topic: str) -> None:
+    `max_message_bytes`: what the topic takes at once, where it is known.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        transactional_id: str,
+        *,
+        event: str,
+        window: str,
+        topic: str,
+        max_message_bytes: int | None = None,
+    ) -> None:
         self._event, self._window, self._topic = event, window, topic
         self._where = f"{event} {window}"
-        self._producer = producer(settings, transactional_id)
+        self._max_message_bytes = max_message_bytes
+        self._timeout_seconds = transaction_timeout_ms(settings) / 1000
+        self._producer = producer(settings, transactional_id, max_message_bytes=max_message_bytes)
         self._open = False
+        self._began = 0.0
         self._since_poll = 0
-        self._failed = 0
-        self._first_failure = ""
+        self._failures = _Failures()
         self._delivered = Delivered()
 
     def claim(self) -> None:
@@ -73,25 +91,23 @@ class TransactionalProducer:
             try:
                 self._producer.init_transactions(max(1.0, deadline - time.monotonic()))
                 return
-            except KafkaException as error:
-                if kafka_error(error).retriable() and time.monotonic() < deadline:
+            except (KafkaException, SystemError) as error:
+                if _inner(error).retriable() and time.monotonic() < deadline:
                     time.sleep(0.2)
                     continue
-                raise self._raised(error) from None
+                raise self._raised(_inner(error)) from None
 
     def begin(self) -> None:
         """Open a transaction."""
-        try:
-            self._producer.begin_transaction()
-        except KafkaException as error:
-            raise self._raised(error) from None
+        self._ask(self._producer.begin_transaction)
         self._open = True
+        self._began = time.monotonic()
         self._delivered = Delivered()
 
     def produce(
         self, topic: str, key: bytes, value: bytes | None, headers: Headers = (), timestamp_ms: int = 0
     ) -> None:
-        """Queue a record of the event's topic; waits while the queue is full."""
+        """Queue a record of the event's topic; waits while the queue is full. Raises RecordTooLarge."""
         more: dict[str, Any] = {"timestamp": timestamp_ms} if timestamp_ms else {}
         if headers:
             more["headers"] = list(headers)
@@ -109,40 +125,38 @@ class TransactionalProducer:
             except BufferError:
                 self._serve(0.05)
             except KafkaException as error:
-                raise self._raised(error) from None
+                inner = _inner(error)
+                if inner.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    size = _record_bytes(key, value, more.get("headers"))
+                    raise RecordTooLarge(topic, size, self._max_message_bytes) from None
+                raise self._raised(inner) from None
         self._since_poll += 1
         if self._since_poll >= _POLL_EVERY:
             self._serve(0)
 
     def _serve(self, seconds: float) -> None:
         self._since_poll = 0
-        self._producer.poll(seconds)
-        if self._failed:
-            raise DeliveryFailed(self._topic, self._failed, self._first_failure)
+        self._ask(self._producer.poll, seconds)
+        if self._failures.count:
+            raise self._not_delivered()
 
     def _acknowledge(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._failure(error)
+            self._failures.add(error, message)
         else:
-            self._delivered.add(message.partition(), message.offset())
+            # Both are known of an acknowledged record.
+            self._delivered.add(message.partition() or 0, message.offset() or 0)
 
-    def _acknowledge_ledger(self, error: KafkaError | None, _: Message) -> None:
+    def _acknowledge_ledger(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._failure(error)
-
-    def _failure(self, error: KafkaError) -> None:
-        self._failed += 1
-        self._first_failure = self._first_failure or f"{error.str()} ({error.name()})"
+            self._failures.add(error, message)
 
     def settle(self) -> Delivered:
         """Wait until every record queued so far is acknowledged; returns what the brokers acknowledged in
         this transaction. Raises DeliveryFailed, or KafkaUnavailable when they stay silent."""
         deadline = time.monotonic() + _COMMIT_SECONDS
         while time.monotonic() < deadline:
-            try:
-                waiting = self._producer.flush(1.0)
-            except KafkaException as error:
-                raise self._raised(error) from None
+            waiting = self._ask(self._producer.flush, 1.0)
             self._serve(0)
             if not waiting:
                 return self._delivered
@@ -158,20 +172,18 @@ class TransactionalProducer:
             try:
                 self._producer.commit_transaction(max(1.0, deadline - time.monotonic()))
                 break
-            except KafkaException as error:
-                inner = kafka_error(error)
-                if inner.retriable() and time.monotonic() < deadline:
+            except (KafkaException, SystemError) as error:
+                inner = _inner(error)
+                if inner.txn_requires_abort() or inner.fatal() or not inner.retriable():
+                    raise self._raised(inner) from None
+                if time.monotonic() < deadline:
                     continue
-                if self._failed and not is_fenced(inner):
-                    raise DeliveryFailed(self._topic, self._failed, self._first_failure) from None
-                if inner.retriable():
-                    self._open = False
-                    raise KafkaUnavailable(
-                        self._where,
-                        "the commit was not answered in time, so it may or may not have happened",
-                        next_step="launch the window again: the ledger tells, and it continues exactly there",
-                    ) from None
-                raise self._raised(error) from None
+                self._open = False
+                raise KafkaUnavailable(
+                    self._where,
+                    "the commit was not answered in time, so it may or may not have happened",
+                    next_step="launch the window again: the ledger tells, and it continues exactly there",
+                ) from None
         self._open = False
         return self._delivered
 
@@ -180,30 +192,104 @@ class TransactionalProducer:
         if not self._open:
             return
         self._open = False
-        try:
+        with suppress(KafkaException, SystemError):
             self._producer.abort_transaction(10.0)
-        except KafkaException:
-            return
 
     def close(self) -> None:
         """Abort what is open and free the client."""
         self.abort()
-        with suppress(KafkaException):  # a fenced producer has nothing left to flush
+        with suppress(KafkaException, SystemError):  # a fenced producer has nothing left to flush
             self._producer.purge()
             self._producer.flush(1.0)
 
-    def _raised(self, error: KafkaException) -> Exception:
-        inner = kafka_error(error)
-        if is_fenced(inner):
+    def _ask(self, function: Callable[..., T], *arguments: object) -> T:
+        try:
+            return function(*arguments)
+        except (KafkaException, SystemError) as error:
+            raise self._raised(_inner(error)) from None
+
+    def _raised(self, error: KafkaError) -> Exception:
+        """What the user is told about `error`."""
+        if error.code() == KafkaError._FATAL:
+            error = self._fatal(error)
+        if is_fenced(error):
             self._open = False
+            open_seconds = time.monotonic() - self._began
+            # The brokers' own end of a transaction looks the same to its producer as a successor's claim.
+            if self._began and open_seconds >= self._timeout_seconds:
+                return TransactionExpired(self._event, self._window, open_seconds, self._timeout_seconds)
             return TakenOver(self._event, self._window)
+        if not self._failures.count:
+            # "Erroneous state" follows a failed delivery that may not have been told yet.
+            with suppress(KafkaException, SystemError):
+                self._producer.poll(0)
+        if self._failures.count:
+            return self._not_delivered()
         return explain(f"{self._where}, topic {self._topic}", error)
+
+    def _fatal(self, error: KafkaError) -> KafkaError:
+        # After a fatal error produce() says no more than _FATAL; an abort is refused with the reason.
+        try:
+            self._producer.abort_transaction(1.0)
+        except (KafkaException, SystemError) as refused:
+            return _inner(refused)
+        return error
+
+    def _not_delivered(self) -> Exception:
+        failures = self._failures
+        error = failures.first
+        if is_fenced(error):
+            self._failures = _Failures()
+            return self._raised(error)
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            return RecordTooLarge(failures.topic, failures.largest_bytes, self._max_message_bytes)
+        if is_passing(error):
+            return DeliveryFailed(failures.topic, failures.count, f"{error.str()} ({error.name()})")
+        return explain(f"topic {failures.topic}, {failures.count} records", error)
 
     def __enter__(self) -> "TransactionalProducer":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Failures:
+    """Deliveries that failed: how many, and the one that tells why."""
+
+    first: KafkaError
+    _first_purged: bool
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.topic = ""
+        self.largest_bytes = 0
+
+    def add(self, error: KafkaError, message: Message) -> None:
+        """Count a failure; records purged from the queue fail only because another did."""
+        self.count += 1
+        purged = error.code() in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
+        if self.count == 1 or (self._first_purged and not purged):
+            self.first, self._first_purged, self.topic = error, purged, message.topic() or ""
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            size = _record_bytes(message.key(), message.value(), message.headers())
+            self.largest_bytes = max(self.largest_bytes, size)
+
+
+def _record_bytes(key: Any, value: Any, headers: Any) -> int:
+    pairs = sum(len(name) + len(data or b"") for name, data in headers or [])
+    return len(key or b"") + len(value or b"") + pairs
+
+
+def _inner(error: KafkaException | SystemError) -> KafkaError:
+    """The KafkaError of an exception. A fatal one is raised within poll, flush and commit, and where delivery
+    callbacks run on top of it Python wraps it in SystemErrors."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KafkaException):
+        cause = cause.__cause__
+    if cause is None:
+        raise error
+    return kafka_error(cause)
 
 
 def headers_of(pairs: Mapping[str, str]) -> list[tuple[str, bytes]]:

@@ -65,4 +65,4 @@ def from_scalar(scalar: Any) -> Any:
 
 
 def _in_a_day(scalar: Any) -> bool:
-    return 0 <= scalar.value < DAY_SECONDS * UNITS_PER_SECOND[scalar.type.unit]
+    return bool(0 <= scalar.value < DAY_SECONDS * UNITS_PER_SECOND[scalar.type.unit])

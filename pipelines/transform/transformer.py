@@ -98,7 +98,6 @@ class Transformer:
             letters += dead
             dropped += _dropped(piece)
         rows = _joined(parts, self._conformer.arrow_schema)
-        letters.sort(key=lambda letter: -1 if letter.source_row is None else letter.source_row)
         return TransformedBatch(rows, dead_letter_batch(letters), batch.num_rows, dropped)
 
     def _identity(self, batch: Any, first_row: int) -> _Piece:

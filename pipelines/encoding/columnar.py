@@ -112,8 +112,8 @@ def _add_bytes(level: Level, column: Column) -> None:
         words = _words(column)
         if avro.kind == "bytes":
             add_shortest(level, words, valid)
-        elif longer := add_sized(level, words, avro.size, valid):
-            raise EncodingError(column.node.path, f"{longer} values need more than {avro.size} bytes")
+        else:
+            add_sized(level, words, avro.size, valid)
     elif avro.logical == "uuid":
         level.block(_uuids(column), valid)
     else:
@@ -124,7 +124,8 @@ def _add_bytes(level: Level, column: Column) -> None:
 
 
 def _words(column: Column) -> Bytes:
-    """Unscaled values as little-endian two's complement; only as many bytes as the precision can need."""
+    """Unscaled values as little-endian two's complement, in as many bytes as the precision can need (which a
+    contract's fixed always has)."""
     width = int(_values(column).type.byte_width)
     precision = column.node.avro.precision
     needed = (10**precision - 1).bit_length() // 8 + 1

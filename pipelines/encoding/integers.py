@@ -57,19 +57,14 @@ def add_shortest(level: Level, words: Bytes, where: Mask | None) -> None:
             level.byte(words[:, place], mask)
 
 
-def add_sized(level: Level, words: Bytes, size: int, where: Mask | None) -> int:
-    """`size` bytes of big-endian two's complement; gives the places whose value needs more."""
+def add_sized(level: Level, words: Bytes, size: int, where: Mask | None) -> None:
+    """The same as `size` big-endian bytes, at least as many as `words` has: the sign fills the front."""
     width = words.shape[1]
-    if size > width:
-        sign = np.where(words[:, -1] & 0x80, np.uint8(0xFF), np.uint8(0))
-        for _ in range(size - width):
-            level.byte(sign, where)
-    for place in range(min(size, width) - 1, -1, -1):
+    sign = np.where(words[:, -1] & 0x80, np.uint8(0xFF), np.uint8(0))
+    for _ in range(size - width):
+        level.byte(sign, where)
+    for place in range(width - 1, -1, -1):
         level.byte(words[:, place], where)
-    if size >= width:
-        return 0
-    longer = _needed(words)[size]
-    return int((longer if where is None else longer & where).sum())
 
 
 def _needed(words: Bytes) -> list[Mask]:

@@ -1,0 +1,163 @@
+"""Where a byte more begins, and what must not show: worked cases of the columnar way."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from pipelines.contract import Contract, parse_contract
+from pipelines.encoding import EncodingError, RecordEncoder
+from pipelines.encoding.encoder import Strategy
+
+STRATEGIES: list[Strategy] = ["columnar", "fastavro"]
+EDGES = sorted({s * 2**n + d for n in range(0, 257) for s in (1, -1) for d in (-1, 0, 1)})
+ID = "00112233-4455-6677-8899-aabbccddeeff"
+
+
+def contract(*types: Any) -> Contract:
+    fields = [{"name": "k", "type": "string"}] + [{"name": f"v{n}", "type": t} for n, t in enumerate(types)]
+    return parse_contract(json.dumps({"type": "record", "name": "R", "fields": fields}), Path("r.avsc"))
+
+
+def bodies(of: Contract, strategy: Strategy, *columns: pa.Array) -> list[bytes]:
+    """The bytes of each row after its frame and its empty key."""
+    keys = pa.array([""] * len(columns[0]), pa.string())
+    batch = pa.RecordBatch.from_arrays([keys, *columns], schema=of.arrow_schema)
+    encoder = RecordEncoder(of, schema_id=1, topic="t.v1", key="k", strategy=strategy)
+    return [value[6:] for value in encoder.encode(batch).values.to_pylist()]
+
+
+def varint(value: int) -> bytes:
+    value = value << 1 if value >= 0 else (-value << 1) - 1
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def shortest(value: int) -> bytes:
+    size = next(n for n in range(1, 40) if -(1 << 8 * n - 1) <= value < 1 << 8 * n - 1)
+    return value.to_bytes(size, "big", signed=True)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(("avro", "bits"), [("int", 32), ("long", 64)])
+def test_ints_at_every_power_of_two(strategy: Strategy, avro: str, bits: int) -> None:
+    values = [value for value in EDGES if -(2 ** (bits - 1)) <= value < 2 ** (bits - 1)]
+    of = contract(avro)
+    column = pa.array(values, of.arrow_schema.types[1])
+    assert bodies(of, strategy, column) == [varint(value) for value in values]
+    # Alone, so that the column's width and its smallest value are those of one value.
+    for place, value in enumerate(values):
+        assert bodies(of, strategy, column.slice(place, 1)) == [varint(value)]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("precision", [1, 2, 3, 9, 18, 19, 38, 39, 76])
+def test_decimals_at_every_power_of_two(strategy: Strategy, precision: int) -> None:
+    values = [value for value in EDGES if abs(value) < 10**precision] + [10**precision - 1, 1 - 10**precision]
+    said = {"logicalType": "decimal", "precision": precision, "scale": 0}
+    size = len(shortest(10**precision - 1))
+    sizes = {"Least": size, "Wide": size + 19}
+    fixed = [{"type": "fixed", "name": name, "size": size} | said for name, size in sizes.items()]
+    of = contract({"type": "bytes"} | said, *fixed)
+    column = pa.array(map(Decimal, values), of.arrow_schema.types[1])
+    expected = [
+        varint(len(shortest(value)))
+        + shortest(value)
+        + b"".join(value.to_bytes(size, "big", signed=True) for size in sizes.values())
+        for value in values
+    ]
+    assert bodies(of, strategy, column, column, column) == expected
+    assert bodies(of, strategy, *[column.slice(2)] * 3) == expected[2:]
+
+
+def fixed(name: str, size: int, **more: Any) -> dict[str, Any]:
+    return {"type": "fixed", "name": name, "size": size} | more
+
+
+DECIMAL = {"logicalType": "decimal", "precision": 20, "scale": 0}
+LONG_LIST = {"type": "array", "items": "long"}
+# Avro type, a value and its bytes.
+VALUES: list[tuple[Any, Any, bytes]] = [
+    ("boolean", True, b"\x01"),
+    ("int", -(2**31), varint(-(2**31))),
+    ({"type": "long", "logicalType": "timestamp-micros"}, 2**60, varint(2**60)),
+    ("float", 0.5, b"\0\0\0\x3f"),
+    ("double", 0.5, b"\0\0\0\0\0\0\xe0\x3f"),
+    ("string", "hidden", b"\x0chidden"),
+    ("bytes", b"\xff\xfe", b"\x04\xff\xfe"),
+    (fixed("F", 2), b"ab", b"ab"),
+    (fixed("G", 40), b"c" * 40, b"c" * 40),
+    ({"type": "enum", "name": "E", "symbols": ["A", "B"]}, "B", b"\x02"),
+    ({"type": "bytes"} | DECIMAL, Decimal(-129), b"\x04\xff\x7f"),
+    (fixed("H", 9, **DECIMAL), Decimal(-2), b"\xff" * 8 + b"\xfe"),
+    ({"type": "string", "logicalType": "uuid"}, ID, b"\x48" + ID.encode()),
+    (fixed("I", 16, logicalType="uuid"), ID, UUID(ID).bytes),
+    (LONG_LIST, [1, 2], b"\x04\x02\x04\0"),
+    ({"type": "map", "values": LONG_LIST}, [("a", [5])], b"\x02\x02a\x02\x0a\0\0"),
+    (
+        {"type": "record", "name": "N", "fields": [{"name": "deep", "type": LONG_LIST}]},
+        {"deep": [7]},
+        b"\x02\x0e\0",
+    ),
+]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("null_first", [True, False])
+@pytest.mark.parametrize(("avro", "value", "data"), VALUES)
+def test_what_hides_under_a_null_is_not_written(
+    strategy: Strategy, null_first: bool, avro: Any, value: Any, data: bytes
+) -> None:
+    """Values under a null of their own and under that of their record, as a kernel or a reader may leave them."""
+
+    def union(one: Any) -> Any:
+        return ["null", one] if null_first else [one, "null"]
+
+    again = avro["name"] if isinstance(avro, dict) and "name" in avro else avro
+    inner = {"type": "record", "name": "Inner", "fields": [{"name": "v", "type": avro}]}
+    of = contract(union(inner), union(again), again)
+    _, outer_type, own_type, plain_type = of.arrow_schema.types
+    validity = pa.py_buffer(bytes([0b01010]))
+    whole = pa.array([{"v": value}] * 5, outer_type)
+    outer = pa.Array.from_buffers(outer_type, 5, [validity], children=[whole.field(0)])
+    own = pa.array([value] * 5, own_type)
+    if own_type.num_fields == 0:
+        own = pa.Array.from_buffers(own_type, 5, [validity, *own.buffers()[1:]])
+    else:
+        own = pc.if_else(pa.array([False, True] * 2 + [False]), own, None)
+    plain = pa.array([value] * 6, plain_type).slice(1)
+    null, here = (b"\0", b"\x02") if null_first else (b"\x02", b"\0")
+    expected = [null + null + data, here + data + here + data + data] * 2 + [null + null + data]
+    assert bodies(of, strategy, outer, own, plain) == expected
+    assert bodies(of, strategy, *(column.slice(1, 3) for column in (outer, own, plain))) == expected[1:4]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_more_than_255_byte_columns(strategy: Strategy) -> None:
+    of = contract(*[["null", "long"]] * 40)
+    column = pa.array([2**62, None, 1], pa.int64())
+    expected = [b"\x02" + varint(2**62), b"\0", b"\x02\x02"]
+    assert bodies(of, strategy, *[column] * 40) == [data * 40 for data in expected]
+
+
+def test_decimals_of_too_many_digits_are_refused_not_cut() -> None:
+    of = contract(["null", {"type": "bytes", "logicalType": "decimal", "precision": 3, "scale": 0}])
+    wide = pa.array([Decimal(10**9)], pa.decimal128(38, 0))
+    column = pa.Array.from_buffers(pa.decimal128(3, 0), 1, wide.buffers())
+    with pytest.raises(EncodingError, match="v0: a decimal of more than 3 digits"):
+        bodies(of, "columnar", column)
+
+
+@pytest.mark.parametrize("text", ["", ID[:-1], ID[:-1] + "g", ID + "0"])
+def test_what_is_no_uuid_is_refused(text: str) -> None:
+    of = contract(fixed("I", 16, logicalType="uuid"))
+    with pytest.raises(EncodingError, match="v0: a uuid"):
+        bodies(of, "columnar", pa.array([ID, text]))

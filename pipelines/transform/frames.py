@@ -90,7 +90,6 @@ def _from_categories(series: "pd.Series[Any]") -> Any:
 def _one_array(array: Any) -> Any:
     if not isinstance(array, pa.ChunkedArray):
         return array
-    chunks = [plain(chunk) for chunk in array.chunks]  # first: chunks may have dictionaries of their own
-    if len(chunks) == 1:
-        return chunks[0]
-    return pa.concat_arrays(chunks) if chunks else plain(pa.array([], array.type))
+    if array.num_chunks == 1:
+        return array.chunk(0)
+    return pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)

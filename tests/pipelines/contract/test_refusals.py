@@ -118,6 +118,13 @@ REFUSED = {
         "x[].fuel",
         "type 'itn' is not known",
     ),
+    "logical type beside a reference": (
+        record({"name": "x", "type": enum("A")}, {"name": "y", "type": {"type": "E", "logicalType": "uuid"}}),
+        "y",
+        "a logical type beside the reference 'E' has no effect",
+    ),
+    "namespace no text": (of_type(enum("A", namespace=7)), "x", "namespace 7 is not a string"),
+    "decimal scale true": (of_type(decimal(4, scale=True)), "x", "decimal scale True"),
     "not JSON": ('{"type": "record",\n "name" "T"}', "", "line 2 is not JSON"),
     "key twice": (
         '{"type": "record", "type": "record", "name": "T", "fields": []}',

@@ -268,8 +268,8 @@ def test_a_day_beyond_32_bits_is_refused(conform: Conform) -> None:
 
 
 def test_members_of_a_text_enum_are_their_text(conform: Conform) -> None:
-    airport = enum.Enum("airport", {"JFK": "JFK"}, type=str)
-    assert conform(ENUM, [airport["JFK"]]).values == ["JFK"]
+    airport = enum.Enum("airport", {"KENNEDY": "JFK"}, type=str)
+    assert conform(ENUM, [airport["KENNEDY"]]).values == ["JFK"]
 
 
 def test_an_object_column_all_of_a_wrong_type_is_the_modules_mistake(conform: Conform) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple, get_args
 
+from pipelines.authoring.problems import near_miss
 from pipelines.authoring.topics import topic_mistake
 from pipelines.authoring.windows import Windows
-from resources.errors import did_you_mean
 
 Headers = Literal["none", "cloudevents"]
 RecordTimestamp = Literal["publish_time", "event_time"]
@@ -87,15 +87,15 @@ def _wrong_kinds(arguments: Arguments) -> Iterator[ArgumentMistake]:
     for name in _TEXTS:
         value: object = getattr(arguments, name)
         if value is not MISSING and not (isinstance(value, str) and value.strip()):
-            yield ArgumentMistake(name, f"{name}={value!r} is not a text", _example(name))
+            yield ArgumentMistake(name, f"{name}={value!r} {_not_text(value)}", _example(name))
     for name in ("event_id", "description"):
         value = getattr(arguments, name)
         if value is not None and not (isinstance(value, str) and value.strip()):
-            yield ArgumentMistake(name, f"{name}={value!r} is not a text", "a text, or leave it out")
+            yield ArgumentMistake(name, f"{name}={value!r} {_not_text(value)}", "text, or leave it out")
     for name in ("tombstones", "whole_window"):
         value = getattr(arguments, name)
         if not isinstance(value, bool):
-            yield ArgumentMistake(name, f"{name}={value!r} is not a truth value", "True or False")
+            yield ArgumentMistake(name, f"{name}={value!r} is neither True nor False", "True or False")
     for name, options in (("headers", get_args(Headers)), ("record_timestamp", get_args(RecordTimestamp))):
         value = getattr(arguments, name)
         if value not in options:
@@ -103,7 +103,7 @@ def _wrong_kinds(arguments: Arguments) -> Iterator[ArgumentMistake]:
                 name,
                 f"{name}={value!r} is not known",
                 " or ".join(repr(option) for option in options),
-                did_you_mean(str(value).lower(), options).strip() or None,
+                near_miss(str(value), options, f"{name}={{!r}}"),
             )
     yield from _wrong_windows(arguments.windows)
     yield from _wrong_dead_letters(arguments.dead_letters)
@@ -117,7 +117,7 @@ def _wrong_windows(windows: object) -> Iterator[ArgumentMistake]:
     shown = windows if name != getattr(windows, "__name__", None) else name
     yield ArgumentMistake(
         "windows",
-        f"windows={shown!r} are no windows" if shown is windows else f"windows={shown} lacks its start",
+        f"windows={shown!r} names no windows" if shown is windows else f"windows={shown} lacks its start",
         "hourly(...), daily(...), weekly(...) or monthly(...), each with its start",
         f'write windows={known}("2013-01-01")' if known != "weekly" else 'write windows=weekly("2013-01-07")',
     )
@@ -173,4 +173,8 @@ def _wrong_values(arguments: Arguments, wrong: set[str]) -> Iterator[ArgumentMis
 
 
 def _example(name: str) -> str:
-    return f"a text, such as {_EXAMPLES[name]}" if name in _EXAMPLES else "a text"
+    return f"text, such as {_EXAMPLES[name]}" if name in _EXAMPLES else "text"
+
+
+def _not_text(value: object) -> str:
+    return "is empty" if isinstance(value, str) else "is not text"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.authoring.problems import DeclarationProblem, listing
-from resources.errors import SluiceError, did_you_mean
+from pipelines.authoring.problems import CatalogueError, DeclarationProblem, listing, near_miss
+from resources.errors import SluiceError
 
 if TYPE_CHECKING:
     from pipelines.authoring.event import Event
@@ -27,11 +27,13 @@ class Catalogue:
     """The events by full name (`flights/flight_departed`), in that order.
 
     `warnings` are what a reviewer should look at and what keeps nothing from running (a `SELECT *`, say).
+    `refused`, in the healthy part of a catalogue with mistakes, are the events left out, with what is wrong there.
     """
 
     events: Mapping[str, Event]
     assets_root: Path
     warnings: tuple[DeclarationProblem, ...] = ()
+    refused: Mapping[str, tuple[DeclarationProblem, ...]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Event]:
         return iter(self.events.values())
@@ -42,7 +44,7 @@ class Catalogue:
     def find(self, name: str) -> Event:
         """The event called `flights/flight_departed`, or `flight_departed` where one domain has it.
 
-        Raises `UnknownEventError`, which names the nearest.
+        Raises `UnknownEventError`, which names the nearest; `CatalogueError` for an event left out for its mistakes.
         """
         if name in self.events:
             return self.events[name]
@@ -54,6 +56,9 @@ class Catalogue:
             raise UnknownEventError(
                 name, "more than one domain has it", allowed=names, next_step="name the domain too"
             )
+        for full_name, problems in self.refused.items():
+            if name in (full_name, full_name.rpartition("/")[2]):
+                raise CatalogueError(problems, self)
         if not self.events:
             raise UnknownEventError(
                 name,
@@ -66,5 +71,5 @@ class Catalogue:
             name,
             "there is no such event",
             allowed=listing(self.events),
-            next_step=did_you_mean(name, options).strip() or "run: sluice list",
+            next_step=near_miss(name, options) or "run: sluice list",
         )

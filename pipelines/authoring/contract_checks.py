@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from pipelines.authoring.arguments import ArgumentMistake
-from pipelines.authoring.problems import listing
-from resources.errors import did_you_mean
+from pipelines.authoring.problems import listing, near_miss
 
 if TYPE_CHECKING:
     from pipelines.authoring.declaration import EventDeclaration
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _KEY_KINDS = ("string", "int", "long", "bytes", "fixed", "enum")
 _EVENT_TIMES = ("timestamp-millis", "timestamp-micros")
+_UUID = '{"type": "string", "logicalType": "uuid"}'
 _INSTANT = '{"type": "long", "logicalType": "timestamp-micros"}'
 
 
@@ -30,12 +31,12 @@ def field_mistakes(declaration: EventDeclaration, contract: Contract) -> Iterato
             continue
         field = fields.get(name)
         if field is None:
-            near = did_you_mean(name, fields).strip()
             yield ArgumentMistake(
                 argument,
                 f"{argument}={name!r} is not a field of its contract",
                 f"the fields of {contract.path.name}: {listing(fields)}",
-                near or f"name one of these, or add {name!r} to the contract",
+                near_miss(name, fields, f"{argument}={{!r}}")
+                or f"name one of these, or add {name!r} to the contract",
             )
         elif argument == "key":
             yield from _wrong_key(field, contract)
@@ -46,38 +47,52 @@ def field_mistakes(declaration: EventDeclaration, contract: Contract) -> Iterato
 
 
 def _wrong_key(field: ContractField, contract: Contract) -> Iterator[ArgumentMistake]:
-    kind = field.type
     allowed = "a non-null string, int, long, bytes, fixed, enum or uuid"
-    if kind.kind not in _KEY_KINDS or kind.logical not in (None, "uuid"):
-        step = "name another field, or add one to the contract that holds the key as text"
-        yield ArgumentMistake("key", f"key={field.name!r} is a {kind} in its contract", allowed, step)
-    elif field.nullable:
+    if not _is_key(field):
+        candidates = [other.name for other in contract.fields if _is_key(other) and not other.nullable]
         yield ArgumentMistake(
-            "key", f"key={field.name!r} may be null in its contract", allowed, _not_null(field, contract)
+            "key",
+            f"key={field.name!r} has the type {field.type} in its contract",
+            allowed,
+            f"of the contract's fields these can be a key: {listing(candidates)}"
+            if candidates
+            else "add a field to the contract that holds the key as text",
         )
+    elif field.nullable:
+        step = _not_null(field, contract)
+        yield ArgumentMistake("key", f"key={field.name!r} may be null in its contract", allowed, step)
+
+
+def _is_key(field: ContractField) -> bool:
+    return field.type.kind in _KEY_KINDS and field.type.logical in (None, "uuid")
 
 
 def _wrong_event_time(field: ContractField, contract: Contract) -> Iterator[ArgumentMistake]:
     logical = field.type.logical
+    allowed = "a non-null timestamp-millis or timestamp-micros"
     if logical not in _EVENT_TIMES:
-        reason = {
-            "date": ", a day and no instant",
-            "local-timestamp-millis": ", which names no instant without a zone",
-            "local-timestamp-micros": ", which names no instant without a zone",
-            "local-timestamp-nanos": ", which names no instant without a zone",
-        }.get(logical or "", "")
+        reason = ""
+        if logical == "date":
+            reason = ", a day and not an instant"
+        elif (logical or "").startswith("local-"):
+            reason = ", which is no instant without a time zone"
+        candidates = [
+            other.name
+            for other in contract.fields
+            if other.type.logical in _EVENT_TIMES and not other.nullable
+        ]
         yield ArgumentMistake(
             "event_time",
-            f"event_time={field.name!r} is a {field.type} in its contract{reason}",
-            "a non-null timestamp-millis or timestamp-micros",
-            f'in {contract.path.name}, give {field.name!r} "type": {_INSTANT}',
+            f"event_time={field.name!r} has the type {field.type} in its contract{reason}",
+            allowed,
+            f"of the contract's fields these can be the event time: {listing(candidates)}"
+            if candidates
+            else f'in {contract.path.name}, give {field.name!r} "type": {_INSTANT}',
         )
     elif field.nullable:
+        step = _not_null(field, contract)
         yield ArgumentMistake(
-            "event_time",
-            f"event_time={field.name!r} may be null in its contract",
-            "a non-null timestamp-millis or timestamp-micros",
-            _not_null(field, contract),
+            "event_time", f"event_time={field.name!r} may be null in its contract", allowed, step
         )
 
 
@@ -85,9 +100,9 @@ def _wrong_event_id(field: ContractField, contract: Contract) -> Iterator[Argume
     kind = field.type
     allowed = "a non-null string or uuid"
     if not (kind.logical == "uuid" or (kind.kind == "string" and kind.logical is None)):
-        step = f'in {contract.path.name}, give {field.name!r} "type": {{"type": "string", "logicalType": "uuid"}}'
+        step = f'in {contract.path.name}, give {field.name!r} "type": {_UUID}'
         yield ArgumentMistake(
-            "event_id", f"event_id={field.name!r} is a {kind} in its contract", allowed, step
+            "event_id", f"event_id={field.name!r} has the type {kind} in its contract", allowed, step
         )
     elif field.nullable:
         step = _not_null(field, contract)
@@ -125,7 +140,9 @@ def column_mistakes(
     if query.columns is None or not declaration.sound("event_id", "source"):
         return
     event_id = declaration.arguments.event_id
-    given = {column.lower() for column in query.columns if column}
+    named = [column for column in query.columns if column]
+    # Warehouses differ in the case they give a column; the exact spelling is checked where the rows are.
+    given = {column.lower() for column in named}
     if event_id is not None and event_id.lower() in given:
         yield ArgumentMistake(
             "source",
@@ -136,33 +153,38 @@ def column_mistakes(
     if not identity:
         return
     wanted = [field.name for field in contract.fields if field.name != event_id]
-    for place, column in enumerate(query.columns, 1):
-        if not column:
-            yield ArgumentMistake(
-                "source",
-                f"column {place} of the SQL has no name of its own",
-                f"the fields of {contract.path.name}: {listing(wanted)}",
-                "name it: ... AS field",
-            )
-    known = {name.lower() for name in wanted}
     missing = [name for name in wanted if name.lower() not in given]
-    extra = [name for name in query.columns if name and name.lower() not in known and name != event_id]
-    for name in extra:
-        near = did_you_mean(name, missing).strip()
+    known = {name.lower() for name in wanted}
+    extra = [name for name in named if name.lower() not in known and name != event_id]
+    unnamed = [place for place, column in enumerate(query.columns, 1) if not column]
+    as_they_are = "and `return rows` passes the rows on as they are"
+    fields = f"the fields of {contract.path.name}: {listing(wanted)}"
+    for place in unnamed:
+        near = missing[0] if len(missing) == len(unnamed) == 1 else "name"
         yield ArgumentMistake(
             "source",
-            f"the SQL gives {name!r}, which is not a field of its contract, and the transform returns rows as they are",
-            f"the fields of {contract.path.name}: {listing(wanted)}",
-            f"{near} Write: {name} AS {near.split(chr(39))[1]}"
-            if near
-            else f"take {name!r} out, or add it to the contract",
+            f"column {place} of the SQL has no name of its own, {as_they_are}",
+            fields,
+            f"name it: ... AS {near}",
         )
-    close = {did_you_mean(name, missing) for name in extra}
+        missing = [] if near != "name" else missing
+    for name in extra:
+        near_name = _nearest(name, extra, missing)
+        missing = [other for other in missing if other != near_name]
+        step = (
+            f"did you mean {name} AS {near_name}?"
+            if near_name
+            else f"take {name!r} out, or add it to the contract"
+        )
+        problem = f"the SQL gives {name!r}, which is not a field of its contract, {as_they_are}"
+        yield ArgumentMistake("source", problem, fields, step)
     for name in missing:
-        if not any(f"'{name}'" in hint for hint in close):
-            yield ArgumentMistake(
-                "source",
-                f"the SQL does not give {name!r}, a field of its contract, and the transform returns rows as they are",
-                f"all fields of {contract.path.name}: {listing(wanted)}",
-                f"select it: ... AS {name}",
-            )
+        problem = f"the SQL does not give {name!r}, a field of its contract, {as_they_are}"
+        yield ArgumentMistake("source", problem, fields, f"select it: ... AS {name}")
+
+
+def _nearest(name: str, extra: list[str], missing: list[str]) -> str | None:
+    if len(extra) == len(missing) == 1:
+        return missing[0]
+    near = get_close_matches(name, missing, n=1, cutoff=0.6)
+    return near[0] if near else None

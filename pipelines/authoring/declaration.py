@@ -18,9 +18,14 @@ from pipelines.authoring.arguments import (
     RecordTimestamp,
     mistakes_of,
 )
-from pipelines.authoring.problems import DeclarationError, DeclarationProblem, current_collector, listing
+from pipelines.authoring.problems import (
+    DeclarationError,
+    DeclarationProblem,
+    current_collector,
+    listing,
+    near_miss,
+)
 from pipelines.authoring.windows import Windows
-from resources.errors import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +60,9 @@ class EventDeclaration:
     def sound(self, *names: str) -> bool:
         """Whether these arguments are free of mistakes, so that further checks make sense."""
         wrong = {mistake.argument for mistake in self.mistakes}
-        return not wrong & set(names)
+        return not wrong & set(names) and all(
+            getattr(self.arguments, name, None) is not MISSING for name in names
+        )
 
 
 class EventDecorator:
@@ -65,7 +72,14 @@ class EventDecorator:
         self._arguments, self._misnamed, self._line = arguments, misnamed, line
 
     def __call__(self, function: Transform) -> EventDeclaration:
-        mistakes = self._misnamed + mistakes_of(self._arguments)
+        # A misspelt argument is one mistake, not two: the one it was meant for is not reported as missing too.
+        meant = {(mistake.next_step or "").partition("'")[2].partition("'")[0] for mistake in self._misnamed}
+        mistakes = [*self._misnamed]
+        mistakes += [
+            mistake
+            for mistake in mistakes_of(self._arguments)
+            if not (mistake.argument in meant and getattr(self._arguments, mistake.argument) is MISSING)
+        ]
         mistakes += [ArgumentMistake("", *mistake) for mistake in _wrong_function(function)]
         declaration = EventDeclaration(function, self._arguments, mistakes, self._line)
         collector = current_collector()
@@ -91,21 +105,20 @@ def _all_mistakes_together(declare: Callable[P, EventDecorator]) -> Callable[P, 
         caller = sys._getframe(1)
         misnamed = []
         if args:
-            bare = len(args) == 1 and inspect.isfunction(args[0])
-            problem = DeclarationProblem(
+            bare = len(args) == 1 and callable(args[0])
+            unnamed = DeclarationProblem(
                 caller.f_code.co_filename,
                 caller.f_lineno,
                 "@event stands without its arguments" if bare else "the arguments of @event are not named",
                 'named arguments: @event(topic="...", key="...", event_time="...", windows=..., owner="...", source="...")',
             )
-            raise DeclarationError([problem])
+            raise DeclarationError([unnamed])
         given: dict[str, Any] = dict(kwargs)
         for name in [name for name in given if name not in known]:
             del given[name]
-            near = did_you_mean(name, known).strip()
-            misnamed.append(
-                ArgumentMistake(name, f"@event knows no argument {name!r}", listing(known), near or None)
-            )
+            near = near_miss(name, [argument for argument in known if argument not in given])
+            problem = f"@event knows no argument {name!r}"
+            misnamed.append(ArgumentMistake(name, problem, listing(known), near))
         for name in required:
             given.setdefault(name, MISSING)
         decorator: EventDecorator = declare(**given)  # type: ignore[call-arg]
@@ -189,7 +202,8 @@ _SHAPE = "def name(rows: pd.DataFrame) -> pd.DataFrame"
 
 def _wrong_function(function: object) -> list[tuple[str, str]]:
     if not inspect.isfunction(function):
-        return [(f"@event decorates a {type(function).__name__}, not a function", _SHAPE)]
+        kind = "a class" if inspect.isclass(function) else f"{type(function).__name__!r} object"
+        return [(f"@event stands over {kind}, not over a function", _SHAPE)]
     plain = inspect.unwrap(function)
     if inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain):
         return [(f"{plain.__name__}() is async; a transform is pure and waits for nothing", _SHAPE)]

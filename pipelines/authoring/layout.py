@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.authoring.module_import import PACKAGE
-from pipelines.authoring.problems import DeclarationProblem
-from resources.errors import did_you_mean
+from pipelines.authoring.problems import DeclarationProblem, near_miss
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _PLACE = f"{PACKAGE}/<domain>/<event>.py, with <event>.avsc beside it"
@@ -61,13 +60,13 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _orphan(named: str, place: Path, modules: set[Path]) -> DeclarationProblem:
     stems = {module.stem for module in modules if module.parent == place.parent}
-    near = did_you_mean(place.stem, stems).strip()
+    near = near_miss(place.stem, stems)
     return DeclarationProblem(
         named,
         None,
         "the contract belongs to no module",
         f"a module {place.stem}.py beside it",
-        f"{near} A contract has the name of its module."
+        f"{near} A contract bears the name of its module"
         if near
         else "write the module, or delete the contract",
     )

@@ -12,8 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from pipelines.authoring.problems import DeclarationProblem
-from resources.errors import did_you_mean
+from pipelines.authoring.problems import DeclarationProblem, near_miss
 
 if TYPE_CHECKING:
     from pipelines.authoring.module_source import ModuleSource
@@ -121,15 +120,20 @@ def _worded(error: BaseException, authoring_names: list[str]) -> tuple[str, str 
             )
         case ImportError(name="pipelines"):
             wanted = str(error).partition("'")[2].partition("'")[0]
-            near = did_you_mean(wanted, authoring_names).strip()
-            return f"pipelines has no {wanted!r}", ", ".join(authoring_names), near or None
+            return (
+                f"pipelines has no {wanted!r}",
+                ", ".join(authoring_names),
+                near_miss(wanted, authoring_names),
+            )
         case ImportError():
-            return f"an import fails: {error}", None, None
+            return f"an import fails: {str(error).partition(' (')[0]}", None, None
         case NameError(name=str(name)) if name in authoring_names:
             return f"{name} is not imported", None, f"add: from pipelines import {name}"
         case NameError(name=str(name)):
-            near = did_you_mean(name, authoring_names).strip()
-            return f"the name {name!r} is not defined", None, near or None
+            return f"the name {name!r} is not defined", None, near_miss(name, authoring_names)
+        case TypeError() if str(error).partition("(")[0] in authoring_names:
+            name = str(error).partition("(")[0]
+            return str(error), f'{name}(start, end=None, *, delay="0h")', f'write {name}("2013-01-01")'
         case SystemExit():
             return (
                 "importing it ends the program",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from resources.errors import SluiceError
@@ -97,6 +98,13 @@ def collecting() -> Iterator[Collector]:
 
 def current_collector() -> Collector | None:
     return _collector.get()
+
+
+def near_miss(name: str, options: Iterable[str], form: str = "{!r}") -> str | None:
+    """`did you mean 'x'?` for the nearest of `options`, written as `form` says; None where none is near."""
+    by_lower = {option.lower(): option for option in options}
+    near = get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    return f"did you mean {form.format(by_lower[near[0]])}?" if near else None
 
 
 def listing(names: Iterable[object], most: int = 24) -> str:

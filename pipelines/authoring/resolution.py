@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pipelines
 from pipelines.authoring.arguments import ArgumentMistake
 from pipelines.authoring.code_version import code_version
 from pipelines.authoring.contract_checks import column_mistakes, field_mistakes, undocumented
@@ -32,6 +31,7 @@ from pipelines.authoring.problems import (
 from pipelines.authoring.source_sql import SourceQuery
 from pipelines.authoring.sql_analysis import analyse
 from pipelines.authoring.sql_mistakes import SqlMistakes
+from pipelines.authoring.topics import TopicClaim
 from pipelines.contract import Contract, ContractError, load_contract
 
 _AUTHORING_NAMES = ["event", "hourly", "daily", "weekly", "monthly"]
@@ -40,22 +40,21 @@ _SHAPE = "one function under @event, named as its file"
 
 @dataclass
 class Resolution:
-    """What came of one module. `topic_line` is where its topic stands."""
+    """What came of one module: an event, or problems."""
 
     event: Event | None = None
-    topic_line: int = 0
     problems: list[DeclarationProblem] = field(default_factory=list)
     warnings: list[DeclarationProblem] = field(default_factory=list)
 
 
 class Resolver:
-    """Resolves the modules of one tree. `topics` gathers every topic claimed: its name, file and line."""
+    """Resolves the modules of one tree. `topics` gathers every topic claimed."""
 
     def __init__(self, root: Path, dialects: Mapping[str, str]) -> None:
         self._root = root
         self._dialects = dialects
         self._code = CodeText(root)
-        self.topics: list[tuple[str, str, int | None]] = []
+        self.topics: list[TopicClaim] = []
 
     def resolve(self, path: Path) -> Resolution:
         """Import and check the module at `path`, which is `<root>/<domain>/<event>.py`."""
@@ -69,7 +68,7 @@ class _Module:
         root: Path,
         dialects: Mapping[str, str],
         code: CodeText,
-        topics: list[tuple[str, str, int | None]],
+        topics: list[TopicClaim],
     ) -> None:
         self._path, self._root, self._dialects, self._code, self._topics = path, root, dialects, code, topics
         self._domain, self._name = path.parent.name, path.stem
@@ -99,8 +98,8 @@ class _Module:
                 self._problem(line, problem, allowed, next_step)
 
         if declaration.sound("topic"):
-            self._out.topic_line = line_of("topic")
-            self._topics.append((arguments.topic, self._file, self._out.topic_line))
+            name = f"{self._domain}/{self._name}"
+            self._topics.append(TopicClaim(name, arguments.topic, self._file, line_of("topic")))
         report(list(declaration.mistakes))
         identity = function is not None and is_identity(function)
         if function is not None:
@@ -112,8 +111,9 @@ class _Module:
                 declaration, lambda offset: line_of_sql(node, arguments.source, offset) or declaration.line
             )
         if contract is not None:
-            report(list(field_mistakes(declaration, contract)))
-            if query is not None:
+            misfits = list(field_mistakes(declaration, contract))
+            report(misfits)
+            if query is not None and "event_id" not in {mistake.argument for mistake in misfits}:
                 report(list(column_mistakes(declaration, contract, query, identity=identity)))
         description = arguments.description or source.docstring
         if not description:
@@ -214,8 +214,7 @@ class _Module:
             except DeclarationError as error:
                 collector.problems.extend(error.problems)
             except BaseException as error:
-                names = _AUTHORING_NAMES if not isinstance(error, ImportError) else sorted(pipelines.__all__)
-                self._out.problems.append(failed_import(self._file, error, self._root, names))
+                self._out.problems.append(failed_import(self._file, error, self._root, _AUTHORING_NAMES))
                 self._add_collected(collector)
                 return None
         self._add_collected(collector)

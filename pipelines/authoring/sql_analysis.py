@@ -8,17 +8,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlglot import exp
+from sqlglot import Token, TokenType, exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError
-from sqlglot.tokenizer_core import Token, TokenType
 
-from pipelines.authoring.problems import listing
+from pipelines.authoring.problems import listing, near_miss
 from pipelines.authoring.source_sql import PARAMETERS, ParameterSpan, SourceQuery, dedented
 from pipelines.authoring.sql_mistakes import SqlMistake, SqlMistakes
 from pipelines.authoring.sql_outputs import output_columns, tables_read
 from pipelines.authoring.sql_window import half_open_mistakes
-from resources.errors import did_you_mean
 
 _PATTERN = "SELECT ... FROM ... WHERE t >= :window_start AND t < :window_end"
 _BOTH = "both :window_start and :window_end"
@@ -49,7 +47,7 @@ def analyse(written: str, dialect: str = "duckdb") -> tuple[SourceQuery, list[Sq
         raise SqlMistakes(SqlMistake(0, "the SQL is empty", _PATTERN))
     if tokens[0].token_type not in _OPENERS:
         raise SqlMistakes(_not_a_select(tokens, sql))
-    spans, mistakes = _parameters(tokens, sql)
+    spans, mistakes = _parameters(tokens, sql, dialect)
     if mistakes:
         raise SqlMistakes(*mistakes)
     root = _parse(parser, tokens, sql)
@@ -58,7 +56,9 @@ def analyse(written: str, dialect: str = "duckdb") -> tuple[SourceQuery, list[Sq
     if changing is not None:
         raise SqlMistakes(
             SqlMistake(
-                0, f"the SQL holds a {changing.key.upper()}; a source only reads", f"one query: {_PATTERN}"
+                0,
+                f"the SQL also changes data ({changing.key.upper()}), and a source only reads",
+                f"one query: {_PATTERN}",
             )
         )
     placeholders = [node for node in nodes if isinstance(node, exp.Placeholder) and node.this]
@@ -142,29 +142,39 @@ def _unreadable(error: ParseError, sql: str) -> SqlMistake:
 
 def _not_a_select(tokens: Sequence[Token], sql: str) -> SqlMistake:
     shown = sql if len(sql) <= 40 else sql[:40] + "..."
+    hint: str | None
     if sql.lower().endswith(".sql"):
         hint = "write the SQL itself in the module; a name of a file is not read"
     elif len(tokens) <= 5 and " " not in sql:
         hint = f"did you mean 'SELECT ... FROM {sql} WHERE ... >= :window_start AND ... < :window_end'?"
     else:
-        hint = did_you_mean(tokens[0].text.upper(), ["SELECT", "WITH", "FROM"]).strip()
-    return SqlMistake(0, f"source={shown!r} is not a SELECT", f"one query: {_PATTERN}", hint or None)
+        hint = near_miss(tokens[0].text, ["SELECT", "WITH", "FROM"])
+    return SqlMistake(0, f"source={shown!r} is not a SELECT", f"one query: {_PATTERN}", hint)
 
 
-def _parameters(tokens: Sequence[Token], sql: str) -> tuple[list[ParameterSpan], list[SqlMistake]]:
+def _parameters(
+    tokens: Sequence[Token], sql: str, dialect: str
+) -> tuple[list[ParameterSpan], list[SqlMistake]]:
     spans: list[ParameterSpan] = []
     mistakes: list[SqlMistake] = []
     for place, token in enumerate(tokens):
         following = tokens[place + 1] if place + 1 < len(tokens) else None
         touches = following is not None and following.start == token.end + 1
-        if token.token_type == TokenType.PLACEHOLDER or (token.token_type == TokenType.PARAMETER and touches):
+        foreign = token.token_type == TokenType.PARAMETER and touches
+        # In PostgreSQL a question mark may also be an operator on JSON.
+        if foreign or (token.token_type == TokenType.PLACEHOLDER and dialect == "duckdb"):
             name = (
                 sql[token.start : following.end + 1]
-                if touches and following
+                if foreign and following
                 else sql[token.start : token.end + 1]
             )
             mistakes.append(
-                SqlMistake(token.start, f"the SQL has the parameter {name!r}", _BOTH, f"write {_PATTERN}")
+                SqlMistake(
+                    token.start,
+                    f"the SQL has the parameter {name!r}, which nothing binds",
+                    f"{_BOTH}, and no other",
+                    f"write {_meant(following.text if foreign and following else '')}",
+                )
             )
         if token.token_type != TokenType.COLON or not touches or following is None:
             continue
@@ -173,13 +183,12 @@ def _parameters(tokens: Sequence[Token], sql: str) -> tuple[list[ParameterSpan],
         if following.text in PARAMETERS:
             spans.append(ParameterSpan(token.start, following.end + 1, following.text))
             continue
-        near = did_you_mean(following.text.lower(), PARAMETERS).strip()
         mistakes.append(
             SqlMistake(
                 token.start,
                 f"the SQL has the parameter ':{following.text}', which nothing binds",
                 f"{_BOTH}, and no other",
-                near.replace("'window", "':window") or "write the value itself into the SQL",
+                f"did you mean {_meant(following.text)}? A value of your own is written into the SQL itself",
             )
         )
     missing = [f":{name}" for name in PARAMETERS if name not in {span.name for span in spans}]
@@ -198,6 +207,16 @@ def _parameters(tokens: Sequence[Token], sql: str) -> tuple[list[ParameterSpan],
             )
         )
     return spans, mistakes
+
+
+def _meant(name: str) -> str:
+    """The bound that an author most likely means by a parameter of this name."""
+    lower = name.lower()
+    if any(word in lower for word in ("start", "begin", "from", "since", "lower")):
+        return ":window_start"
+    if any(word in lower for word in ("end", "stop", "until", "upper")):
+        return ":window_end"
+    return ":window_start or :window_end"
 
 
 def _attached(tokens: Sequence[Token], place: int) -> bool:
@@ -249,8 +268,8 @@ def _remarks(root: Any, nodes: Sequence[Any], columns: tuple[str, ...] | None) -
         remarks.append(
             SqlMistake(
                 0,
-                f"the SQL uses {listing(unstable)}, which differs from run to run: where it reaches a column, every "
-                "re-run of a window publishes its events again as corrections",
+                f"the SQL uses {listing(unstable)}, which gives another value in every run: where it reaches a "
+                "column, each re-run of a window publishes its events again, as corrections",
                 next_step="use :window_start or :window_end instead",
             )
         )

@@ -1,12 +1,15 @@
 """What a query reads and gives: its tables, and the names of its columns."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlglot import exp
 
 from pipelines.authoring.sql_mistakes import SqlMistake
+
+# None where a star over a table hides them.
+Columns = tuple[str, ...] | None
 
 
 def tables_read(nodes: Sequence[Any]) -> tuple[str, ...]:
@@ -47,27 +50,62 @@ def _names_visible(parent: Any, child: Any) -> set[str]:
     return {cte.alias.lower() for cte in with_.expressions}
 
 
-def output_columns(root: Any) -> tuple[tuple[str, ...] | None, list[SqlMistake]]:
-    """The names of the columns, "" for one without a name of its own; None where a star hides them."""
-    select = root
-    while not isinstance(select, exp.Select):
-        select = select.this  # a union's columns are those of its first part
-        if not isinstance(select, exp.Query):
-            return None, []
-    if any(_is_star(projection) for projection in select.expressions) or not select.expressions:
-        return None, []
-    columns = tuple(_name(projection) for projection in select.expressions)
-    twice = sorted(
-        name for name, count in Counter(name.lower() for name in columns if name).items() if count > 1
-    )
+def output_columns(root: Any) -> tuple[Columns, list[SqlMistake]]:
+    """The names of the columns, "" for one without a name of its own; None where only the warehouse knows them."""
+    columns = _columns(root, {})
+    named = Counter(name.lower() for name in columns or () if name)
     return columns, [
         SqlMistake(0, f"the SQL gives two columns the name {name!r}", "each name once", "rename one with AS")
-        for name in twice
+        for name, count in named.items()
+        if count > 1
     ]
 
 
-def _is_star(projection: Any) -> bool:
-    return projection.is_star or projection.find(exp.Columns) is not None
+def _columns(query: Any, known: Mapping[str, Columns]) -> Columns:
+    """`known` are the CTEs that stand around `query`, with their columns."""
+    with_ = query.args.get("with_")
+    for cte in with_.expressions if with_ is not None else ():
+        listed = tuple(column.name for column in cte.args["alias"].columns)
+        inner = {**known, cte.alias.lower(): None} if with_.args.get("recursive") else known
+        known = {**known, cte.alias.lower(): listed or _columns(cte.this, inner)}
+    if not isinstance(query, exp.Select):
+        # A union's columns are those of its first part.
+        return _columns(query.this, known) if isinstance(query.this, exp.Query) else None
+    sources = _sources(query, known)
+    columns: list[str] = []
+    for projection in query.expressions:
+        found = _expanded(projection, sources, bool(query.args.get("joins")))
+        if found is None:
+            return None
+        columns += found
+    return tuple(columns) or None  # DuckDB lets a query begin with FROM, which selects everything
+
+
+def _sources(select: Any, known: Mapping[str, Columns]) -> dict[str, Columns]:
+    from_ = select.args.get("from_")
+    relations = [from_.this] if from_ is not None else []
+    relations += [join.this for join in select.args.get("joins") or ()]
+    sources: dict[str, Columns] = {}
+    for relation in relations:
+        columns = None
+        if isinstance(relation, exp.Subquery):
+            columns = _columns(relation.this, known)
+        elif isinstance(relation, exp.Table) and relation.args.get("db") is None:
+            columns = known.get(relation.name.lower())
+        sources[relation.alias_or_name.lower()] = columns
+    return sources
+
+
+def _expanded(projection: Any, sources: Mapping[str, Columns], joined: bool) -> Sequence[str] | None:
+    if not projection.is_star:
+        return None if projection.find(exp.Columns) is not None else [_name(projection)]
+    star = projection.this if isinstance(projection, exp.Column) else projection
+    if any(star.args.values()):
+        return None  # EXCLUDE, REPLACE, RENAME
+    if isinstance(projection, exp.Column):
+        return sources.get(projection.table.lower())
+    # Over a join the columns that USING merges come once: left to the warehouse.
+    return next(iter(sources.values())) if len(sources) == 1 and not joined else None
 
 
 def _name(projection: Any) -> str:

@@ -6,13 +6,22 @@ from typing import NamedTuple
 # Kafka's own limit (org.apache.kafka.common.internals.Topic): it leaves room for "-<partition>" in a folder's name.
 LONGEST_TOPIC = 249
 _LEGAL = re.compile(r"[A-Za-z0-9._-]+")
-_VERSION = re.compile(r"\.v[1-9][0-9]*")
+_VERSIONED = re.compile(r".+\.v[1-9][0-9]*")
 
 
 class TopicMistake(NamedTuple):
     problem: str
     allowed: str | None = None
     next_step: str | None = None
+
+
+class TopicClaim(NamedTuple):
+    """An event (`flights/flight_departed`) and the topic it names, with the place where it does."""
+
+    event: str
+    topic: str
+    file: str
+    line: int
 
 
 def topic_mistake(topic: str) -> TopicMistake | None:
@@ -30,8 +39,7 @@ def topic_mistake(topic: str) -> TopicMistake | None:
             "letters, digits, '.', '_' and '-'",
             f"did you mean topic={near!r}?" if near else None,
         )
-    version = re.search(r"\.v[1-9][0-9]*$", topic)
-    if version is None or version.start() == 0:
+    if not _VERSIONED.fullmatch(topic):
         near = _suggest(topic)
         return TopicMistake(
             f"topic={topic!r} does not end in its version",
@@ -47,8 +55,11 @@ def collision_key(topic: str) -> str:
 
 
 def _suggest(topic: str) -> str | None:
-    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", topic.strip()).strip("-.")
-    named = re.match(r"(.+?)[._-]?[vV]?([1-9][0-9]*)$", cleaned)
-    if not cleaned:
-        return None
-    return f"{named[1].rstrip('.-_')}.v{named[2]}" if named else f"{cleaned}.v1"
+    """A legal name near `topic`: its characters made legal, its version made plain; None where no name is left."""
+    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", re.sub(r"\s*[/:]+\s*", ".", topic.strip())).strip("-._")
+    versioned = re.fullmatch(r"(.+?)[._-][vV]?(\d+)", cleaned) or re.fullmatch(r"(.+?)[vV](\d+)", cleaned)
+    name, version = (versioned[1], int(versioned[2])) if versioned else (cleaned, 1)
+    name = name.rstrip(".-_")
+    if not name or name.lower() == "v" or cleaned.lower() == "v1":
+        return None  # only a version was written
+    return f"{name}.v{max(version, 1)}"

@@ -122,21 +122,26 @@ def _bound(cadence: Cadence, name: str, value: object, mistakes: list[_Mistake])
 
 
 def _read_delay(delay: object, mistakes: list[_Mistake]) -> timedelta | None:
+    written = delay
     allowed = "a number and a unit (w, d, h, m, s), such as '90m', '6h' or '1d 12h'; or a timedelta"
     if isinstance(delay, str) and _DELAY.fullmatch(delay):
         parts = re.findall(r"(\d+)\s*([wdhms])", delay)
         units = [_DELAY_UNITS[unit] for _, unit in parts]
         if len(set(units)) == len(units):
             delay = timedelta(**{unit: int(number) for unit, (number, _) in zip(units, parts, strict=True)})
+    if isinstance(delay, str) and re.fullmatch(r"\s*-.*", delay) and _DELAY.fullmatch(delay.strip()[1:]):
+        delay = -_LONGEST_DELAY
     if not isinstance(delay, timedelta):
         mistakes.append(_Mistake(f"delay={delay!r} is not a length of time", allowed))
         return None
     if delay < timedelta(0):
         mistakes.append(
-            _Mistake(f"delay={str(delay)!r} is negative: a window cannot be complete before it ends", allowed)
+            _Mistake(
+                f"delay={written!r} is negative, but a window cannot be complete before it ends", allowed
+            )
         )
         return None
     if delay > _LONGEST_DELAY:
-        mistakes.append(_Mistake(f"delay={str(delay)!r} is more than a year", allowed, "check its unit"))
+        mistakes.append(_Mistake(f"delay={written!r} is more than a year", allowed, "check its unit"))
         return None
     return delay

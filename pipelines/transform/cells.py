@@ -199,7 +199,7 @@ def _string(value: Any) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise CellMisfitError(Reason.INVALID_UTF8, value, "text without lone surrogates") from None
-    return str.__str__(value)  # the text itself: an enum member that is a str hashes as its name
+    return str.__str__(value)  # plain text, also of a subclass of str
 
 
 def _bytes(value: Any) -> bytes:

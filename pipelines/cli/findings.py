@@ -28,11 +28,11 @@ def show(findings: Iterable[Finding], *, indent: str = "  ") -> list[Finding]:
     for finding in findings:
         shown.append(finding)
         if finding.error is None:
-            click.echo(f"{indent}{click.style('ok', fg='green')}    {finding.name:<15}{finding.told}")
+            click.echo(f"{indent}{click.style('ok', fg='green')}    {finding.name:<18}{finding.told}")
             continue
         for number, (head, *rest) in enumerate(paragraphs(finding.error)):
             name = finding.name if number == 0 else ""
-            click.echo(f"{indent}{click.style('FAIL', fg='red')}  {name:<15}{head}")
+            click.echo(f"{indent}{click.style('FAIL', fg='red')}  {name:<18}{head}")
             for line in rest:
-                click.echo(f"{indent}      {'':<15}{line.strip()}")
+                click.echo(f"{indent}      {'':<18}{line.strip()}")
     return shown

@@ -3,7 +3,8 @@
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -99,17 +100,10 @@ class Launcher:
                     # Windows are taken in order: one that is spoken of has all before it behind it.
                     bar.at(keys.index(key), line)
 
-            lines = _Lines(heard)
-            _RUN_LOG.addHandler(lines)
-            try:
+            with _listening(heard):
                 done = launch(event, windows, self._instance, config=config, catalogue=self._catalogue)
-            finally:
-                _RUN_LOG.removeHandler(lines)
-        run = self._instance.get_run_by_id(done.run_id)
-        stopped = run is not None and run.status in (
-            dg.DagsterRunStatus.CANCELED,
-            dg.DagsterRunStatus.CANCELING,
-        )
+        # Dagster turns Ctrl-C into a failure of the step that was running.
+        stopped = done.error is not None and "DagsterExecutionInterruptedError" in done.error
         return RunOutcome(
             event,
             done.run_id,
@@ -141,10 +135,22 @@ def stopped_after(outcomes: Iterable[RunOutcome], again: str) -> Stopped:
     done = [window for window in ran if window.action not in _UNFINISHED]
     records = sum(window.published or 0 for window in done)
     return Stopped(
-        f"Stopped. {len(done)} of {len(ran)} windows begun are complete ({records:,} events published). Of a window "
-        "that was under way, what is committed stays and the rest was not sent.\n"
+        f"Stopped. {len(done)} of {len(ran)} windows are complete, {records:,} events published. Of the window that was "
+        "under way, what is committed stays and the rest was not sent; later windows were not begun.\n"
         f"Next: {again}   (goes on where it stopped; nothing twice)"
     )
+
+
+@contextmanager
+def _listening(heard: Callable[[str], None]) -> Iterator[None]:
+    lines, level = _Lines(heard), _RUN_LOG.level
+    _RUN_LOG.addHandler(lines)
+    _RUN_LOG.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        _RUN_LOG.removeHandler(lines)
+        _RUN_LOG.setLevel(level)
 
 
 class _Lines(logging.Handler):

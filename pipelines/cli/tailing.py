@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from pipelines.publishing.readback import EventReader, ReadBack
 from resources.errors import SluiceError
@@ -28,8 +28,8 @@ class TopicTail:
                 f"does not exist on {platform.settings.bootstrap_servers}: nothing was published to it yet",
                 next_step="`sluice status` shows what was published",
             )
-        self._first = _offsets(client, topic, described.partitions, OffsetSpec.earliest())
-        self._end = _offsets(client, topic, described.partitions, OffsetSpec.latest())
+        self._first = _offsets(client, topic, described.partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        self._end = _offsets(client, topic, described.partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         self._next = dict(self._end)
 
     def all(self) -> Iterator[ReadBack]:

@@ -8,9 +8,15 @@ if TYPE_CHECKING:
     from pipelines.authoring.catalogue import Catalogue
     from pipelines.cli.launching import RunOutcome
     from resources.settings import Settings
+    from resources.snapshots import SnapshotStore
 
 _PERIOD = "2013-01-01..2013-01-07"
 _EVENTS_SHOWN = 2
+_NEXT = (
+    ("make ui", "the same runs in Dagster's web page"),
+    ("sluice new hour_measured --domain weather --table weather", "draft an event of your own"),
+    ("sluice publish flight_departed 2013-01-08..2013-01-31", "publish more of one"),
+)
 _WIDTH = 160
 
 
@@ -42,13 +48,12 @@ def command() -> None:
     heading(f"2. One week of every event: {_PERIOD}")
     outcomes = _publish(catalogue, settings)
     heading("3. What happened")
-    _report(outcomes)
+    _report(outcomes, settings)
     heading("4. Read back by an ordinary consumer (confluent_kafka and fastavro, nothing of Sluice)")
     _read_back(outcomes, settings)
     click.echo(f"\nDone in {time.monotonic() - started:.0f} s. Next, try:")
-    click.echo("  make ui                                              the same runs in Dagster's web page")
-    click.echo("  sluice new plane_listed --domain flights --table flights   draft an event of your own")
-    click.echo("  sluice publish flight_departed 2013-01-08..2013-01-31      publish more of one")
+    for what, why in _NEXT:
+        click.echo(f"  {what:<61}{why}")
     if not whole or any(outcome.failed or outcome.error for outcome in outcomes):
         raise SystemExit(1)
 
@@ -91,6 +96,7 @@ def _publish(catalogue: "Catalogue", settings: "Settings") -> "list[RunOutcome]"
     for event in catalogue:
         windows = overlapping(event, *period(_PERIOD))
         if not windows:
+            click.echo(f"  {event.full_name:<34}no window in this week ({event.windows})")
             continue
         outcome = launcher.run(event, windows)
         outcomes.append(outcome)
@@ -101,22 +107,27 @@ def _publish(catalogue: "Catalogue", settings: "Settings") -> "list[RunOutcome]"
     return outcomes
 
 
-def _report(outcomes: "list[RunOutcome]") -> None:
+def _report(outcomes: "list[RunOutcome]", settings: "Settings") -> None:
     from pipelines.cli.failures import unfolded
     from pipelines.cli.screen import table
+    from resources.snapshots import SnapshotStore
 
+    store = SnapshotStore(settings.snapshots)
     columns = ("event", "windows", "rows sourced", "published", "dead", "rows/s")
+    counts = [
+        (len(one.windows), _sourced(one, store), one.total("published"), one.total("dead"))
+        for one in outcomes
+    ]
     rows = [
-        (
-            outcome.event.full_name, len(outcome.windows), outcome.total("read") + outcome.total("dead"),
-            outcome.total("published"), outcome.total("dead"), outcome.rows_per_second,
-        )
-        for outcome in outcomes
-    ]  # fmt: skip
-    sums = [sum(int(row[place]) for row in rows) for place in range(1, 5)]  # type: ignore[call-overload]
-    table(columns, rows, total=("total", *sums, ""))
+        (one.event.full_name, *numbers, one.rows_per_second)
+        for one, numbers in zip(outcomes, counts, strict=True)
+    ]
+    table(columns, rows, total=("total", *map(sum, zip(*counts, strict=True)), ""))
+    published = sum(one.total("published") for one in outcomes)
+    if published:
+        click.echo("(rows/s: while publishing; windows as small as these mostly wait for their commit)")
     skipped = sum(outcome.total("skipped") for outcome in outcomes)
-    if skipped and not sums[2]:
+    if skipped and not published:
         click.echo(
             f"\nNothing was published: all {skipped:,} events are on their topics already, and nothing changed since."
         )
@@ -125,6 +136,11 @@ def _report(outcomes: "list[RunOutcome]") -> None:
     for outcome in outcomes:
         for line in unfolded(outcome.error or ""):
             click.echo(line, err=True)
+
+
+def _sourced(outcome: "RunOutcome", store: "SnapshotStore") -> int:
+    found = (store.current(outcome.event.full_name, window.window, "sourced") for window in outcome.windows)
+    return sum(snapshot.rows for snapshot in found if snapshot is not None)
 
 
 def _read_back(outcomes: "list[RunOutcome]", settings: "Settings") -> None:

@@ -27,7 +27,7 @@ def command() -> None:
     click.secho("Settings", bold=True)
     table(("setting", "value"), [(name, value or "-") for name, value in settings.printable().items()])
     heading("Versions")
-    table(("", ""), examining.versions())
+    table(("package", "version"), examining.versions())
     heading("Reached")
     with Platform(settings) as platform:
         findings = show(examining.examine(platform))

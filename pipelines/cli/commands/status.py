@@ -65,7 +65,7 @@ def command(event: str | None, as_json: bool) -> None:
                 )
             )  # fmt: skip
         table(
-            ("event", "windows", "interrupted", "first", "last", "rows", "corrected", "last published at"),
+            ("event", "windows", "interrupted", "first", "last", "records", "corrected", "last published at"),
             rows,
         )
     broken = [entry for entry in entries if not entry.complete]

@@ -4,7 +4,9 @@ import click
 
 
 @click.command()
-@click.option("--port", type=int, default=3000, show_default=True, help="A free one is taken where this is in use.")
+@click.option(
+    "--port", type=int, default=3000, show_default=True, help="A free one is taken where this is in use."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 def command(port: int, host: str) -> None:
     """Open Dagster's web server and daemon on this project: assets, runs, backfills, schedules.
@@ -40,7 +42,9 @@ def command(port: int, host: str) -> None:
     if free != port:
         click.echo(f"Port {port} is in use; taking {free}.")
     shown = host if host not in ("0.0.0.0", "::") else "localhost"  # noqa: S104
-    click.echo(f"Dagster opens on http://{shown}:{free} in a few seconds; {len(catalogue)} events. Ctrl-C stops it.")
+    click.echo(
+        f"Dagster opens on http://{shown}:{free} in a few seconds; {len(catalogue)} events. Ctrl-C stops it."
+    )
     sys.stdout.flush()
     # Children run elsewhere, so a relative home must not be read there again.
     os.environ["SLUICE_HOME"] = str(settings.home.resolve())

@@ -148,7 +148,8 @@ def _not_a_select(tokens: Sequence[Token], sql: str) -> SqlMistake:
     elif len(tokens) <= 5 and " " not in sql:
         hint = f"did you mean 'SELECT ... FROM {sql} WHERE ... >= :window_start AND ... < :window_end'?"
     else:
-        hint = near_miss(tokens[0].text, ["SELECT", "WITH", "FROM"])
+        misspelt = tokens[0].token_type == TokenType.VAR  # a keyword (DELETE) was meant as it stands
+        hint = near_miss(tokens[0].text, ["SELECT", "WITH", "FROM"]) if misspelt else None
     return SqlMistake(0, f"source={shown!r} is not a SELECT", f"one query: {_PATTERN}", hint)
 
 

@@ -112,7 +112,7 @@ class LedgerLog:
         kafka_partition = message.partition()  # type: ignore[attr-defined]
         if error is None:
             reached = message.offset() + 1  # type: ignore[attr-defined]
-            key = (message.key() or b"").decode()  # type: ignore[attr-defined]
+            key = (message.key() or b"").decode(errors="replace")  # type: ignore[attr-defined]
             value = message.value()  # type: ignore[attr-defined]
             if value is None:
                 self._values.pop(key, None)
@@ -133,6 +133,14 @@ class LedgerLog:
             futures = self._admin.list_offsets(
                 asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ASK_SECONDS
             )
-            return {tp.partition: future.result().offset for tp, future in futures.items()}
+            marks = {tp.partition: future.result().offset for tp, future in futures.items()}
         except KafkaException as error:
             raise explain(f"topic {self._topic}", error) from None
+        # A request that timed out is no exception but offset -1001, which would pass for an empty ledger.
+        if unknown := sorted(p for p, mark in marks.items() if mark < 0):
+            raise KafkaUnavailable(
+                f"topic {self._topic}",
+                f"the brokers did not tell the end of partition {', '.join(map(str, unknown))} in {_ASK_SECONDS} s",
+                next_step="check that the brokers run (`sluice doctor`), then launch again",
+            )
+        return marks

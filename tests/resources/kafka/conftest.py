@@ -1,0 +1,93 @@
+"""A Kafka per test: one broker for all, names of topics and of the ledger for each alone."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from resources.settings import Settings, load_settings
+from tests.fixtures_servers import KafkaServer
+
+
+class Cluster:
+    """What a test does with a broker besides what it tests."""
+
+    def __init__(self, server: KafkaServer, home: Path) -> None:
+        self.server, self.bootstrap = server, server.bootstrap
+        self._home = home
+        self._admin = AdminClient({"bootstrap.servers": server.bootstrap})
+        self.name = f"t{uuid4().hex[:10]}"
+
+    def settings(self, *, ledger_partitions: int = 4, **kafka: str) -> Settings:
+        """Settings with a ledger of this test's own; `kafka` with dots written as underscores."""
+        loaded = load_settings(
+            {
+                "SLUICE_HOME": str(self._home),
+                "SLUICE_LEDGER_TOPIC": f"{self.name}.ledger",
+                "SLUICE_CREATE_TOPICS": "true",
+                "SLUICE_LEDGER_PARTITIONS": str(ledger_partitions),
+                "SLUICE_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
+            }
+        )
+        more = {name.replace("_", "."): value for name, value in kafka.items()}
+        return replace(loaded, kafka={**loaded.kafka, **more})
+
+    def topic(self, partitions: int = 3, **config: str) -> str:
+        """A new topic; `config` with dots written as underscores."""
+        name = f"{self.name}.{uuid4().hex[:6]}.v1"
+        self.create(name, partitions, **config)
+        return name
+
+    def create(self, name: str, partitions: int, **config: str) -> None:
+        settings = {key.replace("_", "."): value for key, value in config.items()}
+        self._admin.create_topics([NewTopic(name, partitions, 1, config=settings)])[name].result()
+
+    def committed(self, topic: str, partitions: int = 3, seconds: float = 8.0) -> list[tuple[bytes, bytes]]:
+        """Key and value of every record an ordinary read_committed consumer can see now."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": uuid4().hex,
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "enable.auto.commit": False,
+            }
+        )
+        try:
+            consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
+            found, ended = [], set()
+            while len(ended) < partitions:
+                message = consumer.poll(seconds)
+                assert message is not None, f"{topic}: quiet for {seconds} s"
+                error = message.error()
+                if error is None:
+                    ended.discard(message.partition())
+                    found.append((message.key() or b"", message.value() or b""))
+                else:
+                    assert error.name() == "_PARTITION_EOF", error
+                    ended.add(message.partition())
+            return found
+        finally:
+            consumer.close()
+
+
+@pytest.fixture
+def cluster(kafka: KafkaServer, tmp_path: Path) -> Cluster:
+    """A real Apache Kafka."""
+    return Cluster(kafka, tmp_path)
+
+
+@pytest.fixture
+def embedded_cluster(embedded_broker: KafkaServer, tmp_path: Path) -> Cluster:
+    """The embedded broker."""
+    return Cluster(embedded_broker, tmp_path)
+
+
+@pytest.fixture(params=["kafka", "embedded_broker"])
+def any_cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]:
+    """Both, one after the other."""
+    yield Cluster(request.getfixturevalue(request.param), tmp_path)

@@ -1,0 +1,210 @@
+"""The ledger: one's own last commit is never missed, and a ledger that would forget is refused."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from resources.errors import PassingFault
+from resources.kafka.clients import producer
+from resources.kafka.errors import KafkaRefused, KafkaUnavailable
+from resources.kafka.ledger import LedgerLog, ledger_partition
+from resources.kafka.topics import TopicMissing
+from resources.kafka.transactions import TransactionalProducer
+from resources.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.resources.kafka.conftest import Cluster
+
+KEY = "flights.v1|2013-01-01"
+
+
+def commit(settings: Settings, key: str, value: bytes, *, times: int = 1) -> None:
+    """Commits a ledger record as a publishing run does."""
+    with TransactionalProducer(settings, f"id {key}", event="e", window="w", topic="none") as mine:
+        mine.claim()
+        for _ in range(times):
+            mine.begin()
+            partition = ledger_partition(key, settings.ledger_partitions)
+            mine.record(settings.ledger_topic, partition, key.encode(), value)
+            mine.commit()
+
+
+@contextmanager
+def ledger(settings: Settings) -> Iterator[LedgerLog]:
+    opened = LedgerLog(settings)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def key_beside(key: str, partitions: int) -> str:
+    """Another key of the same partition."""
+    return next(
+        other
+        for n in range(1000)
+        if ledger_partition(other := f"other|{n}", partitions) == ledger_partition(key, partitions)
+    )
+
+
+def test_the_newest_committed_value_is_found(any_cluster: "Cluster") -> None:
+    settings = any_cluster.settings()
+    with ledger(settings) as log:
+        assert log.latest(KEY) is None
+        commit(settings, KEY, b"one")
+        assert log.latest(KEY) == b"one"
+        commit(settings, KEY, b"two", times=3)
+        commit(settings, key_beside(KEY, 4), b"beside")
+        assert log.latest(KEY) == b"two"
+        assert log.latest("never|written") is None
+        assert dict(log.entries()) == {KEY: b"two", key_beside(KEY, 4): b"beside"}
+    with ledger(settings) as fresh:
+        assert fresh.latest(KEY) == b"two"
+
+
+def test_an_aborted_value_is_never_seen(any_cluster: "Cluster") -> None:
+    settings = any_cluster.settings()
+    with ledger(settings) as log:
+        commit(settings, KEY, b"one")
+        with TransactionalProducer(settings, "x", event="e", window="w", topic="none") as other:
+            other.claim()
+            other.begin()
+            other.record(settings.ledger_topic, ledger_partition(KEY, 4), KEY.encode(), b"aborted")
+            other.settle()
+        assert log.latest(KEY) == b"one"
+        commit(settings, KEY, b"two")
+        assert log.latest(KEY) == b"two"
+
+
+@pytest.mark.parametrize("ends", ["commit", "abort"])
+def test_one_s_own_commit_is_found_behind_the_open_transaction_of_another(
+    cluster: "Cluster", monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """Its record hides all later ones of the partition from read_committed: the end of the partition, seen
+    that way, lies before one's own commit, and whoever stops there publishes twice."""
+    monkeypatch.setattr("resources.kafka.ledger._SAY_AFTER_SECONDS", 0.3)
+    settings = cluster.settings()
+    said: list[str] = []
+    log = LedgerLog(settings, say=said.append)
+    beside = key_beside(KEY, 4)
+    with TransactionalProducer(settings, "other", event="e", window="o", topic="none") as other:
+        other.claim()
+        other.begin()
+        other.record(settings.ledger_topic, ledger_partition(beside, 4), beside.encode(), b"open")
+        other.settle()
+        commit(settings, KEY, b"mine")
+
+        with ThreadPoolExecutor(1) as pool:
+            asked: Future[bytes | None] = pool.submit(log.latest, KEY)
+            waited = threading.Event()
+            waited.wait(1.5)
+            early = asked.done()
+            getattr(other, ends)()
+            found = asked.result(timeout=20)
+    assert found == b"mine"
+    assert not early, "the ledger was believed before one's own commit could be seen"
+    assert said and "another run's transaction is open" in said[0]
+    assert log.latest(beside) == (b"open" if ends == "commit" else None)
+    log.close()
+
+
+def test_a_transaction_that_never_ends_is_a_passing_fault(
+    cluster: "Cluster", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.kafka.ledger._WAIT_SECONDS", 1.0)
+    settings = cluster.settings()
+    with ledger(settings) as log:
+        with TransactionalProducer(settings, "other", event="e", window="o", topic="none") as other:
+            other.claim()
+            other.begin()
+            other.record(settings.ledger_topic, ledger_partition(KEY, 4), KEY.encode(), b"open")
+            other.settle()
+            with pytest.raises(KafkaUnavailable, match=r"a transaction stays open.*find-hanging"):
+                log.latest(KEY)
+        # The same reader goes on where it was.
+        commit(settings, KEY, b"mine")
+        assert log.latest(KEY) == b"mine"
+
+
+def test_brokers_that_go_away_while_it_is_read_are_named_as_that(
+    cluster: "Cluster", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.kafka.ledger._WAIT_SECONDS", 1.0)
+    monkeypatch.setattr("resources.kafka.ledger._ASK_SECONDS", 2)
+    settings = cluster.settings()
+    with ledger(settings) as log:
+        commit(settings, KEY, b"mine")
+        real = log._watermarks
+
+        def then_silence(kafka_partitions: list[int]) -> dict[int, int]:
+            marks = real(kafka_partitions)
+            cluster.server.pause()
+            return marks
+
+        monkeypatch.setattr(log, "_watermarks", then_silence)
+        try:
+            with pytest.raises(PassingFault, match="the brokers did not tell the end"):
+                log.latest(KEY)
+        finally:
+            cluster.server.resume()
+
+
+def test_silence_does_not_pass_for_an_empty_ledger(
+    cluster: "Cluster", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client reports a request for offsets that timed out as offset -1001, without an error."""
+    monkeypatch.setattr("resources.kafka.ledger._ASK_SECONDS", 1)
+    settings = cluster.settings()
+    with ledger(settings) as log:
+        assert log.latest(KEY) is None
+        commit(settings, KEY, b"mine")
+        cluster.server.pause()
+        try:
+            with pytest.raises(PassingFault):
+                log.latest(KEY)
+        finally:
+            cluster.server.resume()
+        assert log.latest(KEY) == b"mine"
+
+
+def test_a_ledger_of_another_size_is_refused(cluster: "Cluster") -> None:
+    LedgerLog(cluster.settings(ledger_partitions=4)).close()
+    with pytest.raises(
+        KafkaRefused, match=r"has 4 partitions, the settings say 8.*SLUICE_LEDGER_PARTITIONS=4"
+    ):
+        LedgerLog(cluster.settings(ledger_partitions=8))
+
+
+@pytest.mark.parametrize("policy", ["delete", "compact,delete"])
+def test_a_ledger_that_would_forget_is_refused(cluster: "Cluster", policy: str) -> None:
+    settings = cluster.settings()
+    cluster.create(settings.ledger_topic, 4, cleanup_policy=policy)
+    with pytest.raises(KafkaRefused, match=r"published twice.*--add-config cleanup\.policy=compact"):
+        LedgerLog(settings)
+
+
+def test_a_missing_ledger_names_the_command_with_its_policy(cluster: "Cluster") -> None:
+    with pytest.raises(TopicMissing, match=r"--partitions 4 .*--config cleanup\.policy=compact"):
+        LedgerLog(replace(cluster.settings(), create_topics=False))
+
+
+def test_keys_keep_their_partition_for_ever() -> None:
+    """Written once, looked for by every later version."""
+    assert [ledger_partition(key, 16) for key in ("", "a|b", KEY, "é|2013")] == [0, 11, 9, 14]
+
+
+def test_foreign_records_do_no_harm(cluster: "Cluster") -> None:
+    settings = cluster.settings()
+    with ledger(settings) as log:
+        foreign = producer(settings, "foreign")
+        foreign.init_transactions(20)
+        foreign.begin_transaction()
+        foreign.produce(settings.ledger_topic, b"odd", b"\xff\xfe", partition=ledger_partition(KEY, 4))
+        foreign.commit_transaction()
+        commit(settings, KEY, b"mine")
+        assert log.latest(KEY) == b"mine"

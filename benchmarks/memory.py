@@ -1,0 +1,135 @@
+"""Peak memory of one window as it grows: sourced, transformed and published, each in a process of its own.
+
+    python benchmarks/memory.py [--rows 500000 2000000 8000000]
+
+The window's rows come from a DuckDB file made here; the broker and registry are the embedded ones (their memory
+is theirs and not counted). Flat means: the last column of a step does not grow with the rows.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+_MODULE = '''"""A reading was taken."""
+
+import pandas as pd
+
+from pipelines import daily, event
+
+
+@event(
+    topic="bench.reading-taken.v1",
+    key="sensor",
+    event_time="taken_at",
+    windows=daily("2013-01-01"),
+    owner="team:bench",
+    source="""
+        SELECT sensor, taken_at, value, quality, note FROM readings
+        WHERE taken_at >= :window_start AND taken_at < :window_end
+    """,
+)
+def reading_taken(rows: pd.DataFrame) -> pd.DataFrame:
+    """Quality in per cent."""
+    return rows.assign(quality=rows["quality"] * 100)
+'''
+_CONTRACT = """{"type": "record", "name": "ReadingTaken", "namespace": "bench", "doc": "A reading.", "fields": [
+{"name": "sensor", "type": "string", "doc": "Which sensor."},
+{"name": "taken_at", "type": {"type": "long", "logicalType": "timestamp-micros"}, "doc": "When, UTC."},
+{"name": "value", "type": {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 3}, "doc": "Reading."},
+{"name": "quality", "type": ["null", "long"], "doc": "Per cent."},
+{"name": "note", "type": ["null", "string"], "doc": "Remark."}]}
+"""
+
+
+def make_warehouse(path: Path, rows: int) -> None:
+    """One day with `rows` readings of 5,000 sensors."""
+    import duckdb
+
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            f"""
+            CREATE TABLE readings AS
+            SELECT 'sensor-' || (i * 7919 % 5000) AS sensor,
+                   TIMESTAMPTZ '2013-01-01 00:00:00+00' + to_microseconds((i * 86400000000 // {rows})) AS taken_at,
+                   (i % 1000000)::DECIMAL(12, 3) / 7 AS value,
+                   CASE WHEN i % 10 = 0 THEN NULL ELSE i % 2 END AS quality,
+                   'measured by hand, batch ' || (i % 1000) AS note
+            FROM range({rows}) AS t(i)
+            """
+        )
+        connection.execute("ALTER TABLE readings ALTER value TYPE DECIMAL(12, 3)")
+
+
+def step(name: str, assets: str) -> None:
+    """Run one step of the window in this process and print its peak memory in MiB and its seconds."""
+    from pipelines import load_catalogue
+    from pipelines.publishing.publisher import Publisher
+    from pipelines.steps.sourced import source_window
+    from pipelines.steps.transformed import transform_window
+    from resources.platform import Platform
+
+    event = load_catalogue(Path(assets)).find("reading_taken")
+    window = event.windows.window("2013-01-01")
+    started = time.monotonic()
+    with Platform() as platform:
+        if name == "sourced":
+            rows = source_window(event, window, platform, run_id="bench").rows
+        elif name == "transformed":
+            rows = transform_window(event, window, platform, run_id="bench").snapshot.rows
+        else:
+            rows = Publisher(event, platform, run_id="bench").publish(window.key).published
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{rows} {peak:.0f} {time.monotonic() - started:.1f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--rows", type=int, nargs="+", default=[500_000, 2_000_000, 8_000_000])
+    parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.step:
+        step(*asked.step)
+        return
+    from resources.servers import down, up
+
+    print(f"{'rows in the window':>20}{'step':>14}{'rows/s':>10}{'peak MiB':>10}")
+    for rows in asked.rows:
+        with tempfile.TemporaryDirectory() as folder:
+            home = Path(folder)
+            module = home / "assets" / "bench" / "reading_taken.py"
+            module.parent.mkdir(parents=True)
+            module.write_text(_MODULE)
+            module.with_suffix(".avsc").write_text(_CONTRACT)
+            make_warehouse(home / "readings.duckdb", rows)
+            environment = {
+                **os.environ,
+                "SLUICE_HOME": folder,
+                "SLUICE_WAREHOUSE_DEFAULT": f"duckdb://{home / 'readings.duckdb'}",
+            }
+            up(home)
+            try:
+                for name in ("sourced", "transformed", "published"):
+                    done = subprocess.run(
+                        [sys.executable, __file__, "--step", name, str(module.parent.parent)],
+                        env=environment, capture_output=True, text=True, check=False,
+                    )  # fmt: skip
+                    if done.returncode:
+                        sys.exit(done.stderr)
+                    counted, peak, seconds = done.stdout.split()
+                    if int(counted) != rows:
+                        sys.exit(f"{name}: {counted} of {rows} rows")
+                    print(f"{rows:>20,}{name:>14}{rows / float(seconds):>10,.0f}{peak:>10}", flush=True)
+            finally:
+                down(home)
+
+
+if __name__ == "__main__":
+    main()

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import click
 import dagster as dg
 
 from pipelines.authoring.catalogue import Catalogue
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
-from pipelines.cli.failures import Stopped
+from pipelines.cli.failures import Stopped, when_stopped
 from pipelines.cli.screen import progress
 from pipelines.orchestration.launch import dagster_instance, launch, limit_warehouses
 from resources.settings import Settings
@@ -21,6 +22,8 @@ from resources.settings import Settings
 # What a run says of its windows while it works; told by the orchestration, shown here.
 _RUN_LOG = logging.getLogger("sluice.run")
 _UNFINISHED = ("failed", "stopped")
+# Up to so many windows each gets its line in a log; of more, about this few do.
+_MOST_LINES, _FEW_LINES = 60, 20
 
 
 @dataclass(frozen=True)
@@ -86,19 +89,26 @@ class Launcher:
         windows: Sequence[Window],
         *,
         config: Mapping[str, Any] | None = None,
-        say: Callable[[str], None] = lambda _: None,
+        every_window: bool = False,
     ) -> RunOutcome:
-        """Publish contiguous windows of an event in one run. `say` gets each line the run says of a window."""
+        """Publish contiguous windows of an event in one run, with a bar on a terminal.
+
+        Elsewhere `every_window` prints what the run says of each (of a few among many); warnings always show.
+        """
         started = time.monotonic()
         keys = [window.key for window in windows]
+        places = {key: place for place, key in enumerate(keys)}
+        stride = 1 if len(keys) <= _MOST_LINES else len(keys) // _FEW_LINES
         with progress(event.full_name, len(windows)) as bar:
 
-            def heard(line: str) -> None:
-                say(line)
-                key = line.partition(": ")[0]
-                if key in keys:
+            def heard(line: str, level: int) -> None:
+                place = places.get(line.partition(": ")[0])
+                if place is not None:
                     # Windows are taken in order: one that is spoken of has all before it behind it.
-                    bar.at(keys.index(key), line)
+                    bar.at(place, line)
+                plain = every_window and not bar.redrawn and (place is None or place % stride == 0)
+                if level >= logging.WARNING or plain:
+                    click.echo(f"  {line}", err=True)
 
             with _listening(heard):
                 done = launch(event, windows, self._instance, config=config, catalogue=self._catalogue)
@@ -129,8 +139,34 @@ def _outcome(event: Event, key: str, metadata: Mapping[str, Any] | None, stopped
     )
 
 
-def stopped_after(outcomes: Iterable[RunOutcome], again: str) -> Stopped:
+def run_all(
+    catalogue: Catalogue,
+    settings: Settings,
+    work: Iterable[tuple[Event, Sequence[Window]]],
+    *,
+    again: str,
+    config: Mapping[str, Any] | None = None,
+    every_window: bool = False,
+    before: Callable[[Event, Sequence[Window]], None] = lambda *_: None,
+    after: Callable[[RunOutcome], None] = lambda _: None,
+) -> list[RunOutcome]:
+    """One run per event, in order. Raises Stopped on Ctrl-C; `again` is the command that goes on from there."""
+    outcomes: list[RunOutcome] = []
+    with when_stopped(lambda: str(stopped_after(outcomes, again))):
+        launcher = Launcher(catalogue, settings)
+        for event, windows in work:
+            before(event, windows)
+            outcomes.append(launcher.run(event, windows, config=config, every_window=every_window))
+            if outcomes[-1].stopped:
+                raise stopped_after(outcomes, again)
+            after(outcomes[-1])
+    return outcomes
+
+
+def stopped_after(outcomes: Sequence[RunOutcome], again: str) -> Stopped:
     """The word after Ctrl-C: which windows stand, which do not, and that nothing is half done."""
+    if not outcomes:
+        return Stopped("Stopped before the first window was begun; nothing was published.")
     ran = [window for outcome in outcomes for window in outcome.windows]
     done = [window for window in ran if window.action not in _UNFINISHED]
     records = sum(window.published or 0 for window in done)
@@ -142,7 +178,7 @@ def stopped_after(outcomes: Iterable[RunOutcome], again: str) -> Stopped:
 
 
 @contextmanager
-def _listening(heard: Callable[[str], None]) -> Iterator[None]:
+def _listening(heard: Callable[[str, int], None]) -> Iterator[None]:
     lines, level = _Lines(heard), _RUN_LOG.level
     _RUN_LOG.addHandler(lines)
     _RUN_LOG.setLevel(logging.INFO)
@@ -154,9 +190,9 @@ def _listening(heard: Callable[[str], None]) -> Iterator[None]:
 
 
 class _Lines(logging.Handler):
-    def __init__(self, heard: Callable[[str], None]) -> None:
+    def __init__(self, heard: Callable[[str, int], None]) -> None:
         super().__init__(logging.INFO)
         self._heard = heard
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._heard(record.getMessage())
+        self._heard(record.getMessage(), record.levelno)

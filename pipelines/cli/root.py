@@ -75,7 +75,7 @@ class _Commands(click.Group):
             click.echo(f"\n{stopped}", err=True)
             ctx.exit(130)
         except KeyboardInterrupt:
-            click.echo("\nStopped. This command changes nothing, so nothing is left half done.", err=True)
+            click.echo("\nStopped. Nothing was changed by this command.", err=True)
             ctx.exit(130)
 
 

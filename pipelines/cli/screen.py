@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # Without a terminal nothing is folded: who reads a pipe wants one row a line.
 _UNFOLDED = 10_000
+_BAR = 16
 
 
 def console(*, err: bool = False) -> "Console":
@@ -74,7 +75,9 @@ def cut(text: str, width: int) -> str:
 
 
 class Progress(Protocol):
-    """How far a number of things is."""
+    """How far a number of things is. `redrawn`: a person watches it move."""
+
+    redrawn: bool
 
     def at(self, done: int, about: str) -> None:
         """`done` of them are done; `about` says what happens now."""
@@ -82,22 +85,29 @@ class Progress(Protocol):
 
 
 class _Bar:
+    redrawn = True
+
     def __init__(self, name: str, total: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
         self._bars = Bars(
-            TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("{task.description}"), BarColumn(_BAR), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("{task.fields[about]}", style="dim"), console=console(err=True), transient=True,
         )  # fmt: skip
+        # What the name, the bar, the counts and the clock leave of the line.
+        self._room = max(8, self._bars.console.width - len(name) - _BAR - 22)
         self._task = self._bars.add_task(name, total=total, about="")
         self.start, self.stop = self._bars.start, self._bars.stop
 
     def at(self, done: int, about: str) -> None:
-        self._bars.update(self._task, completed=done, about=cut(about, 60))
+        # Drawn now: the bar's own thread may wait long for its turn while a window is busy.
+        self._bars.update(self._task, completed=done, about=cut(about, self._room), refresh=True)
 
 
 class _Silent:
+    redrawn = False
+
     def at(self, done: int, about: str) -> None:
         """Without a terminal there is nothing to redraw."""
 

@@ -37,6 +37,7 @@ def command() -> None:
     import time
 
     from pipelines.cli.choosing import healthy_catalogue
+    from pipelines.cli.failures import when_stopped
     from pipelines.cli.screen import heading
     from resources.settings import load_settings
 
@@ -50,7 +51,8 @@ def command() -> None:
     heading("3. What happened")
     _report(outcomes, settings)
     heading("4. Read back by an ordinary consumer (confluent_kafka and fastavro, nothing of Sluice)")
-    _read_back(outcomes, settings)
+    with when_stopped(lambda: "Stopped while reading back; what was published stays on its topics."):
+        _read_back(outcomes, settings)
     click.echo(f"\nDone in {time.monotonic() - started:.0f} s. Next, try:")
     for what, why in _NEXT:
         click.echo(f"  {what:<61}{why}")
@@ -88,23 +90,27 @@ def _servers(settings: "Settings") -> "Settings":
 
 
 def _publish(catalogue: "Catalogue", settings: "Settings") -> "list[RunOutcome]":
-    from pipelines.cli.launching import Launcher, stopped_after
+    from pipelines.cli.launching import run_all
     from pipelines.cli.periods import overlapping, period
 
-    launcher = Launcher(catalogue, settings)
-    outcomes: list[RunOutcome] = []
-    for event in catalogue:
-        windows = overlapping(event, *period(_PERIOD))
+    found = [(event, overlapping(event, *period(_PERIOD))) for event in catalogue]
+    outcomes = run_all(
+        catalogue,
+        settings,
+        [(event, windows) for event, windows in found if windows],
+        again="sluice demo",
+        after=_tell_run,
+    )
+    for event, windows in found:
         if not windows:
             click.echo(f"  {event.full_name:<34}no window in this week ({event.windows})")
-            continue
-        outcome = launcher.run(event, windows)
-        outcomes.append(outcome)
-        if outcome.stopped:
-            raise stopped_after(outcomes, "sluice demo")
-        many = f"{len(windows)} {event.windows.cadence} window{'s' * (len(windows) != 1)}"
-        click.echo(f"  {event.full_name:<34}{many:<22}{outcome.seconds:>6.1f} s")
     return outcomes
+
+
+def _tell_run(outcome: "RunOutcome") -> None:
+    count = len(outcome.windows)
+    many = f"{count} {outcome.event.windows.cadence} window{'s' * (count != 1)}"
+    click.echo(f"  {outcome.event.full_name:<34}{many:<22}{outcome.seconds:>6.1f} s")
 
 
 def _report(outcomes: "list[RunOutcome]", settings: "Settings") -> None:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipelines.authoring.event import Event
     from pipelines.authoring.windows import Window
     from pipelines.cli.launching import RunOutcome
@@ -48,7 +50,7 @@ def command(
     from datetime import UTC, datetime
 
     from pipelines.cli.choosing import catalogue_and_event, healthy_catalogue
-    from pipelines.cli.launching import Launcher, stopped_after
+    from pipelines.cli.launching import run_all
     from pipelines.cli.periods import ended_windows, overlapping, period
     from pipelines.cli.plain import to_json
     from resources.settings import load_settings
@@ -78,20 +80,15 @@ def command(
             "name an event and its windows, as in `sluice publish flight_departed 2013-01-01`"
         )
 
-    launcher = Launcher(catalogue, load_settings())
-    config = {"reason": reason or "", "on_definition_change": "correct" if correct else "ask"}
-    outcomes: list[RunOutcome] = []
-    for one, chosen in work:
-        first, last = chosen[0].key, chosen[-1].key
-        told = first if first == last else f"{first}..{last}, {len(chosen)} windows"
-        click.echo(f"publishing {one.full_name} {told}", err=True)
-        outcome = launcher.run(one, chosen, config=config, say=lambda line: click.echo(f"  {line}", err=True))
-        outcomes.append(outcome)
-        if outcome.stopped:
-            again = (
-                f"sluice publish --all {all_windows}" if all_windows else f"sluice publish {event} {windows}"
-            )
-            raise stopped_after(outcomes, again)
+    outcomes = run_all(
+        catalogue,
+        load_settings(),
+        work,
+        again=f"sluice publish --all {all_windows}" if all_windows else f"sluice publish {event} {windows}",
+        config={"reason": reason or "", "on_definition_change": "correct" if correct else "ask"},
+        every_window=True,
+        before=_announce,
+    )
     if as_json:
         click.echo(to_json([row for outcome in outcomes for row in outcome.as_json()], indent=2))
     else:
@@ -101,6 +98,12 @@ def command(
         _tell_failed(outcome)
     if failed or not whole:
         raise SystemExit(1)
+
+
+def _announce(event: "Event", windows: "Sequence[Window]") -> None:
+    first, last = windows[0].key, windows[-1].key
+    told = first if first == last else f"{first}..{last}, {len(windows)} windows"
+    click.echo(f"publishing {event.full_name} {told}", err=True)
 
 
 def _report(outcomes: "list[RunOutcome]") -> None:

@@ -41,7 +41,7 @@ def command(port: int, host: str) -> None:
     (free,) = free_ports(1, (port,))
     if free != port:
         click.echo(f"Port {port} is in use; taking {free}.")
-    shown = host if host not in ("0.0.0.0", "::") else "localhost"  # noqa: S104
+    shown = host if host not in ("0.0.0.0", "::") else "localhost"
     click.echo(
         f"Dagster opens on http://{shown}:{free} in a few seconds; {len(catalogue)} events. Ctrl-C stops it."
     )

@@ -4,6 +4,13 @@ Importing this package stays cheap (neither Dagster, pandas, DuckDB, Kafka nor s
 command line answers at once and an event module can be imported in a unit test by itself.
 """
 
+import sys
+from pathlib import Path
+
+# The three packages have common names. Whoever imports this one (a script in bin/, a test, Dagster) gets the
+# `resources` and `assets` beside it, not a stranger's from site-packages.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from pipelines.authoring.catalogue import Catalogue
 from pipelines.authoring.declaration import EventDeclaration, event
 from pipelines.authoring.discovery import load_catalogue

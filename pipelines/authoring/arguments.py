@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple, get_args
 
+from pipelines.authoring.cadence import CADENCES
 from pipelines.authoring.problems import near_miss
 from pipelines.authoring.topics import topic_mistake
 from pipelines.authoring.windows import Windows
@@ -112,14 +113,14 @@ def _wrong_kinds(arguments: Arguments) -> Iterator[ArgumentMistake]:
 def _wrong_windows(windows: object) -> Iterator[ArgumentMistake]:
     if windows is MISSING or isinstance(windows, Windows):
         return
-    name = windows if isinstance(windows, str) else getattr(windows, "__name__", "")
-    known = name if name in ("hourly", "daily", "weekly", "monthly") else "daily"
-    shown = windows if name != getattr(windows, "__name__", None) else name
+    name = getattr(windows, "__name__", windows)  # windows=daily, without its call; or windows="daily"
+    cadence = name if name in CADENCES else "daily"
+    start = "2013-01-07" if cadence == "weekly" else "2013-01-01"
     yield ArgumentMistake(
         "windows",
-        f"windows={shown!r} names no windows" if shown is windows else f"windows={shown} lacks its start",
+        f"windows={windows!r} names no windows" if name is windows else f"windows={name} lacks its start",
         "hourly(...), daily(...), weekly(...) or monthly(...), each with its start",
-        f'write windows={known}("2013-01-01")' if known != "weekly" else 'write windows=weekly("2013-01-07")',
+        f'write windows={cadence}("{start}")',
     )
 
 

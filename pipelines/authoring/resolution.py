@@ -129,11 +129,28 @@ class _Module:
                 "whole_window=True costs memory, and the transform changes nothing",
                 "leave it out",
             )
-        if self._out.problems or contract is None or query is None or not description:
-            return self._out
-        code = "" if identity else self._code.of(self._path, source.tree)
+        if contract is not None and query is not None and description and not self._out.problems:
+            code = "" if identity else self._code.of(self._path, source.tree)
+            line = function.lineno if function else declaration.line
+            self._out.event = self._event(
+                declaration, contract, query, inspect.cleandoc(description), code, line, identity=identity
+            )
+        return self._out
+
+    def _event(
+        self,
+        declaration: EventDeclaration,
+        contract: Contract,
+        query: SourceQuery,
+        description: str,
+        code: str,
+        line: int,
+        *,
+        identity: bool,
+    ) -> Event:
+        arguments = declaration.arguments
         fields = (arguments.key, arguments.event_time, arguments.event_id, arguments.whole_window)
-        self._out.event = Event(
+        return Event(
             domain=self._domain,
             name=self._name,
             topic=arguments.topic,
@@ -141,12 +158,12 @@ class _Module:
             event_time=arguments.event_time,
             windows=arguments.windows,
             owner=arguments.owner,
-            description=inspect.cleandoc(description),
+            description=description,
             source=query,
             transform=None if identity else declaration.function,
             contract=contract,
             module_path=self._path,
-            function_line=function.lineno if function else declaration.line,
+            function_line=line,
             code_version=code_version(
                 normalised_sql=query.normalised,
                 code=code,
@@ -161,7 +178,6 @@ class _Module:
             whole_window=arguments.whole_window,
             warehouse=arguments.warehouse,
         )
-        return self._out
 
     def _problem(
         self, line: int | None, problem: str, allowed: str | None = None, next_step: str | None = None

@@ -14,7 +14,9 @@ from resources.warehouse import Warehouse, open_warehouse
 class Platform:
     """Snapshots, ledger, registry and warehouses by the settings. Not shared between threads."""
 
-    def __init__(self, settings: Settings | None = None, *, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, *, say: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.settings = settings or load_settings()
         self.say = say
         self._warehouses: dict[str, Warehouse] = {}
@@ -47,9 +49,9 @@ class Platform:
         for warehouse in self._warehouses.values():
             warehouse.close()
         self._warehouses.clear()
-        if "ledger" in self.__dict__:
-            self.ledger.close()
-            del self.__dict__["ledger"]
+        for name in ("ledger", "registry"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
 
     def __enter__(self) -> "Platform":
         return self

@@ -1,20 +1,23 @@
 """Prepares a correction: the difference between what is on the topic and what should be, as a snapshot."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from pipelines.authoring.event import Event
 from pipelines.encoding import EncodedBatch, RecordEncoder
+from pipelines.encoding.keys import key_bytes
 from pipelines.publishing.difference import Difference, difference, take_rows
 from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.outgoing import VANISHED_SCHEMA
 from resources.errors import SluiceError
 from resources.platform import Platform
-from resources.snapshots import Snapshot
+from resources.snapshots import Snapshot, SnapshotError
 
 
-class DefinitionChanged(SluiceError):
+class DefinitionChanged(SluiceError):  # noqa: N818 - said as what happened
     """The event was redefined since the window was published, and its rows differ; a person decides."""
 
     def __init__(self, event: str, window: str, changed: int, rows: int, gone: int) -> None:
@@ -28,7 +31,7 @@ class DefinitionChanged(SluiceError):
         )
 
 
-class BaseMissing(SluiceError):
+class BaseMissing(SluiceError):  # noqa: N818 - said as what happened
     """The snapshot that the ledger says is on the topic is gone, so nothing can be compared with it."""
 
 
@@ -45,7 +48,8 @@ def prepare_correction(
     store, settings = platform.snapshots, platform.settings
     # A finished generation put its whole snapshot on the topic, an unfinished backfill its first rows.
     base_rows = published.rows_done if not published.complete else None
-    base = store.find(event.full_name, published.window, "transformed", published.snapshot)
+    # By the name of then: the module may have been renamed.
+    base = store.find(published.event, published.window, "transformed", published.snapshot)
     if base is None:
         raise BaseMissing(
             f"{event.full_name} {published.window}",
@@ -53,15 +57,24 @@ def prepare_correction(
             f"{settings.snapshots}: what changed cannot be known, and publishing all would repeat events",
             next_step="restore the snapshot folder, or point SLUICE_SNAPSHOTS at the one that holds it",
         )
+    try:
+        store.verify(base)
+    except SnapshotError as error:
+        raise BaseMissing(
+            f"{event.full_name} {published.window}",
+            f"the window's data changed, and the snapshot it was published from cannot be trusted: {error.problem}",
+            next_step=f"restore {store.url(base)}: what is on the topic cannot be known without it",
+        ) from None
     rows = base.rows if base_rows is None else base_rows
+    same_contract = store.schema(base).equals(store.schema(target))
 
     def encoded(snapshot: Snapshot) -> Iterator[EncodedBatch]:
         for batch in store.read(snapshot, batch_rows=settings.batch_rows):
             yield encoder.encode(batch, with_ids=True)
 
-    if store.schema(base).equals(store.schema(target)):
+    if same_contract or event.tombstones:
         found = difference(
-            encoded(base),
+            encoded(base) if same_contract else _keys_only(event, platform, base),
             encoded(target),
             base_rows=rows,
             memory_limit=settings.memory_limit,
@@ -69,7 +82,8 @@ def prepare_correction(
         )
     else:
         # Under another contract every event has another content.
-        found = Difference(pa.array(range(target.rows), pa.int64()), rows, pa.array([], pa.binary()))
+        every_row = pa.array(np.arange(target.rows, dtype=np.int64))
+        found = Difference(every_row, rows, pa.array([], pa.binary()))
     delta = _store_rows(event, platform, published.window, target, found.rows)
     vanished = _store_keys(event, platform, published.window, found.keys) if len(found.keys) else None
     planned = fresh.advanced(
@@ -82,6 +96,30 @@ def prepare_correction(
         reason=fresh.reason or "the window's data changed",
     )
     return planned, found.gone
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """Keys with ids that equal no event's."""
+
+    keys: pa.BinaryArray
+    event_ids: pa.StringArray
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def _keys_only(event: Event, platform: Platform, base: Snapshot) -> Iterator[_Keys]:
+    """Under another contract no event is the same, but a key may be: only those that vanished are tombstones."""
+    if event.key not in platform.snapshots.schema(base).names:
+        raise BaseMissing(
+            f"{event.full_name} {base.path}",
+            f"was published under a contract without the key field {event.key!r}, so the keys that vanished cannot be known",
+            next_step="publish under a new version of the topic (….v2)",
+        )
+    for batch in platform.snapshots.read(base, batch_rows=platform.settings.batch_rows):
+        keys = key_bytes(batch.column(batch.schema.get_field_index(event.key)))
+        yield _Keys(keys, pa.array(["none"] * len(keys), pa.string()))
 
 
 def _store_rows(

@@ -23,8 +23,11 @@ _IDS = pa.schema([("row", pa.int64()), ("id", pa.string()), ("key", pa.binary())
 class Encoded(Protocol):
     """What the difference needs of an encoded batch."""
 
-    keys: pa.BinaryArray
-    event_ids: pa.StringArray | None
+    @property
+    def keys(self) -> pa.BinaryArray: ...
+
+    @property
+    def event_ids(self) -> pa.StringArray | None: ...
 
     def __len__(self) -> int: ...
 
@@ -54,13 +57,15 @@ def difference(
                     f"CREATE VIEW {name} AS SELECT *, row_number() OVER (PARTITION BY id ORDER BY row) AS nth "
                     f"FROM read_parquet('{path}')"
                 )
-            rows = connection.sql("SELECT row FROM target ANTI JOIN base USING (id, nth) ORDER BY row")
-            found = rows.to_arrow_table().column("row").combine_chunks()
-            gone = connection.sql("SELECT count(*) FROM base ANTI JOIN target USING (id, nth)").fetchone()
+            changed = connection.execute("SELECT row FROM target ANTI JOIN base USING (id, nth) ORDER BY row")
+            found = changed.fetch_arrow_table().column("row").combine_chunks()
+            gone = connection.execute("SELECT count(*) FROM base ANTI JOIN target USING (id, nth)").fetchone()
             keys = pa.array([], pa.binary())
             if with_keys:
-                vanished = connection.sql("SELECT DISTINCT key FROM base ANTI JOIN target USING (key) ORDER BY key")
-                keys = vanished.to_arrow_table().column("key").combine_chunks().cast(pa.binary())
+                vanished = connection.execute(
+                    "SELECT DISTINCT key FROM base ANTI JOIN target USING (key) ORDER BY key"
+                )
+                keys = vanished.fetch_arrow_table().column("key").combine_chunks().cast(pa.binary())
         finally:
             connection.close()
     return Difference(found, int(gone[0]) if gone else 0, keys)

@@ -1,9 +1,13 @@
-"""A ledger entry: what is on the topic for one window, as JSON in the ledger topic."""
+"""A ledger entry: what is on the topic for one window, as JSON in the ledger topic.
+
+The key is `topic|window`, not the event's name: a renamed module goes on where it was instead of publishing
+everything again, and a new topic (`….v2`) starts empty, whatever was on the old one.
+"""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from resources.errors import SluiceError
 
@@ -11,7 +15,7 @@ Kind = Literal["backfill", "correction"]
 Status = Literal["publishing", "published"]
 
 
-class LedgerDamaged(SluiceError):
+class LedgerDamaged(SluiceError):  # noqa: N818 - said as what happened
     """A ledger record that this version of Sluice cannot read; publishing on would be a guess."""
 
 
@@ -50,7 +54,7 @@ class LedgerEntry:
     @property
     def key(self) -> str:
         """Key of the ledger record."""
-        return ledger_key(self.event, self.window)
+        return ledger_key(self.topic, self.window)
 
     @property
     def complete(self) -> bool:
@@ -69,9 +73,9 @@ class LedgerEntry:
 _NAMES = {f.name for f in fields(LedgerEntry)}
 
 
-def ledger_key(event: str, window: str) -> str:
+def ledger_key(topic: str, window: str) -> str:
     """Key of a window's record; neither part can hold the separator."""
-    return f"{event}|{window}"
+    return f"{topic}|{window}"
 
 
 def read_entry(key: str, value: bytes | None) -> LedgerEntry | None:
@@ -80,7 +84,7 @@ def read_entry(key: str, value: bytes | None) -> LedgerEntry | None:
         return None
     try:
         raw = json.loads(value)
-        if raw.pop("v") != 1 or not set(raw) <= _NAMES:
+        if raw.pop("v") != 1 or not set(raw) <= _NAMES or raw["kind"] not in get_args(Kind):
             raise ValueError(f"written by a later version (fields {', '.join(sorted(set(raw) - _NAMES))})")
         raw["offsets"] = {p: (int(first), int(last)) for p, (first, last) in raw["offsets"].items()}
         return LedgerEntry(**raw)

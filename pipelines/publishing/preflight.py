@@ -8,7 +8,7 @@ from resources.kafka.topics import Topic, ensure_topic
 from resources.platform import Platform
 
 
-class PreflightFailed(SluiceError):
+class PreflightFailed(SluiceError):  # noqa: N818 - said as what happened
     """The topic or the registry is not fit for this event; nothing was written."""
 
 
@@ -17,9 +17,14 @@ def subject_of(topic: str) -> str:
     return f"{topic}-value"
 
 
-def fit_topic(event: Event, platform: Platform, *, first_event_time: datetime | None = None) -> Topic:
-    """The event's topic, created where the settings allow it. Raises PreflightFailed with the figures."""
-    topic = ensure_topic(
+def fit_topic(
+    event: Event, platform: Platform, *, first_event_time: datetime | None = None, known: Topic | None = None
+) -> Topic:
+    """The event's topic, created where the settings allow it; `known` when it was described before.
+
+    Raises PreflightFailed with the figures.
+    """
+    topic = known or ensure_topic(
         platform.settings,
         event.topic,
         config={"cleanup.policy": "compact"} if event.tombstones else None,
@@ -27,7 +32,7 @@ def fit_topic(event: Event, platform: Platform, *, first_event_time: datetime | 
     kept_ms = topic.retention_ms
     if event.record_timestamp == "event_time" and first_event_time is not None and kept_ms >= 0:
         age_ms = (datetime.now(UTC) - first_event_time).total_seconds() * 1000
-        if age_ms > kept_ms and "delete" in topic.config.get("cleanup.policy", "delete"):
+        if age_ms > kept_ms and topic.deletes:
             raise PreflightFailed(
                 f"topic {event.topic}",
                 f"deletes records after {kept_ms / 3_600_000:.0f} h by their timestamp, and this event stamps them "

@@ -23,6 +23,7 @@ from pipelines.publishing.preflight import fit_topic, registered_schema_id
 from pipelines.publishing.result import PublishResult
 from resources.errors import SluiceError
 from resources.kafka.ledger import ledger_partition
+from resources.kafka.topics import Topic
 from resources.kafka.transactions import Delivered, TransactionalProducer
 from resources.platform import Platform
 from resources.snapshots import Snapshot
@@ -32,7 +33,7 @@ OnDefinitionChange = Literal["ask", "correct"]
 _SAY_EVERY_SECONDS = 5.0
 
 
-class NotPublishable(SluiceError):
+class NotPublishable(SluiceError):  # noqa: N818 - said as what happened
     """The window has no snapshot that may be published; nothing was written."""
 
 
@@ -64,6 +65,7 @@ class Publisher:
         self._settings, self._store = platform.settings, platform.snapshots
         self._run_id, self._reason, self._say = run_id, reason, say
         self._on_definition_change = on_definition_change
+        self._topic: Topic | None = None
 
     @cached_property
     def _schema_id(self) -> int:
@@ -100,13 +102,20 @@ class Publisher:
         decision = decide(entry, snapshot.sha256)
         if decision.action == "nothing":
             return self._nothing(decision, snapshot, entry)
-        self._store.verify(snapshot)
-        fit_topic(self._event, self._platform, first_event_time=self._event.windows.window(window).start)
-        transactional_id = f"{self._settings.code_location}|{ledger_key(self._event.full_name, window)}"
+        first_event_time = self._event.windows.window(window).start
+        self._topic = fit_topic(
+            self._event, self._platform, first_event_time=first_event_time, known=self._topic
+        )
         with TransactionalProducer(
-            self._settings, transactional_id, event=self._event.full_name, window=window, topic=self._event.topic
+            self._settings,
+            f"{self._settings.code_location}|{ledger_key(self._event.topic, window)}",
+            event=self._event.full_name,
+            window=window,
+            topic=self._event.topic,
+            max_message_bytes=self._topic.max_message_bytes,
         ) as producer:
             producer.claim()
+            done: list[_Progress] = []
             while True:
                 # Again, now that no other run can commit to this window any more.
                 entry = self._ledger(window)
@@ -114,18 +123,22 @@ class Publisher:
                 if decision.action == "nothing":
                     return self._nothing(decision, snapshot, entry)
                 if decision.action != "backfill":
-                    self._say(f"{window}: {decision.action}, generation {decision.generation}: {decision.because}")
+                    self._say(
+                        f"{window}: {decision.action}, generation {decision.generation}: {decision.because}"
+                    )
                 planned, gone = self._planned(decision, entry, window, snapshot, facts)
-                progress = self._send(producer, planned)
+                done.append(self._send(producer, planned))
                 if decision.action != "finish":
-                    return self._result(decision, snapshot, progress, gone, time.monotonic() - started)
+                    return self._result(decision, snapshot, done, gone, time.monotonic() - started)
 
     def _validated(self, window: str) -> tuple[Snapshot, dict[str, Any]]:
         name = self._event.full_name
         snapshot = self._store.current(name, window, "transformed")
         if snapshot is None:
             raise NotPublishable(
-                f"{name} {window}", "has no transformed snapshot", next_step="materialize sourced and transformed first"
+                f"{name} {window}",
+                "has no transformed snapshot",
+                next_step="materialize sourced and transformed first",
             )
         facts = self._store.validation(name, window, snapshot.sha256)
         if not facts or not facts.get("passed"):
@@ -134,7 +147,7 @@ class Publisher:
                 f"its snapshot {snapshot.sha256[:12]} did not pass its checks: {(facts or {}).get('reason', 'no validation')}",
                 next_step="see the dead letters in the metadata of the transformed asset, mend the module, materialize again",
             )
-        if facts["contract"] != self._event.contract.fingerprint:
+        if facts.get("contract") != self._event.contract.fingerprint:
             raise NotPublishable(
                 f"{name} {window}",
                 "was transformed under another version of the contract",
@@ -143,7 +156,7 @@ class Publisher:
         return snapshot, facts
 
     def _ledger(self, window: str) -> LedgerEntry | None:
-        key = ledger_key(self._event.full_name, window)
+        key = ledger_key(self._event.topic, window)
         return read_entry(key, self._platform.ledger.latest(key))
 
     def _planned(
@@ -176,9 +189,7 @@ class Publisher:
         )
         if entry is None:
             return fresh, 0
-        planned, gone = prepare_correction(
-            self._event, self._platform, self._encoder, fresh, entry, snapshot
-        )
+        planned, gone = prepare_correction(self._event, self._platform, self._encoder, fresh, entry, snapshot)
         redefined = (entry.code_version, entry.contract) != (planned.code_version, planned.contract)
         if redefined and planned.rows_total and self._on_definition_change == "ask":
             raise DefinitionChanged(self._event.full_name, window, planned.rows_total, snapshot.rows, gone)
@@ -186,15 +197,18 @@ class Publisher:
 
     def _records(self, entry: LedgerEntry) -> Iterator[Record]:
         """The records of a generation that are not committed yet."""
-        found = self._stored(entry, "transformed", entry.snapshot)
         if entry.kind == "backfill":
-            return self._outgoing.rows(found, entry, entry.rows_done)
+            whole = self._stored(entry, "transformed", entry.snapshot)
+            return self._outgoing.rows(whole, entry, entry.rows_done)
         delta = self._stored(entry, "correction", entry.delta)
+        self._check_contract(entry, delta)
         changed = self._outgoing.rows(delta, entry, min(entry.rows_done, delta.rows))
         if entry.vanished is None:
             return changed
         vanished = self._stored(entry, "vanished", entry.vanished)
-        return chain(changed, self._outgoing.tombstones(vanished, entry, max(0, entry.rows_done - delta.rows)))
+        return chain(
+            changed, self._outgoing.tombstones(vanished, entry, max(0, entry.rows_done - delta.rows))
+        )
 
     def _stored(self, entry: LedgerEntry, stage: str, sha256: str | None) -> Snapshot:
         found = self._store.find(entry.event, entry.window, stage, sha256 or "")
@@ -204,7 +218,21 @@ class Publisher:
                 f"the {stage} snapshot {(sha256 or '')[:12]} that the ledger names is gone from {self._settings.snapshots}",
                 next_step="restore the snapshot folder, or point SLUICE_SNAPSHOTS at the one that holds it",
             )
+        # To the byte: what was validated, or prepared from it, is what is published.
+        self._store.verify(found)
         return found
+
+    def _check_contract(self, entry: LedgerEntry, delta: Snapshot) -> None:
+        event = self._event
+        rows = (event.contract.without(event.event_id) if event.event_id else event.contract).arrow_schema
+        if not self._store.schema(delta).equals(rows):
+            raise NotPublishable(
+                f"{entry.event} {entry.window}",
+                f"its correction, generation {entry.generation}, stopped after {entry.rows_done:,} of "
+                f"{entry.rows_total:,} records and was prepared under another contract",
+                next_step=f"publish the window with the module and contract of version {entry.code_version}, then "
+                "again with these",
+            )
 
     def _send(self, producer: TransactionalProducer, entry: LedgerEntry) -> _Progress:
         """Commit the remaining records of `entry`'s generation, and the ledger with each of them."""
@@ -219,7 +247,9 @@ class Publisher:
             bytes_open += len(record.key) + len(record.value or b"")
             tombstones_open += record.value is None
             full = in_transaction >= settings.transaction_rows
-            if full or (in_transaction % 256 == 0 and time.monotonic() - began >= settings.transaction_seconds):
+            if full or (
+                in_transaction % 256 == 0 and time.monotonic() - began >= settings.transaction_seconds
+            ):
                 self._commit(producer, progress, in_transaction, bytes_open, tombstones_open, last=False)
                 if time.monotonic() - said > _SAY_EVERY_SECONDS:
                     said = time.monotonic()
@@ -278,25 +308,29 @@ class Publisher:
         )
 
     def _result(
-        self, decision: Decision, snapshot: Snapshot, progress: _Progress, gone: int, seconds: float
+        self, decision: Decision, snapshot: Snapshot, done: list[_Progress], gone: int, seconds: float
     ) -> PublishResult:
-        published = progress.delivered.records
+        # An interrupted correction that was finished first counts too: this run published it.
+        last = done[-1]
+        delivered = Delivered()
+        for progress in done:
+            delivered.merge(progress.delivered)
         return PublishResult(
             action=decision.action,
             because=decision.because,
-            generation=progress.entry.generation,
+            generation=last.entry.generation,
             snapshot=snapshot.sha256,
-            schema_id=progress.entry.schema_id,
+            schema_id=last.entry.schema_id,
             rows_read=snapshot.rows,
-            published=published,
-            tombstones=progress.tombstones,
-            skipped=snapshot.rows - (published - progress.tombstones),
+            published=delivered.records,
+            tombstones=sum(progress.tombstones for progress in done),
+            skipped=snapshot.rows - (last.delivered.records - last.tombstones),
             gone=gone,
-            bytes_sent=progress.bytes_sent,
-            transactions=progress.transactions,
+            bytes_sent=sum(progress.bytes_sent for progress in done),
+            transactions=sum(progress.transactions for progress in done),
             seconds=seconds,
             encoding=self._encoder.strategy,
-            offsets=progress.delivered.offsets,
+            offsets=delivered.offsets,
         )
 
 

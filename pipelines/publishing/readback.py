@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from confluent_kafka import Message, TopicPartition
 
@@ -41,10 +41,12 @@ class EventReader:
     def decode(self, message: Message) -> ReadBack:
         """The record of a Kafka message. Raises FrameError for a value that is not in the wire format."""
         value = message.value()
-        headers = {name: (data or b"").decode("utf-8", "replace") for name, data in message.headers() or []}
+        # As pairs: that is how a consumer hands them over, whatever else its type allows.
+        pairs = cast("list[tuple[str, bytes | None]]", message.headers() or [])
+        headers = {name: (data or b"").decode("utf-8", "replace") for name, data in pairs}
         return ReadBack(
-            kafka_partition=message.partition(),
-            offset=message.offset(),
+            kafka_partition=message.partition() or 0,
+            offset=message.offset() or 0,
             timestamp_ms=message.timestamp()[1],
             key=(message.key() or b"").decode("utf-8", "backslashreplace"),
             value=None if value is None else decode_record(value, self._schema),

@@ -44,8 +44,12 @@ def transform_window(event: Event, window: Window, platform: Platform, *, run_id
     source = store.current(event.full_name, window.key, "sourced")
     if source is None:
         raise SluiceError(
-            f"{event.full_name} {window.key}", "has no sourced snapshot", next_step="materialize sourced first"
+            f"{event.full_name} {window.key}",
+            "has no sourced snapshot",
+            next_step="materialize sourced first",
         )
+    # The file may have been altered since the step before wrote it.
+    store.verify(source)
     rows_schema = (event.contract.without(event.event_id) if event.event_id else event.contract).arrow_schema
     transformer = Transformer(
         event.contract,
@@ -88,14 +92,28 @@ def transform_window(event: Event, window: Window, platform: Platform, *, run_id
             "run_id": run_id,
             "written_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
-        snapshot = out.finish(facts)
-        # The window's dead letters are always those of its current snapshot, also when there are none.
-        stored = letters.finish({"transformed": snapshot.sha256, "reasons": dict(reasons), "dead": dead_rows})
+        snapshot = out.finish(facts, make_current=False)
+        stored = letters.finish(
+            {"transformed": snapshot.sha256, "reasons": dict(reasons), "dead": dead_rows}, make_current=False
+        )
+    # The verdict before the pointer: rows that were fine once, and are blocked now, have the hash of then, and a
+    # run killed between the two would leave the old verdict standing.
     store.set_validation(
         event.full_name, window.key, snapshot.sha256, {**facts, "passed": passed, "reason": verdict}
     )
+    # The window's dead letters are always those of its current snapshot, also when there are none.
+    store.set_current(event.full_name, window.key, "dead", stored)
+    store.set_current(event.full_name, window.key, "transformed", snapshot)
     return Transformed(
-        snapshot, row, dead_rows, dropped, dict(reasons), stored if dead_rows else None, tuple(sample), passed, verdict
+        snapshot,
+        row,
+        dead_rows,
+        dropped,
+        dict(reasons),
+        stored if dead_rows else None,
+        tuple(sample),
+        passed,
+        verdict,
     )
 
 
@@ -112,10 +130,13 @@ def _batches(event: Event, platform: Platform, source: Snapshot) -> Iterator[pa.
 def _verdict(event: Event, *, rows: int, dead: int, reasons: Mapping[str, int]) -> tuple[bool, str]:
     if not dead:
         return True, "every row fits the contract"
-    listed = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items(), key=lambda r: -r[1]))
+    listed = ", ".join(
+        f"{reason} {count:,}" for reason, count in sorted(reasons.items(), key=lambda r: -r[1])
+    )
     told = f"{dead:,} of {rows:,} rows do not fit the contract ({listed})"
     if event.dead_letters == "block":
         return False, f"{told}; dead_letters='block' allows none"
-    share = dead / rows
+    # A transform may make more rows of a window than it was given, and more of them dead.
+    share = dead / max(rows, dead)
     allowed = f"dead_letters={event.dead_letters} allows {event.dead_letters:.2%}, this is {share:.2%}"
     return share <= event.dead_letters, f"{told}; {allowed}"

@@ -45,7 +45,7 @@ _SCALARS: dict[str, tuple[str | bool | int, str]] = {
     "transaction_seconds": (2, "longest time between two commits while publishing"),
     "transaction_rows": (200_000, "most rows between two commits while publishing"),
     "max_dead_letters": (10000, "dead letters kept per window; the count is always complete"),
-    "memory_limit": ("512MB", "memory of the embedded query engine; beyond it spills to disk"),
+    "memory_limit": ("128MB", "memory of the embedded query engine; beyond it spills to disk"),
 }
 # Read elsewhere, or by the test suite; allowed to stand in the environment.
 _FOREIGN = {"SLUICE_REQUIRE_SERVERS", "SLUICE_TOML"}

@@ -25,7 +25,7 @@ class DuckDBWarehouse:
     dialect = "duckdb"
     parameter_style: Literal["duckdb"] = "duckdb"
 
-    def __init__(self, path: str, *, memory_limit: str = "512MB") -> None:
+    def __init__(self, path: str, *, memory_limit: str = "128MB") -> None:
         # duckdb:///var/x is absolute, duckdb:////var/x too; duckdb://x is relative to where one stands.
         self._path = Path("/" + path.lstrip("/")) if path.startswith("/") else Path(path)
         self._memory_limit = memory_limit

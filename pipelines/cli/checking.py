@@ -46,13 +46,15 @@ def _query(event: Event, platform: Platform) -> str:
     window = event.windows.containing(event.windows.start)
     parameters = {"window_start": window.start, "window_end": window.end}
     try:
-        schema = warehouse.describe(event.source.bound("duckdb").sql, parameters)
+        schema = warehouse.describe(event.source.bound(warehouse.parameter_style).sql, parameters)
     except WarehouseError as error:
+        if error.next_step:  # not the query's fault, and the error says what to do
+            raise
         raise SluiceError(
             _relative(event),
             error.problem,
             allowed=error.allowed,
-            next_step=error.next_step or "mend its `source`",
+            next_step="mend its `source`",
         ) from None
     told = f"{len(schema)} columns from {', '.join(event.source.tables)}"
     if event.transform is not None:

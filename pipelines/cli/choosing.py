@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,11 +19,17 @@ def catalogue_and_event(name: str) -> tuple[Catalogue, Event]:
     try:
         catalogue = load_catalogue()
     except CatalogueError as error:
-        short = name.rpartition("/")[2]
-        if any(problem.file.rpartition("/")[2].rpartition(".")[0] == short for problem in error.problems):
-            raise
+        own = [problem for problem in error.problems if _about(problem.file, name)]
+        if own:
+            # The mistakes of others are theirs to read, in `sluice list`.
+            raise CatalogueError(own, error.healthy) from None
         catalogue = error.healthy
     return catalogue, catalogue.find(name)
+
+
+def _about(file: str, name: str) -> bool:
+    module = Path(file).with_suffix("")
+    return name in (module.name, f"{module.parent.name}/{module.name}")
 
 
 def healthy_catalogue() -> tuple[Catalogue, bool]:

@@ -45,7 +45,11 @@ def command(
 
     It never overwrites a file, and reads no more of the table than its columns and its earliest time.
     """
+    from pipelines.cli.checking import check_event
+    from pipelines.cli.choosing import catalogue_and_event
     from pipelines.cli.drafting import Request, choose_event_time, choose_key, draft
+    from pipelines.cli.findings import show
+    from resources.errors import SluiceError
     from resources.platform import Platform
     from resources.settings import ROOT
 
@@ -60,19 +64,25 @@ def command(
         first = start or _first_window(opened, table, time_column, windows)
         request = Request(folder.name, name, table, windows, first, warehouse, owner or f"team:{folder.name}")
         made = draft(request, columns, key_column, time_column)
-        _write(folder, files, made.module, made.contract)
+        written = _write(folder, files, made.module, made.contract)
+        try:
+            found = catalogue_and_event(f"{folder.name}/{name}")[1]
+        except SluiceError:
+            # An argument that no declaration may have (an owner, a start): leave nothing behind.
+            for path in reversed(written):
+                path.unlink()
+            if not any(folder.iterdir()):
+                folder.rmdir()
+            raise
         click.echo(f"Wrote {files[0].relative_to(ROOT)} and {files[1].relative_to(ROOT)}.\n")
-        click.echo(f"  key         {key_column.name}: {why_key}")
-        click.echo(f"  event time  {time_column.name}: {why_time}")
-        click.echo(
-            f"  windows     {windows} from {first}" + ("" if start else ", where the table's times begin")
+        _tell_choices(
+            ("key", f"{key_column.name}: {why_key}"),
+            ("event time", f"{time_column.name}: {why_time}"),
+            ("windows", f"{windows} from {first}" + ("" if start else ", where the table's times begin")),
+            *(("note", choice) for choice in made.choices),
+            *(("left out", f"{left}: Avro has no such type; cast it in the SQL") for left in made.left_out),
         )
-        for choice in made.choices:
-            click.echo(f"  note        {choice}")
-        if made.left_out:
-            click.echo(f"  left out    {', '.join(made.left_out)}: Avro has no such type; cast it in the SQL")
-        click.echo()
-        ok = _checked(f"{folder.name}/{name}", platform)
+        ok = all(finding.ok for finding in show(check_event(found, platform, offline=True)))
     click.echo(f"\nNow edit {files[0].relative_to(ROOT)}: the sentence at its top, the columns, the owner;")
     click.echo(f"and {files[1].relative_to(ROOT)}: every TODO, since consumers read nothing else.")
     click.echo(f"Next: sluice preview {name} {first}")
@@ -119,7 +129,7 @@ def _refuse_existing(files: "tuple[Path, Path]") -> None:
 def _first_window(opened: "Warehouse", table: str, column: "Column", cadence: "Cadence") -> str:
     from datetime import UTC, date, datetime, time
 
-    from pipelines.authoring.cadence import floor
+    from pipelines.authoring.cadence import KEY_FORMATS, floor
 
     quoted, source = (
         ".".join('"' + part.replace('"', '""') + '"' for part in parts)
@@ -134,26 +144,23 @@ def _first_window(opened: "Warehouse", table: str, column: "Column", cadence: "C
     elif not isinstance(earliest, datetime) and isinstance(earliest, date):
         earliest = datetime.combine(earliest, time())
     instant = earliest.astimezone(UTC) if earliest.tzinfo else earliest.replace(tzinfo=UTC)
-    return f"{floor(cadence, instant):%Y-%m-%d}"
+    return floor(cadence, instant).strftime(KEY_FORMATS[cadence])
 
 
-def _write(folder: "Path", files: "tuple[Path, Path]", module: str, contract: str) -> None:
+def _write(folder: "Path", files: "tuple[Path, Path]", module: str, contract: str) -> "list[Path]":
+    """The files written, in order."""
     folder.mkdir(exist_ok=True)
     package = folder / "__init__.py"
-    if not package.exists():
-        package.write_text(f'"""Events of the domain {folder.name}."""\n')
-    for path, text in zip(files, (module, contract), strict=True):
+    texts = {} if package.exists() else {package: f'"""Events of the domain {folder.name}."""\n'}
+    texts |= dict(zip(files, (module, contract), strict=True))
+    for path, text in texts.items():
         # "x": also when somebody else made the file since we looked.
         with path.open("x") as handle:
             handle.write(text)
+    return list(texts)
 
 
-def _checked(full_name: str, platform: object) -> bool:
-    from pipelines.cli.checking import check_event
-    from pipelines.cli.choosing import catalogue_and_event
-    from pipelines.cli.findings import show
-    from resources.platform import Platform
-
-    assert isinstance(platform, Platform)
-    event = catalogue_and_event(full_name)[1]
-    return all(finding.ok for finding in show(check_event(event, platform, offline=True)))
+def _tell_choices(*choices: tuple[str, str]) -> None:
+    for name, told in choices:
+        click.echo(f"  {name:<12}{told}")
+    click.echo()

@@ -1,0 +1,85 @@
+"""A copy of the project to write into, and the command line run in it against real servers."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from resources.sample import build_sample_warehouse
+from tests.fixtures_servers import KafkaServer, RegistryServer
+
+ROOT = Path(__file__).resolve().parents[3]
+Sluice = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_sample_warehouse(tmp_path_factory.mktemp("sample") / "sample.duckdb")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The project with three of its events."""
+    tree = tmp_path_factory.mktemp("project")
+    ignored = shutil.ignore_patterns("__pycache__")
+    for package in ("pipelines", "resources", "assets"):
+        shutil.copytree(ROOT / package, tree / package, ignore=ignored)
+    shutil.copy(ROOT / "workspace.yaml", tree)
+    keep = ("flight_cancelled", "carrier_day_closed", "weather_observed", "__init__")
+    for path in (tree / "assets").glob("*/*"):
+        if path.stem not in keep:
+            path.unlink()
+    yield tree
+
+
+def environment(home: Path, **settings: str) -> dict[str, str]:
+    """The environment without anybody's own settings of Sluice."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
+    clean |= {"SLUICE_HOME": str(home), "COLUMNS": "100", "NO_COLOR": "1"}
+    clean.pop("DAGSTER_HOME", None)
+    return {**clean, **settings}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pipelines.cli", *arguments]
+
+
+@pytest.fixture(scope="module")
+def servers(
+    embedded_broker: KafkaServer,
+    embedded_registry: RegistryServer,
+    sample: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, str]:
+    """An environment of this module's own on the session's servers: ledger, topics and snapshots apart from others'."""
+    home = tmp_path_factory.mktemp("home")
+    return environment(
+        home,
+        SLUICE_KAFKA_BOOTSTRAP_SERVERS=embedded_broker.bootstrap,
+        SLUICE_REGISTRY_URL=embedded_registry.url,
+        SLUICE_WAREHOUSE_DEFAULT=f"duckdb://{sample}",
+        SLUICE_LEDGER_TOPIC=f"ledger.{home.parent.name}.{home.name}",
+        SLUICE_CREATE_TOPICS="true",
+        SLUICE_REGISTER_CONTRACTS="true",
+    )
+
+
+@pytest.fixture(scope="module")
+def sluice(tree: Path, servers: dict[str, str]) -> Sluice:
+    """Runs `sluice ...` in the tree as a user would, without a terminal."""
+
+    def run(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            command(*arguments),
+            cwd=tree,
+            env={**servers, **settings},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run

@@ -1,0 +1,171 @@
+"""A draft loads, keeps every value of its table, and says what was chosen."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from pipelines import load_catalogue
+from pipelines.authoring.cadence import Cadence
+from pipelines.authoring.event import Event
+from pipelines.cli.drafting import Draft, Request, choose_event_time, choose_key, draft
+from pipelines.encoding import RecordEncoder, decode_record
+from pipelines.transform import Transformer
+from resources.errors import SluiceError
+from resources.warehouse import Column
+from resources.warehouse.duckdb import DuckDBWarehouse
+
+EVERY_TYPE = """
+    CREATE TABLE every_type AS SELECT
+        'k' AS id, TIMESTAMPTZ '2013-01-01 05:00:00.123456+00' AS at, true AS boolean_,
+        1::TINYINT AS tiny, 255::UTINYINT AS utiny, 4294967295::UINTEGER AS uint, 18446744073709551615::UBIGINT AS ubig,
+        -9223372036854775808::BIGINT AS big, 170141183460469231731687303715884105::HUGEINT AS huge,
+        0.1::FLOAT AS single, 0.1::DOUBLE AS double_, 12.34::DECIMAL(10, 2) AS money, DATE '2013-01-02' AS day,
+        TIME '10:00:00.000001' AS clock, TIMESTAMP '2013-01-01 00:00:00.000001' AS naive,
+        TIMESTAMP_NS '2013-01-01 00:00:00.000000001' AS nanos, TIMESTAMP_S '2013-01-01' AS seconds,
+        'text' AS text, '\\xFF'::BLOB AS blob, 'a'::ENUM('a', 'b') AS enum_, uuid() AS uuid_, [1, NULL] AS list_,
+        {'a': 1, 'b': [{'c': 'x'}]} AS struct_, MAP {'k': 1.5} AS map_, '{}'::JSON AS json_,
+        1 AS "Order", 2 AS "with space", 3 AS "select", INTERVAL 1 DAY AS span
+"""
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> DuckDBWarehouse:
+    path = tmp_path_factory.mktemp("warehouse") / "types.duckdb"
+    with duckdb.connect(path) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(EVERY_TYPE)
+        connection.execute(
+            "CREATE TABLE naive AS SELECT 'x' AS name, TIMESTAMP '2013-01-01 10:00' AS happened"
+        )
+        connection.execute("CREATE TABLE dated AS SELECT 'x' AS name, DATE '2013-01-01' AS day")
+    return DuckDBWarehouse(str(path))
+
+
+def _drafted(
+    warehouse: DuckDBWarehouse, table: str, root: Path, cadence: Cadence = "daily", **wanted: str
+) -> tuple[Event, Draft]:
+    columns = warehouse.columns(table)
+    time, _ = choose_event_time(columns, wanted.get("event_time"), table)
+    key, _ = choose_key(columns, wanted.get("key"), table, time)
+    made = draft(
+        Request("shop", "thing_done", table, cadence, "2013-01-01", "default", "team:shop"),
+        columns,
+        key,
+        time,
+    )
+    folder = root / "assets" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "thing_done.py").write_text(made.module)
+    (folder / "thing_done.avsc").write_text(made.contract)
+    return load_catalogue(root / "assets").find("thing_done"), made
+
+
+def _published(event: Event, warehouse: DuckDBWarehouse) -> list[dict[str, object]]:
+    """What the event's first window decodes to, after the way a run takes."""
+    window = event.windows.containing(event.windows.start)
+    transformer = Transformer(
+        event.contract, transform=event.transform, key=event.key, event_time=event.event_time,
+        window_start=window.start, window_end=window.end,
+    )  # fmt: skip
+    parameters = {"window_start": window.start, "window_end": window.end}
+    encoder = RecordEncoder(event.contract, schema_id=1, topic=event.topic, key=event.key)
+    found = []
+    with warehouse.stream(
+        event.source.bound("duckdb").sql, parameters, order_by=[], batch_rows=10
+    ) as batches:
+        for batch in batches:
+            done = transformer.apply(batch, 0)
+            assert done.dead.to_pylist() == []
+            values = encoder.encode(done.rows).values.to_pylist()
+            found += [decode_record(value, lambda _: event.contract.text) for value in values]
+    return found
+
+
+def test_every_type_of_column_becomes_a_field_that_loses_nothing(
+    warehouse: DuckDBWarehouse, tmp_path: Path
+) -> None:
+    event, made = _drafted(warehouse, "every_type", tmp_path)
+    (row,) = _published(event, warehouse)
+    assert event.transform is None, "a draft costs nothing"
+    assert made.left_out == ("span (month_day_nano_interval)",)
+    assert row["id"] == "k"
+    assert row["at"] == datetime(2013, 1, 1, 5, 0, 0, 123456, tzinfo=UTC)
+    assert (row["tiny"], row["utiny"], row["uint"], row["big"]) == (1, 255, 4294967295, -(2**63))
+    assert (int(str(row["ubig"])), int(str(row["huge"]))) == (2**64 - 1, 170141183460469231731687303715884105)
+    assert (str(row["money"]), row["double_"]) == ("12.34", 0.1)
+    assert row["list_"] == [1, None]
+    assert row["struct_"] == {"a": 1, "b": [{"c": "x"}]}
+    assert row["map_"] == {"k": 1.5}
+    assert (row["Order"], row["with_space"], row["select"]) == (1, 2, 3)
+    assert (row["enum_"], row["blob"]) == ("a", b"\xff")
+
+
+def test_every_field_asks_for_its_meaning(warehouse: DuckDBWarehouse, tmp_path: Path) -> None:
+    event, _ = _drafted(warehouse, "every_type", tmp_path)
+    assert all((field.doc or "").startswith("TODO") for field in event.contract.fields)
+
+
+@pytest.mark.parametrize(
+    ("table", "instant"), [("naive", datetime(2013, 1, 1, 10)), ("dated", datetime(2013, 1, 1))]
+)
+def test_a_time_without_zone_is_taken_as_utc_and_that_is_said(
+    warehouse: DuckDBWarehouse, tmp_path: Path, table: str, instant: datetime
+) -> None:
+    event, made = _drafted(warehouse, table, tmp_path)
+    (row,) = _published(event, warehouse)
+    assert row[event.event_time] == instant.replace(tzinfo=UTC)
+    assert any("UTC" in choice for choice in made.choices)
+
+
+def _column(name: str, kind: pa.DataType, nullable: bool = False) -> Column:
+    return Column(name, kind, nullable)
+
+
+TIME = _column("at", pa.timestamp("us", "UTC"))
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["name", "order_id"], "order_id"),
+        (["customer_id", "id"], "id"),
+        (["tail_num", "name"], "tail_num"),
+        (["name", "amount"], "name"),
+    ],
+)
+def test_the_key_is_what_looks_like_an_identifier(names: list[str], chosen: str) -> None:
+    columns = [TIME, *(_column(name, pa.string()) for name in names)]
+    assert choose_key(columns, None, "orders", TIME)[0].name == chosen
+
+
+def test_a_key_that_is_never_null_is_preferred() -> None:
+    columns = [_column("a_id", pa.string(), True), _column("b_id", pa.int64()), TIME]
+    assert choose_key(columns, None, "t", TIME)[0].name == "b_id"
+
+
+def test_a_float_cannot_be_the_key() -> None:
+    with pytest.raises(SluiceError, match="cannot be a message key"):
+        choose_key([_column("x", pa.float64()), TIME], "x", "t", TIME)
+
+
+def test_a_table_without_a_time_is_refused_with_its_columns() -> None:
+    with pytest.raises(SluiceError, match="no column with a point in time") as refused:
+        choose_event_time([_column("name", pa.string())], None, "planes")
+    assert "name" in (refused.value.allowed or "")
+
+
+def test_an_instant_is_preferred_to_a_date_and_a_sure_one_to_one_that_may_be_null() -> None:
+    columns = [
+        _column("day", pa.date32()),
+        _column("maybe", pa.timestamp("us", "UTC"), True),
+        _column("sure", pa.timestamp("us", "UTC")),
+    ]
+    assert choose_event_time(columns, None, "t")[0].name == "sure"
+
+
+def test_a_wrong_column_names_the_nearest() -> None:
+    with pytest.raises(SluiceError, match="Did you mean 'at'"):
+        choose_event_time([TIME, _column("x", pa.string())], "att", "t")

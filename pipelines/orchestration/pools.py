@@ -25,7 +25,7 @@ def pool_slot(context: dg.AssetExecutionContext, pool: str, claimant: str) -> It
         yield
         return
     said = False
-    while not storage.claim_concurrency_slot(pool, context.run_id, claimant).is_claimed:
+    while not storage.claim_concurrency_slot(pool, context.run.run_id, claimant).is_claimed:
         if not said:
             said = True
             context.log.info(f"{claimant}: waiting for a slot of the pool {pool}")
@@ -33,4 +33,4 @@ def pool_slot(context: dg.AssetExecutionContext, pool: str, claimant: str) -> It
     try:
         yield
     finally:
-        storage.free_concurrency_slot_for_step(context.run_id, claimant)
+        storage.free_concurrency_slot_for_step(context.run.run_id, claimant)

@@ -60,7 +60,7 @@ class WindowRun:
         self._publisher = Publisher(
             event,
             platform,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             reason=config.reason or None,
             on_definition_change=config.on_definition_change,
             say=self._say,
@@ -117,7 +117,7 @@ class WindowRun:
             return windows
         last = next(stage for stage in ("published", "transformed", "sourced") if stage in self._stages)
         records = self._context.instance.all_logs(
-            self._context.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+            self._context.run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
         )
         done = {
             event.partition
@@ -127,7 +127,7 @@ class WindowRun:
         return [window for window in windows if window.key not in done]
 
     def _window(self, window: Window) -> Iterator[object]:
-        event, platform, run_id = self._event, self._platform, self._context.run_id
+        event, platform, run_id = self._event, self._platform, self._context.run.run_id
         dead = 0
         if "sourced" in self._stages:
             snapshot = source_window(event, window, platform, run_id=run_id)

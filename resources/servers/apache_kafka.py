@@ -42,9 +42,9 @@ log.cleaner.dedupe.buffer.size=16777216
 group.initial.rebalance.delay.ms=0
 # A killed producer's transaction is aborted as soon as its time is up, not up to 10 s later.
 transaction.abort.timed.out.transaction.cleanup.interval.ms=500
-# After a kill the broker cannot register again until its old session has ended (the default: 9 s).
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
+# After a kill the broker registers again only when its old session has ended. A shorter session would
+# start it sooner, and fence it after a shorter pause (a suspended laptop): see `ServerHandle.kill`.
+broker.session.timeout.ms=9000
 """
 
 _LOG4J = """\

@@ -57,18 +57,20 @@ def difference(
                     f"CREATE VIEW {name} AS SELECT *, row_number() OVER (PARTITION BY id ORDER BY row) AS nth "
                     f"FROM read_parquet('{path}')"
                 )
-            changed = connection.execute("SELECT row FROM target ANTI JOIN base USING (id, nth) ORDER BY row")
-            found = changed.fetch_arrow_table().column("row").combine_chunks()
-            gone = connection.execute("SELECT count(*) FROM base ANTI JOIN target USING (id, nth)").fetchone()
+            found = _column(connection, "SELECT row FROM target ANTI JOIN base USING (id, nth) ORDER BY row")
+            gone = _column(connection, "SELECT count(*) FROM base ANTI JOIN target USING (id, nth)")
             keys = pa.array([], pa.binary())
             if with_keys:
-                vanished = connection.execute(
-                    "SELECT DISTINCT key FROM base ANTI JOIN target USING (key) ORDER BY key"
-                )
-                keys = vanished.fetch_arrow_table().column("key").combine_chunks().cast(pa.binary())
+                vanished = "SELECT DISTINCT key FROM base ANTI JOIN target USING (key) ORDER BY key"
+                keys = _column(connection, vanished).cast(pa.binary())
         finally:
             connection.close()
-    return Difference(found, int(gone[0]) if gone else 0, keys)
+    return Difference(found, gone[0].as_py(), keys)
+
+
+def _column(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Array:
+    table: pa.Table = connection.sql(sql).to_arrow_table()
+    return table.column(0).combine_chunks()
 
 
 def _write_ids(path: Path, encoded: Iterable[Encoded], limit: int | None = None) -> None:

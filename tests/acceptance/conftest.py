@@ -1,0 +1,91 @@
+"""A project of its own for each test: real Apache Kafka, real Apicurio, the sample warehouse, a fresh Dagster home."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import dagster as dg
+import pytest
+
+from pipelines import Catalogue, load_catalogue
+from pipelines.orchestration.launch import Launched, dagster_instance, launch, limit_warehouses
+from resources.sample import build_sample_warehouse
+from resources.settings import Settings, load_settings
+from tests.acceptance.outsiders import Outsider
+from tests.fixtures_servers import KafkaServer, RegistryServer
+
+
+@dataclass
+class Project:
+    """An installation: its settings stand in `environ`, as an operator would set them."""
+
+    home: Path
+    environ: dict[str, str]
+    settings: Settings
+    catalogue: Catalogue
+    instance: dg.DagsterInstance
+    outsider: Outsider
+
+    def backfill(self, event: str, windows: str, **more: object) -> Launched:
+        """One ranged run of an event's windows, in this process."""
+        found = self.catalogue.find(event)
+        done = launch(found, found.windows.parse(windows), self.instance, catalogue=self.catalogue, **more)  # type: ignore[arg-type]
+        if done.error:
+            print(self.failures(done.run_id))
+        return done
+
+    def failures(self, run_id: str) -> str:
+        """Errors of a run with their causes, for the reader of a failed test."""
+        records = self.instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        errors = [r.dagster_event.step_failure_data.error for r in records if r.dagster_event]
+        return "\n".join(error.to_string() for error in errors if error)
+
+
+@pytest.fixture(scope="session")
+def sample_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_sample_warehouse(tmp_path_factory.mktemp("warehouse") / "sample.duckdb")
+
+
+@pytest.fixture
+def project(
+    kafka: KafkaServer,
+    apicurio: RegistryServer,
+    sample_warehouse: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Project]:
+    for name in [name for name in os.environ if name.startswith(("SLUICE_", "DAGSTER_"))]:
+        if name not in ("SLUICE_REQUIRE_SERVERS", "SLUICE_SCREENSHOTS"):
+            monkeypatch.delenv(name)
+    ours = uuid4().hex[:8]
+    environ = {
+        "SLUICE_HOME": str(tmp_path / "home"),
+        "SLUICE_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
+        "SLUICE_REGISTRY_URL": apicurio.url,
+        "SLUICE_WAREHOUSE_DEFAULT": f"duckdb://{sample_warehouse}",
+        "SLUICE_CREATE_TOPICS": "true",
+        "SLUICE_REGISTER_CONTRACTS": "true",
+        # Tests share the broker: with a ledger of its own a test knows nothing of what others published.
+        "SLUICE_LEDGER_TOPIC": f"sluice.ledger.{ours}",
+        "SLUICE_LEDGER_PARTITIONS": "4",
+        "SLUICE_CODE_LOCATION": f"acceptance-{ours}",
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    # Set by the platform for its children; gone again after the test.
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    settings, catalogue = load_settings(), load_catalogue()
+    instance = dagster_instance(settings)
+    limit_warehouses(instance, catalogue)
+    environ["DAGSTER_HOME"] = os.environ["DAGSTER_HOME"]
+    with instance:
+        yield Project(
+            tmp_path / "home",
+            environ,
+            settings,
+            catalogue,
+            instance,
+            Outsider(kafka.bootstrap, apicurio.url),
+        )

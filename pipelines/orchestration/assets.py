@@ -8,10 +8,10 @@ published by itself, and recorded as it happens (docs/decisions/0001-one-op-per-
 import dagster as dg
 
 from pipelines.authoring.event import Event
+from pipelines.orchestration.config import CONFIG, RunConfig
+from pipelines.orchestration.described import code_references, contract_columns
 from pipelines.orchestration.keys import FITS_CONTRACT, asset_key, op_name, table_key, topic_pool
-from pipelines.orchestration.metadata import code_references, contract_columns
 from pipelines.orchestration.partitions import partitions_of
-from pipelines.orchestration.run import CONFIG, RunConfig, WindowRun
 
 
 def build_assets(event: Event) -> dg.AssetsDefinition:
@@ -35,11 +35,13 @@ def build_assets(event: Event) -> dg.AssetsDefinition:
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=topic_pool(event),
-        # Spelled out, not inferred from parameters: inferring it anew for each of 500 events takes a second.
         config_schema=CONFIG,
         required_resource_keys={"platform"},
     )
     def materialize(context):  # type: ignore[no-untyped-def]
+        # The clients of the outside world are loaded where a run needs them, not by the server that lists assets.
+        from pipelines.orchestration.run import WindowRun
+
         config = RunConfig(**context.op_execution_context.op_config)
         with context.resources.platform.open(context.log.info) as platform:
             yield from WindowRun(event, context, config, platform).windows()

@@ -1,4 +1,4 @@
-"""What an operator reads of each window in the UI."""
+"""What an operator reads of each window in the UI, once it has run."""
 
 from typing import Any
 
@@ -15,36 +15,9 @@ from resources.snapshots import Snapshot
 Metadata = dict[str, Any]
 
 
-def contract_columns(event: Event) -> dg.TableSchema:
-    """The contract's fields as a Dagster column schema."""
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                name=field.name,
-                type=str(field.arrow_type),
-                description=field.doc,
-                constraints=dg.TableColumnConstraints(nullable=field.nullable),
-            )
-            for field in event.contract.fields
-        ]
-    )
-
-
 def arrow_columns(schema: pa.Schema) -> dg.TableSchema:
     """An Arrow schema as a Dagster column schema."""
     return dg.TableSchema(columns=[dg.TableColumn(name=field.name, type=str(field.type)) for field in schema])
-
-
-def code_references(event: Event) -> dg.CodeReferencesMetadataValue:
-    """The event's module and contract, opened from the UI."""
-    return dg.CodeReferencesMetadataValue(
-        code_references=[
-            dg.LocalFileCodeReference(
-                file_path=str(event.module_path), line_number=event.function_line, label="event module"
-            ),
-            dg.LocalFileCodeReference(file_path=str(event.contract.path), line_number=1, label="contract"),
-        ]
-    )
 
 
 def of_sourced(snapshot: Snapshot, platform: Platform) -> Metadata:
@@ -113,7 +86,10 @@ def of_published(event: Event, result: PublishResult, dead: int, platform: Platf
             "rows_per_second": round(result.rows_per_second),
             "encoding": result.encoding,
             "offsets": dg.MetadataValue.json(
-                {str(p): {"first": first, "last": last} for p, (first, last) in sorted(result.offsets.items())}
+                {
+                    str(p): {"first": first, "last": last}
+                    for p, (first, last) in sorted(result.offsets.items())
+                }
             ),
             "sample": dg.MetadataValue.json(_sample(event, result, platform)),
         }

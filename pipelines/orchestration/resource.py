@@ -2,16 +2,21 @@
 and connection settings hold secrets, so they are read from the environment where the run is."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from resources.platform import Platform
 from resources.settings import load_settings
+
+if TYPE_CHECKING:
+    from resources.platform import Platform
 
 
 class PlatformResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Opens the platform for one run; settings come from `SLUICE_…` and `sluice.toml` at that moment."""
 
-    def open(self, say: Callable[[str], None]) -> Platform:
+    def open(self, say: Callable[[str], None]) -> "Platform":
         """A platform whose waits are told to `say`."""
+        from resources.platform import Platform
+
         return Platform(load_settings(), say=say)

@@ -3,16 +3,16 @@
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import dagster as dg
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.orchestration import metadata
+from pipelines.orchestration.config import RunConfig
 from pipelines.orchestration.keys import FITS_CONTRACT, asset_key, warehouse_pool
 from pipelines.orchestration.pools import pool_slot
-from pipelines.publishing.publisher import OnDefinitionChange, Publisher
+from pipelines.publishing.publisher import Publisher
 from pipelines.steps.sourced import source_window
 from pipelines.steps.transformed import Transformed, transform_window
 from resources.errors import PassingFault, SluiceError
@@ -26,27 +26,6 @@ _RETRIES = 3
 _FIRST_WAIT_SECONDS = 10
 # Two in a row are a server that is away, not a window that is unlucky.
 _GIVE_UP_AFTER_FAULTS = 2
-
-
-CONFIG = {
-    "reason": dg.Field(
-        str, default_value="", description="Why; kept in the ledger and in the headers of corrections."
-    ),
-    "on_definition_change": dg.Field(
-        dg.Enum("OnDefinitionChange", [dg.EnumValue("ask"), dg.EnumValue("correct")]),
-        default_value="ask",
-        description="What to do with a window published by another version of the module or contract, if its "
-        "events differ: `ask` fails the window and says how many; `correct` publishes the difference.",
-    ),
-}
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """An event's run configuration, as CONFIG declares it."""
-
-    reason: str
-    on_definition_change: OnDefinitionChange
 
 
 class WindowRun:
@@ -101,7 +80,9 @@ class WindowRun:
                 failed[window.key] = str(error)
             except Exception as error:
                 self._context.log.exception(f"{window.key}: {type(error).__name__}")
-                failed[window.key] = f"{type(error).__name__}: {error} (a defect; its stack trace is in the log)"
+                failed[window.key] = (
+                    f"{type(error).__name__}: {error} (a defect; its stack trace is in the log)"
+                )
         if passing and self._context.retry_number < _RETRIES:
             wait = _FIRST_WAIT_SECONDS * 2**self._context.retry_number
             self._context.log.warning(f"trying again in {wait} s: {'; '.join(passing.values())}")
@@ -109,7 +90,9 @@ class WindowRun:
             raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=wait)
         failed |= passing
         if failed:
-            raise dg.Failure(_told(self._event, failed), metadata={"windows_failed": len(failed)}, allow_retries=False)
+            raise dg.Failure(
+                _told(self._event, failed), metadata={"windows_failed": len(failed)}, allow_retries=False
+            )
 
     def _todo(self) -> list[Window]:
         windows = [self._event.windows.window(key) for key in self._context.partition_keys]
@@ -131,7 +114,9 @@ class WindowRun:
         dead = 0
         if "sourced" in self._stages:
             snapshot = source_window(event, window, platform, run_id=run_id)
-            yield self._materialized("sourced", window, snapshot.sha256, metadata.of_sourced(snapshot, platform))
+            yield self._materialized(
+                "sourced", window, snapshot.sha256, metadata.of_sourced(snapshot, platform)
+            )
         if "transformed" in self._stages:
             done = transform_window(event, window, platform, run_id=run_id)
             dead = done.dead
@@ -190,7 +175,9 @@ def _first_letter(done: Transformed) -> str:
 
 
 def _told(event: Event, failed: dict[str, str]) -> str:
-    lines = [f"{len(failed)} window{'s' if len(failed) > 1 else ''} of {event.full_name} failed; the others stand."]
+    lines = [
+        f"{len(failed)} window{'s' if len(failed) > 1 else ''} of {event.full_name} failed; the others stand."
+    ]
     lines += [f"- {told}" for told in list(failed.values())[:20]]
     if len(failed) > 20:
         lines.append(f"- and {len(failed) - 20} more; see the log")

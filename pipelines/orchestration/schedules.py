@@ -40,7 +40,9 @@ def _schedule(cadence: str, delay: timedelta, events: list[Event]) -> dg.Schedul
                 tags={"sluice/event": event.full_name},
             )
         if not requested:
-            yield dg.SkipReason(f"no {cadence} window of {len(events)} events is complete at {now:%Y-%m-%d %H:%M} UTC")
+            yield dg.SkipReason(
+                f"no {cadence} window of {len(events)} events is complete at {now:%Y-%m-%d %H:%M} UTC"
+            )
 
     return dg.ScheduleDefinition(
         name=name,

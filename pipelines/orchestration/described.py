@@ -1,0 +1,32 @@
+"""What the UI says of an event before anything has run."""
+
+import dagster as dg
+
+from pipelines.authoring.event import Event
+
+
+def contract_columns(event: Event) -> dg.TableSchema:
+    """The contract's fields as a Dagster column schema."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=field.name,
+                type=str(field.arrow_type),
+                description=field.doc,
+                constraints=dg.TableColumnConstraints(nullable=field.nullable),
+            )
+            for field in event.contract.fields
+        ]
+    )
+
+
+def code_references(event: Event) -> dg.CodeReferencesMetadataValue:
+    """The event's module and contract, opened from the UI."""
+    return dg.CodeReferencesMetadataValue(
+        code_references=[
+            dg.LocalFileCodeReference(
+                file_path=str(event.module_path), line_number=event.function_line, label="event module"
+            ),
+            dg.LocalFileCodeReference(file_path=str(event.contract.path), line_number=1, label="contract"),
+        ]
+    )

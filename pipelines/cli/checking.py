@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-import pyarrow as pa
-
 from pipelines.authoring.event import Event
 from pipelines.cli.findings import Finding
+from pipelines.cli.plain_row import plain_row
 from pipelines.publishing.preflight import PreflightFailed, fit_topic, subject_of
 from pipelines.transform import Transformer
 from resources.errors import SluiceError
@@ -59,7 +58,7 @@ def _query(event: Event, platform: Platform) -> str:
     told = f"{len(schema)} columns from {', '.join(event.source.tables)}"
     if event.transform is not None:
         return f"{told}; what the transform makes of them shows in `sluice preview`"
-    # No row, but the same code as in a run: it compares names and types with the contract's.
+    # No row of the warehouse, but the same code as in a run: it raises where names or types cannot fit.
     Transformer(
         event.contract,
         transform=None,
@@ -67,7 +66,7 @@ def _query(event: Event, platform: Platform) -> str:
         event_time=event.event_time,
         event_id=event.event_id,
         where=_relative(event),
-    ).apply(pa.RecordBatch.from_pylist([], schema=schema), 0)
+    ).apply(plain_row(schema), 0)
     return f"{told}, as the contract wants them"
 
 

@@ -15,78 +15,19 @@ from resources.warehouse import Column
 
 _KEY_TYPES = ("string", "int", "long", "bytes")
 _PLAIN_SQL_NAME = re.compile(r"[a-z_][a-z0-9_]*")
-# Words that a column may be called and SQL would take for its own.
+# Words that a column may be called and DuckDB or PostgreSQL would take for their own.
 _RESERVED = frozenset(
-    [
-        "all",
-        "analyse",
-        "analyze",
-        "and",
-        "any",
-        "array",
-        "as",
-        "asc",
-        "both",
-        "case",
-        "cast",
-        "check",
-        "collate",
-        "column",
-        "constraint",
-        "create",
-        "default",
-        "desc",
-        "distinct",
-        "do",
-        "else",
-        "end",
-        "except",
-        "false",
-        "fetch",
-        "for",
-        "foreign",
-        "from",
-        "group",
-        "having",
-        "in",
-        "initially",
-        "intersect",
-        "into",
-        "is",
-        "join",
-        "lateral",
-        "leading",
-        "left",
-        "limit",
-        "natural",
-        "not",
-        "null",
-        "offset",
-        "on",
-        "only",
-        "or",
-        "order",
-        "outer",
-        "primary",
-        "qualify",
-        "references",
-        "returning",
-        "right",
-        "select",
-        "some",
-        "table",
-        "then",
-        "to",
-        "trailing",
-        "true",
-        "union",
-        "unique",
-        "using",
-        "when",
-        "where",
-        "window",
-        "with",
-    ]
+    """
+    all analyse analyze and anti any array as asc asof asymmetric at authorization binary both by case
+    cast check collate collation column concurrently constraint create cross current_date current_role
+    current_time current_timestamp current_user default deferrable desc describe distinct do else end
+    except false fetch for foreign freeze from full glob grant group having ilike in initially inner
+    intersect into is isnull join lambda lateral leading left like limit localtime localtimestamp
+    natural not notnull null offset on only or order outer overlaps pivot placing positional primary
+    qualify references returning right select semi session_user show similar some summarize symmetric
+    table tablesample then to trailing true union unique unpack unpivot user using variadic verbose when
+    where window with
+    """.split()  # noqa: SIM905 - a page of quoted words reads worse
 )
 
 

@@ -8,7 +8,7 @@ import click
 from resources.errors import SluiceError
 
 
-class Stopped(Exception):  # noqa: N818 - said as what happened
+class Stopped(Exception):
     """The user pressed Ctrl-C; the text says what was done and what was not."""
 
 

@@ -1,5 +1,6 @@
 """A draft loads, keeps every value of its table, and says what was chosen."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +22,7 @@ EVERY_TYPE = """
     CREATE TABLE every_type AS SELECT
         'k' AS id, TIMESTAMPTZ '2013-01-01 05:00:00.123456+00' AS at, true AS boolean_,
         1::TINYINT AS tiny, 255::UTINYINT AS utiny, 4294967295::UINTEGER AS uint, 18446744073709551615::UBIGINT AS ubig,
-        -9223372036854775808::BIGINT AS big, 170141183460469231731687303715884105::HUGEINT AS huge,
+        (-9223372036854775808)::BIGINT AS big, 170141183460469231731687303715884105::HUGEINT AS huge,
         0.1::FLOAT AS single, 0.1::DOUBLE AS double_, 12.34::DECIMAL(10, 2) AS money, DATE '2013-01-02' AS day,
         TIME '10:00:00.000001' AS clock, TIMESTAMP '2013-01-01 00:00:00.000001' AS naive,
         TIMESTAMP_NS '2013-01-01 00:00:00.000000001' AS nanos, TIMESTAMP_S '2013-01-01' AS seconds,
@@ -32,7 +33,7 @@ EVERY_TYPE = """
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory: pytest.TempPathFactory) -> DuckDBWarehouse:
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBWarehouse]:
     path = tmp_path_factory.mktemp("warehouse") / "types.duckdb"
     with duckdb.connect(path) as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -41,7 +42,9 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> DuckDBWarehouse:
             "CREATE TABLE naive AS SELECT 'x' AS name, TIMESTAMP '2013-01-01 10:00' AS happened"
         )
         connection.execute("CREATE TABLE dated AS SELECT 'x' AS name, DATE '2013-01-01' AS day")
-    return DuckDBWarehouse(str(path))
+    opened = DuckDBWarehouse(str(path))
+    yield opened
+    opened.close()
 
 
 def _drafted(

@@ -7,6 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.pipelines.cli.conftest import Sluice, command
 
 ANSI = "\x1b["
@@ -85,10 +87,12 @@ def test_a_window_with_dead_letters_fails_by_name_and_the_others_stand(sluice: S
     name = "flight_refused"
     module = (tree / "assets/flights/flight_cancelled.py").read_text()
     module = module.replace("flight_cancelled", name).replace("flight-cancelled", "flight-refused")
-    # One null where the contract wants a value, on the second day alone.
-    module = module.replace(
-        "carrier,", "CASE WHEN flight = 4308 AND day = 1 THEN NULL ELSE carrier END AS carrier,", 1
+    # One null where the contract wants a value, on the first day alone.
+    nulled = (
+        "            nullif(carrier, if(flight = 1925 AND month = 1 AND day = 1, carrier, '')) AS carrier,\n"
     )
+    assert "            carrier,\n" in module
+    module = module.replace("            carrier,\n", nulled, 1)
     try:
         (tree / f"assets/flights/{name}.py").write_text(module)
         (tree / f"assets/flights/{name}.avsc").write_text(
@@ -123,14 +127,21 @@ def test_a_broken_module_is_named_and_leaves_the_others_usable(sluice: Sluice, t
         broken.unlink()
 
 
-def test_a_check_names_the_column_that_the_contract_wants(sluice: Sluice, tree: Path) -> None:
+@pytest.mark.parametrize(
+    ("written", "instead", "named"),
+    [("tailnum  ", "tail_no", "tail_no"), ("flight  ", "carrier ", "flight_number")],
+    ids=["a column the warehouse has not", "a type the contract has not"],
+)
+def test_a_check_tries_the_query_in_the_warehouse(
+    sluice: Sluice, tree: Path, written: str, instead: str, named: str
+) -> None:
     module = tree / "assets/flights/flight_cancelled.py"
     before = module.read_text()
     try:
-        module.write_text(before.replace("tailnum                          AS tail_number,", ""))
+        module.write_text(before.replace(f"            {written}", f"            {instead} "))
         checked = sluice("check", "flight_cancelled", "--offline")
         assert checked.returncode == 1
-        assert "FAIL  query" in checked.stdout and "tail_number" in checked.stdout
+        assert "FAIL  query" in checked.stdout and named in checked.stdout, checked.stdout + checked.stderr
     finally:
         module.write_text(before)
 
@@ -186,7 +197,8 @@ def test_ctrl_c_tells_what_stands_and_the_next_run_goes_on(
     stopped = re.search(r"Stopped\. (\d+) of 24 windows are complete", told)
     assert stopped, told
     assert "Next: sluice publish weather_observed 2013-03-01" in told and "Traceback" not in told
-    assert 3 <= int(stopped[1]) < 24
+    # The window that was being told of may not have been recorded yet.
+    assert 2 <= int(stopped[1]) < 24
 
     rest = sluice("publish", "weather_observed", "2013-03-01")
     assert rest.returncode == 0, rest.stderr

@@ -26,7 +26,7 @@ class SluiceError(Exception):
         super().__init__("; ".join(parts))
 
 
-class PassingFault(SluiceError):  # noqa: N818 - a kind of fault, not one error
+class PassingFault(SluiceError):
     """A fault that may pass by itself (a server restarting, a time-out): the only kind that is retried."""
 
 

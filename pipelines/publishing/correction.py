@@ -17,7 +17,7 @@ from resources.platform import Platform
 from resources.snapshots import Snapshot, SnapshotError
 
 
-class DefinitionChanged(SluiceError):  # noqa: N818 - said as what happened
+class DefinitionChanged(SluiceError):
     """The event was redefined since the window was published, and its rows differ; a person decides."""
 
     def __init__(self, event: str, window: str, changed: int, rows: int, gone: int) -> None:
@@ -31,7 +31,7 @@ class DefinitionChanged(SluiceError):  # noqa: N818 - said as what happened
         )
 
 
-class BaseMissing(SluiceError):  # noqa: N818 - said as what happened
+class BaseMissing(SluiceError):
     """The snapshot that the ledger says is on the topic is gone, so nothing can be compared with it."""
 
 

@@ -15,7 +15,7 @@ Kind = Literal["backfill", "correction"]
 Status = Literal["publishing", "published"]
 
 
-class LedgerDamaged(SluiceError):  # noqa: N818 - said as what happened
+class LedgerDamaged(SluiceError):
     """A ledger record that this version of Sluice cannot read; publishing on would be a guess."""
 
 

@@ -8,7 +8,7 @@ from resources.kafka.topics import Topic, ensure_topic
 from resources.platform import Platform
 
 
-class PreflightFailed(SluiceError):  # noqa: N818 - said as what happened
+class PreflightFailed(SluiceError):
     """The topic or the registry is not fit for this event; nothing was written."""
 
 

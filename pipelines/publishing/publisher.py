@@ -7,6 +7,7 @@ next run reads the ledger and continues behind it.
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -22,7 +23,7 @@ from pipelines.publishing.outgoing import Outgoing, Record
 from pipelines.publishing.preflight import fit_topic, registered_schema_id
 from pipelines.publishing.result import PublishResult
 from resources.errors import SluiceError
-from resources.kafka.ledger import ledger_partition
+from resources.kafka.ledger import LedgerHeldBack, ledger_partition
 from resources.kafka.topics import Topic
 from resources.kafka.transactions import Delivered, TransactionalProducer
 from resources.platform import Platform
@@ -31,9 +32,11 @@ from resources.snapshots import Snapshot
 OnDefinitionChange = Literal["ask", "correct"]
 
 _SAY_EVERY_SECONDS = 5.0
+# Longer than the commit of a run that lives.
+_PATIENCE_SECONDS = 2.0
 
 
-class NotPublishable(SluiceError):  # noqa: N818 - said as what happened
+class NotPublishable(SluiceError):
     """The window has no snapshot that may be published; nothing was written."""
 
 
@@ -97,11 +100,13 @@ class Publisher:
         """
         started = time.monotonic()
         snapshot, facts = self._validated(window)
-        # Asking the ledger first costs no producer; most windows of a repeated backfill end here.
-        entry = self._ledger(window)
-        decision = decide(entry, snapshot.sha256)
-        if decision.action == "nothing":
-            return self._nothing(decision, snapshot, entry)
+        # Asking the ledger first costs no producer; most windows of a repeated backfill end here. Where a killed
+        # run's transaction hides the ledger's end, the claim below ends that, sooner than the brokers would.
+        with suppress(LedgerHeldBack):
+            entry = self._ledger(window, patience_seconds=_PATIENCE_SECONDS)
+            decision = decide(entry, snapshot.sha256)
+            if decision.action == "nothing":
+                return self._nothing(decision, snapshot, entry)
         first_event_time = self._event.windows.window(window).start
         self._topic = fit_topic(
             self._event, self._platform, first_event_time=first_event_time, known=self._topic
@@ -155,9 +160,9 @@ class Publisher:
             )
         return snapshot, facts
 
-    def _ledger(self, window: str) -> LedgerEntry | None:
+    def _ledger(self, window: str, **patience: float) -> LedgerEntry | None:
         key = ledger_key(self._event.topic, window)
-        return read_entry(key, self._platform.ledger.latest(key))
+        return read_entry(key, self._platform.ledger.latest(key, **patience))
 
     def _planned(
         self,

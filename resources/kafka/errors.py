@@ -5,7 +5,7 @@ from confluent_kafka import KafkaError, KafkaException
 from resources.errors import PassingFault, SluiceError
 
 
-class KafkaRefused(SluiceError):  # noqa: N818 - said as what happened
+class KafkaRefused(SluiceError):
     """Kafka, or its client, refused: a setting, a right or a topic has to change first."""
 
 
@@ -55,7 +55,7 @@ class TransactionExpired(PassingFault):
         )
 
 
-class TakenOver(SluiceError):  # noqa: N818 - said as what happened
+class TakenOver(SluiceError):
     """Another run has taken over this window; this one stops without having published anything twice."""
 
     def __init__(self, event: str, window: str) -> None:

@@ -23,6 +23,10 @@ _WAIT_SECONDS = 120.0
 _SAY_AFTER_SECONDS = 3.0
 
 
+class LedgerHeldBack(KafkaUnavailable):
+    """Another producer's open transaction hides the end of the ledger."""
+
+
 def ledger_partition(key: str, partitions: int) -> int:
     """Where a key lives: CRC-32 of its UTF-8, the same in every language."""
     return zlib.crc32(key.encode()) % partitions
@@ -62,21 +66,24 @@ class LedgerLog:
         self._values: dict[str, bytes] = {}
         self._read_to: dict[int, int] = {}
 
-    def latest(self, key: str) -> bytes | None:
-        """The newest committed value of `key`, as of now or later."""
-        self._follow([ledger_partition(key, self.partitions)])
+    def latest(self, key: str, *, patience_seconds: float = _WAIT_SECONDS) -> bytes | None:
+        """The newest committed value of `key`, as of now or later.
+
+        Raises LedgerHeldBack when an open transaction hides the end for longer than `patience_seconds`.
+        """
+        self._follow([ledger_partition(key, self.partitions)], patience_seconds)
         return self._values.get(key)
 
     def entries(self) -> Iterator[tuple[str, bytes]]:
         """Newest committed value of every key of every partition."""
-        self._follow(list(range(self.partitions)))
+        self._follow(list(range(self.partitions)), _WAIT_SECONDS)
         yield from sorted(self._values.items())
 
     def close(self) -> None:
         """Free the clients."""
         self._consumer.close()
 
-    def _follow(self, kafka_partitions: list[int]) -> None:
+    def _follow(self, kafka_partitions: list[int], patience_seconds: float) -> None:
         marks = {
             p: mark
             for p, mark in self._watermarks(kafka_partitions).items()
@@ -99,11 +106,11 @@ class LedgerLog:
                     "waiting for the ledger: another run's transaction is open "
                     f"(a killed run's ends within {_WAIT_SECONDS:.0f} s)"
                 )
-            if marks and waited > _WAIT_SECONDS:
+            if marks and waited > patience_seconds:
                 self._watermarks(list(marks))  # raises, with the better reason, when the brokers are away
-                raise KafkaUnavailable(
+                raise LedgerHeldBack(
                     f"topic {self._topic}",
-                    f"could not be read to its end in {_WAIT_SECONDS:.0f} s: a transaction stays open",
+                    f"could not be read to its end in {patience_seconds:.0f} s: a transaction stays open",
                     next_step="look for a hanging producer (kafka-transactions.sh find-hanging), then launch again",
                 )
 

@@ -17,7 +17,7 @@ from resources.settings import Settings
 _SECONDS = 15
 
 
-class TopicMissing(SluiceError):  # noqa: N818 - said as what happened
+class TopicMissing(SluiceError):
     """A topic is not there and may not be created by Sluice."""
 
 

@@ -34,6 +34,7 @@ _CLAIM_SECONDS = 60.0
 _COMMIT_SECONDS = 90.0
 # Serve acknowledgements this often; each is a callback, so not on every record.
 _POLL_EVERY = 512
+_FAILURES_KEPT = 1000
 
 
 @dataclass
@@ -92,10 +93,11 @@ class TransactionalProducer:
                 self._producer.init_transactions(max(1.0, deadline - time.monotonic()))
                 return
             except (KafkaException, SystemError) as error:
-                if _inner(error).retriable() and time.monotonic() < deadline:
+                inner = self._inner(error)
+                if inner.retriable() and time.monotonic() < deadline:
                     time.sleep(0.2)
                     continue
-                raise self._raised(_inner(error)) from None
+                raise self._raised(inner) from None
 
     def begin(self) -> None:
         """Open a transaction."""
@@ -125,7 +127,7 @@ class TransactionalProducer:
             except BufferError:
                 self._serve(0.05)
             except KafkaException as error:
-                inner = _inner(error)
+                inner = self._inner(error)
                 if inner.code() == KafkaError.MSG_SIZE_TOO_LARGE:
                     size = _record_bytes(key, value, more.get("headers"))
                     raise RecordTooLarge(topic, size, self._max_message_bytes) from None
@@ -173,7 +175,7 @@ class TransactionalProducer:
                 self._producer.commit_transaction(max(1.0, deadline - time.monotonic()))
                 break
             except (KafkaException, SystemError) as error:
-                inner = _inner(error)
+                inner = self._inner(error)
                 if inner.txn_requires_abort() or inner.fatal() or not inner.retriable():
                     raise self._raised(inner) from None
                 if time.monotonic() < deadline:
@@ -206,12 +208,28 @@ class TransactionalProducer:
         try:
             return function(*arguments)
         except (KafkaException, SystemError) as error:
-            raise self._raised(_inner(error)) from None
+            raise self._raised(self._inner(error)) from None
+
+    def _inner(self, error: KafkaException | SystemError) -> KafkaError:
+        """The KafkaError behind an exception of the client.
+
+        It raises a fatal one within poll, flush and commit. Where delivery callbacks run on top of that, Python wraps
+        it in SystemErrors, or loses it ("returned NULL without setting an exception").
+        """
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, KafkaException):
+            cause = cause.__cause__
+        if cause is not None:
+            return kafka_error(cause)
+        found = self._fatal()
+        if found is None:
+            raise error
+        return found
 
     def _raised(self, error: KafkaError) -> Exception:
         """What the user is told about `error`."""
         if error.code() == KafkaError._FATAL:
-            error = self._fatal(error)
+            error = self._fatal() or error
         if is_fenced(error):
             self._open = False
             open_seconds = time.monotonic() - self._began
@@ -227,25 +245,28 @@ class TransactionalProducer:
             return self._not_delivered()
         return explain(f"{self._where}, topic {self._topic}", error)
 
-    def _fatal(self, error: KafkaError) -> KafkaError:
-        # After a fatal error produce() says no more than _FATAL; an abort is refused with the reason.
+    def _fatal(self) -> KafkaError | None:
+        """Why this producer is dead; None when it is not. An abort is refused with the reason."""
         try:
             self._producer.abort_transaction(1.0)
-        except (KafkaException, SystemError) as refused:
-            return _inner(refused)
-        return error
+        except KafkaException as refused:
+            return kafka_error(refused)
+        except SystemError:
+            return self._fatal()  # once more: callbacks of purged records ran on top of the reason
+        self._open = False
+        return None
 
     def _not_delivered(self) -> Exception:
         failures = self._failures
-        error = failures.first
+        error, topic = failures.first()
         if is_fenced(error):
             self._failures = _Failures()
             return self._raised(error)
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            return RecordTooLarge(failures.topic, failures.largest_bytes, self._max_message_bytes)
+            return RecordTooLarge(topic, failures.largest_bytes(), self._max_message_bytes)
         if is_passing(error):
-            return DeliveryFailed(failures.topic, failures.count, f"{error.str()} ({error.name()})")
-        return explain(f"topic {failures.topic}, {failures.count} records", error)
+            return DeliveryFailed(topic, failures.count, f"{error.str()} ({error.name()})")
+        return explain(f"topic {topic}, {failures.count} records", error)
 
     def __enter__(self) -> "TransactionalProducer":
         return self
@@ -255,41 +276,37 @@ class TransactionalProducer:
 
 
 class _Failures:
-    """Deliveries that failed: how many, and the one that tells why."""
-
-    first: KafkaError
-    _first_purged: bool
+    """Deliveries that failed: how many, and the ones that tell why."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.topic = ""
-        self.largest_bytes = 0
+        self._kept: list[tuple[KafkaError, Message]] = []
 
     def add(self, error: KafkaError, message: Message) -> None:
-        """Count a failure; records purged from the queue fail only because another did."""
+        """Count a failure. Asks neither of them anything: a callback may run while the client raises, and then
+        every call into it fails."""
         self.count += 1
-        purged = error.code() in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
-        if self.count == 1 or (self._first_purged and not purged):
-            self.first, self._first_purged, self.topic = error, purged, message.topic() or ""
-        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            size = _record_bytes(message.key(), message.value(), message.headers())
-            self.largest_bytes = max(self.largest_bytes, size)
+        if self.count <= _FAILURES_KEPT:
+            self._kept.append((error, message))
+
+    def first(self) -> tuple[KafkaError, str]:
+        """The error that tells why, and its topic: records purged from the queue fail only because another did."""
+        purged = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
+        told = next((pair for pair in self._kept if pair[0].code() not in purged), self._kept[0])
+        return told[0], told[1].topic() or ""
+
+    def largest_bytes(self) -> int:
+        """Size of the largest record that was refused for its size."""
+        return max(
+            _record_bytes(message.key(), message.value(), message.headers())
+            for error, message in self._kept
+            if error.code() == KafkaError.MSG_SIZE_TOO_LARGE
+        )
 
 
 def _record_bytes(key: Any, value: Any, headers: Any) -> int:
     pairs = sum(len(name) + len(data or b"") for name, data in headers or [])
     return len(key or b"") + len(value or b"") + pairs
-
-
-def _inner(error: KafkaException | SystemError) -> KafkaError:
-    """The KafkaError of an exception. A fatal one is raised within poll, flush and commit, and where delivery
-    callbacks run on top of it Python wraps it in SystemErrors."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, KafkaException):
-        cause = cause.__cause__
-    if cause is None:
-        raise error
-    return kafka_error(cause)
 
 
 def headers_of(pairs: Mapping[str, str]) -> list[tuple[str, bytes]]:

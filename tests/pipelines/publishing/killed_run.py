@@ -1,0 +1,48 @@
+"""Publishes a window in a process of its own and kills that process, with SIGKILL, in the middle.
+
+    python killed_run.py '{"assets": …, "window": …, "after_records": n, "at": "produce" | "record"}'
+
+The settings come from the environment. What was queued until then is on the brokers when it dies.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipelines import load_catalogue
+from pipelines.publishing import publisher as publishing
+from pipelines.publishing.publisher import Publisher
+from resources.kafka.transactions import TransactionalProducer
+from resources.platform import Platform
+
+order = json.loads(sys.argv[1])
+produced = 0
+
+
+class DyingProducer(TransactionalProducer):
+    """Dies behind the n-th record, or behind the ledger's record of the transaction with it."""
+
+    def produce(self, *args: Any, **more: Any) -> None:
+        global produced
+        super().produce(*args, **more)
+        produced += 1
+        if order["at"] == "produce" and produced == order["after_records"]:
+            self._die()
+
+    def record(self, *args: Any, **more: Any) -> None:
+        super().record(*args, **more)
+        if order["at"] == "record" and produced >= order["after_records"]:
+            self._die()
+
+    def _die(self) -> None:
+        assert self._producer.flush(20) == 0
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+publishing.TransactionalProducer = DyingProducer  # type: ignore[misc]
+event = load_catalogue(Path(order["assets"])).find("happened")
+with Platform() as platform:
+    Publisher(event, platform, run_id="killed").publish(order["window"])

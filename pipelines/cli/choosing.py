@@ -45,9 +45,10 @@ def healthy_catalogue() -> tuple[Catalogue, bool]:
         return error.healthy, False
 
 
-def chosen(name: str | None) -> tuple[list[Event], bool]:
+def chosen(name: str | None) -> tuple[Catalogue, list[Event], bool]:
     """The named event, or every event that loads; and whether the whole choice could be loaded."""
     if name is not None:
-        return [catalogue_and_event(name)[1]], True
+        catalogue, event = catalogue_and_event(name)
+        return catalogue, [event], True
     catalogue, whole = healthy_catalogue()
-    return list(catalogue.events.values()), whole
+    return catalogue, list(catalogue), whole

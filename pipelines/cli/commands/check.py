@@ -25,13 +25,16 @@ def command(event: str | None, offline: bool) -> None:
     from pipelines.cli.findings import show
     from resources.platform import Platform
 
-    events, whole = chosen(event)
+    catalogue, events, whole = chosen(event)
     failed, checks = [], 0
     with Platform() as platform:
         for one in events:
             click.secho(one.full_name, bold=True)
             findings = show(check_event(one, platform, offline=offline))
             checks += len(findings)
+            for warning in catalogue.warnings:
+                if warning.file == f"assets/{one.full_name}.py":
+                    click.echo(f"  note  {warning}")
             if not all(finding.ok for finding in findings):
                 failed.append(one.full_name)
     if failed or not whole:

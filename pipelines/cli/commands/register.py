@@ -25,7 +25,7 @@ def command(event: str | None) -> None:
     from resources.errors import SluiceError
     from resources.platform import Platform
 
-    events, whole = chosen(event)
+    _, events, whole = chosen(event)
     failed = 0
     done: list[str] = []
     with (

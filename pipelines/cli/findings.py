@@ -30,9 +30,13 @@ def show(findings: Iterable[Finding], *, indent: str = "  ") -> list[Finding]:
         if finding.error is None:
             click.echo(f"{indent}{click.style('ok', fg='green')}    {finding.name:<18}{finding.told}")
             continue
+        said: set[str] = set()
         for number, (head, *rest) in enumerate(paragraphs(finding.error)):
             name = finding.name if number == 0 else ""
             click.echo(f"{indent}{click.style('FAIL', fg='red')}  {name:<18}{head}")
-            for line in rest:
+            # Twenty wrong columns share one list of what is allowed; once is enough to read it.
+            new = [line for line in rest if line not in said]
+            said.update(new)
+            for line in new:
                 click.echo(f"{indent}      {'':<18}{line.strip()}")
     return shown

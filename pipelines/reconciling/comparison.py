@@ -1,0 +1,271 @@
+"""Two multisets of records on disk and what distinguishes them, in memory that does not grow with them.
+
+Contents that stand equally often on both sides are done with at once. Of the others, copies are paired from the
+last one backwards, because what a topic deletes it deletes from the front.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.encoding import murmur2
+from pipelines.reconciling.content import Checksum, content_hashes
+from pipelines.reconciling.expected import Records
+from pipelines.reconciling.log import Committed
+
+_EXPECTED = pa.schema(
+    [
+        ("row", pa.int64()), ("h1", pa.uint64()), ("h2", pa.uint64()), ("place", pa.uint32()),
+        ("tombstone", pa.bool_()), ("key", pa.large_binary()),
+    ]
+)  # fmt: skip
+_FOUND = pa.schema(
+    [
+        ("kafka_partition", pa.int32()), ("log_offset", pa.int64()), ("h1", pa.uint64()), ("h2", pa.uint64()),
+        ("key", pa.large_binary()),
+    ]
+)  # fmt: skip
+_LATER = pa.schema([("key", pa.large_binary())])
+
+# Enough of them to tell how many kafka_partitions the topic had.
+_PLACED = 2_000
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A record in the log, by key and place."""
+
+    key: bytes
+    kafka_partition: int
+    offset: int
+
+
+class Comparison:
+    """Expected and found records of one window below `folder`. Use as a context manager."""
+
+    def __init__(self, folder: Path, memory_limit: str) -> None:
+        self._folder = folder
+        self._connection = duckdb.connect(
+            config={"memory_limit": memory_limit, "temp_directory": str(folder), "threads": 2}
+        )
+        self._later: pq.ParquetWriter | None = None
+        self.expected, self.in_range = Checksum(), Checksum()
+        self._expected = pq.ParquetWriter(folder / "expected.parquet", _EXPECTED, compression="none")
+        self._found = pq.ParquetWriter(folder / "found.parquet", _FOUND, compression="none")
+
+    def add_expected(self, records: Records) -> None:
+        """Records that should be there, in the order of publication."""
+        first = self.expected.records
+        hashes = content_hashes(records.keys, records.values)
+        columns = [
+            pa.array(np.arange(first, first + len(records))),
+            *_halves(hashes),
+            pa.array(murmur2(records.keys) & np.uint32(0x7FFFFFFF)),
+            records.values.is_null(),
+            records.keys.cast(pa.large_binary()),
+        ]
+        self._expected.write_batch(pa.record_batch(columns, schema=_EXPECTED))
+        self.expected.add(hashes)
+
+    def add_found(self, records: Committed) -> None:
+        """Committed records of the ranges, in the order of the log."""
+        hashes = content_hashes(records.keys, records.values)
+        columns = [
+            pa.array(records.kafka_partitions),
+            pa.array(records.offsets),
+            *_halves(hashes),
+            records.keys,
+        ]
+        self._found.write_batch(pa.record_batch(columns, schema=_FOUND))
+        self.in_range.add(hashes)
+
+    @property
+    def equal(self) -> bool:
+        """True when the ranges hold exactly the expected records and nothing else."""
+        return self.expected == self.in_range
+
+    def compare(self) -> tuple[Checksum, int]:
+        """Count and checksum of the found records that have an expected content, and the number of surplus
+        copies among them; the expected ones without a partner are `absent` from now on."""
+        self._expected.close()
+        self._found.close()
+        for name in ("expected", "found"):
+            self._run(f"CREATE VIEW {name} AS FROM read_parquet('{self._folder / name}.parquet')")
+        self._run(
+            """CREATE TEMP TABLE deviating AS
+            SELECT h1, h2, e.n AS expected, coalesce(f.n, 0) AS found
+            FROM (SELECT h1, h2, count(*) AS n FROM expected GROUP BY ALL) e
+            LEFT JOIN (SELECT h1, h2, count(*) AS n FROM found GROUP BY ALL) f USING (h1, h2)
+            WHERE e.n IS DISTINCT FROM f.n"""
+        )
+        self._run(
+            """CREATE TEMP TABLE absent AS SELECT row, place, tombstone, key FROM (
+                SELECT e.*, d.expected - d.found AS lacking, row_number() OVER (PARTITION BY h1, h2 ORDER BY row) AS nth
+                FROM expected e JOIN deviating d USING (h1, h2) WHERE d.expected > d.found
+            ) WHERE nth <= lacking"""
+        )
+        self._run(
+            """CREATE TEMP TABLE surplus AS SELECT kafka_partition, log_offset, key FROM (
+                SELECT f.*, d.found - d.expected AS beyond,
+                    row_number() OVER (PARTITION BY h1, h2 ORDER BY kafka_partition DESC, log_offset DESC) AS nth
+                FROM found f JOIN deviating d USING (h1, h2) WHERE d.found > d.expected
+            ) WHERE nth <= beyond"""
+        )
+        (own,) = self._rows(
+            "SELECT count(*), coalesce(sum(h1), 0), coalesce(sum(h2), 0) FROM found SEMI JOIN expected USING (h1, h2)"
+        )
+        return Checksum.of_sums(*map(int, own)), self._count("surplus")
+
+    @property
+    def absent(self) -> int:
+        """Expected records without a partner that nothing has accounted for yet."""
+        return self._count("absent")
+
+    def kafka_partitions_then(self, now: int) -> int:
+        """How many kafka_partitions the topic had: fewer than `now` where some were added since."""
+        placed = np.array(
+            self._rows(
+                f"""SELECT e.place, f.kafka_partition FROM (FROM found SEMI JOIN expected USING (h1, h2) LIMIT {_PLACED}) f
+                JOIN expected e USING (h1, h2)"""
+            ),
+            np.int64,
+        ).reshape(-1, 2)
+        fits = (n for n in range(now, 0, -1) if (placed[:, 0] % n == placed[:, 1]).all())
+        return next(fits, now)
+
+    def take_deleted(self, deleted: Mapping[int, int], count: int) -> int:
+        """Account for absent records that stood in the first `deleted` offsets of their kafka_partition's range,
+        before every record of the window that is still there. `count`: kafka_partitions of then."""
+        self._run("CREATE OR REPLACE TEMP TABLE lows (p BIGINT, deleted BIGINT)")
+        self._connection.executemany("INSERT INTO lows VALUES (?, ?)", list(deleted.items()))
+        self._run(
+            f"""CREATE OR REPLACE TEMP TABLE accounted AS
+            WITH ranked AS (
+                SELECT row, place % {count} AS p, row_number() OVER (PARTITION BY place % {count} ORDER BY row) AS nth
+                FROM expected WHERE place % {count} IN (SELECT p FROM lows)
+            ), kept AS (SELECT p, min(row) AS first FROM ranked ANTI JOIN absent USING (row) GROUP BY p)
+            SELECT row FROM ranked SEMI JOIN absent USING (row) JOIN lows USING (p) LEFT JOIN kept USING (p)
+            WHERE nth <= lows.deleted AND (kept.first IS NULL OR row < kept.first)"""
+        )
+        return self._account()
+
+    def add_later(self, records: Committed) -> None:
+        """Records behind the ranges: what may have superseded a key since."""
+        if self._later is None:
+            self._later = pq.ParquetWriter(self._folder / "later.parquet", _LATER, compression="none")
+        self._later.write_batch(pa.record_batch([records.keys], schema=_LATER))
+
+    def take_compacted(self, count: int, *, expired_tombstones: bool) -> int:
+        """Account for absent records with a later record of their key, as compaction leaves them; and, with
+        `expired_tombstones`, for absent tombstones. `count`: kafka_partitions of then."""
+        later = "SELECT NULL::BLOB AS key WHERE false"
+        if self._later is not None:
+            self._later.close()
+            later = f"SELECT DISTINCT key FROM read_parquet('{self._folder / 'later.parquet'}')"
+        self._run(
+            f"""CREATE OR REPLACE TEMP TABLE accounted AS
+            WITH behind AS ({later}),
+            present AS (  -- the window's records that are there, with the place of each
+                SELECT row, key, min(f.kafka_partition) AS p, min(f.log_offset) AS log_offset
+                FROM expected e ANTI JOIN absent USING (row) JOIN found f USING (h1, h2) GROUP BY ALL
+            ), last_own AS (SELECT key, max(row) AS row FROM present GROUP BY key),
+            last_other AS (  -- other windows' and producers' records of the same keys, within the range
+                SELECT f.key, max(f.log_offset) AS log_offset
+                FROM found f ANTI JOIN expected USING (h1, h2) SEMI JOIN absent USING (key) GROUP BY f.key
+            ), placed AS (  -- an absent record stood behind what went before it
+                SELECT a.row, a.key, a.tombstone, present.log_offset AS behind_offset
+                FROM (SELECT *, place % {count} AS p FROM absent) a
+                ASOF LEFT JOIN present ON a.p = present.p AND a.row > present.row
+            )
+            SELECT placed.row FROM placed
+            LEFT JOIN behind ON behind.key = placed.key
+            LEFT JOIN last_own ON last_own.key = placed.key
+            LEFT JOIN last_other ON last_other.key = placed.key
+            WHERE behind.key IS NOT NULL OR last_own.row > placed.row
+               OR last_other.log_offset > coalesce(behind_offset, -1)
+               OR (tombstone AND {expired_tombstones})"""
+        )
+        return self._account()
+
+    def _account(self) -> int:
+        self._run("DELETE FROM absent WHERE row IN (SELECT row FROM accounted)")
+        return self._count("accounted")
+
+    def strangers(self, most: int) -> list[Standing]:
+        """Found records of no expected content under the key of an absent record, in the order of the log."""
+        return _standing(
+            self._rows(
+                f"""SELECT key, kafka_partition, log_offset FROM found ANTI JOIN expected USING (h1, h2)
+                SEMI JOIN absent USING (key) ORDER BY kafka_partition, log_offset LIMIT {most}"""
+            )
+        )
+
+    def take_altered(self, own: Iterable[Standing]) -> list[Standing]:
+        """Account for absent records in whose place one of `own`, records of the window with another content,
+        stands: those of `own` that do, at most one for each absent record of the key."""
+        by_key: dict[bytes, list[Standing]] = {}
+        for standing in own:
+            by_key.setdefault(standing.key, []).append(standing)
+        if not by_key:
+            return []
+        keys = pa.array(list(by_key), pa.large_binary())
+        counts = pa.array([len(standings) for standings in by_key.values()])
+        self._connection.register("own", pa.table({"key": keys, "n": counts}))
+        self._run(
+            """CREATE OR REPLACE TEMP TABLE accounted AS
+            WITH ranked AS (
+                SELECT row, key, row_number() OVER (PARTITION BY key ORDER BY row DESC) AS nth FROM absent SEMI JOIN own USING (key)
+            )
+            SELECT row, key FROM ranked JOIN own USING (key) WHERE nth <= n"""
+        )
+        self._connection.unregister("own")
+        taken = {bytes(key): n for key, n in self._rows("SELECT key, count(*) FROM accounted GROUP BY key")}
+        self._account()
+        return [standing for key, n in taken.items() for standing in by_key[key][-n:]]
+
+    def some_absent(self, most: int) -> list[tuple[bytes, int]]:
+        """Key and place (its hash, modulo the kafka_partitions) of the first absent records."""
+        return [
+            (bytes(key), place)
+            for key, place in self._rows(f"SELECT key, place FROM absent ORDER BY row LIMIT {most}")
+        ]
+
+    def some_surplus(self, most: int) -> list[Standing]:
+        """The first surplus copies."""
+        return _standing(
+            self._rows(f"SELECT key, kafka_partition, log_offset FROM surplus ORDER BY 2, 3 LIMIT {most}")
+        )
+
+    def _run(self, sql: str) -> None:
+        self._connection.execute(sql)
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self._connection.execute(sql).fetchall()
+        return rows
+
+    def _count(self, table: str) -> int:
+        return int(self._rows(f"SELECT count(*) FROM {table}")[0][0])
+
+    def __enter__(self) -> "Comparison":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+        for writer in (self._expected, self._found, self._later):
+            if writer is not None:
+                writer.close()
+
+
+def _standing(rows: Iterable[tuple[Any, ...]]) -> list[Standing]:
+    return [Standing(bytes(key), kafka_partition, offset) for key, kafka_partition, offset in rows]
+
+
+def _halves(hashes: npt.NDArray[np.uint64]) -> list[pa.Array]:
+    return [pa.array(np.ascontiguousarray(hashes[:, i])) for i in (0, 1)]

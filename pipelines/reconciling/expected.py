@@ -1,0 +1,105 @@
+"""What a ledger entry says is on the topic, encoded anew from the stored snapshots."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipelines.authoring.event import Event
+from pipelines.contract import Contract, parse_contract
+from pipelines.encoding import RecordEncoder
+from pipelines.publishing.entry import LedgerEntry
+from resources.errors import SluiceError
+from resources.platform import Platform
+from resources.snapshots import Snapshot
+
+
+class CannotReconcile(SluiceError):
+    """What should be on the topic cannot be known any more, so nothing is said about what is there."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """Some records in the order of publication: `keys` and `values` row for row, a null value a tombstone."""
+
+    keys: pa.Array
+    values: pa.Array
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def contract_of(event: Event, platform: Platform, entry: LedgerEntry) -> Contract:
+    """The contract the entry was published under; the event's own may have moved on since."""
+    if entry.contract == event.contract.fingerprint:
+        return event.contract
+    text = platform.registry.by_id(entry.schema_id)
+    return parse_contract(text, Path(f"schema id {entry.schema_id}"))
+
+
+def expected_records(
+    event: Event, platform: Platform, entry: LedgerEntry, contract: Contract
+) -> Iterator[Records]:
+    """The first `rows_done` records of the entry's generation. Raises CannotReconcile."""
+    left = entry.rows_done
+    for records in _all_records(event, platform, entry, contract):
+        if len(records) > left:
+            records = Records(records.keys.slice(0, left), records.values.slice(0, left))
+        left -= len(records)
+        yield records
+        if not left:
+            return
+    if left:
+        raise CannotReconcile(
+            f"{entry.event} {entry.window}",
+            f"the ledger says {entry.rows_done:,} records were published and its snapshots hold {left:,} fewer",
+            next_step="restore the snapshot folder of then",
+        )
+
+
+def _all_records(
+    event: Event, platform: Platform, entry: LedgerEntry, contract: Contract
+) -> Iterator[Records]:
+    store, batch_rows = platform.snapshots, platform.settings.batch_rows
+    if entry.delta is None:
+        rows = _stored(platform, entry, "transformed", entry.snapshot)
+    else:
+        rows = _stored(platform, entry, "correction", entry.delta)
+    encoder = _encoder(event, entry, contract, store.schema(rows))
+    for batch in store.read(rows, batch_rows=batch_rows):
+        encoded = encoder.encode(batch)
+        yield Records(encoded.keys, encoded.values)
+    if entry.vanished is not None:
+        for batch in store.read(_stored(platform, entry, "vanished", entry.vanished), batch_rows=batch_rows):
+            yield Records(batch.column(0), pa.nulls(batch.num_rows, pa.large_binary()))
+
+
+def _stored(platform: Platform, entry: LedgerEntry, stage: str, sha256: str) -> Snapshot:
+    # By the name of then: the module may have been renamed.
+    found = platform.snapshots.find(entry.event, entry.window, stage, sha256)
+    if found is None:
+        raise CannotReconcile(
+            f"{entry.event} {entry.window}",
+            f"the {stage} snapshot {sha256[:12]} that the ledger names is gone from {platform.settings.snapshots}, "
+            "so what should be on the topic is not known",
+            next_step="restore the snapshot folder, or point SLUICE_SNAPSHOTS at the one that holds it",
+        )
+    platform.snapshots.verify(found)
+    return found
+
+
+def _encoder(event: Event, entry: LedgerEntry, contract: Contract, schema: pa.Schema) -> RecordEncoder:
+    names = [field.name for field in contract.fields]
+    # The id field is in the contract and not in the rows; both are of the time of publication.
+    event_id = event.event_id if event.event_id in names and event.event_id not in schema.names else None
+    if event.key not in schema.names or not schema.equals(contract.without(event_id).arrow_schema):
+        raise CannotReconcile(
+            f"{entry.event} {entry.window}",
+            f"was published by another version of the module (code version {entry.code_version[:12]}), with another "
+            "key or event_id, so its records cannot be made again",
+            next_step="verify it with the module of that version",
+        )
+    return RecordEncoder(
+        contract, schema_id=entry.schema_id, topic=entry.topic, key=event.key, event_id=event_id
+    )

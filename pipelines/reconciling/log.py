@@ -1,0 +1,154 @@
+"""Ranges of offsets read back as a careful consumer does: committed records, in large batches."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+
+from pipelines.encoding.assembly import byte_view
+from resources.kafka.clients import admin, consumer
+from resources.kafka.errors import KafkaUnavailable, explain
+from resources.settings import Settings
+
+_ASK_SECONDS = 15
+# Another producer's open transaction holds readers back until it ends.
+_WAIT_SECONDS = 120.0
+_BATCH = 10_000
+# What the client may fetch ahead: all that this holds in memory, whatever the size of a record.
+_AHEAD_KILOBYTES = 16_384
+
+
+@dataclass(frozen=True)
+class Committed:
+    """Committed records, row for row; null values are tombstones."""
+
+    kafka_partitions: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    keys: pa.Array
+    values: pa.Array
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of keys and values."""
+        return sum(int(places[-1] - places[0]) for places, _ in map(byte_view, (self.keys, self.values)))
+
+
+class LogReader:
+    """One consumer, in no group, for any number of ranges. Not for use by several threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._admin = admin(settings)
+        self._consumer: Consumer = consumer(
+            settings, **{"queued.max.messages.kbytes": _AHEAD_KILOBYTES, "queued.min.messages": _BATCH * 2}
+        )
+
+    def bounds(self, topic: str, kafka_partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
+        """First offset still kept and end of each kafka_partition, open transactions included."""
+        partitions = sorted(kafka_partitions)
+        low = self._offsets(topic, partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        high = self._offsets(topic, partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        return {p: (low[p], high[p]) for p in partitions}
+
+    def _offsets(self, topic: str, partitions: list[int], which: OffsetSpec) -> dict[int, int]:
+        if not partitions:
+            return {}
+        asked = {TopicPartition(topic, p): which for p in partitions}
+        try:
+            futures = self._admin.list_offsets(
+                asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ASK_SECONDS
+            )
+            found = {tp.partition: future.result().offset for tp, future in futures.items()}
+        except KafkaException as error:
+            raise explain(f"topic {topic}", error) from None
+        # A request that timed out is no exception but a negative offset.
+        if any(offset < 0 for offset in found.values()):
+            raise KafkaUnavailable(
+                f"topic {topic}", f"the brokers did not tell its offsets in {_ASK_SECONDS} s"
+            )
+        return found
+
+    def read(self, topic: str, ranges: Mapping[int, tuple[int, int]]) -> Iterator[Committed]:
+        """Committed records of `ranges` (kafka_partition -> first offset, end exclusive), which must not reach
+        beyond the log's end. Raises KafkaUnavailable when an open transaction hides them for too long."""
+        ends = {p: end for p, (first, end) in ranges.items() if first < end}
+        if not ends:
+            return
+        bound = np.zeros(max(ends) + 1, np.int64)
+        bound[list(ends)] = list(ends.values())
+        try:
+            self._consumer.assign([TopicPartition(topic, p, ranges[p][0]) for p in ends])
+            moved = time.monotonic()
+            while ends:
+                first = self._consumer.poll(0.2)
+                messages = [first, *self._consumer.consume(_BATCH, timeout=0)] if first else []
+                records = [message for message in messages if message.error() is None]
+                reached = self._ended(topic, messages) if len(records) < len(messages) else {}
+                if records:
+                    moved = time.monotonic()
+                    chunk = _chunk(records)
+                    for p in ends:
+                        own = chunk.offsets[chunk.kafka_partitions == p]
+                        if len(own):
+                            reached[p] = max(reached.get(p, 0), int(own[-1]) + 1)
+                    yield _within(chunk, bound)
+                self._finish(
+                    [p for p, offset in reached.items() if offset >= ends.get(p, offset + 1)], topic, ends
+                )
+                if ends and time.monotonic() - moved > _WAIT_SECONDS:
+                    raise KafkaUnavailable(
+                        f"topic {topic}",
+                        f"could not be read to the offsets of the ledger in {_WAIT_SECONDS:.0f} s: a transaction stays open",
+                        next_step="look for a hanging producer (kafka-transactions.sh find-hanging), then verify again",
+                    )
+        finally:
+            self._consumer.unassign()
+
+    def _ended(self, topic: str, messages: list[Message]) -> dict[int, int]:
+        reached: dict[int, int] = {}
+        for message in messages:
+            error = message.error()
+            if error is None:
+                continue
+            if error.code() != KafkaError._PARTITION_EOF:
+                raise explain(f"topic {topic}", error)
+            # Markers and aborted records are not handed over; the end of what can be read is.
+            reached[message.partition() or 0] = message.offset() or 0
+        return reached
+
+    def _finish(self, done: list[int], topic: str, ends: dict[int, int]) -> None:
+        for p in done:
+            del ends[p]
+        if done and ends:
+            # What follows belongs to others and is not fetched.
+            self._consumer.incremental_unassign([TopicPartition(topic, p) for p in done])
+
+    def close(self) -> None:
+        """Free the client."""
+        self._consumer.close()
+
+
+def _chunk(records: list[Message]) -> Committed:
+    return Committed(
+        np.array([message.partition() for message in records], np.int32),
+        np.array([message.offset() for message in records], np.int64),
+        pa.array([message.key() for message in records], pa.large_binary()),
+        pa.array([message.value() for message in records], pa.large_binary()),
+    )
+
+
+def _within(chunk: Committed, bound: npt.NDArray[np.int64]) -> Committed:
+    keep = chunk.offsets < bound[chunk.kafka_partitions]
+    if keep.all():
+        return chunk
+    mask = pa.array(keep)
+    return Committed(
+        chunk.kafka_partitions[keep], chunk.offsets[keep], chunk.keys.filter(mask), chunk.values.filter(mask)
+    )

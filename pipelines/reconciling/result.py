@@ -1,0 +1,90 @@
+"""What a reconciliation found, in counts and in one sentence."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["agrees", "reduced", "differs", "unpublished"]
+Kind = Literal["missing", "altered", "duplicated"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One record that is not as it should be. `offset`: where the altered record or the surplus copy stands."""
+
+    kind: Kind
+    key: str
+    kafka_partition: int | None
+    offset: int | None
+
+    def __str__(self) -> str:
+        place = "" if self.offset is None else f" at partition {self.kafka_partition} offset {self.offset}"
+        return f"{self.kind} {self.key!r}{place}"
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """The newest generation of one window, as its ledger entry and snapshot say, against the topic.
+
+    `expected`: records that should be there; `found`: committed records with the content of one of them. Of
+    the expected, `missing` have no such record, `altered` another content under the same key, and
+    `deleted_by_policy` and `compacted` were removed by the topic's own rules. `duplicated`: copies beyond those
+    expected. `others`: records of other windows and producers in the same offsets. `verdict` is `reduced`
+    where all that the topic's rules left agrees. Checksums: sums of content hashes, hex, over `expected` and
+    `found`. `bytes_read`: keys and values read back.
+    """
+
+    event: str
+    window: str
+    verdict: Verdict
+    generation: int = 0
+    complete: bool = True
+    expected: int = 0
+    found: int = 0
+    missing: int = 0
+    altered: int = 0
+    duplicated: int = 0
+    deleted_by_policy: int = 0
+    compacted: int = 0
+    others: int = 0
+    examples: tuple[Example, ...] = ()
+    notes: tuple[str, ...] = ()
+    checksum_expected: str = ""
+    checksum_found: str = ""
+    bytes_read: int = 0
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """True unless a record was lost, doubled or altered."""
+        return self.verdict != "differs"
+
+    @property
+    def told(self) -> str:
+        """One sentence for a log."""
+        if self.verdict == "unpublished":
+            return "nothing is published"
+        if self.verdict == "agrees":
+            return f"all {self.expected:,} records are on the topic, each once and unaltered"
+        gone = [
+            f"{count:,} {how}"
+            for count, how in (
+                (self.deleted_by_policy, "deleted by the topic's retention"),
+                (self.compacted, "removed by compaction"),
+            )
+            if count
+        ]
+        if self.verdict == "reduced":
+            return (
+                f"{self.found:,} of {self.expected:,} records are on the topic, unaltered; {', '.join(gone)}"
+            )
+        wrong = [
+            f"{count:,} {kind}"
+            for kind, count in (
+                ("missing", self.missing),
+                ("altered", self.altered),
+                ("duplicated", self.duplicated),
+            )
+            if count
+        ]
+        named = "; ".join([*map(str, self.examples), *self.notes])
+        return f"of {self.expected:,} records {', '.join([*wrong, *gone])}: {named}"

@@ -1,0 +1,164 @@
+"""A window of 100,000 records, put on topics by hand, so that a test can put them there wrongly."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+import duckdb
+import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from pipelines.encoding import RecordEncoder
+from pipelines.publishing.entry import LedgerEntry
+from pipelines.publishing.preflight import registered_schema_id
+from pipelines.reconciling.reconciler import Reconciler
+from pipelines.reconciling.result import Reconciliation
+from tests.fixtures_servers import KafkaServer, RegistryServer
+from tests.pipelines.publishing.conftest import WINDOW, World
+
+ROWS = 100_000
+KEYS = 30_000
+
+Sent = tuple[bytes | None, bytes | None]
+"""Key and value."""
+
+
+@dataclass
+class Delivery:
+    """A prepared window: what its records are, and a topic to put them, or something else, on."""
+
+    world: World
+    records: list[Sent]
+    entry: LedgerEntry
+    topic: str = ""
+
+    @property
+    def bootstrap(self) -> str:
+        return self.world.bootstrap
+
+    def on_new_topic(self, partitions: int = 3, **config: str) -> "Delivery":
+        """The same window on a topic of its own."""
+        made = replace(self, topic=f"t{uuid4().hex[:10]}")
+        settings = {key.replace("_", "."): value for key, value in config.items()}
+        wanted = NewTopic(made.topic, partitions, 1, config=settings)
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin.create_topics([wanted])[made.topic].result()
+        return made
+
+    def send(self, records: Iterable[Sent], *, commit: bool = True) -> LedgerEntry:
+        """Put `records` on the topic in one transaction, as a Java producer places them; the entry claims that
+        they are the window's."""
+        producer = Producer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "partitioner": "murmur2_random",
+                "transactional.id": uuid4().hex,
+                "linger.ms": 50,
+                "queue.buffering.max.messages": 1_000_000,
+            }
+        )
+        offsets: dict[str, tuple[int, int]] = {}
+
+        def landed(error: object, message: object) -> None:
+            assert error is None, error
+            p, offset = str(message.partition()), message.offset()  # type: ignore[attr-defined]
+            first, last = offsets.get(p, (offset, offset))
+            offsets[p] = (min(first, offset), max(last, offset))
+
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        for key, value in records:
+            producer.produce(self.topic, value, key, on_delivery=landed)
+            producer.poll(0)
+        producer.flush(60)
+        if commit:
+            producer.commit_transaction(30)
+        else:
+            producer.abort_transaction(30)
+        return replace(self.entry, topic=self.topic, offsets=offsets)
+
+    def delete_before(self, offsets: dict[int, int]) -> None:
+        """Delete every record before these offsets, as retention would."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        asked = [TopicPartition(self.topic, p, offset) for p, offset in offsets.items()]
+        for future in admin.delete_records(asked).values():
+            future.result()
+
+    def reconcile(self, entry: LedgerEntry) -> Reconciliation:
+        """Against what is there now."""
+        with Reconciler(self.world.event, self.world.platform()) as reconciler:
+            return reconciler.reconcile(WINDOW, entry=entry)
+
+
+Spans = dict[str, tuple[int, int]]
+Tamper = Callable[[list[Sent]], list[Sent]]
+
+
+def many_rows(world: World, rows: int = ROWS, keys: int = KEYS) -> None:
+    """`rows` rows in the window; keys k0, k1, … come again in later rows."""
+    with duckdb.connect(str(world.folder / "dwh.duckdb")) as connection:
+        connection.execute(
+            "CREATE OR REPLACE TABLE happenings AS SELECT 'k' || (n % ?) AS id, "
+            "TIMESTAMPTZ '2013-01-01 00:00:00+00' + INTERVAL 1 MILLISECOND * (n * 100) AS happened_at, n AS amount "
+            "FROM range(?) AS r(n)",
+            [keys, rows],
+        )
+
+
+def prepared(world: World) -> Delivery:
+    """The window's records, encoded from its snapshot, and the ledger entry of having published them all."""
+    platform = world.platform()
+    snapshot = world.prepare(platform).snapshot
+    schema_id = registered_schema_id(world.event, platform)
+    encoder = RecordEncoder(
+        world.event.contract, schema_id=schema_id, topic=world.topic, key="id", strategy="fastavro"
+    )
+    records: list[Sent] = []
+    for batch in platform.snapshots.read(snapshot, batch_rows=32_768):
+        encoded = encoder.encode(batch)
+        records += zip(encoded.keys.to_pylist(), encoded.values.to_pylist(), strict=True)
+    entry = LedgerEntry(
+        event=world.event.full_name,
+        window=WINDOW,
+        topic="",
+        generation=1,
+        kind="backfill",
+        status="published",
+        snapshot=snapshot.sha256,
+        rows_total=len(records),
+        rows_done=len(records),
+        code_version=world.event.code_version,
+        contract=world.event.contract.fingerprint,
+        schema_id=schema_id,
+        run_id="by hand",
+        written_at="2026-01-01T00:00:00.000+00:00",
+    )
+    return Delivery(world, records, entry)
+
+
+@pytest.fixture
+def world(kafka: KafkaServer, embedded_registry: RegistryServer, tmp_path: Path) -> Iterator[World]:
+    """An event to publish on a real Apache Kafka."""
+    made = World(tmp_path, kafka.bootstrap, embedded_registry.url)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def delivery(
+    kafka: KafkaServer, embedded_registry: RegistryServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Delivery]:
+    """A hundred thousand records, prepared once."""
+    made = World(tmp_path_factory.mktemp("world"), kafka.bootstrap, embedded_registry.url)
+    many_rows(made)
+    yield prepared(made)
+    made.close()
+
+
+@pytest.fixture
+def small(world: World) -> Delivery:
+    """A thousand records of 300 keys."""
+    many_rows(world, 1_000, 300)
+    return prepared(world)

@@ -173,7 +173,7 @@ class Comparison:
             f"""CREATE OR REPLACE TEMP TABLE accounted AS
             WITH behind AS ({later}),
             present AS (  -- the window's records that are there, with the place of each
-                SELECT row, key, min(f.kafka_partition) AS p, min(f.log_offset) AS log_offset
+                SELECT row, e.key AS key, min(f.kafka_partition) AS p, min(f.log_offset) AS log_offset
                 FROM expected e ANTI JOIN absent USING (row) JOIN found f USING (h1, h2) GROUP BY ALL
             ), last_own AS (SELECT key, max(row) AS row FROM present GROUP BY key),
             last_other AS (  -- other windows' and producers' records of the same keys, within the range

@@ -12,7 +12,7 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from pipelines.encoding.assembly import byte_view
 from resources.kafka.clients import admin, consumer
-from resources.kafka.errors import KafkaUnavailable, explain
+from resources.kafka.errors import KafkaUnavailable, explain, is_passing, kafka_error
 from resources.settings import Settings
 
 _ASK_SECONDS = 15
@@ -58,22 +58,27 @@ class LogReader:
         return {p: (low[p], high[p]) for p in partitions}
 
     def _offsets(self, topic: str, partitions: list[int], which: OffsetSpec) -> dict[int, int]:
-        if not partitions:
-            return {}
-        asked = {TopicPartition(topic, p): which for p in partitions}
-        try:
-            futures = self._admin.list_offsets(
-                asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ASK_SECONDS
-            )
-            found = {tp.partition: future.result().offset for tp, future in futures.items()}
-        except KafkaException as error:
-            raise explain(f"topic {topic}", error) from None
-        # A request that timed out is no exception but a negative offset.
-        if any(offset < 0 for offset in found.values()):
-            raise KafkaUnavailable(
-                f"topic {topic}", f"the brokers did not tell its offsets in {_ASK_SECONDS} s"
-            )
-        return found
+        deadline = time.monotonic() + _ASK_SECONDS
+        while partitions:
+            asked = {TopicPartition(topic, p): which for p in partitions}
+            try:
+                futures = self._admin.list_offsets(
+                    asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ASK_SECONDS
+                )
+                found = {tp.partition: future.result().offset for tp, future in futures.items()}
+            except KafkaException as error:
+                # A leader that has just moved is found by asking again.
+                if is_passing(kafka_error(error)) and time.monotonic() < deadline:
+                    time.sleep(0.2)
+                    continue
+                raise explain(f"topic {topic}", error) from None
+            # A request that timed out is no exception but a negative offset.
+            if any(offset < 0 for offset in found.values()):
+                raise KafkaUnavailable(
+                    f"topic {topic}", f"the brokers did not tell its offsets in {_ASK_SECONDS} s"
+                )
+            return found
+        return {}
 
     def read(self, topic: str, ranges: Mapping[int, tuple[int, int]]) -> Iterator[Committed]:
         """Committed records of `ranges` (kafka_partition -> first offset, end exclusive), which must not reach
@@ -88,7 +93,8 @@ class LogReader:
             moved = time.monotonic()
             while ends:
                 first = self._consumer.poll(0.2)
-                messages = [first, *self._consumer.consume(_BATCH, timeout=0)] if first else []
+                # Not `if first`: a message is as true as its value is long, and a tombstone has none.
+                messages = [] if first is None else [first, *self._consumer.consume(_BATCH, timeout=0)]
                 records = [message for message in messages if message.error() is None]
                 reached = self._ended(topic, messages) if len(records) < len(messages) else {}
                 if records:

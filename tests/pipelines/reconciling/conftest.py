@@ -1,6 +1,6 @@
 """A window of 100,000 records, put on topics by hand, so that a test can put them there wrongly."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
@@ -92,8 +92,19 @@ class Delivery:
             return reconciler.reconcile(WINDOW, entry=entry)
 
 
-Spans = dict[str, tuple[int, int]]
-Tamper = Callable[[list[Sent]], list[Sent]]
+def varint(number: int) -> bytes:
+    """A number that is not negative, as Avro writes it."""
+    number = number * 2
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def text(data: bytes) -> bytes:
+    """Bytes as Avro writes a string."""
+    return varint(len(data)) + data
 
 
 def many_rows(world: World, rows: int = ROWS, keys: int = KEYS) -> None:

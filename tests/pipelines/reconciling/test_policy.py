@@ -1,0 +1,141 @@
+"""What the topic's own rules removed is told as such, with figures; what they cannot explain is a loss."""
+
+from dataclasses import replace
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
+
+from pipelines.encoding import kafka_partitions
+from pipelines.reconciling.expected import CannotReconcile
+from pipelines.reconciling.result import Reconciliation
+from tests.pipelines.publishing.conftest import WINDOW
+from tests.pipelines.reconciling.conftest import Delivery, Sent, prepared, text, varint
+
+
+def removed(found: Reconciliation) -> tuple[int, int, int]:
+    return found.missing, found.deleted_by_policy, found.compacted
+
+
+def test_what_retention_deleted_is_counted_and_is_no_loss(small: Delivery) -> None:
+    here = small.on_new_topic()
+    entry = here.send(here.records)
+    # Of partition 0 the first 40 offsets, of partition 1 everything, of partition 2 nothing.
+    sizes = [last + 1 for _, last in (entry.offsets[p] for p in "012")]
+    here.delete_before({0: 40, 1: sizes[1]})
+    found = here.reconcile(entry)
+    assert (found.verdict, found.ok) == ("reduced", True)
+    assert removed(found) == (0, 40 + sizes[1], 0)
+    assert found.found == 1_000 - 40 - sizes[1]
+    assert "deleted by the topic's retention" in found.told
+
+
+def test_a_loss_behind_what_retention_deleted_is_still_a_loss(small: Delivery) -> None:
+    here = small.on_new_topic()
+    in_first = [n for n, (key, _) in enumerate(here.records) if place(key) == 0]
+    lost = in_first[100]
+    entry = here.send(here.records[:lost] + here.records[lost + 1 :])
+    here.delete_before({0: 40})
+    found = here.reconcile(entry)
+    assert (found.verdict, removed(found)) == ("differs", (1, 40, 0))
+    assert [(e.key, e.kafka_partition) for e in found.examples] == [
+        ((here.records[lost][0] or b"").decode(), 0)
+    ]
+    assert "1 missing, 40 deleted by the topic's retention" in found.told
+
+
+def test_no_more_is_put_down_to_retention_than_it_can_have_deleted(small: Delivery) -> None:
+    here = small.on_new_topic()
+    in_first = [n for n, (key, _) in enumerate(here.records) if place(key) == 0]
+    # The first hundred never came, and retention has deleted ten offsets of what did.
+    entry = here.send([r for n, r in enumerate(here.records) if n not in in_first[:100]])
+    here.delete_before({0: 10})
+    found = here.reconcile(entry)
+    assert (found.verdict, removed(found)) == ("differs", (100, 10, 0))
+
+
+def place(key: bytes | None, count: int = 3) -> int:
+    import pyarrow as pa
+
+    return int(kafka_partitions(pa.array([key], pa.binary()), count)[0])
+
+
+def test_partitions_added_since_do_not_confuse_what_retention_deleted(small: Delivery) -> None:
+    here = small.on_new_topic()
+    entry = here.send(here.records)
+    admin = AdminClient({"bootstrap.servers": here.bootstrap})
+    admin.create_partitions([NewPartitions(here.topic, 7)])[here.topic].result()
+    here.delete_before({0: 40})
+    found = here.reconcile(entry)
+    assert (found.verdict, removed(found)) == ("reduced", (0, 40, 0))
+
+
+def test_a_record_superseded_on_a_compacted_topic_is_no_loss(small: Delivery) -> None:
+    here = small.on_new_topic(cleanup_policy="compact")
+    newest = {key: n for n, (key, _) in enumerate(here.records)}
+    kept = [here.records[n] for n in sorted(newest.values())]
+    found = here.reconcile(here.send(kept))
+    assert (found.verdict, removed(found)) == ("reduced", (0, 0, 700))
+    assert "300 of 1,000 records are on the topic, unaltered; 700 removed by compaction" in found.told
+
+
+def test_a_later_record_of_another_window_supersedes_too(small: Delivery) -> None:
+    here = small.on_new_topic(cleanup_policy="compact")
+    key = here.records[850][0]
+    assert sum(k == key for k, _ in here.records) == 3
+    entry = here.send([r for r in here.records if r[0] != key])
+    assert removed(here.reconcile(entry)) == (3, 0, 0)
+    here.send([(key, of_the_next_day(here, key or b""))])
+    found = here.reconcile(entry)
+    assert (found.verdict, removed(found)) == ("reduced", (0, 0, 3))
+
+
+def test_only_a_later_record_supersedes(small: Delivery) -> None:
+    here = small.on_new_topic(cleanup_policy="compact")
+    key = here.records[850][0] or b""
+    # A record of the next day stands before the window's last of that key, which never came.
+    stranger: list[Sent] = [(key, of_the_next_day(here, key))]
+    rest = [r for n, r in enumerate(here.records) if n != 850]
+    found = here.reconcile(here.send([*rest[:700], *stranger, *rest[700:]]))
+    assert (found.verdict, removed(found)) == ("differs", (1, 0, 0))
+    behind = here.on_new_topic(cleanup_policy="compact")
+    found = behind.reconcile(behind.send([*rest[:900], *stranger, *rest[900:]]))
+    assert (found.verdict, removed(found)) == ("reduced", (0, 0, 1))
+
+
+def of_the_next_day(here: Delivery, key: bytes) -> bytes:
+    head = here.entry.schema_id.to_bytes(5, "big")
+    return head + text(key) + varint(1_356_998_400_000_000 + 100_000_000_000) + varint(1)
+
+
+def test_an_altered_record_does_not_pass_for_a_newer_one(small: Delivery) -> None:
+    here = small.on_new_topic(cleanup_policy="compact")
+    records = list(here.records)
+    key, value = records[500]
+    records[500] = (key, (value or b"")[:-1] + b"\x00")
+    found = here.reconcile(here.send(records))
+    assert (found.verdict, found.altered, found.compacted) == ("differs", 1, 0)
+    assert found.examples[0].key == (key or b"").decode()
+
+
+def test_a_topic_made_anew_has_lost_everything_and_says_so(small: Delivery) -> None:
+    here = small.on_new_topic()
+    entry = here.send(here.records)
+    found = replace(here.on_new_topic(partitions=2)).reconcile(
+        entry.advanced(topic=(there := here.on_new_topic(partitions=2)).topic)
+    )
+    assert there.topic != here.topic
+    assert (found.verdict, found.missing) == ("differs", 1_000)
+    assert "the topic was made anew or its log was cut" in found.told
+    with pytest.raises(CannotReconcile, match="is gone"):
+        here.reconcile(entry.advanced(topic="never-there"))
+
+
+def test_equal_records_at_the_edge_of_what_was_deleted(small: Delivery) -> None:
+    world = small.world
+    world.rows([("same", 5, 1)] * 4 + [("same", 6, 1)])
+    here = prepared(world).on_new_topic(partitions=1)
+    entry = here.send(here.records)
+    here.delete_before({0: 2})
+    found = here.reconcile(entry)
+    assert (found.verdict, found.found, removed(found)) == ("reduced", 3, (0, 2, 0))
+    assert world.event.windows.window(WINDOW).key == WINDOW

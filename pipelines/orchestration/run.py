@@ -24,8 +24,6 @@ terminal.addHandler(logging.NullHandler())
 
 _RETRIES = 3
 _FIRST_WAIT_SECONDS = 10
-# Two in a row are a server that is away, not a window that is unlucky.
-_GIVE_UP_AFTER_FAULTS = 2
 
 
 class WindowRun:
@@ -61,19 +59,18 @@ class WindowRun:
 
     def _each(self) -> Iterator[object]:
         failed: dict[str, str] = {}
-        passing: dict[str, str] = {}
-        in_a_row = 0
-        for window in self._todo():
+        passing: PassingFault | None = None
+        todo = self._todo()
+        for number, window in enumerate(todo, start=1):
             try:
                 yield from self._window(window)
-                in_a_row = 0
             except PassingFault as fault:
+                # Go on from here later: publishing the windows behind it first would put a key's events out of order.
                 self._context.log.warning(f"{window.key}: {fault}")
                 terminal.warning(f"{window.key}: {fault}")
-                passing[window.key] = str(fault)
-                in_a_row += 1
-                if in_a_row >= _GIVE_UP_AFTER_FAULTS:
-                    break
+                passing = fault
+                failed[window.key] = f"{fault}; {len(todo) - number} windows behind it were not begun"
+                break
             except SluiceError as error:
                 self._context.log.error(f"{window.key}: {error}")
                 terminal.error(f"{window.key}: {error}")
@@ -85,10 +82,8 @@ class WindowRun:
                 )
         if passing and self._context.retry_number < _RETRIES:
             wait = _FIRST_WAIT_SECONDS * 2**self._context.retry_number
-            self._context.log.warning(f"trying again in {wait} s: {'; '.join(passing.values())}")
-            terminal.warning(f"trying again in {wait} s")
+            self._say(f"trying again in {wait} s, from there")
             raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=wait)
-        failed |= passing
         if failed:
             raise dg.Failure(
                 _told(self._event, failed), metadata={"windows_failed": len(failed)}, allow_retries=False

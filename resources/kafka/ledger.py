@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from resources.kafka.clients import admin, consumer
-from resources.kafka.errors import KafkaRefused, KafkaUnavailable, explain
+from resources.kafka.errors import KafkaRefused, KafkaUnavailable, explain, is_passing, kafka_error
 from resources.kafka.topics import ensure_topic
 from resources.settings import Settings
 
@@ -136,13 +136,19 @@ class LedgerLog:
 
     def _watermarks(self, kafka_partitions: list[int]) -> dict[int, int]:
         asked = {TopicPartition(self._topic, p): OffsetSpec.latest() for p in kafka_partitions}  # type: ignore[no-untyped-call]
-        try:
-            futures = self._admin.list_offsets(
-                asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ASK_SECONDS
-            )
-            marks = {tp.partition: future.result().offset for tp, future in futures.items()}
-        except KafkaException as error:
-            raise explain(f"topic {self._topic}", error) from None
+        deadline = time.monotonic() + _ASK_SECONDS
+        while True:
+            try:
+                futures = self._admin.list_offsets(
+                    asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ASK_SECONDS
+                )
+                marks = {tp.partition: future.result().offset for tp, future in futures.items()}
+                break
+            except KafkaException as error:
+                # A leader that moved, or is not elected yet on a topic just created, is there in a moment.
+                if not is_passing(kafka_error(error)) or time.monotonic() > deadline:
+                    raise explain(f"topic {self._topic}", error) from None
+                time.sleep(0.1)
         # A request that timed out is no exception but offset -1001, which would pass for an empty ledger.
         if unknown := sorted(p for p, mark in marks.items() if mark < 0):
             raise KafkaUnavailable(

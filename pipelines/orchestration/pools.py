@@ -17,13 +17,10 @@ _ASK_EVERY_SECONDS = 1.0
 @contextmanager
 def pool_slot(context: dg.AssetExecutionContext, pool: str, claimant: str) -> Iterator[None]:
     """Hold a slot of `pool` for the block; waits, and says so, while none is free. No limit set: no wait."""
-    storage = context.instance.event_log_storage
-    limited = storage.supports_global_concurrency_limits and (
-        storage.initialize_concurrency_limit_to_default(pool) or pool in storage.get_concurrency_keys()
-    )
-    if not limited:
+    if not _limited(context.instance, pool):
         yield
         return
+    storage = context.instance.event_log_storage
     said = False
     while not storage.claim_concurrency_slot(pool, context.run.run_id, claimant).is_claimed:
         if not said:
@@ -34,3 +31,16 @@ def pool_slot(context: dg.AssetExecutionContext, pool: str, claimant: str) -> It
         yield
     finally:
         storage.free_concurrency_slot_for_step(context.run.run_id, claimant)
+
+
+def _limited(instance: dg.DagsterInstance, pool: str) -> bool:
+    storage = instance.event_log_storage
+    if not storage.supports_global_concurrency_limits:
+        return False
+    # Asked first: giving a pool the default limit overwrites the one that an operator set, and where there is no
+    # default it leaves a pool without slots, for which a claim would wait for ever.
+    if pool in {limit.name for limit in storage.get_pool_limits()}:
+        return True
+    if instance.global_op_concurrency_default_limit is None:
+        return False
+    return storage.initialize_concurrency_limit_to_default(pool)

@@ -34,7 +34,7 @@ class RecordTooLarge(KafkaRefused):
         limit = f"{topic_limit:,} bytes" if topic_limit else "a limit that may not be read"
         super().__init__(
             f"topic {topic}",
-            f"a record of {record_bytes:,} bytes (key, value and headers, before compression) is too large",
+            f"a record of {record_bytes:,} bytes (key and value, before compression) is too large",
             allowed=f"max.message.bytes of the topic, {limit} after compression",
             next_step=f"raise max.message.bytes of the topic (kafka-configs.sh --alter --topic {topic} --add-config "
             "max.message.bytes=…) and, where it is set, SLUICE_KAFKA_MESSAGE_MAX_BYTES; or make the event smaller",

@@ -129,7 +129,7 @@ class TransactionalProducer:
             except KafkaException as error:
                 inner = self._inner(error)
                 if inner.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                    size = _record_bytes(key, value, more.get("headers"))
+                    size = _record_bytes(key, value)
                     raise RecordTooLarge(topic, size, self._max_message_bytes) from None
                 raise self._raised(inner) from None
         self._since_poll += 1
@@ -298,15 +298,15 @@ class _Failures:
     def largest_bytes(self) -> int:
         """Size of the largest record that was refused for its size."""
         return max(
-            _record_bytes(message.key(), message.value(), message.headers())
+            _record_bytes(message.key(), message.value())
             for error, message in self._kept
             if error.code() == KafkaError.MSG_SIZE_TOO_LARGE
         )
 
 
-def _record_bytes(key: Any, value: Any, headers: Any) -> int:
-    pairs = sum(len(name) + len(data or b"") for name, data in headers or [])
-    return len(key or b"") + len(value or b"") + pairs
+def _record_bytes(key: Any, value: Any) -> int:
+    # Without headers: a refused record comes back without them.
+    return len(key or b"") + len(value or b"")
 
 
 def headers_of(pairs: Mapping[str, str]) -> list[tuple[str, bytes]]:

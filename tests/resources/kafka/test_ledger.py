@@ -154,17 +154,18 @@ def test_silence_does_not_pass_for_an_empty_ledger(
     cluster: "Cluster", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client reports a request for offsets that timed out as offset -1001, without an error."""
-    monkeypatch.setattr("resources.kafka.ledger._ASK_SECONDS", 1)
     settings = cluster.settings()
     with ledger(settings) as log:
         assert log.latest(KEY) is None
         commit(settings, KEY, b"mine")
+        monkeypatch.setattr("resources.kafka.ledger._ASK_SECONDS", 1)
         cluster.server.pause()
         try:
             with pytest.raises(PassingFault):
                 log.latest(KEY)
         finally:
             cluster.server.resume()
+        monkeypatch.undo()
         assert log.latest(KEY) == b"mine"
 
 

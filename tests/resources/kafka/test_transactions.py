@@ -1,0 +1,248 @@
+"""The transactional producer: it counts what happened, and says what went wrong in words of the window."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import urandom
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from resources.errors import PassingFault
+from resources.kafka.errors import (
+    KafkaRefused,
+    KafkaUnavailable,
+    RecordTooLarge,
+    TakenOver,
+    TransactionExpired,
+    explain,
+)
+from resources.kafka.transactions import TransactionalProducer
+from resources.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.resources.kafka.conftest import Cluster
+
+
+@contextmanager
+def claimed(settings: Settings, topic: str, name: str = "id", **more: Any) -> Iterator[TransactionalProducer]:
+    with TransactionalProducer(
+        settings, f"{topic} {name}", event="flights/departed", window="2013-01-01", topic=topic, **more
+    ) as made:
+        made.claim()
+        yield made
+
+
+def test_what_is_committed_is_counted_by_kafka_partition(any_cluster: "Cluster") -> None:
+    topic = any_cluster.topic(3)
+    with claimed(any_cluster.settings(), topic) as producer:
+        for first in (0, 100):
+            producer.begin()
+            for n in range(first, first + 100):
+                producer.produce(topic, f"k{n}".encode(), b"v%d" % n)
+            producer.settle()
+            delivered = producer.commit()
+            assert delivered.records == 100
+            assert set(delivered.offsets) == {0, 1, 2}
+    assert sorted(any_cluster.committed(topic)) == sorted((f"k{n}".encode(), b"v%d" % n) for n in range(200))
+
+
+def test_a_transaction_left_open_is_dropped(any_cluster: "Cluster") -> None:
+    topic = any_cluster.topic(1)
+    with claimed(any_cluster.settings(), topic) as producer:
+        producer.begin()
+        producer.produce(topic, b"k", b"v")
+        producer.settle()
+    assert any_cluster.committed(topic, 1) == []
+
+
+@pytest.mark.parametrize("when", ["before begin", "after begin", "in flight", "before commit"])
+def test_whoever_is_fenced_is_told_that_another_run_took_over(cluster: "Cluster", when: str) -> None:
+    """librdkafka shows it as _FENCED, as _FATAL, inside a SystemError or not at all, depending on the moment."""
+    topic, settings = cluster.topic(3), cluster.settings()
+    with claimed(settings, topic) as loser:
+        if when != "before begin":
+            loser.begin()
+        if when in ("in flight", "before commit"):
+            for n in range(50):
+                loser.produce(topic, b"k%d" % n, b"lost")
+            loser.settle()
+        with claimed(settings, topic) as winner:
+            with pytest.raises(TakenOver) as caught:
+                if when == "before begin":
+                    loser.begin()
+                while when != "before commit":
+                    loser.produce(topic, b"k", b"lost")
+                    time.sleep(0.001)
+                loser.commit()
+            winner.begin()
+            winner.produce(topic, b"k", b"won")
+            winner.settle()
+            winner.commit()
+        # Whatever is asked of it later, it says the same.
+        with pytest.raises(TakenOver):
+            loser.begin()
+            loser.produce(topic, b"k", b"lost")
+            loser.settle()
+    assert (caught.value.event, caught.value.window) == ("flights/departed", "2013-01-01")
+    assert not isinstance(caught.value, PassingFault)
+    assert cluster.committed(topic) == [(b"k", b"won")]
+
+
+def test_a_transaction_older_than_the_brokers_allow_is_a_passing_fault(cluster: "Cluster") -> None:
+    """To its producer that looks exactly like being fenced."""
+    topic = cluster.topic(1)
+    with claimed(cluster.settings(), topic) as loser:
+        loser.begin()
+        loser.produce(topic, b"k", b"lost")
+        loser.settle()
+        loser._began -= 100
+        with (
+            claimed(cluster.settings(), topic),
+            pytest.raises(TransactionExpired, match=r"open for 1\d\d s and the brokers end it after 45 s"),
+        ):
+            loser.commit()
+    assert issubclass(TransactionExpired, PassingFault)
+
+
+def test_a_record_larger_than_the_topic_is_refused_by_its_size(cluster: "Cluster") -> None:
+    topic = cluster.topic(1, max_message_bytes="2000")
+    for limit in (2000, None):  # None: the topic's settings may not be read, the broker itself refuses
+        with claimed(cluster.settings(), topic, max_message_bytes=limit) as producer:
+            producer.begin()
+            with pytest.raises(RecordTooLarge) as caught:
+                producer.produce(topic, b"key", urandom(5000), [("h", b"12")])
+                producer.settle()
+        assert (caught.value.topic, caught.value.record_bytes) == (topic, 5003)
+        assert caught.value.topic_limit == limit
+        assert not isinstance(caught.value, PassingFault)
+        assert "SLUICE_KAFKA_MESSAGE_MAX_BYTES" in str(caught.value)
+    assert cluster.committed(topic, 1) == []
+
+
+def test_a_refused_record_is_named_and_not_the_state_it_leaves_behind(cluster: "Cluster") -> None:
+    """After a refusal produce() says "Erroneous state" and nothing else."""
+    topic = cluster.topic(1, max_message_bytes="2000")
+    with claimed(cluster.settings(), topic) as producer:
+        producer.begin()
+        producer.produce(topic, b"key", urandom(5000))
+        producer._producer.flush(5)
+        with pytest.raises(RecordTooLarge):
+            producer.produce(topic, b"key", b"small")
+
+
+def test_a_large_topic_takes_large_records_without_another_setting(cluster: "Cluster") -> None:
+    topic = cluster.topic(1, max_message_bytes="3000000")
+    with claimed(cluster.settings(), topic, max_message_bytes=3_000_000) as producer:
+        producer.begin()
+        producer.produce(topic, b"key", urandom(2_500_000))
+        producer.settle()
+        assert producer.commit().records == 1
+
+
+def test_a_record_refused_for_another_reason_is_no_passing_fault(cluster: "Cluster") -> None:
+    topic = cluster.topic(1, cleanup_policy="compact")
+    with claimed(cluster.settings(), topic) as producer:
+        producer.begin()
+        producer._queue(topic, None, b"v", on_delivery=producer._acknowledge)  # type: ignore[arg-type]
+        with pytest.raises(KafkaRefused, match=r"1 records: .*INVALID_RECORD"):
+            producer.settle()
+
+
+def test_brokers_that_fall_silent_are_a_passing_fault(cluster: "Cluster") -> None:
+    topic = cluster.topic(1)
+    settings = cluster.settings(transaction_timeout_ms="4000")
+    with claimed(settings, topic) as producer:
+        producer.begin()
+        producer.produce(topic, b"k", b"v")
+        producer.settle()
+        cluster.server.pause()
+        try:
+            with pytest.raises(PassingFault):
+                producer.produce(topic, b"k", b"v")
+                producer.settle()
+        finally:
+            cluster.server.resume()
+    with claimed(settings, topic) as again:
+        again.begin()
+        again.produce(topic, b"k", b"later")
+        again.settle()
+        again.commit()
+    assert cluster.committed(topic, 1) == [(b"k", b"later")]
+
+
+class Answering:
+    """A client whose commits time out a few times before they are sent, or after they have happened."""
+
+    def __init__(self, real: Any, *, times: int, really: bool) -> None:
+        self._real, self._times, self._really = real, times, really
+        self.asked = self.aborted = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def commit_transaction(self, timeout: float) -> None:
+        self.asked += 1
+        if self.asked <= self._times:
+            if self._really and self.asked == 1:
+                self._real.commit_transaction(timeout)
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no answer", retriable=True))
+        if not self._really:
+            self._real.commit_transaction(timeout)
+
+    def abort_transaction(self, timeout: float) -> None:
+        self.aborted += 1
+        self._real.abort_transaction(timeout)
+
+
+@pytest.mark.parametrize("really", [False, True])
+def test_a_commit_that_times_out_is_asked_again_and_never_aborted(
+    embedded_cluster: "Cluster", really: bool
+) -> None:
+    topic = embedded_cluster.topic(1)
+    with claimed(embedded_cluster.settings(), topic) as producer:
+        producer.begin()
+        producer.produce(topic, b"k", b"v")
+        producer.settle()
+        client = Answering(producer._producer, times=3, really=really)
+        producer._producer = client  # type: ignore[assignment]
+        assert producer.commit().records == 1
+    assert (client.asked, client.aborted) == (4, 0)
+    assert embedded_cluster.committed(topic, 1) == [(b"k", b"v")]
+
+
+def test_a_commit_never_answered_is_in_doubt_and_not_aborted(
+    embedded_cluster: "Cluster", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.kafka.transactions._COMMIT_SECONDS", 0.05)
+    topic = embedded_cluster.topic(1)
+    with claimed(embedded_cluster.settings(), topic) as producer:
+        producer.begin()
+        producer.produce(topic, b"k", b"v")
+        producer._producer.flush(5)
+        client = Answering(producer._producer, times=1_000_000, really=True)
+        producer._producer = client  # type: ignore[assignment]
+        with pytest.raises(KafkaUnavailable, match=r"may or may not have happened.*the ledger tells"):
+            producer.commit()
+    assert client.aborted == 0
+    assert embedded_cluster.committed(topic, 1) == [(b"k", b"v")]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "told"),
+    [
+        (KafkaError._ALL_BROKERS_DOWN, KafkaUnavailable, "is security.protocol missing"),
+        (KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaUnavailable, "did not answer"),
+        (KafkaError._AUTHENTICATION, KafkaRefused, "refused the login"),
+        (KafkaError._SSL, KafkaRefused, "ssl.ca.location"),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaRefused, "lacks a right"),
+        (KafkaError._INVALID_ARG, KafkaRefused, "refused a setting"),
+        (KafkaError.POLICY_VIOLATION, KafkaRefused, "POLICY_VIOLATION"),
+    ],
+)
+def test_errors_are_explained(code: int, kind: type[Exception], told: str) -> None:
+    found = explain("topic t", KafkaError(code))
+    assert type(found) is kind
+    assert told in str(found)
+    assert isinstance(found, PassingFault) == (kind is KafkaUnavailable)

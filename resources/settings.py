@@ -44,6 +44,7 @@ _SCALARS: dict[str, tuple[str | bool | int, str]] = {
     "batch_rows": (32768, "rows a step holds at a time"),
     "transaction_seconds": (2, "longest time between two commits while publishing"),
     "transaction_rows": (200_000, "most rows between two commits while publishing"),
+    "reconcile": (True, "read back what a run published and compare it with the snapshot"),
     "max_dead_letters": (10000, "dead letters kept per window; the count is always complete"),
     "memory_limit": ("128MB", "memory of the embedded query engine; beyond it spills to disk"),
 }
@@ -75,6 +76,7 @@ class Settings:
     batch_rows: int
     transaction_seconds: int
     transaction_rows: int
+    reconcile: bool
     max_dead_letters: int
     memory_limit: str
     embedded: bool

@@ -10,7 +10,7 @@ import dagster as dg
 from pipelines.authoring.event import Event
 from pipelines.orchestration.config import CONFIG, RunConfig
 from pipelines.orchestration.described import code_references, contract_columns
-from pipelines.orchestration.keys import FITS_CONTRACT, asset_key, op_name, table_key, topic_pool
+from pipelines.orchestration.keys import FITS_CONTRACT, RECONCILED, asset_key, op_name, table_key, topic_pool
 from pipelines.orchestration.partitions import partitions_of
 
 
@@ -29,7 +29,13 @@ def build_assets(event: Event) -> dg.AssetsDefinition:
                 blocking=True,
                 partitions_def=partitions,
                 description="Every row fits the contract, or no more rows than the event allows are dead letters.",
-            )
+            ),
+            dg.AssetCheckSpec(
+                RECONCILED,
+                asset=asset_key(event, "published"),
+                partitions_def=partitions,
+                description="What a run published, read back: every record there, once and unaltered.",
+            ),
         ],
         can_subset=True,
         partitions_def=partitions,

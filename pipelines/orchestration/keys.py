@@ -6,6 +6,7 @@ from pipelines.authoring.event import Event
 
 STAGES = ("sourced", "transformed", "published")
 FITS_CONTRACT = "fits_contract"
+RECONCILED = "reconciled"
 
 
 def asset_key(event: Event, stage: str) -> dg.AssetKey:

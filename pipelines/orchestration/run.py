@@ -12,6 +12,7 @@ from pipelines.orchestration import metadata
 from pipelines.orchestration.config import RunConfig
 from pipelines.orchestration.keys import FITS_CONTRACT, asset_key, warehouse_pool
 from pipelines.orchestration.pools import pool_slot
+from pipelines.orchestration.reconciled import ReconciledCheck
 from pipelines.publishing.publisher import Publisher
 from pipelines.steps.sourced import source_window
 from pipelines.steps.transformed import Transformed, transform_window
@@ -42,6 +43,7 @@ class WindowRun:
             on_definition_change=config.on_definition_change,
             say=self._say,
         )
+        self._reconciled = ReconciledCheck(event, platform, context.run.run_id)
 
     def _say(self, text: str) -> None:
         self._context.log.info(text)
@@ -49,7 +51,7 @@ class WindowRun:
 
     def windows(self) -> Iterator[object]:
         """Materializations and check results as they happen; at the end an error naming the windows that failed."""
-        with ExitStack() as slots:
+        with ExitStack() as slots, self._reconciled:
             if "sourced" in self._stages:
                 # Once per run: claiming and freeing it for every window would cost more than a small window.
                 slots.enter_context(
@@ -132,6 +134,13 @@ class WindowRun:
                 f"{window.key}: {result.action}: {result.published:,} published, {result.skipped:,} skipped "
                 f"({result.because})"
             )
+            # Before it is recorded, and after a fault again: what is not recorded is what a retry looks at.
+            reconciled = self._reconciled.evaluate(window.key, result, again=self._context.retry_number > 0)
+            if reconciled is not None:
+                yield reconciled
+                self._say(f"{window.key}: reconciled: {reconciled.description}")
+                if not reconciled.passed:
+                    raise self._reconciled.failed(window.key, reconciled)
             about = metadata.of_published(event, result, dead, platform)
             yield self._materialized("published", window, result.snapshot, about)
 

@@ -12,6 +12,7 @@ from pipelines.authoring.windows import Window
 from pipelines.orchestration.build import build_definitions
 from pipelines.orchestration.home import prepare_home
 from pipelines.orchestration.keys import STAGES, asset_key, op_name, warehouse_pool
+from pipelines.orchestration.lost_runs import end_lost_runs, process_tags
 from resources.settings import Settings
 
 _WAREHOUSE_SLOTS = 4
@@ -57,6 +58,7 @@ def launch(
     """Materialize the stages of contiguous `windows` of `event` in one run, here and now."""
     definitions = build_definitions(Catalogue({event.full_name: event}, catalogue.assets_root))
     job = definitions.resolve_implicit_global_asset_job_def()
+    end_lost_runs(instance)
     first, last = windows[0].key, windows[-1].key
     span = {"dagster/partition": first} if first == last else {_RANGE_START: first, _RANGE_END: last}
     result = job.execute_in_process(
@@ -64,6 +66,7 @@ def launch(
         asset_selection=[asset_key(event, stage) for stage in stages],
         tags={
             **span,
+            **process_tags(),
             "sluice/event": event.full_name,
             "sluice/launched_by": "cli",
             # What the UI reads to show the run with its code location.

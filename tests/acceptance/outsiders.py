@@ -103,14 +103,21 @@ class Outsider:
             value = fastavro.schemaless_reader(body, self.schema(schema_id), None)
             assert body.read() == b"", "bytes behind the record"
         return Received(
-            message.partition(), message.offset(), message.key(), value, dict(message.headers() or []), schema_id
+            message.partition(),
+            message.offset(),
+            message.key(),
+            value,
+            dict(message.headers() or []),
+            schema_id,
         )
 
     def schema(self, schema_id: int) -> Any:
         """The schema that the registry holds under an id, parsed."""
         if schema_id not in self._schemas:
             # A registry on this machine is not behind a proxy.
-            answer = httpx.get(f"{self.registry_url}/schemas/ids/{schema_id}", trust_env=False).raise_for_status()
+            answer = httpx.get(
+                f"{self.registry_url}/schemas/ids/{schema_id}", trust_env=False
+            ).raise_for_status()
             self._schemas[schema_id] = fastavro.parse_schema(json.loads(answer.json()["schema"]))
         return self._schemas[schema_id]
 

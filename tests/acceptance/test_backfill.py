@@ -61,7 +61,9 @@ def test_the_judge_of_partitions_agrees_with_kafka(data: bytes, hash_: int) -> N
 
 
 @pytest.mark.parametrize("name", BACKFILLS)
-def test_consumers_find_the_rows_of_the_warehouse_once(project: Project, sample_warehouse: Path, name: str) -> None:
+def test_consumers_find_the_rows_of_the_warehouse_once(
+    project: Project, sample_warehouse: Path, name: str
+) -> None:
     event, outsider = project.catalogue.find(name), project.outsider
     windows = event.windows.parse(BACKFILLS[name])
     assert len(windows) == 3
@@ -128,7 +130,9 @@ def test_kcat_counts_the_same(project: Project, sample_warehouse: Path) -> None:
 
 
 @pytest.fixture
-def poisoned(project: Project, sample_warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def poisoned(
+    project: Project, sample_warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A copy of the warehouse in which one flight of 2013-05-02 has a number that no Avro int holds."""
     copy = tmp_path / "poisoned.duckdb"
     shutil.copyfile(sample_warehouse, copy)
@@ -185,7 +189,9 @@ def test_one_bad_window_holds_back_no_other(project: Project, poisoned: Path) ->
     checks = project.instance.event_log_storage.get_asset_check_execution_history(
         dg.AssetCheckKey(asset_key(event, "transformed"), "fits_contract"), limit=10
     )
-    verdicts = {c.event.dagster_event.asset_check_evaluation_data.partition: c.status.value for c in checks if c.event}  # type: ignore[union-attr]
+    verdicts = {
+        c.event.dagster_event.asset_check_evaluation_data.partition: c.status.value for c in checks if c.event
+    }
     assert verdicts == {"2013-05-01": "SUCCEEDED", BAD: "FAILED", "2013-05-03": "SUCCEEDED"}
 
     with duckdb.connect(poisoned) as connection:

@@ -28,6 +28,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "publish": "Publish windows of an event, each exactly once.",
         "status": "What is on the topics, window by window, from the ledger.",
         "tail": "The newest events of a topic, decoded.",
+        "verify": "Read published windows back and compare them, record by record.",
         "ui": "Dagster's web server and daemon on this project.",
     },
 }

@@ -1,0 +1,60 @@
+"""Windows read back one after the other, and what became of each."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pipelines.authoring.event import Event
+from pipelines.cli.ledger_reading import entries_of
+from pipelines.reconciling.reconciler import Reconciler
+from pipelines.reconciling.result import Reconciliation
+from resources.errors import PassingFault, SluiceError
+from resources.platform import Platform
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A window's reconciliation; or, where it could not be made, an empty one and the error."""
+
+    result: Reconciliation
+    error: SluiceError | None = None
+
+    @property
+    def window(self) -> str:
+        return self.result.window
+
+    @property
+    def verdict(self) -> str:
+        """The reconciliation's, or that there is none."""
+        return "not known" if self.error else self.result.verdict
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None and self.result.ok
+
+    def as_error(self) -> dict[str, str]:
+        """What JSON has to say of the error, if there is one."""
+        return {"verdict": "not known", "error": str(self.error)} if self.error else {}
+
+
+def windows_to_verify(event: Event, text: str | None, platform: Platform) -> list[str]:
+    """Keys of the windows that `text` names, or of all that the ledger knows of the event's topic."""
+    wanted = None if text is None else [window.key for window in event.windows.parse(text)]
+    known = sorted(entry.window for entry in entries_of(platform) if entry.topic == event.topic)
+    if wanted is None:
+        return known
+    if not known:
+        # Without a ledger there is nothing to ask it for, and looking must not make one.
+        return []
+    return wanted
+
+
+def verified(event: Event, windows: Iterable[str], platform: Platform) -> Iterator[Verified]:
+    """Each window in turn; one that cannot be reconciled leaves the others their turn, unless Kafka is away."""
+    with Reconciler(event, platform) as reconciler:
+        for window in windows:
+            try:
+                yield Verified(reconciler.reconcile(window))
+            except SluiceError as error:
+                yield Verified(Reconciliation(event.full_name, window, "unpublished"), error)
+                if isinstance(error, PassingFault):
+                    return

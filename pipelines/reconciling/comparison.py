@@ -57,8 +57,8 @@ class Comparison:
         )
         self._later: pq.ParquetWriter | None = None
         self.expected, self.in_range = Checksum(), Checksum()
-        self._expected = pq.ParquetWriter(folder / "expected.parquet", _EXPECTED, compression="none")
-        self._found = pq.ParquetWriter(folder / "found.parquet", _FOUND, compression="none")
+        self._expected = _spill(folder / "expected.parquet", _EXPECTED)
+        self._found = _spill(folder / "found.parquet", _FOUND)
 
     def add_expected(self, records: Records) -> None:
         """Records that should be there, in the order of publication."""
@@ -159,7 +159,7 @@ class Comparison:
     def add_later(self, records: Committed) -> None:
         """Records behind the ranges: what may have superseded a key since."""
         if self._later is None:
-            self._later = pq.ParquetWriter(self._folder / "later.parquet", _LATER, compression="none")
+            self._later = _spill(self._folder / "later.parquet", _LATER)
         self._later.write_batch(pa.record_batch([records.keys], schema=_LATER))
 
     def take_compacted(self, count: int, *, expired_tombstones: bool) -> int:
@@ -265,6 +265,11 @@ class Comparison:
 
 def _standing(rows: Iterable[tuple[Any, ...]]) -> list[Standing]:
     return [Standing(bytes(key), kafka_partition, offset) for key, kafka_partition, offset in rows]
+
+
+def _spill(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    # Written once and read at most a few times, by this process: nothing spent on making it small.
+    return pq.ParquetWriter(path, schema, compression="none", use_dictionary=False, write_statistics=False)
 
 
 def _halves(hashes: npt.NDArray[np.uint64]) -> list[pa.Array]:

@@ -46,9 +46,13 @@ class LogReader:
 
     def __init__(self, settings: Settings) -> None:
         self._admin = admin(settings)
-        self._consumer: Consumer = consumer(
-            settings, **{"queued.max.messages.kbytes": _AHEAD_KILOBYTES, "queued.min.messages": _BATCH * 2}
-        )
+        ahead = {
+            "queued.min.messages": _BATCH * 10,
+            "queued.max.messages.kbytes": _AHEAD_KILOBYTES,
+            # A full queue is emptied in a moment here; by default a fetch would then wait a whole second.
+            "fetch.queue.backoff.ms": 5,
+        }
+        self._consumer: Consumer = consumer(settings, **ahead)
 
     def bounds(self, topic: str, kafka_partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         """First offset still kept and end of each kafka_partition, open transactions included."""

@@ -6,6 +6,7 @@ last one backwards, because what a topic deletes it deletes from the front.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +52,18 @@ class Comparison:
     """Expected and found records of one window below `folder`. Use as a context manager."""
 
     def __init__(self, folder: Path, memory_limit: str) -> None:
-        self._folder = folder
-        self._connection = duckdb.connect(
-            config={"memory_limit": memory_limit, "temp_directory": str(folder), "threads": 2}
-        )
+        self._folder, self._memory_limit = folder, memory_limit
         self._later: pq.ParquetWriter | None = None
         self.expected, self.in_range = Checksum(), Checksum()
         self._expected = _spill(folder / "expected.parquet", _EXPECTED)
         self._found = _spill(folder / "found.parquet", _FOUND)
+
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        # Only where the sums differ: opening it costs more than reading a small window.
+        return duckdb.connect(
+            config={"memory_limit": self._memory_limit, "temp_directory": str(self._folder)}
+        )
 
     def add_expected(self, records: Records) -> None:
         """Records that should be there, in the order of publication."""
@@ -257,7 +262,8 @@ class Comparison:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
+        if "_connection" in self.__dict__:
+            self._connection.close()
         for writer in (self._expected, self._found, self._later):
             if writer is not None:
                 writer.close()

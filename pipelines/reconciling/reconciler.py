@@ -33,6 +33,7 @@ class Reconciler:
 
     def __init__(self, event: Event, platform: Platform) -> None:
         self._event, self._platform = event, platform
+        self._topics: dict[str, Topic] = {}
 
     @cached_property
     def _log(self) -> LogReader:
@@ -49,15 +50,21 @@ class Reconciler:
         entry = entry or read_entry(key, self._platform.ledger.latest(key))
         if entry is None:
             return Reconciliation(self._event.full_name, window, "unpublished")
-        topic = describe_topic(self._platform.settings, entry.topic)
-        if topic is None:
-            raise CannotReconcile(f"topic {entry.topic}", "is gone, and with it every record of this window")
+        topic = self._topic(entry.topic)
         with (
             tempfile.TemporaryDirectory(prefix="sluice-reconcile-") as folder,
             Comparison(Path(folder), self._platform.settings.memory_limit) as comparison,
         ):
             found = _Window(self._event, self._platform, self._log, topic, entry, comparison).reconcile()
         return replace(found, seconds=time.monotonic() - started)
+
+    def _topic(self, name: str) -> Topic:
+        if name not in self._topics:
+            found = describe_topic(self._platform.settings, name)
+            if found is None:
+                raise CannotReconcile(f"topic {name}", "is gone, and with it every record of this window")
+            self._topics[name] = found
+        return self._topics[name]
 
     def close(self) -> None:
         """Free the consumer."""

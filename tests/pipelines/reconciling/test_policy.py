@@ -43,6 +43,18 @@ def test_a_loss_behind_what_retention_deleted_is_still_a_loss(small: Delivery) -
     assert "1 missing, 40 deleted by the topic's retention" in found.told
 
 
+def test_records_of_others_that_were_deleted_excuse_no_loss(small: Delivery) -> None:
+    here = small.on_new_topic(partitions=1)
+    lost = 600
+    others: list[Sent] = [(b"stranger %d" % n, b"") for n in range(900)]
+    entry = here.send([here.records[0], *others, *here.records[1:lost], *here.records[lost + 1 :]])
+    # The window's first record goes, and 849 of others.
+    here.delete_before({0: 850})
+    found = here.reconcile(entry)
+    assert (found.verdict, removed(found)) == ("differs", (1, 1, 0))
+    assert [e.key for e in found.examples] == [(here.records[lost][0] or b"").decode()]
+
+
 def test_no_more_is_put_down_to_retention_than_it_can_have_deleted(small: Delivery) -> None:
     here = small.on_new_topic()
     in_first = [n for n, (key, _) in enumerate(here.records) if place(key) == 0]

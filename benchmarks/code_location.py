@@ -118,7 +118,9 @@ def write_events(assets: Path, events: int) -> None:
 
 def load(script: str) -> dict[str, float]:
     """One load in a fresh process."""
-    done = subprocess.run([sys.executable, "-c", script + _SNAPSHOT], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script + _SNAPSHOT], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         sys.exit(done.stderr)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -151,7 +153,9 @@ def main() -> None:
         mine["seconds"] / theirs["seconds"]
         for mine, theirs in zip(loads["sluice"], loads["bare dagster"], strict=True)
     )
-    print(f"sluice / bare dagster: {ratio:.2f} (of Sluice's time, {catalogue:.2f} s read and check the modules)")
+    print(
+        f"sluice / bare dagster: {ratio:.2f} (of Sluice's time, {catalogue:.2f} s read and check the modules)"
+    )
 
 
 if __name__ == "__main__":

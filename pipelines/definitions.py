@@ -7,7 +7,7 @@ from pathlib import Path
 # This file is loaded by path; the three packages have common names, so ours must be found first.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import dagster as dg  # noqa: E402
+import dagster as dg
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)

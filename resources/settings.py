@@ -39,7 +39,7 @@ _SCALARS: dict[str, tuple[str | bool | int, str]] = {
     "ledger_partitions": (16, "fixed when the ledger topic is created; never changed afterwards"),
     "create_topics": (False, "create missing topics instead of naming the command to run"),
     "topic_partitions": (3, "partitions of a topic created by Sluice"),
-    "replication_factor": (1, "replicas of a topic created by Sluice"),
+    "replication_factor": (0, "replicas of a topic created by Sluice; 0: the brokers' own default"),
     "register_contracts": (False, "register a new contract at publish, when it is compatible"),
     "batch_rows": (32768, "rows a step holds at a time"),
     "transaction_seconds": (2, "longest time between two commits while publishing"),
@@ -234,8 +234,9 @@ def _typed(where: str, name: str, value: str) -> str | bool | int:
             raise SettingsError(where, f"{name}={value!r} is not a switch", allowed="true or false")
         return _SWITCHES[value.lower()]
     if isinstance(default, int):
-        if not re.fullmatch("[0-9]+", value) or int(value) < 1:
-            raise SettingsError(where, f"{name}={value!r} is not a whole number above 0")
+        least = min(default, 1)
+        if not re.fullmatch("[0-9]+", value) or int(value) < least:
+            raise SettingsError(where, f"{name}={value!r} is not a whole number{' above 0' if least else ''}")
         return int(value)
     return value
 

@@ -149,7 +149,14 @@ class _Module:
         identity: bool,
     ) -> Event:
         arguments = declaration.arguments
-        fields = (arguments.key, arguments.event_time, arguments.event_id, arguments.whole_window)
+        fields = (
+            arguments.key,
+            arguments.event_time,
+            arguments.event_id,
+            arguments.whole_window,
+            # Daily and weekly windows share keys: 2013-01-07 is a day or a week of rows.
+            arguments.windows.cadence,
+        )
         return Event(
             domain=self._domain,
             name=self._name,

@@ -12,7 +12,7 @@ class SqlMistake(NamedTuple):
     next_step: str | None = None
 
 
-class SqlMistakes(Exception):  # noqa: N818 - carried to the catalogue, which words them; no user meets this type
+class SqlMistakes(Exception):
     """Everything that is wrong with one SQL text."""
 
     def __init__(self, *mistakes: SqlMistake) -> None:

@@ -101,6 +101,11 @@ def _topic(event: Event, platform: Platform) -> str:
             settings, event.topic, config={"cleanup.policy": "compact"} if event.tombstones else None
         )
     topic = fit_topic(event, platform, first_event_time=event.windows.start)
-    kept = "for ever" if topic.retention_ms < 0 else f"{topic.retention_ms / 3_600_000:,.0f} h"
-    policy = "compacted" if topic.compacted else f"records kept {kept}"
+    if topic.retention_ms is None:
+        policy = "its retention may not be read with this login (right: DescribeConfigs)"
+    elif topic.compacted:
+        policy = "compacted"
+    else:
+        kept = "for ever" if topic.retention_ms < 0 else f"{topic.retention_ms / 3_600_000:,.0f} h"
+        policy = f"records kept {kept}"
     return f"{topic.name}: {topic.partitions} partitions, {policy}"

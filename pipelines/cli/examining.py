@@ -16,7 +16,8 @@ from pipelines.cli.screen import size
 from resources.errors import SluiceError
 from resources.kafka.clients import admin
 from resources.kafka.errors import KafkaRefused, explain
-from resources.kafka.topics import describe_topic
+from resources.kafka.ledger import LEDGER_CONFIG
+from resources.kafka.topics import create_command, describe_topic
 from resources.platform import Platform
 from resources.servers import ServerStatus, status
 
@@ -93,9 +94,9 @@ def _ledger(platform: Platform) -> str:
         raise KafkaRefused(
             f"topic {settings.ledger_topic}",
             "does not exist, and the settings do not allow Sluice to create it",
-            next_step=f"kafka-topics.sh --bootstrap-server {settings.bootstrap_servers} --create --topic "
-            f"{settings.ledger_topic} --partitions {settings.ledger_partitions} --replication-factor "
-            f"{settings.replication_factor} --config cleanup.policy=compact --config retention.ms=-1",
+            next_step=create_command(
+                settings, settings.ledger_topic, settings.ledger_partitions, LEDGER_CONFIG
+            ),
         )
     entries = sum(1 for _ in platform.ledger.entries())
     return f"{topic.name}: {topic.partitions} partitions, compacted, {entries:,} windows recorded"

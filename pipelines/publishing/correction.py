@@ -49,24 +49,26 @@ def prepare_correction(
     # A finished generation put its whole snapshot on the topic, an unfinished backfill its first rows.
     base_rows = published.rows_done if not published.complete else None
     # By the name of then: the module may have been renamed.
-    base = store.find(published.event, published.window, "transformed", published.snapshot)
-    if base is None:
-        raise BaseMissing(
-            f"{event.full_name} {published.window}",
-            f"the window's data changed, and the snapshot {published.snapshot[:12]} it was published from is gone from "
-            f"{settings.snapshots}: what changed cannot be known, and publishing all would repeat events",
-            next_step="restore the snapshot folder, or point SLUICE_SNAPSHOTS at the one that holds it",
-        )
     try:
-        store.verify(base)
+        base = store.find(published.event, published.window, "transformed", published.snapshot)
+        if base is not None:
+            store.verify(base)
     except SnapshotError as error:
         raise BaseMissing(
             f"{event.full_name} {published.window}",
-            f"the window's data changed, and the snapshot it was published from cannot be trusted: {error.problem}",
-            next_step=f"restore {store.url(base)}: what is on the topic cannot be known without it",
+            f"the window's events changed, and the snapshot it was published from cannot be trusted: {error.problem}",
+            next_step=f"restore {error.where}: what is on the topic cannot be known without it",
         ) from None
+    if base is None:
+        raise BaseMissing(
+            f"{event.full_name} {published.window}",
+            f"the window's events changed, and the snapshot {published.snapshot[:12]} it was published from is gone from "
+            f"{settings.snapshots}: what changed cannot be known, and publishing all would repeat events",
+            next_step="restore the snapshot folder, or point SLUICE_SNAPSHOTS at the one that holds it",
+        )
     rows = base.rows if base_rows is None else base_rows
-    same_contract = store.schema(base).equals(store.schema(target))
+    # Metadata names the key field: rows with another key are other events.
+    same_contract = store.schema(base).equals(store.schema(target), check_metadata=True)
 
     def encoded(snapshot: Snapshot) -> Iterator[EncodedBatch]:
         for batch in store.read(snapshot, batch_rows=settings.batch_rows):
@@ -81,7 +83,7 @@ def prepare_correction(
             with_keys=event.tombstones,
         )
     else:
-        # Under another contract every event has another content.
+        # Under another contract or key every event is another one.
         every_row = pa.array(np.arange(target.rows, dtype=np.int64))
         found = Difference(every_row, rows, pa.array([], pa.binary()))
     delta = _store_rows(event, platform, published.window, target, found.rows)
@@ -93,9 +95,14 @@ def prepare_correction(
         base_rows=rows,
         delta=delta.sha256,
         vanished=vanished.sha256 if vanished else None,
-        reason=fresh.reason or "the window's data changed",
+        reason=fresh.reason or f"the {_cause(published, fresh)} changed",
     )
     return planned, found.gone
+
+
+def _cause(published: LedgerEntry, fresh: LedgerEntry) -> str:
+    same = (published.code_version, published.contract) == (fresh.code_version, fresh.contract)
+    return "window's data" if same else "event's definition"
 
 
 @dataclass(frozen=True)

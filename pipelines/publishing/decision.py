@@ -37,10 +37,12 @@ def decide(entry: LedgerEntry | None, snapshot: str) -> Decision:
     if entry.complete:
         if entry.snapshot == snapshot:
             return Decision("nothing", entry.generation, f"unchanged since generation {entry.generation}")
-        return Decision("correct", entry.generation + 1, "the window's data changed since it was published")
+        return Decision(
+            "correct", entry.generation + 1, f"its events differ from generation {entry.generation}"
+        )
     done = f"{entry.rows_done:,} of {entry.rows_total:,} rows were committed before run {entry.run_id[:8]} stopped"
     if entry.snapshot == snapshot:
         return Decision("resume", entry.generation, done)
     if entry.kind == "correction":
         return Decision("finish", entry.generation, f"{done}; that correction is completed first")
-    return Decision("correct", entry.generation + 1, f"{done}, and the data changed since")
+    return Decision("correct", entry.generation + 1, f"{done}, and its events differ since")

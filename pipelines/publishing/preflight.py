@@ -30,7 +30,7 @@ def fit_topic(
         config={"cleanup.policy": "compact"} if event.tombstones else None,
     )
     kept_ms = topic.retention_ms
-    if event.record_timestamp == "event_time" and first_event_time is not None and kept_ms >= 0:
+    if event.record_timestamp == "event_time" and first_event_time and kept_ms is not None and kept_ms >= 0:
         age_ms = (datetime.now(UTC) - first_event_time).total_seconds() * 1000
         if age_ms > kept_ms and topic.deletes:
             raise PreflightFailed(

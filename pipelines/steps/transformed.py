@@ -50,7 +50,9 @@ def transform_window(event: Event, window: Window, platform: Platform, *, run_id
         )
     # The file may have been altered since the step before wrote it.
     store.verify(source)
-    rows_schema = (event.contract.without(event.event_id) if event.event_id else event.contract).arrow_schema
+    contract = event.contract.without(event.event_id) if event.event_id else event.contract
+    # The key is part of an event though it is no column of its own: another key, another snapshot.
+    rows_schema = contract.arrow_schema.with_metadata({"sluice.key": event.key})
     transformer = Transformer(
         event.contract,
         transform=event.transform,

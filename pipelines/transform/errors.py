@@ -30,7 +30,7 @@ class ConformError(SluiceError):
         self.args = ("\n\n".join(paragraphs),)
 
 
-class TransformFailed(SluiceError):  # noqa: N818 - said as what happened, like DeliveryFailed
+class TransformFailed(SluiceError):
     """The transform raised for the window as a whole, or for more rows than can be single bad rows.
 
     `source_row` is the first row it raised for, None where the window was one frame.

@@ -17,6 +17,8 @@ from resources.kafka.errors import KafkaRefused, KafkaUnavailable, explain, is_p
 from resources.kafka.topics import ensure_topic
 from resources.settings import Settings
 
+LEDGER_CONFIG = {"cleanup.policy": "compact", "retention.ms": "-1"}
+
 _ASK_SECONDS = 15
 # An open transaction of a killed run ends after its transaction.timeout.ms and the broker's next look.
 _WAIT_SECONDS = 120.0
@@ -43,7 +45,7 @@ class LedgerLog:
             settings,
             self._topic,
             partitions=settings.ledger_partitions,
-            config={"cleanup.policy": "compact", "retention.ms": "-1"},
+            config=LEDGER_CONFIG,
         )
         if found.partitions != settings.ledger_partitions:
             raise KafkaRefused(

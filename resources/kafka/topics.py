@@ -47,9 +47,10 @@ class Topic:
         return "delete" in self.config.get("cleanup.policy", "delete")
 
     @property
-    def retention_ms(self) -> int:
-        """How long a record is kept, by its timestamp; -1 for ever."""
-        return int(self.config.get("retention.ms", "-1"))
+    def retention_ms(self) -> int | None:
+        """How long a record is kept, by its timestamp; -1 for ever, None when it may not be read."""
+        kept = self.config.get("retention.ms")
+        return None if kept is None else int(kept)
 
 
 def describe_topic(settings: Settings, name: str, *, client: AdminClient | None = None) -> Topic | None:
@@ -96,21 +97,31 @@ def ensure_topic(
         return found
     partitions = partitions or settings.topic_partitions
     if not settings.create_topics:
-        extra = "".join(f" --config {key}={value}" for key, value in (config or {}).items())
         raise TopicMissing(
             f"topic {name}",
             "does not exist, and the settings do not allow Sluice to create it",
-            next_step=f"kafka-topics.sh --bootstrap-server {settings.bootstrap_servers} --create --topic {name} "
-            f"--partitions {partitions} --replication-factor {settings.replication_factor}{extra}"
-            " (or set SLUICE_CREATE_TOPICS=true)",
+            next_step=f"{create_command(settings, name, partitions, config)} (or set SLUICE_CREATE_TOPICS=true)",
         )
-    wanted = NewTopic(name, partitions, settings.replication_factor, config=dict(config or {}))
+    # -1: the brokers' default.replication.factor (KIP-464).
+    wanted = NewTopic(name, partitions, settings.replication_factor or -1, config=dict(config or {}))
     try:
         client.create_topics([wanted], request_timeout=_SECONDS)[name].result()
     except KafkaException as error:
         if kafka_error(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise explain(f"topic {name}", error) from None
     return _wait_for_leaders(settings, name, client)
+
+
+def create_command(
+    settings: Settings, name: str, partitions: int, config: Mapping[str, str] | None = None
+) -> str:
+    """The command an administrator runs to create a topic as Sluice would."""
+    replicas = f" --replication-factor {settings.replication_factor}" if settings.replication_factor else ""
+    extra = "".join(f" --config {key}={value}" for key, value in (config or {}).items())
+    return (
+        f"kafka-topics.sh --bootstrap-server {settings.bootstrap_servers} --create --topic {name} "
+        f"--partitions {partitions}{replicas}{extra}"
+    )
 
 
 def _wait_for_leaders(settings: Settings, name: str, client: AdminClient) -> Topic:

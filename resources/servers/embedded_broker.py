@@ -59,5 +59,5 @@ def _program() -> Path:
         EmbeddedBroker.name,
         "it needs the noida-db package, which is not installed or has no program for this system",
         next_step="install the extra: pip install 'sluice[embedded]'; "
-        "or use a broker of your own, or `sluice up --kafka apache`",
+        "or use a broker of your own, or `sluice up --apache`",
     )

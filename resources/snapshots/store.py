@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -235,11 +235,8 @@ class SnapshotStore:
         path = f"{self.folder(event, window)}/{stage}-{sha256}.parquet"
         if not self._fs.exists(self._at(path)):
             return None
-        try:
-            with self._open(path) as handle, pq.ParquetFile(handle) as parquet:
-                rows = parquet.metadata.num_rows
-        except pa.ArrowInvalid as error:
-            raise SnapshotError(self.url_of(path), f"is not a whole Parquet file: {error}") from None
+        with self._parquet(path) as parquet:
+            rows = parquet.metadata.num_rows
         return Snapshot(path, sha256, rows, int(self._fs.size(self._at(path))), {})
 
     def set_current(self, event: str, window: str, stage: str, snapshot: Snapshot) -> None:
@@ -270,7 +267,7 @@ class SnapshotStore:
 
     def read(self, snapshot: Snapshot, *, batch_rows: int, from_row: int = 0) -> Iterator[pa.RecordBatch]:
         """Batches of at most `batch_rows` rows in snapshot order, from row `from_row` on."""
-        with self._open(snapshot.path) as handle, pq.ParquetFile(handle, pre_buffer=False) as parquet:
+        with self._parquet(snapshot.path) as parquet:
             skip = from_row
             schema = declared_schema(parquet.schema_arrow)
             groups: list[int] = []
@@ -293,8 +290,8 @@ class SnapshotStore:
 
     def schema(self, snapshot: Snapshot) -> pa.Schema:
         """Arrow schema of a snapshot."""
-        with self._open(snapshot.path) as handle:
-            return declared_schema(pq.read_schema(handle))
+        with self._parquet(snapshot.path) as parquet:
+            return declared_schema(parquet.schema_arrow)
 
     def adopt(self, staging: Path, path: str) -> None:
         """Move a finished staging file to its address; the same content is stored once."""
@@ -311,6 +308,20 @@ class SnapshotStore:
 
     def _at(self, path: str) -> str:
         return f"{self._root.rstrip('/')}/{path}"
+
+    @contextmanager
+    def _parquet(self, path: str) -> Iterator[pq.ParquetFile]:
+        with self._open(path) as handle:
+            try:
+                parquet = pq.ParquetFile(handle, pre_buffer=False)
+            except (pa.ArrowException, OSError) as error:
+                raise SnapshotError(
+                    self.url_of(path),
+                    f"is not a whole Parquet file, so the file was altered: {str(error).strip()}",
+                    next_step="restore it from a backup, or delete it and materialize the window again",
+                ) from None
+            with parquet:
+                yield parquet
 
     def _open(self, path: str) -> IO[bytes]:
         try:

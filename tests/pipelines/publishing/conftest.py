@@ -32,7 +32,7 @@ from pipelines import daily, event
 
 @event(
     topic="{topic}",
-    key="id",
+    key="{key}",
     event_time="happened_at",
     windows=daily("2013-01-01", "2013-02-01"),
     owner="team:tests",
@@ -113,6 +113,7 @@ class World:
         topic: str | None = None,
         extra_fields: Sequence[dict[str, Any]] = (),
         doc: str = "Same rows.",
+        key: str = "id",
     ) -> Event:
         """(Re)write the module and its contract; returns the event as discovered."""
         self.topic = topic or self.topic
@@ -121,7 +122,7 @@ class World:
         for old in folder.iterdir():
             if old.suffix in (".py", ".avsc"):
                 old.unlink()
-        text = MODULE.format(topic=self.topic, more=more, body=body, doc=doc)
+        text = MODULE.format(topic=self.topic, more=more, body=body, doc=doc, key=key)
         (folder / f"{name}.py").write_text(text.replace("def happened", f"def {name}"))
         fields = [
             {"name": "id", "type": "string", "doc": "what"},

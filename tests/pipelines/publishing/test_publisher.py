@@ -187,6 +187,19 @@ def test_under_another_contract_every_event_is_another(embedded_world: "World") 
     assert [record.key for record in world.seen() if record.value is None] == ["b"]
 
 
+def test_under_another_key_every_event_is_another(embedded_world: "World") -> None:
+    world = embedded_world
+    world.deliver(rows(10))
+    world.define(key="amount")
+    with pytest.raises(DefinitionChanged) as asked:
+        world.deliver()
+    assert (asked.value.changed, asked.value.gone) == (10, 10)
+    assert world.deliver(on_definition_change="correct").published == 10
+    assert {seen.key for seen in world.seen()[-10:]} <= {str(amount) for _, _, amount in rows(10)} | {
+        key for key, _, _ in rows(10)
+    }
+
+
 def test_a_renamed_module_publishes_nothing_again(embedded_world: "World") -> None:
     world = embedded_world
     world.deliver(rows(10))

@@ -63,7 +63,11 @@ def _specs(event: Event) -> list[dg.AssetSpec]:
         "transformed": "The rows after the transform, fitted to the contract; misfits are dead letters.",
         "published": f"The events on `{event.topic}`, each exactly once.",
     }
-    kinds = {"sourced": {"parquet"}, "transformed": {"pandas", "parquet"}, "published": {"kafka", "avro"}}
+    kinds = {
+        "sourced": {"parquet"},
+        "transformed": {"parquet"} if event.transform is None else {"pandas", "parquet"},
+        "published": {"kafka", "avro"},
+    }
     specs = []
     for stage, description in told.items():
         metadata: dict[str, object] = {"dagster/code_references": references}

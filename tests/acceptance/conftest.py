@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -50,21 +51,23 @@ def sample_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(
-    kafka: KafkaServer,
-    apicurio: RegistryServer,
-    sample_warehouse: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    kafka: KafkaServer, apicurio: RegistryServer, sample_warehouse: Path, tmp_path: Path
 ) -> Iterator[Project]:
-    for name in [name for name in os.environ if name.startswith(("SLUICE_", "DAGSTER_"))]:
-        if name not in ("SLUICE_REQUIRE_SERVERS", "SLUICE_SCREENSHOTS"):
-            monkeypatch.delenv(name)
+    with installed(kafka, apicurio, sample_warehouse, tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def installed(
+    kafka: KafkaServer, apicurio: RegistryServer, warehouse: Path, folder: Path
+) -> Iterator[Project]:
+    """A project in `folder`; the process's environment is that of its operator meanwhile."""
     ours = uuid4().hex[:8]
     environ = {
-        "SLUICE_HOME": str(tmp_path / "home"),
+        "SLUICE_HOME": str(folder / "home"),
         "SLUICE_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
         "SLUICE_REGISTRY_URL": apicurio.url,
-        "SLUICE_WAREHOUSE_DEFAULT": f"duckdb://{sample_warehouse}",
+        "SLUICE_WAREHOUSE_DEFAULT": f"duckdb://{warehouse}",
         "SLUICE_CREATE_TOPICS": "true",
         "SLUICE_REGISTER_CONTRACTS": "true",
         # Tests share the broker: with a ledger of its own a test knows nothing of what others published.
@@ -72,20 +75,17 @@ def project(
         "SLUICE_LEDGER_PARTITIONS": "4",
         "SLUICE_CODE_LOCATION": f"acceptance-{ours}",
     }
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    # Set by the platform for its children; gone again after the test.
-    monkeypatch.setenv("DAGSTER_HOME", "")
-    settings, catalogue = load_settings(), load_catalogue()
-    instance = dagster_instance(settings)
-    limit_warehouses(instance, catalogue)
-    environ["DAGSTER_HOME"] = os.environ["DAGSTER_HOME"]
-    with instance:
-        yield Project(
-            tmp_path / "home",
-            environ,
-            settings,
-            catalogue,
-            instance,
-            Outsider(kafka.bootstrap, apicurio.url),
-        )
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("SLUICE_", "DAGSTER_"))]:
+            if name != "SLUICE_REQUIRE_SERVERS":
+                patch.delenv(name)
+        for name, value in environ.items():
+            patch.setenv(name, value)
+        # Set by the platform for its children; gone again after the test.
+        patch.setenv("DAGSTER_HOME", "")
+        settings, catalogue = load_settings(), load_catalogue()
+        with dagster_instance(settings) as instance:
+            limit_warehouses(instance, catalogue)
+            environ["DAGSTER_HOME"] = os.environ["DAGSTER_HOME"]
+            outsider = Outsider(kafka.bootstrap, apicurio.url)
+            yield Project(folder / "home", environ, settings, catalogue, instance, outsider)

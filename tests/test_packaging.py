@@ -1,5 +1,7 @@
-"""What an installation holds, and that nobody else's `resources` can take our place."""
+"""What is installed is the whole project, and nobody else's packages of the same common names are taken for ours."""
 
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,73 +14,111 @@ import pipelines
 import resources
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("assets", "pipelines", "resources")
+_NOT_SOURCE = shutil.ignore_patterns(
+    ".*", "*.egg-info", "__pycache__", "build", "dist", "docs", "tests", "benchmarks"
+)
+
+
+def test_the_packages_are_those_of_this_tree() -> None:
+    for package in (assets, pipelines, resources):
+        assert Path(str(package.__file__)) == ROOT / package.__name__ / "__init__.py"
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """A wheel of the tree as git knows it, built without a network."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's wheel, built with its own backend and without network, from a copy of the tree."""
     folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            target = source / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((ROOT / name).read_bytes())
-    built = subprocess.run(
+    shutil.copytree(ROOT, folder / "tree", ignore=_NOT_SOURCE)
+    subprocess.run(
         [
-            sys.executable,
-            "-m",
-            "pip",
-            "wheel",
-            "--no-deps",
-            "--no-build-isolation",
-            "-q",
-            "-w",
-            str(folder),
-            str(source),
+            sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation",
+            "--wheel-dir", str(folder), str(folder / "tree"),
         ],
+        check=True,
+        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+    )  # fmt: skip
+    (built,) = folder.glob("sluice-*.whl")
+    return built
+
+
+def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    wanted = {
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {Path(name).suffix for name in wanted} >= {".py", ".avsc", ".xml"}
+    assert sorted(wanted - held) == [], (
+        "a package without __init__.py, or data that pyproject.toml does not name"
+    )
+    assert sorted(held - wanted) == []
+
+
+def test_the_installed_wheel_runs_from_anywhere(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    told = _python(
+        tmp_path,
+        "import pipelines; print(pipelines.__file__); from pipelines.cli import main; main()",
+        "list",
+        before=(str(_stray(tmp_path)), str(site)),
+    )
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.splitlines()[0] == str(site / "pipelines/__init__.py")
+    assert "flight_departed" in told.stdout
+
+
+def test_the_sluice_command_is_ours_whatever_else_is_installed(tmp_path: Path) -> None:
+    told = subprocess.run(
+        [Path(sys.executable).parent / "sluice", "list"],
+        cwd=tmp_path,
+        env=_environ(tmp_path, _stray(tmp_path)),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert built.returncode == 0, built.stderr
-    (path,) = folder.glob("sluice-*.whl")
-    return zipfile.ZipFile(path)
+    assert told.returncode == 0, told.stderr
+    assert "flight_departed" in told.stdout
 
 
-def test_the_wheel_holds_every_module_contract_and_pom(wheel: zipfile.ZipFile) -> None:
-    packed = set(wheel.namelist())
-    for package in ("assets", "pipelines", "resources"):
-        for path in (ROOT / package).rglob("*"):
-            if path.suffix in (".py", ".avsc", ".xml") and "__pycache__" not in path.parts:
-                assert path.relative_to(ROOT).as_posix() in packed
-    assert not any(name.startswith(("tests/", "benchmarks/", "docs/")) for name in packed)
-    (entry_points,) = [name for name in packed if name.endswith("entry_points.txt")]
-    assert "sluice = pipelines.cli:main" in wheel.read(entry_points).decode()
+def test_dagster_loads_our_resources_whatever_else_is_installed(tmp_path: Path) -> None:
+    told = _python(
+        tmp_path,
+        "import runpy, sys; runpy.run_path(sys.argv[1]); print(sys.modules['resources'].__file__)",
+        str(ROOT / "pipelines/definitions.py"),
+        before=(str(_stray(tmp_path)),),
+    )
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.splitlines()[-1] == str(ROOT / "resources/__init__.py")
 
 
-@pytest.mark.parametrize("package", [assets, pipelines, resources], ids=lambda package: package.__name__)
-def test_each_package_is_the_one_of_this_tree(package: object) -> None:
-    assert Path(str(package.__file__)).is_relative_to(ROOT)  # type: ignore[attr-defined]
+def _stray(tmp_path: Path) -> Path:
+    """A folder with a stranger's `resources`, which Python would find before ours."""
+    stranger = tmp_path / "stranger" / "resources"
+    stranger.mkdir(parents=True)
+    (stranger / "__init__.py").write_text("raise ImportError('this is a stranger')\n")
+    return stranger.parent
 
 
-def test_a_strangers_resources_does_not_win(tmp_path: Path) -> None:
-    stranger = tmp_path / "resources"
-    stranger.mkdir()
-    (stranger / "__init__.py").write_text("raise ImportError('a stranger was imported')\n")
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.path.insert(0, {str(tmp_path)!r})\n"
-         "from pipelines.cli import main\n"
-         "sys.argv = ['sluice', 'list']\n"
-         "main()"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "flight_departed" in done.stdout
+def _environ(tmp_path: Path, *before: object) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "DAGSTER_"))}
+    path = os.pathsep.join(map(str, before))
+    return {**kept, "PYTHONPATH": path, "SLUICE_HOME": str(tmp_path / "home")}
+
+
+def _python(
+    tmp_path: Path, code: str, *arguments: str, before: tuple[str, ...]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, *arguments],
+        cwd=tmp_path,
+        env=_environ(tmp_path, *before),
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -4,33 +4,42 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.authoring.event import Event
 from pipelines.orchestration.keys import RECONCILED, asset_key
 from pipelines.publishing.entry import ledger_key, read_entry
 from pipelines.publishing.result import PublishResult
+from pipelines.reconciling.expected import CannotReconcile
 from pipelines.reconciling.reconciler import Reconciler
 from pipelines.reconciling.result import Reconciliation
 from resources.errors import SluiceError
-from resources.platform import Platform
 
 
 class ReconciledCheck(Reconciler):
     """Evaluates the check for the windows of one run, where the setting `reconcile` is on."""
 
-    def __init__(self, event: Event, platform: Platform, run_id: str) -> None:
-        super().__init__(event, platform)
-        self._run_id = run_id
+    def evaluate(self, window: str, result: PublishResult) -> dg.AssetCheckEvaluation | None:
+        """The evaluation, or None where the window's newest generation was found right before.
 
-    def evaluate(self, window: str, result: PublishResult, *, again: bool) -> dg.AssetCheckEvaluation | None:
-        """The evaluation, or None where this run published nothing. `again`: the run is being retried, and may have
-        published the window before the fault."""
-        if not self._platform.settings.reconcile or not (result.published or again):
+        What was found right is noted beside the snapshots: a run that was killed between its last commit and this
+        check, or whose check failed, leaves the reading back to the next run, also when that publishes nothing.
+        """
+        if not self._platform.settings.reconcile:
             return None
         key = ledger_key(self._event.topic, window)
         entry = read_entry(key, self._platform.ledger.latest(key))
-        if entry is None or entry.run_id != self._run_id:
+        if entry is None:
             return None
-        found = self.reconcile(window, entry=entry)
+        store, name = self._platform.snapshots, self._event.full_name
+        state = {"topic": entry.topic, "generation": entry.generation, "snapshot": entry.snapshot}
+        if not result.published and store.reconciled(name, window) == state:
+            return None
+        try:
+            found = self.reconcile(window, entry=entry)
+        except CannotReconcile:
+            if result.published:
+                raise
+            return None
+        if found.ok:
+            store.set_reconciled(name, window, state)
         return dg.AssetCheckEvaluation(
             asset_key=asset_key(self._event, "published"),
             check_name=RECONCILED,

@@ -43,7 +43,7 @@ class WindowRun:
             on_definition_change=config.on_definition_change,
             say=self._say,
         )
-        self._reconciled = ReconciledCheck(event, platform, context.run.run_id)
+        self._reconciled = ReconciledCheck(event, platform)
 
     def _say(self, text: str) -> None:
         self._context.log.info(text)
@@ -134,8 +134,8 @@ class WindowRun:
                 f"{window.key}: {result.action}: {result.published:,} published, {result.skipped:,} skipped "
                 f"({result.because})"
             )
-            # Before it is recorded, and after a fault again: what is not recorded is what a retry looks at.
-            reconciled = self._reconciled.evaluate(window.key, result, again=self._context.retry_number > 0)
+            # Before it is recorded: a window whose topic is wrong is not a published one.
+            reconciled = self._reconciled.evaluate(window.key, result)
             if reconciled is not None:
                 yield reconciled
                 self._say(f"{window.key}: reconciled: {reconciled.description}")

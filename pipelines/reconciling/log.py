@@ -49,8 +49,6 @@ class LogReader:
         ahead = {
             "queued.min.messages": _BATCH * 10,
             "queued.max.messages.kbytes": _AHEAD_KILOBYTES,
-            # A full queue is emptied in a moment here; by default a fetch would then wait a whole second.
-            "fetch.queue.backoff.ms": 5,
         }
         self._consumer: Consumer = consumer(settings, **ahead)
 

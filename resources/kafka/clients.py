@@ -124,6 +124,8 @@ def consumer(settings: Settings, **more: object) -> Consumer:
     """A consumer for reading back: read_committed, no group joined, no offset committed."""
     config: dict[str, object] = {
         "fetch.wait.max.ms": 20,
+        # A full queue is looked at again after a second otherwise: seconds per million records.
+        "fetch.queue.backoff.ms": 5,
         **_without(_users(settings), _PRODUCER_ONLY),
         "group.id": "sluice-reads-without-a-group",
         "enable.auto.commit": False,

@@ -99,7 +99,7 @@ class LedgerLog:
         while marks:
             first = self._consumer.poll(0.2)
             # consume() waits out its whole time-out for a full batch; after one message, take what is here.
-            for message in [first, *self._consumer.consume(10_000, timeout=0)] if first else []:
+            for message in [first, *self._consumer.consume(10_000, timeout=0)] if first is not None else []:
                 self._take(message, marks)
             waited = time.monotonic() - started
             if marks and waited > _SAY_AFTER_SECONDS and not said:

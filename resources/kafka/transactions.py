@@ -115,7 +115,7 @@ class TransactionalProducer:
             more["headers"] = list(headers)
         self._queue(topic, key, value, on_delivery=self._acknowledge, **more)
 
-    def record(self, topic: str, kafka_partition: int, key: bytes, value: bytes) -> None:
+    def record(self, topic: str, kafka_partition: int, key: bytes, value: bytes | None) -> None:
         """Queue the ledger's record of this transaction."""
         self._queue(topic, key, value, partition=kafka_partition, on_delivery=self._acknowledge_ledger)
 

@@ -252,6 +252,14 @@ class SnapshotStore:
         found = self._read_json(f"{self.folder(event, window)}/validated-{sha256}.json")
         return found if found and found.get("sha256") == sha256 else None
 
+    def set_reconciled(self, event: str, window: str, state: Mapping[str, Any]) -> None:
+        """Note the state of the topic that was last read back and found right."""
+        self._write_json(f"{self.folder(event, window)}/reconciled.json", state)
+
+    def reconciled(self, event: str, window: str) -> dict[str, Any] | None:
+        """What was last found right, or None."""
+        return self._read_json(f"{self.folder(event, window)}/reconciled.json")
+
     def verify(self, snapshot: Snapshot) -> None:
         """Read the file again and compare its bytes with its name; raises SnapshotError."""
         digest = hashlib.sha256()

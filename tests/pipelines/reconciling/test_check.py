@@ -102,6 +102,17 @@ def test_a_window_that_does_not_agree_fails_by_name_and_the_other_stands(
         assert "its topic does not hold what it should: of 21 records 1 missing: missing 'k" in told
         assert f"sluice verify tests/happened {WINDOW}" in told
 
+        # The next run publishes nothing, and is no way to turn the window green without looking.
+        again = run(here, instance, raises=True)
+        assert not again.success
+        assert published(again) == {NEXT}
+        assert set(evaluations(again)) == {WINDOW}
+        monkeypatch.setattr(reconciler, "expected_records", true)
+        mended = run(here, instance)
+        assert mended.success
+        assert evaluations(mended)[WINDOW].passed
+        assert evaluations(run(here, instance)) == {}
+
 
 def test_a_fault_while_reading_back_is_tried_again_and_not_forgotten(
     here: World, monkeypatch: pytest.MonkeyPatch

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 KEY = "flights.v1|2013-01-01"
 
 
-def commit(settings: Settings, key: str, value: bytes, *, times: int = 1) -> None:
+def commit(settings: Settings, key: str, value: bytes | None, *, times: int = 1) -> None:
     """Commits a ledger record as a publishing run does."""
     with TransactionalProducer(settings, f"id {key}", event="e", window="w", topic="none") as mine:
         mine.claim()
@@ -65,6 +65,15 @@ def test_the_newest_committed_value_is_found(any_cluster: "Cluster") -> None:
         assert dict(log.entries()) == {KEY: b"two", key_beside(KEY, 4): b"beside"}
     with ledger(settings) as fresh:
         assert fresh.latest(KEY) == b"two"
+
+
+def test_a_deleted_entry_is_gone_also_for_a_reader_that_knew_it(any_cluster: "Cluster") -> None:
+    settings = any_cluster.settings()
+    with ledger(settings) as log:
+        commit(settings, KEY, b"one")
+        assert log.latest(KEY) == b"one"
+        commit(settings, KEY, None)
+        assert log.latest(KEY) is None
 
 
 def test_an_aborted_value_is_never_seen(any_cluster: "Cluster") -> None:

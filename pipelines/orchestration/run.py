@@ -1,7 +1,7 @@
 """What the op of an event does with the windows of a run. Each stands or falls alone."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 
 import dagster as dg
@@ -10,7 +10,7 @@ from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.orchestration import metadata
 from pipelines.orchestration.config import RunConfig
-from pipelines.orchestration.keys import FITS_CONTRACT, asset_key, warehouse_pool
+from pipelines.orchestration.keys import FITS_CONTRACT, STAGES, asset_key, table_key, warehouse_pool
 from pipelines.orchestration.pools import pool_slot
 from pipelines.orchestration.reconciled import ReconciledCheck
 from pipelines.publishing.publisher import Publisher
@@ -111,15 +111,17 @@ class WindowRun:
         dead = 0
         if "sourced" in self._stages:
             snapshot = source_window(event, window, platform, run_id=run_id)
-            yield self._materialized(
-                "sourced", window, snapshot.sha256, metadata.of_sourced(snapshot, platform)
-            )
+            # Nobody observes the tables, so Dagster's word for their version is the one it begins with.
+            tables = {table_key(event.warehouse, table): "INITIAL" for table in event.source.tables}
+            about = metadata.of_sourced(snapshot, platform)
+            yield self._materialized("sourced", window, snapshot.sha256, about, tables)
         if "transformed" in self._stages:
             done = transform_window(event, window, platform, run_id=run_id)
             dead = done.dead
             if done.passed:
                 about = metadata.of_transformed(done, platform)
-                yield self._materialized("transformed", window, done.snapshot.sha256, about)
+                source = {asset_key(event, "sourced"): str(done.snapshot.facts["source"])}
+                yield self._materialized("transformed", window, done.snapshot.sha256, about, source)
             yield self._checked(window, done)
             if not done.passed:
                 raise SluiceError(
@@ -142,18 +144,38 @@ class WindowRun:
                 if not reconciled.passed:
                     raise self._reconciled.failed(window.key, reconciled)
             about = metadata.of_published(event, result, dead, platform)
-            yield self._materialized("published", window, result.snapshot, about)
+            rows = {asset_key(event, "transformed"): result.snapshot}
+            yield self._materialized("published", window, result.snapshot, about, rows)
 
     def _materialized(
-        self, stage: str, window: Window, sha256: str, about: metadata.Metadata
+        self,
+        stage: str,
+        window: Window,
+        sha256: str,
+        about: metadata.Metadata,
+        inputs: Mapping[dg.AssetKey, str],
     ) -> dg.AssetMaterialization:
+        """The stage's materialization with its data version and those of its inputs, by which Dagster sees what is
+        out of date; an explicit materialization carries only the versions it is given."""
+        tags = {
+            "dagster/data_version": sha256,
+            "dagster/data_version_is_user_provided": "true",
+            "dagster/code_version": self._event.code_version,
+        }
+        for key, version in inputs.items():
+            tags[f"dagster/input_data_version/{key.to_user_string()}"] = version
+            tags[f"dagster/input_event_pointer/{key.to_user_string()}"] = self._pointer(key, window)
         return dg.AssetMaterialization(
-            asset_key(self._event, stage),
-            partition=window.key,
-            metadata=about,
-            # An explicit materialization carries only the versions it is given.
-            tags={"dagster/data_version": sha256, "dagster/code_version": self._event.code_version},
+            asset_key(self._event, stage), partition=window.key, metadata=about, tags=tags
         )
+
+    def _pointer(self, upstream: dg.AssetKey, window: Window) -> str:
+        """Place of the upstream window's newest materialization in Dagster's log: what comes behind it is newer."""
+        if upstream.path[-1] not in STAGES:
+            return "NULL"  # a table
+        wanted = dg.AssetRecordsFilter(asset_key=upstream, asset_partitions=[window.key])
+        found = self._context.instance.fetch_materializations(wanted, limit=1).records
+        return str(found[0].storage_id) if found else "NULL"
 
     def _checked(self, window: Window, done: Transformed) -> dg.AssetCheckEvaluation:
         return dg.AssetCheckEvaluation(

@@ -78,6 +78,8 @@ class WindowRun:
                 terminal.error(f"{window.key}: {error}")
                 failed[window.key] = str(error)
             except Exception as error:
+                if interruption := _interruption(error):
+                    raise interruption from None
                 self._context.log.exception(f"{window.key}: {type(error).__name__}")
                 failed[window.key] = (
                     f"{type(error).__name__}: {error} (a defect; its stack trace is in the log)"
@@ -191,6 +193,15 @@ class WindowRun:
                 **metadata.of_dead_letters(done, self._platform),
             },
         )
+
+
+def _interruption(error: BaseException | None) -> BaseException | None:
+    """The request to stop behind an error: one that arrives within a client's C code comes out as a SystemError."""
+    while error is not None:
+        if not isinstance(error, Exception):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _first_letter(done: Transformed) -> str:

@@ -193,7 +193,7 @@ def test_ctrl_c_tells_what_stands_and_the_next_run_goes_on(
             break
     process.send_signal(signal.SIGINT)
     told = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
+    assert process.returncode == 130, told
     stopped = re.search(r"Stopped\. (\d+) of 24 windows are complete", told)
     assert stopped, told
     assert "Next: sluice publish weather_observed 2013-03-01" in told and "Traceback" not in told

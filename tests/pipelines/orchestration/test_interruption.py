@@ -1,0 +1,25 @@
+"""A run that is told to stop stops, also where the telling arrives inside a client's C code."""
+
+from dagster._core.errors import DagsterExecutionInterruptedError
+
+from pipelines.orchestration.run import _interruption
+
+
+def test_an_interruption_is_found_behind_what_a_client_made_of_it() -> None:
+    try:
+        try:
+            raise DagsterExecutionInterruptedError
+        except BaseException as stop:
+            raise SystemError("returned a result with an exception set") from stop
+    except SystemError as error:
+        assert isinstance(_interruption(error), DagsterExecutionInterruptedError)
+
+
+def test_an_ordinary_error_is_none() -> None:
+    try:
+        try:
+            raise ValueError
+        except ValueError as cause:
+            raise SystemError from cause
+    except SystemError as error:
+        assert _interruption(error) is None

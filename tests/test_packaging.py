@@ -45,6 +45,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
+        (entry_points,) = [name for name in archive.namelist() if name.endswith("/entry_points.txt")]
+        assert "sluice = pipelines.cli:main" in archive.read(entry_points).decode()
     wanted = {
         str(path.relative_to(ROOT))
         for package in PACKAGES

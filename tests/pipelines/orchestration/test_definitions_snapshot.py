@@ -84,6 +84,18 @@ def test_dagster_is_told_what_was_reviewed() -> None:
     assert json.loads(SNAPSHOT.read_text()) == json.loads(as_text(described())), _AGAIN
 
 
+def test_every_event_has_its_three_assets_and_both_checks() -> None:
+    told = described()
+    for event in load_catalogue().events.values():
+        for stage in ("sourced", "transformed", "published"):
+            assert f"{event.full_name}/{stage}" in told["assets"]
+        checks = {
+            name: told["checks"][f"{event.full_name}/{name}"]
+            for name in ("transformed:fits_contract", "published:reconciled")
+        }
+        assert checks["transformed:fits_contract"]["blocking"]
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     SNAPSHOT.write_text(as_text(described()))

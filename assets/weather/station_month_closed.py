@@ -14,7 +14,7 @@ from pipelines import event, monthly
     topic="weather.station-month-closed.v1",
     key="station",
     event_time="closed_at",
-    windows=monthly("2013-02-01", "2014-02-01", delay="1d"),
+    windows=monthly("2013-01-01", "2014-02-01", delay="1d"),
     owner="team:meteorology",
     source="""
         SELECT

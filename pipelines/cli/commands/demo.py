@@ -1,5 +1,6 @@
 """`sluice demo`."""
 
+import shutil
 from typing import TYPE_CHECKING
 
 import click
@@ -56,6 +57,8 @@ def command() -> None:
     click.echo(f"\nDone in {time.monotonic() - started:.0f} s. Next, try:")
     for what, why in _NEXT:
         click.echo(f"  {what:<61}{why}")
+    if not shutil.which("sluice"):
+        click.echo("(`sluice` is in .venv/bin: source .venv/bin/activate)")
     if not whole or any(outcome.failed or outcome.error for outcome in outcomes):
         raise SystemExit(1)
 

@@ -18,6 +18,10 @@ concurrency:
     default_limit: 1
 run_monitoring:
   enabled: true
+  # A run that was killed gives its place in a pool back.
+  free_slots_after_run_end_seconds: 30
+nux:
+  enabled: false
 # A worker that was killed comes back; a step that failed has its own, finer rule (retries for passing faults).
 run_retries:
   enabled: true

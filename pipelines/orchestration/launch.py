@@ -100,5 +100,10 @@ def _error_of(result: dg.ExecuteInProcessResult) -> str:
         if event.is_step_failure:
             failure = event.step_failure_data
             told = failure.user_failure_data.description if failure.user_failure_data else None
-            return told or (failure.error.message.strip() if failure.error else "the step failed")
+            if told:
+                return told
+            error = failure.error
+            while error and error.cause:  # Dagster wraps what was raised in errors of its own
+                error = error.cause
+            return error.message.strip() if error else "the step failed"
     return "the run failed before its step began"

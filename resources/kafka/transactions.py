@@ -25,10 +25,11 @@ from resources.kafka.errors import (
     is_passing,
     kafka_error,
 )
+from resources.kafka.rows import Headers as Headers
+from resources.kafka.rows import Rows
 from resources.settings import Settings
 
 T = TypeVar("T")
-Headers = Sequence[tuple[str, bytes]]
 
 _CLAIM_SECONDS = 60.0
 _COMMIT_SECONDS = 90.0
@@ -114,6 +115,14 @@ class TransactionalProducer:
         if headers:
             more["headers"] = list(headers)
         self._queue(topic, key, value, on_delivery=self._acknowledge, **more)
+
+    def produce_rows(self, topic: str, rows: Rows) -> None:
+        """Queue records of the event's topic, in their order; as `produce` for each of them."""
+        keys, values = rows.keys.to_pylist(), rows.values.to_pylist()
+        stamps = [0] * len(rows) if rows.timestamps_ms is None else rows.timestamps_ms.tolist()
+        headers: Sequence[Headers] = [()] * len(rows) if rows.headers is None else rows.headers
+        for key, value, pairs, stamp in zip(keys, values, headers, stamps, strict=True):
+            self.produce(topic, key, value, pairs, stamp)
 
     def record(self, topic: str, kafka_partition: int, key: bytes, value: bytes | None) -> None:
         """Queue the ledger's record of this transaction."""

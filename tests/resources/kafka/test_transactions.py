@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from os import urandom
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
@@ -18,6 +19,7 @@ from resources.kafka.errors import (
     TransactionExpired,
     explain,
 )
+from resources.kafka.rows import Rows
 from resources.kafka.transactions import TransactionalProducer
 from resources.settings import Settings
 
@@ -46,6 +48,22 @@ def test_what_is_committed_is_counted_by_kafka_partition(any_cluster: "Cluster")
             assert delivered.records == 100
             assert set(delivered.offsets) == {0, 1, 2}
     assert sorted(any_cluster.committed(topic)) == sorted((f"k{n}".encode(), b"v%d" % n) for n in range(200))
+
+
+def test_rows_in_columns_become_the_same_records(any_cluster: "Cluster") -> None:
+    topic = any_cluster.topic(3)
+    keys = pa.array([b"gone", *(b"k%d" % n for n in range(5000))], pa.binary())
+    values = pa.array([b"", b"not yet", *(b"v%d" % n for n in range(4998)), None], pa.large_binary())
+    rows = Rows(keys, values)
+    with claimed(any_cluster.settings(), topic) as producer:
+        producer.begin()
+        producer.produce_rows(topic, rows.slice(1, 3000))
+        producer.produce_rows(topic, rows.slice(3001, 2000))
+        producer.settle()
+        delivered = producer.commit()
+    assert delivered.records == 5000
+    expected = zip(keys[1:].to_pylist(), values[1:].to_pylist(), strict=True)
+    assert sorted(any_cluster.committed(topic)) == sorted((key, value or b"") for key, value in expected)
 
 
 def test_a_transaction_left_open_is_dropped(any_cluster: "Cluster") -> None:

@@ -1,0 +1,47 @@
+"""The generations of a window before its newest, as far as the newest ledger entry remembers them.
+
+The ledger is compacted: it keeps one entry of a window. What its earlier generations put on the topic, and where, is
+carried along in it, so that everything that was ever published for the window can be read back.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines.publishing.entry import LedgerEntry
+
+# Beyond either, the oldest are forgotten: each ledger record carries them all, and a broker takes 1 MB.
+_MOST = 50
+_MOST_BYTES = 200_000
+
+# What it takes to make a generation's records again and to know where they are.
+_KEPT = (
+    "event", "generation", "kind", "status", "snapshot", "rows_total", "rows_done", "code_version", "contract",
+    "schema_id", "run_id", "written_at", "delta", "vanished", "stale", "offsets",
+)  # fmt: skip
+
+
+def following(fresh: LedgerEntry, entry: LedgerEntry | None) -> LedgerEntry:
+    """`fresh`, the next generation after `entry`, with `entry` among those it remembers."""
+    if entry is None:
+        return fresh
+    earlier = [*entry.earlier, _kept(entry)][-_MOST:]
+    while len(json.dumps(earlier)) > _MOST_BYTES:
+        del earlier[0]
+    return fresh.advanced(earlier=tuple(earlier))
+
+
+def generations(entry: LedgerEntry) -> list[LedgerEntry]:
+    """The window's generations that `entry` knows, oldest first, itself the last."""
+    return [*(entry.advanced(earlier=(), **_read(one)) for one in entry.earlier), entry]
+
+
+def _kept(entry: LedgerEntry) -> dict[str, Any]:
+    return {name: value for name in _KEPT if (value := getattr(entry, name)) is not None}
+
+
+def _read(one: Mapping[str, Any]) -> dict[str, Any]:
+    offsets = {p: (int(first), int(last)) for p, (first, last) in one["offsets"].items()}
+    # What a generation has not is null, and not what the newest has.
+    absent = dict.fromkeys(("delta", "vanished"))
+    return absent | {name: one[name] for name in _KEPT if name in one} | {"offsets": offsets}

@@ -12,6 +12,7 @@ from pipelines.orchestration.config import CONFIG, RunConfig
 from pipelines.orchestration.described import code_references, contract_columns
 from pipelines.orchestration.keys import FITS_CONTRACT, RECONCILED, asset_key, op_name, table_key, topic_pool
 from pipelines.orchestration.partitions import partitions_of
+from resources.errors import SluiceError
 
 
 def build_assets(event: Event) -> dg.AssetsDefinition:
@@ -48,9 +49,12 @@ def build_assets(event: Event) -> dg.AssetsDefinition:
         # The clients of the outside world are loaded where a run needs them, not by the server that lists assets.
         from pipelines.orchestration.run import WindowRun
 
-        config = RunConfig(**context.op_execution_context.op_config)
-        with context.resources.platform.open(context.log.info) as platform:
-            yield from WindowRun(event, context, config, platform).windows()
+        try:
+            config = RunConfig(**context.op_execution_context.op_config)
+            with context.resources.platform.open(context.log.info) as platform:
+                yield from WindowRun(event, context, config, platform).windows()
+        except SluiceError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
 
     return materialize
 

@@ -1,20 +1,53 @@
 """Run configuration of an event: what an operator may say when launching a run or a backfill."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
+
+from resources.errors import SluiceError
+
+if TYPE_CHECKING:
+    from pipelines.publishing.wish import Wish
+
+
+def _one_of(name: str, *values: str) -> dg.Enum:
+    return dg.Enum(name, [dg.EnumValue(value) for value in values])
+
 
 # Fields, not a dg.Config class: inferring the schema from a class anew for each of 500 events takes a second.
 CONFIG = {
     "reason": dg.Field(
-        str, default_value="", description="Why; kept in the ledger and in the headers of corrections."
+        str,
+        default_value="",
+        description="Why; kept in the ledger and in the headers of corrections and replays. A replay needs one.",
     ),
+    "requested_by": dg.Field(str, default_value="", description="Who asks; kept in the ledger."),
     "on_definition_change": dg.Field(
-        dg.Enum("OnDefinitionChange", [dg.EnumValue("ask"), dg.EnumValue("correct")]),
+        _one_of("OnDefinitionChange", "ask", "correct", "replay"),
         default_value="ask",
         description="What to do with a window published by another version of the module or contract, if its "
-        "events differ: `ask` fails the window and says how many; `correct` publishes the difference.",
+        "events differ: `ask` fails the window and says how many; `correct` publishes the difference; `replay` "
+        "publishes every event again.",
+    ),
+    "replay": dg.Field(
+        _one_of("Replay", "no", "stored", "fresh"),
+        default_value="no",
+        description="Publish again what was published: from the `stored` snapshots (run `published` alone), or "
+        "`fresh`ly sourced (run all three assets).",
+    ),
+    "keys": dg.Field(
+        [str], default_value=[], description="Replay only the events with these keys; empty: all of them."
+    ),
+    "event_time_from": dg.Field(
+        str, default_value="", description="Replay only events at or after this instant, ISO 8601, UTC."
+    ),
+    "event_time_until": dg.Field(
+        str, default_value="", description="Replay only events before this instant, ISO 8601, UTC."
+    ),
+    "to_topic": dg.Field(
+        str, default_value="", description="Replay to this shadow topic; empty: the event's own topic."
     ),
 }
 
@@ -23,5 +56,52 @@ CONFIG = {
 class RunConfig:
     """An event's run configuration, as CONFIG declares it."""
 
-    reason: str
-    on_definition_change: Literal["ask", "correct"]
+    reason: str = ""
+    requested_by: str = ""
+    on_definition_change: Literal["ask", "correct", "replay"] = "ask"
+    replay: Literal["no", "stored", "fresh"] = "no"
+    keys: list[str] = field(default_factory=list)
+    event_time_from: str = ""
+    event_time_until: str = ""
+    to_topic: str = ""
+
+    def wish(self, *, request: str, requested_by: str) -> "Wish":
+        """What is wished. Raises SluiceError for values that do not go together."""
+        # Here: the server that lists assets needs neither Arrow nor an encoder.
+        from pipelines.publishing.selection import Selection
+        from pipelines.publishing.wish import Replay, Wish
+
+        only_replay = {
+            "keys": self.keys,
+            "event_time_from": self.event_time_from,
+            "event_time_until": self.event_time_until,
+            "to_topic": self.to_topic,
+        }
+        given = [name for name, value in only_replay.items() if value]
+        replay = None
+        if self.replay != "no":
+            selection = Selection(
+                frozenset(self.keys),
+                _instant("event_time_from", self.event_time_from),
+                _instant("event_time_until", self.event_time_until),
+            )
+            replay = Replay(request, self.replay, selection, self.to_topic or None)
+        elif given:
+            raise SluiceError(
+                "run config",
+                f"{given[0]} is for a replay, and none is asked for",
+                next_step="add `replay: stored`, or leave it out",
+            )
+        return Wish(self.reason or None, self.requested_by or requested_by, self.on_definition_change, replay)
+
+
+def _instant(name: str, text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise SluiceError(
+            "run config", f"{name}: {text!r} is no instant", allowed="ISO 8601, such as 2013-01-01T06:00:00Z"
+        ) from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

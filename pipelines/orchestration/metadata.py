@@ -68,7 +68,7 @@ def of_published(event: Event, result: PublishResult, dead: int, platform: Platf
     """Counts, offsets, schema and speed of what this run did, and a few events read back from the topic."""
     metadata: Metadata = {
         "dagster/partition_row_count": result.rows_read,
-        "topic": event.topic,
+        "topic": result.topic or event.topic,
         "action": result.action,
         "because": result.because,
         "generation": result.generation,
@@ -102,7 +102,7 @@ def _sample(event: Event, result: PublishResult, platform: Platform, most: int =
     found: list[dict[str, Any]] = []
     starts = {p: first for p, (first, _) in result.offsets.items()}
     try:
-        for record in EventReader(platform).read(event.topic, starts):
+        for record in EventReader(platform).read(result.topic or event.topic, starts):
             found.append(printable(record))
             if len(found) >= most:
                 break

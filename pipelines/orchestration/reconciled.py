@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from pipelines.authoring.event import Event
 from pipelines.orchestration.keys import RECONCILED, asset_key
 from pipelines.publishing.entry import ledger_key, read_entry
 from pipelines.publishing.result import PublishResult
@@ -11,10 +12,16 @@ from pipelines.reconciling.expected import CannotReconcile
 from pipelines.reconciling.reconciler import Reconciler
 from pipelines.reconciling.result import Reconciliation
 from resources.errors import SluiceError
+from resources.platform import Platform
 
 
 class ReconciledCheck(Reconciler):
-    """Evaluates the check for the windows of one run, where the setting `reconcile` is on."""
+    """Evaluates the check for the windows of one run, where the setting `reconcile` is on. `topic`: a shadow topic
+    that the run publishes to instead of the event's own."""
+
+    def __init__(self, event: Event, platform: Platform, *, topic: str | None = None) -> None:
+        super().__init__(event, platform)
+        self._shadow = topic
 
     def evaluate(self, window: str, result: PublishResult) -> dg.AssetCheckEvaluation | None:
         """The evaluation, or None where the window's newest generation was found right before.
@@ -24,7 +31,7 @@ class ReconciledCheck(Reconciler):
         """
         if not self._platform.settings.reconcile:
             return None
-        key = ledger_key(self._event.topic, window)
+        key = ledger_key(self._shadow or self._event.topic, window)
         entry = read_entry(key, self._platform.ledger.latest(key))
         if entry is None:
             return None
@@ -38,7 +45,7 @@ class ReconciledCheck(Reconciler):
             if result.published:
                 raise
             return None
-        if found.ok:
+        if found.ok and self._shadow is None:
             store.set_reconciled(name, window, state)
         return dg.AssetCheckEvaluation(
             asset_key=asset_key(self._event, "published"),

@@ -35,15 +35,29 @@ class WindowRun:
     ) -> None:
         self._event, self._context, self._platform = event, context, platform
         self._stages = {key.path[-1] for key in context.selected_asset_keys}
+        # A retry, by the daemon or by hand, is the same request as the run it repeats.
+        request = context.run.root_run_id or context.run.run_id
+        self._wish = config.wish(request=request, requested_by=_launched_by(context.run))
+        self._check_stages()
         self._publisher = Publisher(
-            event,
-            platform,
-            run_id=context.run.run_id,
-            reason=config.reason or None,
-            on_definition_change=config.on_definition_change,
-            say=self._say,
+            event, platform, run_id=context.run.run_id, wish=self._wish, say=self._say
         )
-        self._reconciled = ReconciledCheck(event, platform)
+        topic = self._wish.replay.topic if self._wish.replay else None
+        self._reconciled = ReconciledCheck(event, platform, topic=topic)
+
+    def _check_stages(self) -> None:
+        """A replay from stored snapshots reads no warehouse, and a fresh one must: a partition that was asked for and
+        not made would count as failed."""
+        if self._wish.replay is None:
+            return
+        wanted = {"published"} if self._wish.replay.source == "stored" else set(STAGES)
+        if self._stages != wanted:
+            raise SluiceError(
+                f"{self._event.full_name}, replay: {self._wish.replay.source}",
+                f"the run has {_listed(self._stages)} selected",
+                allowed=_listed(wanted),
+                next_step=f"launch it again with {_listed(wanted)} of the event selected; nothing was published",
+            )
 
     def _say(self, text: str) -> None:
         self._context.log.info(text)
@@ -146,6 +160,10 @@ class WindowRun:
                 if not reconciled.passed:
                     raise self._reconciled.failed(window.key, reconciled)
             about = metadata.of_published(event, result, dead, platform)
+            if self._wish.replay and self._wish.replay.topic:
+                # The event's own topic is as it was.
+                yield dg.AssetObservation(asset_key(event, "published"), partition=window.key, metadata=about)
+                return
             rows = {asset_key(event, "transformed"): result.snapshot}
             yield self._materialized("published", window, result.snapshot, about, rows)
 
@@ -193,6 +211,24 @@ class WindowRun:
                 **metadata.of_dead_letters(done, self._platform),
             },
         )
+
+
+def _listed(stages: set[str]) -> str:
+    return ", ".join(stage for stage in STAGES if stage in stages)
+
+
+def _launched_by(run: dg.DagsterRun) -> str:
+    """Who launched a run, as far as Dagster knows."""
+    tags = run.tags
+    for tag, told in (
+        ("sluice/requested_by", "{}"),
+        ("user", "{}"),
+        ("dagster/schedule_name", "schedule {}"),
+        ("dagster/backfill", "backfill {}"),
+    ):
+        if tag in tags:
+            return told.format(tags[tag])
+    return "Dagster"
 
 
 def _interruption(error: BaseException | None) -> BaseException | None:

@@ -1,6 +1,6 @@
 """Prepares a correction: the difference between what is on the topic and what should be, as a snapshot."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.outgoing import VANISHED_SCHEMA
 from resources.errors import SluiceError
 from resources.platform import Platform
-from resources.snapshots import Snapshot, SnapshotError
+from resources.snapshots import Snapshot, SnapshotError, SnapshotStore
 
 
 class DefinitionChanged(SluiceError):
@@ -26,13 +26,23 @@ class DefinitionChanged(SluiceError):
             f"{event} {window}",
             f"was published by another version of this module or contract; under the present one {changed:,} of its "
             f"{rows:,} events are new or different and {gone:,} are gone",
-            allowed="correct the window: publish those events",
-            next_step=f"sluice publish {event} {window} --correct, or run config on_definition_change: correct",
+            allowed="correct the window (publish those events), or replay it (publish every event again)",
+            next_step=f"sluice plan {event} {window} shows the difference; then sluice publish {event} {window} "
+            "--correct or --replay, or run config on_definition_change: correct or replay",
         )
 
 
 class BaseMissing(SluiceError):
     """The snapshot that the ledger says is on the topic is gone, so nothing can be compared with it."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """The entry of a correction, the published rows that its target no longer holds, and its tombstones."""
+
+    entry: LedgerEntry
+    gone: int
+    vanished: int
 
 
 def prepare_correction(
@@ -42,9 +52,13 @@ def prepare_correction(
     fresh: LedgerEntry,
     published: LedgerEntry,
     target: Snapshot,
-) -> tuple[LedgerEntry, int]:
-    """`fresh` turned into a correction of `published` towards `target`, its difference stored as a snapshot;
-    and the number of published rows that the target no longer holds."""
+    *,
+    work: SnapshotStore,
+) -> "Correction":
+    """`fresh` turned into a correction of `published` towards `target`, its difference stored as a snapshot.
+
+    `work` holds the target and takes the difference: the platform's own store, or a plan's folder.
+    """
     store, settings = platform.snapshots, platform.settings
     # A finished generation put its whole snapshot on the topic, an unfinished backfill its first rows.
     base_rows = published.rows_done if not published.complete else None
@@ -68,16 +82,16 @@ def prepare_correction(
         )
     rows = base.rows if base_rows is None else base_rows
     # Metadata names the key field: rows with another key are other events.
-    same_contract = store.schema(base).equals(store.schema(target), check_metadata=True)
+    same_contract = store.schema(base).equals(work.schema(target), check_metadata=True)
 
-    def encoded(snapshot: Snapshot) -> Iterator[EncodedBatch]:
-        for batch in store.read(snapshot, batch_rows=settings.batch_rows):
+    def encoded(snapshot: Snapshot, place: SnapshotStore) -> Iterator[EncodedBatch]:
+        for batch in place.read(snapshot, batch_rows=settings.batch_rows):
             yield encoder.encode(batch, with_ids=True)
 
     if same_contract or event.tombstones:
         found = difference(
-            encoded(base) if same_contract else _keys_only(event, platform, base),
-            encoded(target),
+            encoded(base, store) if same_contract else _keys_only(event, platform, base),
+            encoded(target, work),
             base_rows=rows,
             memory_limit=settings.memory_limit,
             with_keys=event.tombstones,
@@ -86,8 +100,10 @@ def prepare_correction(
         # Under another contract or key every event is another one.
         every_row = pa.array(np.arange(target.rows, dtype=np.int64))
         found = Difference(every_row, rows, pa.array([], pa.binary()))
-    delta = _store_rows(event, platform, published.window, target, found.rows)
-    vanished = _store_keys(event, platform, published.window, found.keys) if len(found.keys) else None
+    window = published.window
+    changed = take_rows(work.read(target, batch_rows=settings.batch_rows), found.rows)
+    delta = store_rows(work, event.full_name, window, "correction", work.schema(target), changed, target)
+    vanished = _store_keys(work, event, window, found.keys) if len(found.keys) else None
     planned = fresh.advanced(
         kind="correction",
         rows_total=delta.rows + (vanished.rows if vanished else 0),
@@ -97,7 +113,7 @@ def prepare_correction(
         vanished=vanished.sha256 if vanished else None,
         reason=fresh.reason or f"the {_cause(published, fresh)} changed",
     )
-    return planned, found.gone
+    return Correction(planned, gone=found.gone, vanished=vanished.rows if vanished else 0)
 
 
 def _cause(published: LedgerEntry, fresh: LedgerEntry) -> str:
@@ -129,18 +145,23 @@ def _keys_only(event: Event, platform: Platform, base: Snapshot) -> Iterator[_Ke
         yield _Keys(keys, pa.array(["none"] * len(keys), pa.string()))
 
 
-def _store_rows(
-    event: Event, platform: Platform, window: str, target: Snapshot, rows: pa.Int64Array
+def store_rows(
+    store: SnapshotStore,
+    event: str,
+    window: str,
+    stage: str,
+    schema: pa.Schema,
+    batches: Iterable[pa.RecordBatch],
+    target: Snapshot,
 ) -> Snapshot:
-    store = platform.snapshots
-    batches = store.read(target, batch_rows=platform.settings.batch_rows)
-    with store.writer(event.full_name, window, "correction", store.schema(target)) as out:
-        for batch in take_rows(batches, rows):
+    """Some rows of `target`, as a snapshot of their own."""
+    with store.writer(event, window, stage, schema) as out:
+        for batch in batches:
             out.write(batch)
         return out.finish({"target": target.sha256}, make_current=False)
 
 
-def _store_keys(event: Event, platform: Platform, window: str, keys: pa.BinaryArray) -> Snapshot:
-    with platform.snapshots.writer(event.full_name, window, "vanished", VANISHED_SCHEMA) as out:
+def _store_keys(store: SnapshotStore, event: Event, window: str, keys: pa.BinaryArray) -> Snapshot:
+    with store.writer(event.full_name, window, "vanished", VANISHED_SCHEMA) as out:
         out.write(pa.record_batch([keys], schema=VANISHED_SCHEMA))
         return out.finish({}, make_current=False)

@@ -1,16 +1,25 @@
-"""What to do with a window: a pure function of the ledger's entry and the snapshot at hand.
+"""What to do with a window: pure functions of the ledger's entry and of what is wished.
 
     ledger says              snapshot     action
     nothing                  any          backfill, generation 1
     published                the same     nothing
     published                another      correct: publish the difference, next generation
-    publishing, backfill     the same     resume after rows_done
-    publishing, backfill     another      correct, against the rows already published
-    publishing, correction   the same     resume after rows_done of the stored difference
-    publishing, correction   another      finish that correction, then decide again
+    publishing               the same     resume after rows_done
+    publishing, whole        another      correct, against the rows already published
+    publishing, otherwise    another      finish that generation, then decide again
 
-Resuming by row number holds only for the same hash: rows may have moved. An interrupted correction is
-finished first because its target is the one state that both the topic and the store can name.
+Resuming by row number holds only for the same hash: rows may have moved. "Whole" is a backfill of all rows of its
+snapshot. What else was interrupted (a correction, a replay, a redrive, a backfill without stale rows) is finished
+first because its target is the one state that both the topic and the store can name.
+
+A replay is another wish, and has a table of its own:
+
+    ledger says              asked by         action
+    nothing                  any              replay on a shadow topic; elsewhere there is nothing to replay
+    published                this request     nothing: a retry of a run must not replay again
+    published                another          replay, next generation
+    publishing               this request     resume after rows_done
+    publishing               another          finish that generation, then decide again
 """
 
 from dataclasses import dataclass
@@ -18,7 +27,7 @@ from typing import Literal
 
 from pipelines.publishing.entry import LedgerEntry
 
-Action = Literal["nothing", "backfill", "resume", "finish", "correct"]
+Action = Literal["nothing", "backfill", "resume", "finish", "correct", "replay", "redrive"]
 
 
 @dataclass(frozen=True)
@@ -40,9 +49,27 @@ def decide(entry: LedgerEntry | None, snapshot: str) -> Decision:
         return Decision(
             "correct", entry.generation + 1, f"its events differ from generation {entry.generation}"
         )
-    done = f"{entry.rows_done:,} of {entry.rows_total:,} rows were committed before run {entry.run_id[:8]} stopped"
     if entry.snapshot == snapshot:
-        return Decision("resume", entry.generation, done)
-    if entry.kind == "correction":
-        return Decision("finish", entry.generation, f"{done}; that correction is completed first")
-    return Decision("correct", entry.generation + 1, f"{done}, and its events differ since")
+        return Decision("resume", entry.generation, _stopped(entry))
+    if entry.kind != "backfill" or entry.delta is not None:
+        return Decision(
+            "finish", entry.generation, f"{_stopped(entry)}; that {entry.kind} is completed first"
+        )
+    return Decision("correct", entry.generation + 1, f"{_stopped(entry)}, and its events differ since")
+
+
+def decide_replay(entry: LedgerEntry | None, request: str) -> Decision:
+    """The action that replays a window for `request`, given the newest committed `entry` of the topic replayed to."""
+    if entry is None:
+        return Decision("replay", 1, "asked for")
+    if entry.request == request:
+        if entry.complete:
+            return Decision("nothing", entry.generation, "replayed by this request before")
+        return Decision("resume", entry.generation, _stopped(entry))
+    if entry.complete:
+        return Decision("replay", entry.generation + 1, "asked for")
+    return Decision("finish", entry.generation, f"{_stopped(entry)}; that {entry.kind} is completed first")
+
+
+def _stopped(entry: LedgerEntry) -> str:
+    return f"{entry.rows_done:,} of {entry.rows_total:,} rows were committed before run {entry.run_id[:8]} stopped"

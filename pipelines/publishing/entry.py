@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from resources.errors import SluiceError
 
-Kind = Literal["backfill", "correction"]
+Kind = Literal["backfill", "correction", "replay", "redrive"]
 Status = Literal["publishing", "published"]
 
 
@@ -24,9 +24,12 @@ class LedgerEntry:
     """The newest committed state of a window.
 
     `snapshot` is the hash of the snapshot the topic equals once `status` is `published`. `rows_done` of
-    `rows_total` records of this generation are committed. A correction publishes the rows of the stored
-    snapshot `delta`, then tombstones for the keys in `vanished`; before it the topic held the first
-    `base_rows` rows of `base_snapshot`.
+    `rows_total` records of this generation are committed: the rows of the stored snapshot `delta` (of stage
+    `kind`), or of all of `snapshot` where there is none, then tombstones for the keys in `vanished`. Before a
+    correction the topic held the first `base_rows` rows of `base_snapshot`. `request` names the launch that asked
+    for a replay, so that its retries do not replay again; `selection` says which rows it asked for. On a shadow
+    topic, `shadow_of` is the topic whose events are replayed there. `stale` rows were left out because their key
+    has a newer value on the topic. `earlier` are the generations before (see generations.py).
     """
 
     event: str
@@ -48,8 +51,14 @@ class LedgerEntry:
     delta: str | None = None
     vanished: str | None = None
     reason: str | None = None
+    requested_by: str | None = None
+    request: str | None = None
+    selection: str | None = None
+    shadow_of: str | None = None
+    stale: int = 0
     bytes_done: int = 0
     offsets: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    earlier: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def key(self) -> str:
@@ -87,6 +96,7 @@ def read_entry(key: str, value: bytes | None) -> LedgerEntry | None:
         if raw.pop("v") != 1 or not set(raw) <= _NAMES or raw["kind"] not in get_args(Kind):
             raise ValueError(f"written by a later version (fields {', '.join(sorted(set(raw) - _NAMES))})")
         raw["offsets"] = {p: (int(first), int(last)) for p, (first, last) in raw["offsets"].items()}
+        raw["earlier"] = tuple(raw.get("earlier", ()))
         return LedgerEntry(**raw)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LedgerDamaged(

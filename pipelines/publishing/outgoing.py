@@ -1,83 +1,94 @@
 """The records of one publication, in the one order that makes a row number mean the same in every run."""
 
 from collections.abc import Iterator
-from datetime import datetime
-from typing import NamedTuple
+from itertools import chain
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.authoring.event import Event
-from pipelines.encoding import RecordEncoder, cloudevents_headers, publication_headers
+from pipelines.encoding import EncodedBatch, cloudevents_headers, publication_headers
 from pipelines.publishing.entry import LedgerEntry
+from pipelines.publishing.stored import encoder_of, rows_of, stored_snapshot
+from resources.kafka.rows import Rows
 from resources.kafka.transactions import Headers
-from resources.snapshots import Snapshot, SnapshotStore
+from resources.platform import Platform
+from resources.snapshots import Snapshot
 
 VANISHED_SCHEMA = pa.schema([("key", pa.binary())])
 
 
-class Record(NamedTuple):
-    """One Kafka record; `value` None is a tombstone."""
-
-    key: bytes
-    value: bytes | None
-    headers: Headers
-    timestamp_ms: int
-
-
 class Outgoing:
-    """Encodes the rows of a snapshot and the keys of tombstones into records of one event."""
+    """Encodes what one generation publishes: the rows of its snapshot, then the keys of its tombstones."""
 
-    def __init__(
-        self, event: Event, encoder: RecordEncoder, store: SnapshotStore, *, batch_rows: int, source: str
-    ) -> None:
-        self._event, self._encoder, self._store = event, encoder, store
-        self._batch_rows, self._source = batch_rows, source
+    def __init__(self, event: Event, platform: Platform, entry: LedgerEntry) -> None:
+        self._event, self._platform, self._entry = event, platform, entry
+        self._rows = rows_of(platform, entry)
+        self._vanished = (
+            stored_snapshot(platform, entry, "vanished", entry.vanished) if entry.vanished else None
+        )
+        schema = platform.snapshots.schema(self._rows)
+        # A replay to a shadow topic keeps the ids of the topic whose events it repeats.
+        self._encoder = encoder_of(event, platform, entry, schema, topic=entry.shadow_of or entry.topic)
+        self._again = entry.kind != "backfill"
+        self._marks = publication_headers(kind=entry.kind, generation=entry.generation, reason=entry.reason)
+        self._source = f"/{platform.settings.code_location}/{event.full_name}"
 
-    def rows(self, snapshot: Snapshot, entry: LedgerEntry, from_row: int) -> Iterator[Record]:
-        """Records of the snapshot's rows from `from_row` on."""
-        event = self._event
-        again = entry.kind != "backfill"
-        with_headers = again or event.headers == "cloudevents"
-        for batch in self._store.read(snapshot, batch_rows=self._batch_rows, from_row=from_row):
+    @property
+    def encoding(self) -> str:
+        """The encoder's strategy."""
+        return self._encoder.strategy
+
+    def records(self) -> Iterator[Rows]:
+        """The records that are not committed yet."""
+        done, changed = self._entry.rows_done, self._rows.rows
+        rows = self._encoded(self._rows, min(done, changed))
+        if self._vanished is None:
+            return rows
+        return chain(rows, self._tombstones(self._vanished, max(0, done - changed)))
+
+    def _encoded(self, snapshot: Snapshot, from_row: int) -> Iterator[Rows]:
+        event, store = self._event, self._platform.snapshots
+        with_headers = self._again or event.headers == "cloudevents"
+        for batch in store.read(snapshot, batch_rows=self._platform.settings.batch_rows, from_row=from_row):
             encoded = self._encoder.encode(batch, with_ids=with_headers)
-            keys, values = encoded.keys.to_pylist(), encoded.values.to_pylist()
             times = batch.column(batch.schema.get_field_index(event.event_time))
-            stamps = _milliseconds(times) if event.record_timestamp == "event_time" else None
-            if not with_headers and stamps is None:
-                for key, value in zip(keys, values, strict=True):
-                    yield Record(key, value, (), 0)
-                continue
-            ids = encoded.event_ids.to_pylist() if encoded.event_ids is not None else []
-            instants = times.cast(pa.timestamp("us", "UTC")).to_pylist() if with_headers else []
-            for row, (key, value) in enumerate(zip(keys, values, strict=True)):
-                headers = self._headers(entry, ids[row], key, instants[row]) if with_headers else ()
-                yield Record(key, value, headers, stamps[row] if stamps else 0)
+            yield Rows(
+                encoded.keys,
+                encoded.values,
+                self._headers(encoded, times) if with_headers else None,
+                _milliseconds(times) if event.record_timestamp == "event_time" else None,
+            )
 
-    def tombstones(self, vanished: Snapshot, entry: LedgerEntry, from_row: int) -> Iterator[Record]:
-        """Records without a value for keys that are gone."""
-        marks = tuple(publication_headers(kind=entry.kind, generation=entry.generation, reason=entry.reason))
-        for batch in self._store.read(vanished, batch_rows=self._batch_rows, from_row=from_row):
-            for key in batch.column(0).to_pylist():
-                yield Record(key, None, marks, 0)
+    def _tombstones(self, vanished: Snapshot, from_row: int) -> Iterator[Rows]:
+        store, batch_rows = self._platform.snapshots, self._platform.settings.batch_rows
+        for batch in store.read(vanished, batch_rows=batch_rows, from_row=from_row):
+            keys = batch.column(0)
+            yield Rows(keys, pa.nulls(len(keys), pa.large_binary()), [self._marks] * len(keys))
 
-    def _headers(self, entry: LedgerEntry, event_id: str, key: bytes, instant: datetime) -> Headers:
-        headers: list[tuple[str, bytes]] = []
-        if self._event.headers == "cloudevents":
-            headers += cloudevents_headers(
+    def _headers(self, encoded: EncodedBatch, times: pa.Array) -> list[Headers]:
+        ids = encoded.event_ids.to_pylist() if encoded.event_ids is not None else []
+        if self._event.headers != "cloudevents":
+            return [[("sluice_event_id", event_id.encode()), *self._marks] for event_id in ids]
+        marks = self._marks if self._again else []
+        instants = times.cast(pa.timestamp("us", "UTC")).to_pylist()
+        return [
+            cloudevents_headers(
                 event_id=event_id,
                 source=self._source,
                 type=self._event.contract.name,
                 time=instant,
                 subject=key.decode("utf-8", "backslashreplace"),
             )
-        if entry.kind != "backfill":
-            if self._event.headers != "cloudevents":
-                headers.append(("sluice_event_id", event_id.encode()))
-            headers += publication_headers(kind=entry.kind, generation=entry.generation, reason=entry.reason)
-        return headers
+            + marks
+            for event_id, instant, key in zip(ids, instants, encoded.keys.to_pylist(), strict=True)
+        ]
 
 
-def _milliseconds(times: pa.Array) -> list[int]:
+def _milliseconds(times: pa.Array) -> npt.NDArray[np.int64]:
     # A record timestamp has milliseconds; the event time in the value keeps its own precision.
-    found: list[int] = times.cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64()).to_pylist()
+    found: npt.NDArray[np.int64] = (
+        times.cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64()).to_numpy(zero_copy_only=False)
+    )
     return found

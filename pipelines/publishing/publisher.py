@@ -1,4 +1,4 @@
-"""Publishes windows of one event exactly once.
+"""Publishes windows of one event exactly once, and again on purpose.
 
 Each transaction holds records of the event and one ledger record that says how far the window is, so
 there is no instant at which one exists without the other. A run that dies leaves a committed prefix; the
@@ -6,53 +6,36 @@ next run reads the ledger and continues behind it.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import cached_property
-from itertools import chain
-from typing import Any, Literal
+from typing import Any
 
 from pipelines.authoring.event import Event
 from pipelines.encoding import RecordEncoder
-from pipelines.publishing.correction import DefinitionChanged, prepare_correction
-from pipelines.publishing.decision import Decision, decide
+from pipelines.publishing.decision import Decision, decide, decide_replay
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
-from pipelines.publishing.outgoing import Outgoing, Record
+from pipelines.publishing.generations import following
+from pipelines.publishing.outgoing import Outgoing
+from pipelines.publishing.planning import NeverPublished, Planned, Planner
 from pipelines.publishing.preflight import fit_topic, registered_schema_id
 from pipelines.publishing.result import PublishResult
-from resources.errors import SluiceError
-from resources.kafka.ledger import LedgerHeldBack, ledger_partition
+from pipelines.publishing.sending import Pace, Progress, Sender, Unlimited
+from pipelines.publishing.stored import NotPublishable
+from pipelines.publishing.wish import Replay, Wish
+from resources.kafka.ledger import LedgerHeldBack
 from resources.kafka.topics import Topic
 from resources.kafka.transactions import Delivered, TransactionalProducer
 from resources.platform import Platform
 from resources.snapshots import Snapshot
 
-OnDefinitionChange = Literal["ask", "correct"]
-
-_SAY_EVERY_SECONDS = 5.0
 # Longer than the commit of a run that lives.
 _PATIENCE_SECONDS = 2.0
 
 
-class NotPublishable(SluiceError):
-    """The window has no snapshot that may be published; nothing was written."""
-
-
-@dataclass
-class _Progress:
-    """What this run has committed of one generation."""
-
-    entry: LedgerEntry
-    delivered: Delivered
-    bytes_sent: int = 0
-    tombstones: int = 0
-    transactions: int = 0
-
-
 class Publisher:
-    """Publishes windows of `event`; one per run, reused for the run's windows."""
+    """Publishes windows of `event` as `wish` says; one per run, reused for the run's windows."""
 
     def __init__(
         self,
@@ -60,15 +43,24 @@ class Publisher:
         platform: Platform,
         *,
         run_id: str,
-        reason: str | None = None,
-        on_definition_change: OnDefinitionChange = "ask",
+        wish: Wish | None = None,
+        pace: Pace | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._event, self._platform = event, platform
         self._settings, self._store = platform.settings, platform.snapshots
-        self._run_id, self._reason, self._say = run_id, reason, say
-        self._on_definition_change = on_definition_change
+        self._say = say
+        self._wish = wish or Wish()
+        self._pace = pace or Unlimited()
         self._topic: Topic | None = None
+        self._planner = Planner(
+            event,
+            platform,
+            self._wish,
+            run_id=run_id,
+            schema_id=lambda: self._schema_id,
+            encoder=lambda: self._encoder,
+        )
 
     @cached_property
     def _schema_id(self) -> int:
@@ -85,263 +77,229 @@ class Publisher:
             event_id=event.event_id,
         )
 
-    @cached_property
-    def _outgoing(self) -> Outgoing:
-        source = f"/{self._settings.code_location}/{self._event.full_name}"
-        return Outgoing(
-            self._event, self._encoder, self._store, batch_rows=self._settings.batch_rows, source=source
-        )
-
     def publish(self, window: str) -> PublishResult:
-        """Make the topic hold exactly the window's current validated snapshot.
+        """Do with the window what is wished: make the topic hold exactly its current validated snapshot, or replay it.
 
-        Raises NotPublishable, PreflightFailed, DefinitionChanged, TakenOver (all: nothing written by this
-        run since its last commit) and PassingFault (try again: it continues).
+        Raises NotPublishable, PreflightFailed, DefinitionChanged, NeverPublished, TakenOver (all: nothing written by
+        this run since its last commit) and PassingFault (try again: it continues).
         """
+        replay = self._wish.replay
+        if replay is None:
+            return _Publishing(self, window).run()
+        if replay.source == "fresh" and not replay.selection.everything and replay.topic is None:
+            # What changed goes out as a correction first, so that the snapshot that is replayed from is the topic's.
+            _Publishing(self, window).run()
+            return _Replaying(self, window, replace(replay, source="stored")).run()
+        return _Replaying(self, window, replay).run()
+
+    def ledger(self, window: str, topic: str | None = None, **patience: float) -> LedgerEntry | None:
+        """The newest committed entry of a window on the event's topic, or another."""
+        key = ledger_key(topic or self._event.topic, window)
+        return read_entry(key, self._platform.ledger.latest(key, **patience))
+
+
+class _Window:
+    """One window's publication: ask the ledger, claim the window, ask again, send, until nothing is left to do."""
+
+    def __init__(self, publisher: Publisher, window: str) -> None:
+        self._publisher, self._window = publisher, window
+        self._event, self._platform = publisher._event, publisher._platform
+        self._planner, self._wish = publisher._planner, publisher._wish
+        self._settings = publisher._settings
+        self._topic = self._event.topic
+        self._encoding = ""
+
+    def run(self) -> PublishResult:
         started = time.monotonic()
-        snapshot, facts = self._validated(window)
+        self._prepare()
         # Asking the ledger first costs no producer; most windows of a repeated backfill end here. Where a killed
         # run's transaction hides the ledger's end, the claim below ends that, sooner than the brokers would.
         with suppress(LedgerHeldBack):
-            entry = self._ledger(window, patience_seconds=_PATIENCE_SECONDS)
-            decision = decide(entry, snapshot.sha256)
+            entry = self._entry(patience_seconds=_PATIENCE_SECONDS)
+            decision = self._decide(entry)
             if decision.action == "nothing":
-                return self._nothing(decision, snapshot, entry)
-        first_event_time = self._event.windows.window(window).start
-        self._topic = fit_topic(
-            self._event, self._platform, first_event_time=first_event_time, known=self._topic
-        )
+                return self._nothing(decision, entry)
         with TransactionalProducer(
             self._settings,
-            f"{self._settings.code_location}|{ledger_key(self._event.topic, window)}",
+            f"{self._settings.code_location}|{ledger_key(self._topic, self._window)}",
             event=self._event.full_name,
-            window=window,
-            topic=self._event.topic,
-            max_message_bytes=self._topic.max_message_bytes,
+            window=self._window,
+            topic=self._topic,
+            max_message_bytes=self._fit().max_message_bytes,
         ) as producer:
             producer.claim()
-            done: list[_Progress] = []
+            sender = Sender(self._settings, producer, pace=self._publisher._pace, say=self._publisher._say)
+            done: list[Progress] = []
             while True:
                 # Again, now that no other run can commit to this window any more.
-                entry = self._ledger(window)
-                decision = decide(entry, snapshot.sha256)
+                entry = self._entry()
+                decision = self._decide(entry)
                 if decision.action == "nothing":
-                    return self._nothing(decision, snapshot, entry)
+                    return self._nothing(decision, entry)
                 if decision.action != "backfill":
-                    self._say(
-                        f"{window}: {decision.action}, generation {decision.generation}: {decision.because}"
+                    self._publisher._say(
+                        f"{self._window}: {decision.action}, generation {decision.generation}: {decision.because}"
                     )
-                planned, gone = self._planned(decision, entry, window, snapshot, facts)
-                done.append(self._send(producer, planned))
+                if entry is not None and decision.action in ("resume", "finish"):
+                    planned = self._planner.going_on(entry)
+                else:
+                    planned = self._plan(decision, entry)
+                    planned = replace(planned, entry=following(planned.entry, entry))
+                outgoing = Outgoing(self._event, self._platform, planned.entry)
+                self._encoding = outgoing.encoding
+                done.append(sender.send(planned.entry, outgoing.records()))
                 if decision.action != "finish":
-                    return self._result(decision, snapshot, done, gone, time.monotonic() - started)
+                    return self._result(decision, done, planned.gone, time.monotonic() - started)
 
-    def _validated(self, window: str) -> tuple[Snapshot, dict[str, Any]]:
-        name = self._event.full_name
-        snapshot = self._store.current(name, window, "transformed")
-        if snapshot is None:
-            raise NotPublishable(
-                f"{name} {window}",
-                "has no transformed snapshot",
-                next_step="materialize sourced and transformed first",
-            )
-        facts = self._store.validation(name, window, snapshot.sha256)
-        if not facts or not facts.get("passed"):
-            raise NotPublishable(
-                f"{name} {window}",
-                f"its snapshot {snapshot.sha256[:12]} did not pass its checks: {(facts or {}).get('reason', 'no validation')}",
-                next_step="see the dead letters in the metadata of the transformed asset, mend the module, materialize again",
-            )
-        if facts.get("contract") != self._event.contract.fingerprint:
-            raise NotPublishable(
-                f"{name} {window}",
-                "was transformed under another version of the contract",
-                next_step="materialize transformed again",
-            )
-        return snapshot, facts
+    def _prepare(self) -> None:
+        raise NotImplementedError
 
-    def _ledger(self, window: str, **patience: float) -> LedgerEntry | None:
-        key = ledger_key(self._event.topic, window)
-        return read_entry(key, self._platform.ledger.latest(key, **patience))
+    def _decide(self, entry: LedgerEntry | None) -> Decision:
+        raise NotImplementedError
 
-    def _planned(
-        self,
-        decision: Decision,
-        entry: LedgerEntry | None,
-        window: str,
-        snapshot: Snapshot,
-        facts: dict[str, Any],
-    ) -> tuple[LedgerEntry, int]:
-        """The ledger entry to work towards, rows_done being what is committed already; and rows gone."""
-        if entry is not None and decision.action in ("resume", "finish"):
-            return entry.advanced(run_id=self._run_id, schema_id=self._schema_id), 0
-        fresh = LedgerEntry(
-            event=self._event.full_name,
-            window=window,
-            topic=self._event.topic,
-            generation=decision.generation,
-            kind="backfill",
-            status="publishing",
-            snapshot=snapshot.sha256,
-            rows_total=snapshot.rows,
-            rows_done=0,
-            code_version=facts["code_version"],
-            contract=facts["contract"],
-            schema_id=self._schema_id,
-            run_id=self._run_id,
-            written_at=_now(),
-            reason=self._reason,
+    def _plan(self, decision: Decision, entry: LedgerEntry | None) -> Planned:
+        raise NotImplementedError
+
+    def _rows_read(self, entry: LedgerEntry) -> int:
+        raise NotImplementedError
+
+    def _fit(self) -> Topic:
+        # By the name of the topic that is published to, which for a replay may be a shadow topic.
+        publisher, event = self._publisher, replace(self._event, topic=self._topic)
+        first_event_time = self._event.windows.window(self._window).start
+        publisher._topic = fit_topic(
+            event, self._platform, first_event_time=first_event_time, known=publisher._topic
         )
-        if entry is None:
-            return fresh, 0
-        planned, gone = prepare_correction(self._event, self._platform, self._encoder, fresh, entry, snapshot)
-        redefined = (entry.code_version, entry.contract) != (planned.code_version, planned.contract)
-        if redefined and planned.rows_total and self._on_definition_change == "ask":
-            raise DefinitionChanged(self._event.full_name, window, planned.rows_total, snapshot.rows, gone)
-        return planned, gone
+        return publisher._topic
 
-    def _records(self, entry: LedgerEntry) -> Iterator[Record]:
-        """The records of a generation that are not committed yet."""
-        if entry.kind == "backfill":
-            whole = self._stored(entry, "transformed", entry.snapshot)
-            return self._outgoing.rows(whole, entry, entry.rows_done)
-        delta = self._stored(entry, "correction", entry.delta)
-        self._check_contract(entry, delta)
-        changed = self._outgoing.rows(delta, entry, min(entry.rows_done, delta.rows))
-        if entry.vanished is None:
-            return changed
-        vanished = self._stored(entry, "vanished", entry.vanished)
-        return chain(
-            changed, self._outgoing.tombstones(vanished, entry, max(0, entry.rows_done - delta.rows))
-        )
+    def _entry(self, **patience: float) -> LedgerEntry | None:
+        return self._publisher.ledger(self._window, self._topic, **patience)
 
-    def _stored(self, entry: LedgerEntry, stage: str, sha256: str | None) -> Snapshot:
-        found = self._store.find(entry.event, entry.window, stage, sha256 or "")
-        if found is None:
-            raise NotPublishable(
-                f"{entry.event} {entry.window}",
-                f"the {stage} snapshot {(sha256 or '')[:12]} that the ledger names is gone from {self._settings.snapshots}",
-                next_step="restore the snapshot folder, or point SLUICE_SNAPSHOTS at the one that holds it",
-            )
-        # To the byte: what was validated, or prepared from it, is what is published.
-        self._store.verify(found)
-        return found
-
-    def _check_contract(self, entry: LedgerEntry, delta: Snapshot) -> None:
-        event = self._event
-        rows = (event.contract.without(event.event_id) if event.event_id else event.contract).arrow_schema
-        if not self._store.schema(delta).equals(rows):
-            raise NotPublishable(
-                f"{entry.event} {entry.window}",
-                f"its correction, generation {entry.generation}, stopped after {entry.rows_done:,} of "
-                f"{entry.rows_total:,} records and was prepared under another contract",
-                next_step=f"publish the window with the module and contract of version {entry.code_version}, then "
-                "again with these",
-            )
-
-    def _send(self, producer: TransactionalProducer, entry: LedgerEntry) -> _Progress:
-        """Commit the remaining records of `entry`'s generation, and the ledger with each of them."""
-        settings, event = self._settings, self._event
-        progress = _Progress(entry, Delivered(offsets=_as_numbers(entry.offsets)))
-        said = time.monotonic()
-        producer.begin()
-        began, in_transaction, bytes_open, tombstones_open = time.monotonic(), 0, 0, 0
-        for record in self._records(entry):
-            producer.produce(event.topic, record.key, record.value, record.headers, record.timestamp_ms)
-            in_transaction += 1
-            bytes_open += len(record.key) + len(record.value or b"")
-            tombstones_open += record.value is None
-            full = in_transaction >= settings.transaction_rows
-            if full or (
-                in_transaction % 256 == 0 and time.monotonic() - began >= settings.transaction_seconds
-            ):
-                self._commit(producer, progress, in_transaction, bytes_open, tombstones_open, last=False)
-                if time.monotonic() - said > _SAY_EVERY_SECONDS:
-                    said = time.monotonic()
-                    done = progress.entry
-                    self._say(f"{done.window}: {done.rows_done:,} of {done.rows_total:,} records committed")
-                producer.begin()
-                began, in_transaction, bytes_open, tombstones_open = time.monotonic(), 0, 0, 0
-        self._commit(producer, progress, in_transaction, bytes_open, tombstones_open, last=True)
-        return progress
-
-    def _commit(
-        self,
-        producer: TransactionalProducer,
-        progress: _Progress,
-        records: int,
-        bytes_sent: int,
-        tombstones: int,
-        *,
-        last: bool,
-    ) -> None:
-        entry = progress.entry
-        done = entry.rows_done + records
-        delivered = producer.settle()
-        if delivered.records != records or (last and done != entry.rows_total):
-            raise SluiceError(
-                f"{entry.event} {entry.window}",
-                f"{records} records were sent and {delivered.records} acknowledged; {done} of {entry.rows_total} in all",
-                next_step="the transaction is aborted; please report this as a defect",
-            )
-        progress.delivered.merge(delivered)
-        entry = entry.advanced(
-            rows_done=done,
-            status="published" if last else "publishing",
-            written_at=_now(),
-            bytes_done=entry.bytes_done + bytes_sent,
-            offsets={str(p): span for p, span in sorted(progress.delivered.offsets.items())},
-        )
-        ledger = self._settings.ledger_topic
-        kafka_partition = ledger_partition(entry.key, self._settings.ledger_partitions)
-        producer.record(ledger, kafka_partition, entry.key.encode(), entry.to_json())
-        producer.commit()
-        progress.entry = entry
-        progress.bytes_sent += bytes_sent
-        progress.tombstones += tombstones
-        progress.transactions += 1
-
-    def _nothing(self, decision: Decision, snapshot: Snapshot, entry: LedgerEntry | None) -> PublishResult:
+    def _nothing(self, decision: Decision, entry: LedgerEntry | None) -> PublishResult:
+        assert entry is not None, "the table of decisions has no nothing for nothing"
+        rows = self._rows_read(entry)
         return PublishResult(
             action="nothing",
             because=decision.because,
             generation=decision.generation,
-            snapshot=snapshot.sha256,
-            schema_id=entry.schema_id if entry else 0,
-            rows_read=snapshot.rows,
-            skipped=snapshot.rows,
+            snapshot=entry.snapshot,
+            schema_id=entry.schema_id,
+            rows_read=rows,
+            skipped=rows,
+            topic=self._topic,
         )
 
-    def _result(
-        self, decision: Decision, snapshot: Snapshot, done: list[_Progress], gone: int, seconds: float
-    ) -> PublishResult:
-        # An interrupted correction that was finished first counts too: this run published it.
+    def _result(self, decision: Decision, done: list[Progress], gone: int, seconds: float) -> PublishResult:
+        # An interrupted generation that was finished first counts too: this run published it.
         last = done[-1]
         delivered = Delivered()
         for progress in done:
             delivered.merge(progress.delivered)
+        rows = self._rows_read(last.entry)
         return PublishResult(
             action=decision.action,
             because=decision.because,
             generation=last.entry.generation,
-            snapshot=snapshot.sha256,
+            snapshot=last.entry.snapshot,
             schema_id=last.entry.schema_id,
-            rows_read=snapshot.rows,
+            rows_read=rows,
             published=delivered.records,
             tombstones=sum(progress.tombstones for progress in done),
-            skipped=snapshot.rows - (last.delivered.records - last.tombstones),
+            skipped=rows - (last.delivered.records - last.tombstones),
             gone=gone,
             bytes_sent=sum(progress.bytes_sent for progress in done),
             transactions=sum(progress.transactions for progress in done),
             seconds=seconds,
-            encoding=self._encoder.strategy,
+            encoding=self._encoding,
             offsets=delivered.offsets,
+            topic=self._topic,
         )
 
 
-def _as_numbers(offsets: Any) -> dict[int, tuple[int, int]]:
-    return {int(kafka_partition): (first, last) for kafka_partition, (first, last) in offsets.items()}
+class _Publishing(_Window):
+    """Makes the topic hold the window's current validated snapshot."""
+
+    def _prepare(self) -> None:
+        self._snapshot, self._facts = validated(self._event, self._platform, self._window)
+
+    def _decide(self, entry: LedgerEntry | None) -> Decision:
+        return decide(entry, self._snapshot.sha256)
+
+    def _plan(self, decision: Decision, entry: LedgerEntry | None) -> Planned:
+        return self._planner.publication(decision, entry, self._window, self._snapshot, self._facts)
+
+    def _rows_read(self, entry: LedgerEntry) -> int:  # noqa: ARG002
+        return self._snapshot.rows
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+class _Replaying(_Window):
+    """Publishes the window's events again, or some of them."""
+
+    def __init__(self, publisher: Publisher, window: str, replay: Replay) -> None:
+        super().__init__(publisher, window)
+        self._replay = replay
+        self._topic = self._replay.topic or self._event.topic
+        self._shadow = self._topic != self._event.topic
+        self._snapshot: Snapshot | None = None
+
+    def _prepare(self) -> None:
+        if self._replay.source == "fresh":
+            self._snapshot, self._facts = validated(self._event, self._platform, self._window)
+
+    def _decide(self, entry: LedgerEntry | None) -> Decision:
+        if entry is None and not self._shadow:
+            raise self._never_published()
+        return decide_replay(entry, self._replay.request)
+
+    def _plan(self, decision: Decision, entry: LedgerEntry | None) -> Planned:
+        planner, window = self._planner, self._window
+        if self._snapshot is not None:
+            if entry is not None and not self._shadow:
+                return planner.replay_fresh(
+                    decision, entry, window, self._snapshot, self._facts, self._replay
+                )
+            origin: LedgerEntry | None = planner.fresh_origin(decision, window, self._snapshot, self._facts)
+        else:
+            origin = self._publisher.ledger(window) if self._shadow else entry
+        if origin is None:
+            raise self._never_published()
+        return planner.replay(decision, origin, self._replay, topic=self._topic)
+
+    def _never_published(self) -> NeverPublished:
+        return NeverPublished(
+            f"{self._event.full_name} {self._window}",
+            f"was never published to {self._event.topic}, so there is nothing to replay",
+            next_step=f"sluice publish {self._event.full_name} {self._window}",
+        )
+
+    def _rows_read(self, entry: LedgerEntry) -> int:
+        return entry.rows_total
+
+
+def validated(event: Event, platform: Platform, window: str) -> tuple[Snapshot, dict[str, Any]]:
+    """The window's current transformed snapshot and its validation. Raises NotPublishable unless it passed."""
+    name, store = event.full_name, platform.snapshots
+    snapshot = store.current(name, window, "transformed")
+    if snapshot is None:
+        raise NotPublishable(
+            f"{name} {window}",
+            "has no transformed snapshot",
+            next_step="materialize sourced and transformed first",
+        )
+    facts = store.validation(name, window, snapshot.sha256)
+    if not facts or not facts.get("passed"):
+        raise NotPublishable(
+            f"{name} {window}",
+            f"its snapshot {snapshot.sha256[:12]} did not pass its checks: {(facts or {}).get('reason', 'no validation')}",
+            next_step="see the dead letters in the metadata of the transformed asset, mend the module, materialize again",
+        )
+    if facts.get("contract") != event.contract.fingerprint:
+        raise NotPublishable(
+            f"{name} {window}",
+            "was transformed under another version of the contract",
+            next_step="materialize transformed again",
+        )
+    return snapshot, facts
+
+
+__all__ = ["NeverPublished", "NotPublishable", "Publisher", "validated"]

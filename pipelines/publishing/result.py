@@ -13,7 +13,7 @@ class PublishResult:
     `rows_read`: rows of the snapshot; `published`: records acknowledged and committed by this run,
     `tombstones` among them; `skipped`: rows that were already on the topic; `gone`: rows published
     earlier that the snapshot no longer holds. `offsets`: first and last offset per kafka_partition.
-    `bytes_sent`: keys and values before compression.
+    `bytes_sent`: keys and values before compression. `topic`: where it went, the event's own or a shadow topic.
     """
 
     action: Action
@@ -30,6 +30,7 @@ class PublishResult:
     transactions: int = 0
     seconds: float = 0.0
     encoding: str = ""
+    topic: str = ""
     offsets: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
     @property

@@ -17,6 +17,7 @@ from pipelines import Event, load_catalogue
 from pipelines.encoding import decode_record
 from pipelines.publishing.publisher import Publisher
 from pipelines.publishing.result import PublishResult
+from pipelines.publishing.wish import Wish
 from pipelines.steps.sourced import source_window
 from pipelines.steps.transformed import Transformed, transform_window
 from resources.platform import Platform
@@ -175,7 +176,8 @@ class World:
     ) -> PublishResult:
         """Step three."""
         platform = platform or self.platform()
-        return Publisher(self.event, platform, run_id=run_id, say=self.said.append, **how).publish(window)
+        wish = Wish(**how)
+        return Publisher(self.event, platform, run_id=run_id, wish=wish, say=self.said.append).publish(window)
 
     def deliver(self, rows: Sequence[Row] | None = None, **how: Any) -> PublishResult:
         """All three steps over these rows."""

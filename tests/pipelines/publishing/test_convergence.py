@@ -20,6 +20,7 @@ from pipelines import Event
 from pipelines.publishing import publisher as publishing
 from pipelines.publishing.publisher import Publisher
 from resources.kafka.topics import Topic
+from resources.kafka.rows import Rows
 from resources.kafka.transactions import Delivered
 from resources.platform import Platform
 from resources.settings import load_settings
@@ -74,9 +75,10 @@ class FakeProducer:
     def begin(self) -> None:
         self._records, self._ledger = [], {}
 
-    def produce(self, _: str, key: bytes, value: bytes | None, *__: object) -> None:
-        self._records.append((key.decode(), None if value is None else row_of(value)))
-        self.log.step()
+    def produce_rows(self, _: str, rows: Rows) -> None:
+        for key, value in zip(rows.keys.to_pylist(), rows.values.to_pylist(), strict=True):
+            self._records.append((key.decode(), None if value is None else row_of(value)))
+            self.log.step()
 
     def settle(self) -> Delivered:
         return Delivered(len(self._records), {0: (0, 0)} if self._records else {})

@@ -18,9 +18,10 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
-from pipelines.publishing.outgoing import Record
+from pipelines.publishing.outgoing import Outgoing
 from pipelines.publishing.publisher import Publisher
 from resources.kafka.errors import TakenOver
+from resources.kafka.rows import Rows
 from resources.kafka.transactions import TransactionalProducer
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def test_an_interrupted_correction_of_the_same_rows_goes_on(
 
 @pytest.mark.parametrize("open_rows", [0, 3])
 def test_of_two_runs_of_one_window_the_first_is_told_that_it_is_taken_over(
-    world: "World", open_rows: int
+    world: "World", monkeypatch: pytest.MonkeyPatch, open_rows: int
 ) -> None:
     """The first stands still after two commits, with or without a transaction's records on the brokers."""
     world.rows(rows(60))
@@ -226,16 +227,17 @@ def test_of_two_runs_of_one_window_the_first_is_told_that_it_is_taken_over(
     world.prepare(platform)
     first = Publisher(world.event, platform, run_id="first")
     reached, go_on = threading.Event(), threading.Event()
-    real = first._records
+    real = Outgoing.records
 
-    def records(entry: LedgerEntry) -> Iterator[Record]:
-        for number, record in enumerate(real(entry)):
-            if number == 20 + open_rows:
-                reached.set()
-                assert go_on.wait(60)
-            yield record
+    def records(self: Outgoing) -> Iterator[Rows]:
+        for found in real(self):
+            for number in range(len(found)):
+                if number == 20 + open_rows and self._entry.run_id == "first":
+                    reached.set()
+                    assert go_on.wait(60)
+                yield found.slice(number, 1)
 
-    first._records = records  # type: ignore[method-assign]
+    monkeypatch.setattr(Outgoing, "records", records)
     second = world.platform(transaction_rows=10)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(first.publish, WINDOW)

@@ -39,7 +39,7 @@ def test_a_record_reads_back_as_it_was_written() -> None:
     [
         {"v": 2},
         {"later_field": 1},
-        {"kind": "replay"},
+        {"kind": "wiping"},
         {"offsets": {"0": "x"}},
         {"offsets": None},
         {"event": ...},

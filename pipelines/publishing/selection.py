@@ -1,0 +1,100 @@
+"""Which events of a window a replay publishes again: all, some keys, or a range of event time."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.authoring.windows import Window
+from pipelines.encoding.keys import key_bytes
+from resources.errors import SluiceError
+
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Selection:
+    """`keys` as text, of keys that are bytes in hexadecimal (empty: all); `since` and `until` bound the event time,
+    half-open, UTC."""
+
+    keys: frozenset[str] = frozenset()
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def everything(self) -> bool:
+        """True when no event is left out."""
+        return not self.keys and self.since is None and self.until is None
+
+    def within(self, window: Window) -> "Selection":
+        """This selection for one window: bounds that all of its events meet are dropped."""
+        since = self.since if self.since and self.since > window.start else None
+        until = self.until if self.until and self.until < window.end else None
+        return Selection(self.keys, since, until)
+
+    def touches(self, window: Window) -> bool:
+        """False when no event of the window can be meant."""
+        return not (self.since and self.since >= window.end) and not (
+            self.until and self.until <= window.start
+        )
+
+    def told(self) -> str | None:
+        """What is selected, for the ledger and for people; None: everything."""
+        parts = []
+        if self.keys:
+            some = sorted(self.keys)
+            more = f" and {len(some) - _NAMED:,} more" if len(some) > _NAMED else ""
+            parts.append(f"{len(some):,} key{'s' * (len(some) > 1)}: {', '.join(some[:_NAMED])}{more}")
+        if self.since or self.until:
+            parts.append(f"event time {_instant(self.since)}..{_instant(self.until)}")
+        return "; ".join(parts) or None
+
+    def rows(
+        self, batches: Iterable[pa.RecordBatch], *, key: str, event_time: str
+    ) -> Iterator[pa.RecordBatch]:
+        """The selected rows of conformed batches, in their order."""
+        for batch in batches:
+            keep = None
+            if self.keys:
+                column = batch.column(batch.schema.get_field_index(key))
+                keys = key_bytes(column)
+                keep = pc.is_in(keys, value_set=self._wanted(column.type).cast(keys.type))
+            times = batch.column(batch.schema.get_field_index(event_time))
+            for bound, compare in ((self.since, pc.greater_equal), (self.until, pc.less)):
+                if bound is not None:
+                    # In microseconds: a bound between two milliseconds must not be rounded to one of them.
+                    inside = compare(
+                        times.cast(pa.timestamp("us", "UTC")), pa.scalar(bound, pa.timestamp("us", "UTC"))
+                    )
+                    keep = inside if keep is None else pc.and_(keep, inside)
+            chosen = batch if keep is None else batch.filter(keep)
+            if chosen.num_rows:
+                yield chosen
+
+    def _wanted(self, key_type: pa.DataType) -> pa.BinaryArray:
+        texts = sorted(self.keys)
+        if not (pa.types.is_binary(key_type) or pa.types.is_fixed_size_binary(key_type)):
+            return pa.array([text.encode() for text in texts], pa.binary())
+        try:
+            return pa.array([bytes.fromhex(text.removeprefix("0x")) for text in texts], pa.binary())
+        except ValueError:
+            wrong = next(text for text in texts if not _is_hex(text))
+            raise SluiceError(
+                f"key {wrong!r}",
+                "this event's keys are bytes",
+                allowed="hexadecimal digits, two for each byte, as in 0x00ff",
+            ) from None
+
+
+def _is_hex(text: str) -> bool:
+    try:
+        bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        return False
+    return True
+
+
+def _instant(at: datetime | None) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else ""

@@ -1,0 +1,155 @@
+"""Sends the records of one generation in transactions, each with the ledger's word on how far the window is."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from pipelines.publishing.entry import LedgerEntry
+from resources.errors import SluiceError
+from resources.kafka.ledger import ledger_partition
+from resources.kafka.rows import Rows
+from resources.kafka.transactions import Delivered, TransactionalProducer
+from resources.settings import Settings
+
+_SAY_EVERY_SECONDS = 5.0
+# Between two looks at the clock.
+_SLICE_ROWS = 8192
+
+
+class Pace(Protocol):
+    """Holds a publication back. Both are called while no transaction is open."""
+
+    def before(self, entry: LedgerEntry) -> int | None:
+        """Called before each transaction, with what is committed so far: may wait, or raise to end the run here.
+        Returns the most rows that the transaction may hold; None: no limit."""
+
+    def sent(self, rows: int, sent_bytes: int) -> None:
+        """Called after each commit, with what it held."""
+
+
+class Unlimited:
+    """As fast as it goes."""
+
+    def before(self, entry: LedgerEntry) -> int | None:  # noqa: ARG002
+        return None
+
+    def sent(self, rows: int, sent_bytes: int) -> None:
+        pass
+
+
+@dataclass
+class Progress:
+    """What this run has committed of one generation."""
+
+    entry: LedgerEntry
+    delivered: Delivered
+    bytes_sent: int = 0
+    tombstones: int = 0
+    transactions: int = 0
+
+
+@dataclass
+class _Chunk:
+    """What the open transaction holds."""
+
+    began: float
+    most_rows: int
+    rows: int = 0
+    bytes: int = 0
+    tombstones: int = 0
+
+    def add(self, rows: Rows) -> None:
+        self.rows += len(rows)
+        self.bytes += rows.total_bytes
+        self.tombstones += rows.tombstones
+
+
+class Sender:
+    """Sends with one producer for one window. Not for use by several threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        producer: TransactionalProducer,
+        *,
+        pace: Pace,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._settings, self._producer, self._pace, self._say = settings, producer, pace, say
+
+    def send(self, entry: LedgerEntry, records: Iterator[Rows]) -> Progress:
+        """Commit the remaining `records` of `entry`'s generation, and the ledger with each transaction of them."""
+        progress = Progress(entry, Delivered(offsets=_as_numbers(entry.offsets)))
+        said = time.monotonic()
+        chunk = self._begin(progress)
+        for rows in records:
+            at = 0
+            while at < len(rows):
+                part = rows.slice(at, min(_SLICE_ROWS, chunk.most_rows - chunk.rows))
+                self._producer.produce_rows(entry.topic, part)
+                chunk.add(part)
+                at += len(part)
+                # The last one is committed below, whether it is full or not.
+                if self._is_full(chunk) and progress.entry.rows_done + chunk.rows < entry.rows_total:
+                    self._commit(progress, chunk, last=False)
+                    if time.monotonic() - said > _SAY_EVERY_SECONDS:
+                        said = time.monotonic()
+                        done = progress.entry
+                        self._say(
+                            f"{done.window}: {done.rows_done:,} of {done.rows_total:,} records committed"
+                        )
+                    chunk = self._begin(progress)
+        self._commit(progress, chunk, last=True)
+        return progress
+
+    def _begin(self, progress: Progress) -> _Chunk:
+        limit = self._pace.before(progress.entry)
+        most = self._settings.transaction_rows if limit is None else limit
+        self._producer.begin()
+        return _Chunk(time.monotonic(), max(1, min(most, self._settings.transaction_rows)))
+
+    def _is_full(self, chunk: _Chunk) -> bool:
+        if chunk.rows >= chunk.most_rows:
+            return True
+        return time.monotonic() - chunk.began >= self._settings.transaction_seconds
+
+    def _commit(self, progress: Progress, chunk: _Chunk, *, last: bool) -> None:
+        entry = progress.entry
+        done = entry.rows_done + chunk.rows
+        delivered = self._producer.settle()
+        if delivered.records != chunk.rows or (last and done != entry.rows_total):
+            raise SluiceError(
+                f"{entry.event} {entry.window}",
+                f"{chunk.rows} records were sent and {delivered.records} acknowledged; {done} of "
+                f"{entry.rows_total} in all",
+                next_step="the transaction is aborted; please report this as a defect",
+            )
+        progress.delivered.merge(delivered)
+        entry = entry.advanced(
+            rows_done=done,
+            status="published" if last else "publishing",
+            written_at=now(),
+            bytes_done=entry.bytes_done + chunk.bytes,
+            offsets={str(p): span for p, span in sorted(progress.delivered.offsets.items())},
+        )
+        kafka_partition = ledger_partition(entry.key, self._settings.ledger_partitions)
+        self._producer.record(
+            self._settings.ledger_topic, kafka_partition, entry.key.encode(), entry.to_json()
+        )
+        self._producer.commit()
+        progress.entry = entry
+        progress.bytes_sent += chunk.bytes
+        progress.tombstones += chunk.tombstones
+        progress.transactions += 1
+        self._pace.sent(chunk.rows, chunk.bytes)
+
+
+def now() -> str:
+    """This instant, as the ledger writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _as_numbers(offsets: Any) -> dict[int, tuple[int, int]]:
+    return {int(kafka_partition): (first, last) for kafka_partition, (first, last) in offsets.items()}

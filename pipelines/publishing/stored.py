@@ -1,0 +1,68 @@
+"""Snapshots that the ledger names, and the contract and encoder that their records were made with."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipelines.authoring.event import Event
+from pipelines.contract import Contract, parse_contract
+from pipelines.encoding import RecordEncoder
+from pipelines.publishing.entry import LedgerEntry
+from resources.errors import SluiceError
+from resources.platform import Platform
+from resources.snapshots import Snapshot
+
+
+class NotPublishable(SluiceError):
+    """The window has no snapshot that may be published; nothing was written."""
+
+
+def stored_snapshot(platform: Platform, entry: LedgerEntry, stage: str, sha256: str) -> Snapshot:
+    """The snapshot of this stage and hash, its bytes verified. Raises NotPublishable where it is gone."""
+    # By the name of then: the module may have been renamed.
+    found = platform.snapshots.find(entry.event, entry.window, stage, sha256)
+    if found is None:
+        raise NotPublishable(
+            f"{entry.event} {entry.window}",
+            f"the {stage} snapshot {sha256[:12]} that the ledger names is gone from {platform.settings.snapshots}",
+            next_step="restore the snapshot folder, or point SLUICE_SNAPSHOTS at the one that holds it",
+        )
+    # To the byte: what was validated, or prepared from it, is what is published.
+    platform.snapshots.verify(found)
+    return found
+
+
+def rows_of(platform: Platform, entry: LedgerEntry) -> Snapshot:
+    """The stored rows that the entry's generation publishes."""
+    if entry.delta is None:
+        return stored_snapshot(platform, entry, "transformed", entry.snapshot)
+    return stored_snapshot(platform, entry, entry.kind, entry.delta)
+
+
+def contract_of(event: Event, platform: Platform, entry: LedgerEntry) -> Contract:
+    """The contract the entry was published under; the event's own may have moved on since."""
+    if entry.contract == event.contract.fingerprint:
+        return event.contract
+    text = platform.registry.by_id(entry.schema_id)
+    return parse_contract(text, Path(f"schema id {entry.schema_id}"))
+
+
+def encoder_of(
+    event: Event, platform: Platform, entry: LedgerEntry, rows: pa.Schema, *, topic: str
+) -> RecordEncoder:
+    """The encoder of the entry's records: its contract, its schema id, and event ids as of `topic`.
+
+    Raises NotPublishable where the rows were made with another key or id field than the event has now.
+    """
+    contract = contract_of(event, platform, entry)
+    names = [field.name for field in contract.fields]
+    # The id field is in the contract and not in the rows; both are of the time of publication.
+    event_id = event.event_id if event.event_id in names and event.event_id not in rows.names else None
+    if event.key not in rows.names or not rows.equals(contract.without(event_id).arrow_schema):
+        raise NotPublishable(
+            f"{entry.event} {entry.window}",
+            f"generation {entry.generation} was made by another version of the module (code version "
+            f"{entry.code_version[:12]}), with another key or event_id, so its records cannot be made again",
+            next_step="publish it with the module of that version, then go on with this one",
+        )
+    return RecordEncoder(contract, schema_id=entry.schema_id, topic=topic, key=event.key, event_id=event_id)

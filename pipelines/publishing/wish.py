@@ -1,0 +1,49 @@
+"""What an operator asks of the windows of a run."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pipelines.publishing.selection import Selection
+from resources.errors import SluiceError
+
+OnDefinitionChange = Literal["ask", "correct", "replay"]
+ReplayFrom = Literal["stored", "fresh"]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Publish again what was published before.
+
+    `source`: from the `stored` snapshot that the ledger names, or `fresh`ly sourced. `request` is the same for a
+    launch and its retries: what it has replayed once it does not replay again. `topic`: a shadow topic instead of
+    the event's own.
+    """
+
+    request: str
+    source: ReplayFrom = "stored"
+    selection: Selection = field(default_factory=Selection)
+    topic: str | None = None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Publish the windows, or `replay` them. `reason` and `requested_by` (who) are kept in the ledger.
+
+    `on_definition_change`: what to do with a window that another version of the module or contract published, where
+    its events differ: `ask` refuses it with the figures, `correct` publishes the difference, `replay` publishes
+    every event again as a new generation.
+    """
+
+    reason: str | None = None
+    requested_by: str | None = None
+    on_definition_change: OnDefinitionChange = "ask"
+    replay: Replay | None = None
+
+    def __post_init__(self) -> None:
+        if self.replay is not None and not (self.reason and self.reason.strip()):
+            raise SluiceError(
+                "replay",
+                "has no reason",
+                next_step="say why, in a few words: consumers and later operators read it (--reason, or reason in the "
+                "run config)",
+            )

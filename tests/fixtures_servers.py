@@ -27,6 +27,12 @@ from resources.servers.server import Running, Server, recorded_process, start
 
 _OWNER = "owner.json"
 # A test that asks for the fixture needs no mark of its own; `-m "not kafka"` still leaves it out.
+# What a topic's policy removes is removed while a test waits: by default a broker looks after 30 s and every 5 min.
+_TIDY = {
+    "log.cleaner.backoff.ms": "200",
+    "log.initial.task.delay.ms": "500",
+    "log.retention.check.interval.ms": "500",
+}
 _MARKS = {"kafka": "kafka", "apicurio": "apicurio"}
 
 
@@ -112,7 +118,7 @@ def embedded_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaS
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     """A real Apache Kafka, one node: up in 4 s."""
-    with _session(KafkaServer, ApacheKafka(), tmp_path_factory) as handle:
+    with _session(KafkaServer, ApacheKafka(_TIDY), tmp_path_factory) as handle:
         yield handle
 
 

@@ -20,6 +20,7 @@ from pipelines.encoding import murmur2
 from pipelines.reconciling.content import Checksum, content_hashes
 from pipelines.reconciling.expected import Records
 from pipelines.reconciling.log import Committed
+from pipelines.reconciling.pieces import Piece
 
 _EXPECTED = pa.schema(
     [
@@ -33,7 +34,10 @@ _FOUND = pa.schema(
         ("key", pa.large_binary()),
     ]
 )  # fmt: skip
-_LATER = pa.schema([("key", pa.large_binary())])
+_STATE = pa.schema(
+    [("row", pa.int64()), ("h1", pa.uint64()), ("h2", pa.uint64()), ("key", pa.large_binary())]
+)
+_LATER = pa.schema([("kafka_partition", pa.int32()), ("log_offset", pa.int64()), ("key", pa.large_binary())])
 
 # Enough of them to tell how many kafka_partitions the topic had.
 _PLACED = 2_000
@@ -53,10 +57,8 @@ class Comparison:
 
     def __init__(self, folder: Path, memory_limit: str) -> None:
         self._folder, self._memory_limit = folder, memory_limit
-        self._later: pq.ParquetWriter | None = None
-        self.expected, self.in_range = Checksum(), Checksum()
-        self._expected = _spill(folder / "expected.parquet", _EXPECTED)
-        self._found = _spill(folder / "found.parquet", _FOUND)
+        self._writers: dict[str, pq.ParquetWriter] = {}
+        self.expected, self.in_range, self._state = Checksum(), Checksum(), Checksum()
 
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
@@ -76,11 +78,19 @@ class Comparison:
             records.values.is_null(),
             records.keys.cast(pa.large_binary()),
         ]
-        self._expected.write_batch(pa.record_batch(columns, schema=_EXPECTED))
+        self._write("expected", _EXPECTED, columns)
         self.expected.add(hashes)
 
+    def add_state(self, records: Records) -> None:
+        """Records of what the topic should equal now; each must be among the expected."""
+        first = self._state.records
+        hashes = content_hashes(records.keys, records.values)
+        numbers = pa.array(np.arange(first, first + len(records)))
+        self._write("state", _STATE, [numbers, *_halves(hashes), records.keys.cast(pa.large_binary())])
+        self._state.add(hashes)
+
     def add_found(self, records: Committed) -> None:
-        """Committed records of the ranges, in the order of the log."""
+        """Committed records of the pieces, in the order of the log."""
         hashes = content_hashes(records.keys, records.values)
         columns = [
             pa.array(records.kafka_partitions),
@@ -88,21 +98,34 @@ class Comparison:
             *_halves(hashes),
             records.keys,
         ]
-        self._found.write_batch(pa.record_batch(columns, schema=_FOUND))
+        self._write("found", _FOUND, columns)
         self.in_range.add(hashes)
 
     @property
     def equal(self) -> bool:
-        """True when the ranges hold exactly the expected records and nothing else."""
+        """True when the pieces hold exactly the expected records and nothing else."""
         return self.expected == self.in_range
+
+    def never_sent(self, most: int) -> tuple[int, list[bytes]]:
+        """How many records of the state are not among the expected, and the first keys; before `compare`."""
+        if not self._state.records:
+            return 0, []
+        self._seal("expected", _EXPECTED)
+        self._seal("state", _STATE)
+        self._run(
+            """CREATE TEMP TABLE never_sent AS SELECT row, key FROM (
+                SELECT s.*, row_number() OVER (PARTITION BY h1, h2 ORDER BY row) AS nth FROM state s
+            ) LEFT JOIN (SELECT h1, h2, count(*) AS n FROM expected GROUP BY ALL) USING (h1, h2)
+            WHERE nth > coalesce(n, 0)"""
+        )
+        named = self._rows(f"SELECT key FROM never_sent ORDER BY row LIMIT {most}")
+        return self._count("never_sent"), [bytes(key) for (key,) in named]
 
     def compare(self) -> tuple[Checksum, int]:
         """Count and checksum of the found records that have an expected content, and the number of surplus
         copies among them; the expected ones without a partner are `absent` from now on."""
-        self._expected.close()
-        self._found.close()
-        for name in ("expected", "found"):
-            self._run(f"CREATE VIEW {name} AS FROM read_parquet('{self._folder / name}.parquet')")
+        self._seal("expected", _EXPECTED)
+        self._seal("found", _FOUND)
         self._run(
             """CREATE TEMP TABLE deviating AS
             SELECT h1, h2, e.n AS expected, coalesce(f.n, 0) AS found
@@ -116,6 +139,7 @@ class Comparison:
                 FROM expected e JOIN deviating d USING (h1, h2) WHERE d.expected > d.found
             ) WHERE nth <= lacking"""
         )
+        self._run("CREATE TEMP TABLE lacking AS SELECT row FROM absent")
         self._run(
             """CREATE TEMP TABLE surplus AS SELECT kafka_partition, log_offset, key FROM (
                 SELECT f.*, d.found - d.expected AS beyond,
@@ -146,7 +170,7 @@ class Comparison:
         return next(fits, now)
 
     def take_deleted(self, deleted: Mapping[int, int], count: int) -> int:
-        """Account for absent records that stood in the first `deleted` offsets of their kafka_partition's range,
+        """Account for absent records that stood in the first `deleted` offsets of their kafka_partition's pieces,
         before every record of the window that is still there. `count`: kafka_partitions of then."""
         self._run("CREATE OR REPLACE TEMP TABLE lows (p BIGINT, deleted BIGINT)")
         self._connection.executemany("INSERT INTO lows VALUES (?, ?)", list(deleted.items()))
@@ -162,40 +186,70 @@ class Comparison:
         return self._account()
 
     def add_later(self, records: Committed) -> None:
-        """Records behind the ranges: what may have superseded a key since."""
-        if self._later is None:
-            self._later = _spill(self._folder / "later.parquet", _LATER)
-        self._later.write_batch(pa.record_batch([records.keys], schema=_LATER))
+        """Records between and behind the pieces: what may have superseded a key since."""
+        columns = [pa.array(records.kafka_partitions), pa.array(records.offsets), records.keys]
+        self._write("later", _LATER, columns)
 
-    def take_compacted(self, count: int, *, expired_tombstones: bool) -> int:
-        """Account for absent records with a later record of their key, as compaction leaves them; and, with
-        `expired_tombstones`, for absent tombstones. `count`: kafka_partitions of then."""
-        later = "SELECT NULL::BLOB AS key WHERE false"
-        if self._later is not None:
-            self._later.close()
-            later = f"SELECT DISTINCT key FROM read_parquet('{self._folder / 'later.parquet'}')"
+    def take_compacted(self, count: int, pieces: Iterable[Piece], *, expired_rows: int) -> int:
+        """Account for absent records as compaction leaves them: a later record of the key stands in the log, and where
+        the record stood, offsets are without a record. Tombstones among the first `expired_rows` expected records
+        need no later one. `count`: kafka_partitions of then; `pieces`: what was read of the log, in its order."""
+        self._seal("later", _LATER)
+        self._run(
+            "CREATE OR REPLACE TEMP TABLE pieces (p BIGINT, first BIGINT, beyond BIGINT, before BIGINT)"
+        )
+        before: dict[int, int] = {}
+        for piece in pieces:
+            p = piece.kafka_partition
+            self._connection.execute(
+                "INSERT INTO pieces VALUES (?, ?, ?, ?)", [p, piece.first, piece.end, before.get(p, 0)]
+            )
+            before[p] = before.get(p, 0) + piece.end - piece.first
+        # `vacant`: how many offsets of the kafka_partition's pieces before this one hold no record that can be read.
+        # Between two records of the window it rises by what compaction removed there, by markers and by what was
+        # aborted. So it bounds what can have been removed; what never came left no offset behind.
         self._run(
             f"""CREATE OR REPLACE TEMP TABLE accounted AS
-            WITH behind AS ({later}),
-            present AS (  -- the window's records that are there, with the place of each
-                SELECT row, e.key AS key, min(f.kafka_partition) AS p, min(f.log_offset) AS log_offset
-                FROM expected e ANTI JOIN absent USING (row) JOIN found f USING (h1, h2) GROUP BY ALL
-            ), last_own AS (SELECT key, max(row) AS row FROM present GROUP BY key),
-            last_other AS (  -- other windows' and producers' records of the same keys, within the range
-                SELECT f.key, max(f.log_offset) AS log_offset
-                FROM found f ANTI JOIN expected USING (h1, h2) SEMI JOIN absent USING (key) GROUP BY f.key
-            ), placed AS (  -- an absent record stood behind what went before it
-                SELECT a.row, a.key, a.tombstone, present.log_offset AS behind_offset
+            WITH vacancies AS (
+                SELECT kafka_partition AS p, log_offset, h1, h2, before + log_offset - first
+                    - (row_number() OVER (PARTITION BY kafka_partition ORDER BY log_offset) - 1) AS vacant
+                FROM found JOIN pieces
+                ON found.kafka_partition = pieces.p AND log_offset >= first AND log_offset < beyond
+            ),
+            totals AS (
+                SELECT p, max(before + beyond - first) - coalesce(any_value(n), 0) AS vacant
+                FROM pieces LEFT JOIN (SELECT p, count(*) AS n FROM vacancies GROUP BY p) USING (p) GROUP BY p
+            ),
+            present AS (  -- the window's records that are there, each with its own place
+                SELECT row, key, p, log_offset, vacant FROM (
+                    SELECT row, key, h1, h2, row_number() OVER (PARTITION BY h1, h2 ORDER BY row) AS nth
+                    FROM expected ANTI JOIN lacking USING (row)
+                ) JOIN (
+                    SELECT *, row_number() OVER (PARTITION BY h1, h2 ORDER BY log_offset) AS nth
+                    FROM vacancies SEMI JOIN expected USING (h1, h2)
+                ) USING (h1, h2, nth)
+            ),
+            newest AS (
+                SELECT p, key, max(log_offset) AS log_offset FROM (
+                    SELECT kafka_partition AS p, key, log_offset FROM later
+                    UNION ALL SELECT kafka_partition, key, log_offset FROM found
+                ) SEMI JOIN absent USING (key) GROUP BY ALL
+            ),
+            placed AS (  -- an absent record stood behind what went before it, and before what follows
+                SELECT a.row, a.key, a.p, a.tombstone, a.row < {expired_rows} AS old,
+                    coalesce(b.log_offset, -1) AS behind, coalesce(b.row, -1) AS behind_row,
+                    coalesce(n.vacant, totals.vacant) - coalesce(b.vacant, 0) AS room
                 FROM (SELECT *, place % {count} AS p FROM absent) a
-                ASOF LEFT JOIN present ON a.p = present.p AND a.row > present.row
+                ASOF LEFT JOIN present b ON a.p = b.p AND a.row > b.row
+                ASOF LEFT JOIN present n ON a.p = n.p AND a.row < n.row
+                LEFT JOIN totals ON totals.p = a.p
+            ),
+            removable AS (
+                SELECT placed.*, row_number() OVER (PARTITION BY placed.p, behind_row ORDER BY placed.row) AS nth
+                FROM placed LEFT JOIN newest USING (p, key)
+                WHERE newest.log_offset > behind OR (tombstone AND old)
             )
-            SELECT placed.row FROM placed
-            LEFT JOIN behind ON behind.key = placed.key
-            LEFT JOIN last_own ON last_own.key = placed.key
-            LEFT JOIN last_other ON last_other.key = placed.key
-            WHERE behind.key IS NOT NULL OR last_own.row > placed.row
-               OR last_other.log_offset > coalesce(behind_offset, -1)
-               OR (tombstone AND {expired_tombstones})"""
+            SELECT row FROM removable WHERE nth <= room OR room < 0"""
         )
         return self._account()
 
@@ -248,6 +302,24 @@ class Comparison:
             self._rows(f"SELECT key, kafka_partition, log_offset FROM surplus ORDER BY 2, 3 LIMIT {most}")
         )
 
+    def _write(self, name: str, schema: pa.Schema, columns: list[pa.Array]) -> None:
+        if name not in self._writers:
+            # Written once and read at most a few times, by this process: nothing spent on making it small.
+            self._writers[name] = pq.ParquetWriter(
+                self._path(name), schema, compression="none", use_dictionary=False, write_statistics=False
+            )
+        self._writers[name].write_batch(pa.record_batch(columns, schema=schema))
+
+    def _seal(self, name: str, schema: pa.Schema) -> None:
+        """Everything of `name` has been added: from now on it is a view."""
+        if name not in self._writers:
+            self._write(name, schema, [pa.array([], field.type) for field in schema])
+        self._writers[name].close()
+        self._run(f"CREATE OR REPLACE VIEW {name} AS FROM read_parquet('{self._path(name)}')")
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.parquet"
+
     def _run(self, sql: str) -> None:
         self._connection.execute(sql)
 
@@ -264,18 +336,12 @@ class Comparison:
     def __exit__(self, *_: object) -> None:
         if "_connection" in self.__dict__:
             self._connection.close()
-        for writer in (self._expected, self._found, self._later):
-            if writer is not None:
-                writer.close()
+        for writer in self._writers.values():
+            writer.close()
 
 
 def _standing(rows: Iterable[tuple[Any, ...]]) -> list[Standing]:
     return [Standing(bytes(key), kafka_partition, offset) for key, kafka_partition, offset in rows]
-
-
-def _spill(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    # Written once and read at most a few times, by this process: nothing spent on making it small.
-    return pq.ParquetWriter(path, schema, compression="none", use_dictionary=False, write_statistics=False)
 
 
 def _halves(hashes: npt.NDArray[np.uint64]) -> list[pa.Array]:

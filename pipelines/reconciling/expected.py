@@ -58,21 +58,35 @@ def expected_records(
         )
 
 
+def state_records(
+    event: Event, platform: Platform, entry: LedgerEntry, contract: Contract
+) -> Iterator[Records]:
+    """The records of the whole snapshot that the topic equals once the entry is complete. Raises CannotReconcile."""
+    return _rows(event, platform, entry, contract, _stored(platform, entry, "transformed", entry.snapshot))
+
+
 def _all_records(
     event: Event, platform: Platform, entry: LedgerEntry, contract: Contract
 ) -> Iterator[Records]:
-    store, batch_rows = platform.snapshots, platform.settings.batch_rows
     if entry.delta is None:
         rows = _stored(platform, entry, "transformed", entry.snapshot)
     else:
-        rows = _stored(platform, entry, "correction", entry.delta)
+        rows = _stored(platform, entry, entry.kind, entry.delta)
+    yield from _rows(event, platform, entry, contract, rows)
+    if entry.vanished is not None:
+        vanished = _stored(platform, entry, "vanished", entry.vanished)
+        for batch in platform.snapshots.read(vanished, batch_rows=platform.settings.batch_rows):
+            yield Records(batch.column(0), pa.nulls(batch.num_rows, pa.large_binary()))
+
+
+def _rows(
+    event: Event, platform: Platform, entry: LedgerEntry, contract: Contract, rows: Snapshot
+) -> Iterator[Records]:
+    store = platform.snapshots
     encoder = _encoder(event, entry, contract, store.schema(rows))
-    for batch in store.read(rows, batch_rows=batch_rows):
+    for batch in store.read(rows, batch_rows=platform.settings.batch_rows):
         encoded = encoder.encode(batch)
         yield Records(encoded.keys, encoded.values)
-    if entry.vanished is not None:
-        for batch in store.read(_stored(platform, entry, "vanished", entry.vanished), batch_rows=batch_rows):
-            yield Records(batch.column(0), pa.nulls(batch.num_rows, pa.large_binary()))
 
 
 def _stored(platform: Platform, entry: LedgerEntry, stage: str, sha256: str) -> Snapshot:
@@ -90,16 +104,17 @@ def _stored(platform: Platform, entry: LedgerEntry, stage: str, sha256: str) -> 
 
 
 def _encoder(event: Event, entry: LedgerEntry, contract: Contract, schema: pa.Schema) -> RecordEncoder:
-    names = [field.name for field in contract.fields]
-    # The id field is in the contract and not in the rows; both are of the time of publication.
-    event_id = event.event_id if event.event_id in names and event.event_id not in schema.names else None
-    if event.key not in schema.names or not schema.equals(contract.without(event_id).arrow_schema):
+    # Key and id field of then: the key is noted with the rows, the id field is in the contract and not in the rows.
+    key = (schema.metadata or {}).get(b"sluice.key", event.key.encode()).decode()
+    names = [field.name for field in contract.fields if field.name not in schema.names]
+    event_id = names[0] if len(names) == 1 else None
+    if key not in schema.names or not schema.equals(contract.without(event_id).arrow_schema):
         raise CannotReconcile(
             f"{entry.event} {entry.window}",
             f"was published by another version of the module (code version {entry.code_version[:12]}), with another "
-            "key or event_id, so its records cannot be made again",
+            "contract or event_id, so its records cannot be made again",
             next_step="verify it with the module of that version",
         )
-    return RecordEncoder(
-        contract, schema_id=entry.schema_id, topic=entry.topic, key=event.key, event_id=event_id
-    )
+    # On a shadow topic events have the ids that they have on their own.
+    topic = entry.shadow_of or entry.topic
+    return RecordEncoder(contract, schema_id=entry.schema_id, topic=topic, key=key, event_id=event_id)

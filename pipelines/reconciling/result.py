@@ -23,9 +23,9 @@ class Example:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """The newest generation of one window, as its ledger entry and snapshot say, against the topic.
+    """Generations of one window, as its ledger entry and snapshots say, against the topic.
 
-    `expected`: records that should be there; `found`: committed records with the content of one of them. Of
+    `generation`: the newest; `generations`: how many, up to it, were compared. `expected`: records that should be there; `found`: committed records with the content of one of them. Of
     the expected, `missing` have no such record, `altered` another content under the same key, and
     `deleted_by_policy` and `compacted` were removed by the topic's own rules. `duplicated`: copies beyond those
     expected. `others`: records of other windows and producers in the same offsets. `verdict` is `reduced`
@@ -37,6 +37,7 @@ class Reconciliation:
     window: str
     verdict: Verdict
     generation: int = 0
+    generations: int = 1
     complete: bool = True
     expected: int = 0
     found: int = 0
@@ -64,7 +65,8 @@ class Reconciliation:
         if self.verdict == "unpublished":
             return "nothing is published"
         if self.verdict == "agrees":
-            return f"all {self.expected:,} records are on the topic, each once and unaltered"
+            of = f" of {self.generations} generations" if self.generations > 1 else ""
+            return f"all {self.expected:,} records{of} are on the topic, each once and unaltered"
         gone = [
             f"{count:,} {how}"
             for count, how in (

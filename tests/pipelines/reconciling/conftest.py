@@ -1,7 +1,9 @@
 """A window of 100,000 records, put on topics by hand, so that a test can put them there wrongly."""
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,8 +17,12 @@ from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.preflight import registered_schema_id
 from pipelines.reconciling.reconciler import Reconciler
 from pipelines.reconciling.result import Reconciliation
+from resources.kafka.topics import describe_topic
 from tests.fixtures_servers import KafkaServer, RegistryServer
 from tests.pipelines.publishing.conftest import WINDOW, World
+
+# Of topics whose segments a test wants closed.
+SEGMENT_MS = 50
 
 ROWS = 100_000
 KEYS = 30_000
@@ -45,11 +51,16 @@ class Delivery:
         wanted = NewTopic(made.topic, partitions, 1, config=settings)
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         admin.create_topics([wanted])[made.topic].result()
+        # Created is not yet known to the broker that is asked next.
+        deadline = time.monotonic() + 10
+        while describe_topic(self.world.settings(), made.topic) is None:
+            assert time.monotonic() < deadline, "the topic does not come"
+            time.sleep(0.05)
         return made
 
-    def send(self, records: Iterable[Sent], *, commit: bool = True) -> LedgerEntry:
+    def send(self, records: Iterable[Sent], *, commit: bool = True, timestamp_ms: int = 0) -> LedgerEntry:
         """Put `records` on the topic in one transaction, as a Java producer places them; the entry claims that
-        they are the window's."""
+        they are the window's. `timestamp_ms` 0: now."""
         producer = Producer(
             {
                 "bootstrap.servers": self.bootstrap,
@@ -70,7 +81,7 @@ class Delivery:
         producer.init_transactions(30)
         producer.begin_transaction()
         for key, value in records:
-            producer.produce(self.topic, value, key, on_delivery=landed)
+            producer.produce(self.topic, value, key, on_delivery=landed, timestamp=timestamp_ms)
             producer.poll(0)
         producer.flush(60)
         if commit:
@@ -78,6 +89,25 @@ class Delivery:
         else:
             producer.abort_transaction(30)
         return replace(self.entry, topic=self.topic, offsets=offsets)
+
+    def send_with_holes(self, records: Iterable[Sent], holes: set[int]) -> LedgerEntry:
+        """The same with the records of these numbers aborted: their offsets are taken and nobody sees them, as
+        compaction leaves a log."""
+        spans: dict[str, tuple[int, int]] = {}
+        for hole, run in groupby(enumerate(records), lambda one: one[0] in holes):
+            sent = self.send([record for _, record in run], commit=not hole)
+            for p, (first, last) in sent.offsets.items():
+                spans[p] = (spans.get(p, (first, last))[0], last)
+        return replace(self.entry, topic=self.topic, offsets=spans)
+
+    def roll(self, kafka_partitions: int = 3) -> None:
+        """One more record, of nobody, in each kafka_partition: of what stands before it nothing is in the active
+        segment any more, which no policy touches."""
+        time.sleep(2 * SEGMENT_MS / 1000)
+        producer = Producer({"bootstrap.servers": self.bootstrap})
+        for p in range(kafka_partitions):
+            producer.produce(self.topic, b"", b"roll %d" % time.monotonic_ns(), partition=p)
+        assert producer.flush(30) == 0
 
     def delete_before(self, offsets: dict[int, int]) -> None:
         """Delete every record before these offsets, as retention would."""

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.orchestration.assets import build_assets
 from pipelines.orchestration.resource import PlatformResource
-from pipelines.reconciling import reconciler
+from pipelines.reconciling import reconciler, window
 from pipelines.reconciling.expected import Records
 from resources.errors import PassingFault
 from tests.pipelines.publishing.conftest import WINDOW, World
@@ -81,7 +81,7 @@ def test_switched_off_nothing_is_read_back(here: World, monkeypatch: pytest.Monk
 def test_a_window_that_does_not_agree_fails_by_name_and_the_other_stands(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true = reconciler.expected_records
+    true = window.expected_records
 
     def one_more(event: object, platform: object, entry: object, contract: object) -> Iterator[Records]:
         for records in true(event, platform, entry, contract):  # type: ignore[arg-type]
@@ -89,7 +89,7 @@ def test_a_window_that_does_not_agree_fails_by_name_and_the_other_stands(
             if entry.window == WINDOW:  # type: ignore[attr-defined]
                 yield Records(records.keys.slice(3, 1), records.values.slice(4, 1))
 
-    monkeypatch.setattr(reconciler, "expected_records", one_more)
+    monkeypatch.setattr(window, "expected_records", one_more)
     with dg.instance_for_test() as instance:
         done = run(here, instance, raises=True)
         assert not done.success
@@ -107,7 +107,7 @@ def test_a_window_that_does_not_agree_fails_by_name_and_the_other_stands(
         assert not again.success
         assert published(again) == {NEXT}
         assert set(evaluations(again)) == {WINDOW}
-        monkeypatch.setattr(reconciler, "expected_records", true)
+        monkeypatch.setattr(window, "expected_records", true)
         mended = run(here, instance)
         assert mended.success
         assert evaluations(mended)[WINDOW].passed

@@ -81,20 +81,34 @@ def test_partitions_added_since_do_not_confuse_what_retention_deleted(small: Del
     assert (found.verdict, removed(found)) == ("reduced", (0, 40, 0))
 
 
+def superseded(here: Delivery) -> set[int]:
+    """Numbers of the records behind which another of their key stands."""
+    return set(range(len(here.records))) - set({key: n for n, (key, _) in enumerate(here.records)}.values())
+
+
 def test_a_record_superseded_on_a_compacted_topic_is_no_loss(small: Delivery) -> None:
     here = small.on_new_topic(cleanup_policy="compact")
-    newest = {key: n for n, (key, _) in enumerate(here.records)}
-    kept = [here.records[n] for n in sorted(newest.values())]
-    found = here.reconcile(here.send(kept))
+    found = here.reconcile(here.send_with_holes(here.records, superseded(here)))
     assert (found.verdict, removed(found)) == ("reduced", (0, 0, 700))
     assert "300 of 1,000 records are on the topic, unaltered; 700 removed by compaction" in found.told
+
+
+def test_what_never_came_is_a_loss_though_its_key_has_a_newer_record(small: Delivery) -> None:
+    here = small.on_new_topic(cleanup_policy="compact")
+    lost = 100
+    assert lost in superseded(here)
+    # Nothing compacted: the neighbours' offsets leave no room for it.
+    found = here.reconcile(here.send([r for n, r in enumerate(here.records) if n != lost]))
+    assert (found.verdict, removed(found)) == ("differs", (1, 0, 0))
+    assert [e.key for e in found.examples] == ["k100"]
 
 
 def test_a_later_record_of_another_window_supersedes_too(small: Delivery) -> None:
     here = small.on_new_topic(cleanup_policy="compact")
     key = here.records[850][0]
-    assert sum(k == key for k, _ in here.records) == 3
-    entry = here.send([r for r in here.records if r[0] != key])
+    own = {n for n, (k, _) in enumerate(here.records) if k == key}
+    assert len(own) == 3
+    entry = here.send_with_holes(here.records, own)
     assert removed(here.reconcile(entry)) == (3, 0, 0)
     here.send([(key, of_the_next_day(here, key or b""))])
     found = here.reconcile(entry)
@@ -104,13 +118,14 @@ def test_a_later_record_of_another_window_supersedes_too(small: Delivery) -> Non
 def test_only_a_later_record_supersedes(small: Delivery) -> None:
     here = small.on_new_topic(cleanup_policy="compact")
     key = here.records[850][0] or b""
-    # A record of the next day stands before the window's last of that key, which never came.
+    # A record of the next day stands before the window's last of that key, which is gone.
     stranger: list[Sent] = [(key, of_the_next_day(here, key))]
-    rest = [r for n, r in enumerate(here.records) if n != 850]
-    found = here.reconcile(here.send([*rest[:700], *stranger, *rest[700:]]))
+    found = here.reconcile(here.send_with_holes([*here.records[:700], *stranger, *here.records[700:]], {851}))
     assert (found.verdict, removed(found)) == ("differs", (1, 0, 0))
     behind = here.on_new_topic(cleanup_policy="compact")
-    found = behind.reconcile(behind.send([*rest[:900], *stranger, *rest[900:]]))
+    found = behind.reconcile(
+        behind.send_with_holes([*here.records[:900], *stranger, *here.records[900:]], {850})
+    )
     assert (found.verdict, removed(found)) == ("reduced", (0, 0, 1))
 
 

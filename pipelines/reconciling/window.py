@@ -1,0 +1,225 @@
+"""Generations of one window against the records of its topic."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from pipelines.authoring.event import Event
+from pipelines.contract import Contract
+from pipelines.publishing.entry import LedgerEntry
+from pipelines.reconciling.attribution import Attribution
+from pipelines.reconciling.comparison import Comparison, Standing
+from pipelines.reconciling.expected import contract_of, expected_records, state_records
+from pipelines.reconciling.log import LogReader
+from pipelines.reconciling.pieces import Bounds, between, pieces_of
+from pipelines.reconciling.result import Example, Kind, Reconciliation
+from pipelines.reconciling.schema_ids import OneSchemaId
+from resources.kafka.topics import Topic
+from resources.platform import Platform
+
+# Named, of each kind.
+_EXAMPLES = 5
+# Looked at one by one, to tell an altered record from a missing one.
+_STRANGERS = 10_000
+
+
+class WindowComparison:
+    """What `generations` of a window, oldest first, should have put on `topic` against what is there.
+
+    With `whole` they are all that the ledger knows, and the state that the newest says the topic has is compared too.
+    """
+
+    def __init__(
+        self,
+        event: Event,
+        platform: Platform,
+        log: LogReader,
+        topic: Topic,
+        generations: Sequence[LedgerEntry],
+        comparison: Comparison,
+        *,
+        whole: bool,
+    ) -> None:
+        self._event, self._platform, self._log, self._topic = event, platform, log, topic
+        self._entry, self._comparison, self._whole = generations[-1], comparison, whole
+        # One schema id for each contract, or records that a re-registration set apart would differ.
+        ids = {entry.contract: entry.schema_id for entry in generations}
+        self._contracts: dict[str, Contract] = {
+            entry.contract: contract_of(event, platform, entry) for entry in generations
+        }
+        self._generations = [entry.advanced(schema_id=ids[entry.contract]) for entry in generations]
+        self._pieces = pieces_of(generations)
+        self._expired_rows = 0
+        self._bytes = 0
+
+    def reconcile(self) -> Reconciliation:
+        """Reads everything and says what was found."""
+        comparison, entry = self._comparison, self._entry
+        self._expect()
+        bounds = self._bounds()
+        self._kept = [piece.kept(bounds) for piece in self._pieces]
+        self._read()
+        never_sent, keys = comparison.never_sent(_EXAMPLES)
+        plain = Reconciliation(
+            self._event.full_name,
+            entry.window,
+            "differs" if never_sent else "agrees",
+            generation=entry.generation,
+            generations=len(self._generations),
+            complete=entry.complete,
+            expected=comparison.expected.records + never_sent,
+            found=comparison.in_range.records,
+            missing=never_sent,
+            examples=tuple(Example("missing", _text(key), None, None) for key in keys),
+            notes=self._general_notes(never_sent),
+            checksum_expected=str(comparison.expected),
+            checksum_found=str(comparison.in_range),
+        )
+        # Nobody else wrote between the window's records: most often so, and the sums say it all.
+        if comparison.equal:
+            return replace(plain, bytes_read=self._bytes)
+        own, duplicated = comparison.compare()
+        plain = replace(
+            plain,
+            found=own.records,
+            checksum_found=str(own),
+            others=comparison.in_range.records - own.records,
+        )
+        return self._accounted(plain, duplicated, bounds)
+
+    def _expect(self) -> None:
+        comparison = self._comparison
+        kept_ms = int(self._topic.config.get("delete.retention.ms", "86400000"))
+        for entry in self._generations:
+            for records in expected_records(
+                self._event, self._platform, entry, self._contracts[entry.contract]
+            ):
+                comparison.add_expected(records)
+            age = datetime.now(UTC) - datetime.fromisoformat(entry.written_at)
+            if age.total_seconds() * 1000 > kept_ms:
+                self._expired_rows = comparison.expected.records
+        if self._state_is_known():
+            entry = self._generations[-1]
+            for records in state_records(self._event, self._platform, entry, self._contracts[entry.contract]):
+                comparison.add_state(records)
+
+    def _state_is_known(self) -> bool:
+        # A first generation is its state. A shadow topic has what was asked for, and what is stale was left out.
+        return (
+            self._whole
+            and 1 < len(self._generations) == self._entry.generation
+            and self._entry.complete
+            and self._entry.shadow_of is None
+            and not any(entry.stale for entry in self._generations)
+        )
+
+    def _bounds(self) -> Bounds:
+        wanted = {piece.kafka_partition for piece in self._pieces}
+        # A topic made anew may have fewer kafka_partitions.
+        there = [p for p in wanted if p < self._topic.partitions]
+        return dict.fromkeys(wanted, (0, 0)) | self._log.bounds(self._entry.topic, there)
+
+    def _read(self) -> None:
+        for entry in self._generations:
+            schema_ids = OneSchemaId(self._platform, self._contracts[entry.contract], entry.schema_id)
+            own = [piece for piece in self._kept if piece.generation == entry.generation]
+            ranges = {piece.kafka_partition: (piece.first, piece.end) for piece in own}
+            for records in self._log.read(self._entry.topic, ranges):
+                self._bytes += records.total_bytes
+                self._comparison.add_found(replace(records, values=schema_ids.apply(records.values)))
+
+    def _accounted(self, so_far: Reconciliation, duplicated: int, bounds: Bounds) -> Reconciliation:
+        comparison = self._comparison
+        count, deleted, compacted, altered = self._topic.partitions, 0, 0, list[Standing]()
+        if comparison.absent:
+            # First, for an altered record would pass for a newer one of its key.
+            altered = self._altered()
+            count = comparison.kafka_partitions_then(count)
+            deleted = self._deleted(count)
+        if comparison.absent and self._topic.compacted:
+            compacted = self._compacted(count, bounds)
+        absent = comparison.absent
+        differs = absent or so_far.missing or altered or duplicated
+        return replace(
+            so_far,
+            verdict="differs" if differs else "reduced" if deleted or compacted else "agrees",
+            missing=so_far.missing + absent,
+            altered=len(altered),
+            duplicated=duplicated,
+            deleted_by_policy=deleted,
+            compacted=compacted,
+            others=so_far.others - len(altered),
+            examples=(*so_far.examples, *self._examples(altered, count)),
+            notes=(*so_far.notes, *(self._notes(bounds, compacted) if absent else ())),
+            bytes_read=self._bytes,
+        )
+
+    def _deleted(self, count: int) -> int:
+        # Asked again: retention may have gone on while the pieces were read.
+        now = self._bounds()
+        deleted: dict[int, int] = {}
+        for piece in self._pieces:
+            deleted[piece.kafka_partition] = deleted.get(piece.kafka_partition, 0) + piece.deleted(now)
+        deleted = {p: offsets for p, offsets in deleted.items() if offsets}
+        return self._comparison.take_deleted(deleted, count) if deleted else 0
+
+    def _compacted(self, count: int, bounds: Bounds) -> int:
+        for ranges in between(self._pieces, bounds):
+            for records in self._log.read(self._entry.topic, ranges):
+                self._bytes += records.total_bytes
+                self._comparison.add_later(records)
+        return self._comparison.take_compacted(count, self._kept, expired_rows=self._expired_rows)
+
+    def _altered(self) -> list[Standing]:
+        """The records that stand in the place of absent ones: same key, of this window, another content."""
+        strangers = self._comparison.strangers(_STRANGERS)
+        attribution = Attribution(self._event, self._platform, self._entry)
+        own = attribution.own(self._log, strangers)
+        return self._comparison.take_altered(standing for standing in strangers if standing in own)
+
+    def _examples(self, altered: list[Standing], count: int) -> tuple[Example, ...]:
+        absent = self._comparison.some_absent(_EXAMPLES)
+        examples = [Example("missing", _text(key), place % count, None) for key, place in absent]
+        kinds: list[tuple[Kind, list[Standing]]] = [
+            ("altered", altered[:_EXAMPLES]),
+            ("duplicated", self._comparison.some_surplus(_EXAMPLES)),
+        ]
+        for kind, standings in kinds:
+            examples += [Example(kind, _text(s.key), s.kafka_partition, s.offset) for s in standings]
+        return tuple(examples)
+
+    def _general_notes(self, never_sent: int) -> tuple[str, ...]:
+        notes = []
+        forgotten = self._entry.generation - len(self._generations)
+        if self._whole and forgotten:
+            notes.append(
+                f"generations before {forgotten + 1} are not in the ledger any more and were not read"
+            )
+        if never_sent:
+            notes.append(
+                f"{never_sent:,} of the missing are in the window's snapshot and in no generation of it"
+            )
+        return tuple(notes)
+
+    def _notes(self, bounds: Bounds, compacted: int) -> tuple[str, ...]:
+        notes = []
+        ends = {
+            p: max(last for g in self._generations for q, (_, last) in g.offsets.items() if int(q) == p)
+            for p in bounds
+        }
+        short = sorted(p for p, last in ends.items() if bounds[p][1] <= last)
+        if short:
+            notes.append(
+                f"partition {', '.join(map(str, short))} ends before the offsets the ledger names: the topic was made "
+                "anew or its log was cut"
+            )
+        if compacted:
+            notes.append(
+                "where compaction removed records, a missing one is told by too few offsets, and may be a neighbour of "
+                "the one named"
+            )
+        return tuple(notes)
+
+
+def _text(key: bytes) -> str:
+    return key.decode("utf-8", "backslashreplace")

@@ -20,6 +20,9 @@ log.addHandler(logging.NullHandler())
 
 C = TypeVar("C")
 
+# A name that a right can be given to; nothing ever joins it.
+READING_GROUP = "sluice-reads-without-a-group"
+
 # Long enough for a slow disk, short enough that a killed run's readers and successors are not held back long.
 _TRANSACTION_TIMEOUT_MS = 45_000
 
@@ -127,7 +130,7 @@ def consumer(settings: Settings, **more: object) -> Consumer:
         # A full queue is looked at again after a second otherwise: seconds per million records.
         "fetch.queue.backoff.ms": 5,
         **_without(_users(settings), _PRODUCER_ONLY),
-        "group.id": "sluice-reads-without-a-group",
+        "group.id": READING_GROUP,
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "isolation.level": "read_committed",

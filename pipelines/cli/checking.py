@@ -1,38 +1,40 @@
 """What `check` tries of one event, from its module outwards to the topic. Nothing is created or registered."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 from pipelines.authoring.event import Event
-from pipelines.cli.findings import Finding
+from pipelines.authoring.windows import Window
+from pipelines.cli.findings import tried
 from pipelines.cli.plain_row import plain_row
-from pipelines.publishing.preflight import PreflightFailed, fit_topic, subject_of
+from pipelines.preflight.finding import Finding
+from pipelines.preflight.fitness import preflight
 from pipelines.transform import Transformer
 from resources.errors import SluiceError
-from resources.kafka.topics import describe_topic, ensure_topic
 from resources.platform import Platform
 from resources.settings import ROOT
 from resources.warehouse import WarehouseError
 
 
-def check_event(event: Event, platform: Platform, *, offline: bool = False) -> Iterator[Finding]:
-    """The event's findings in order; `offline` leaves out what needs Kafka and the registry."""
+def check_event(
+    event: Event, platform: Platform, windows: Sequence[Window] | None = None, *, offline: bool = False
+) -> Iterator[Finding]:
+    """The event's findings in order, for publishing `windows` (None: all that are complete now); `offline` leaves
+    out what needs Kafka and the registry."""
     # An event exists only if its declaration and contract fit together: what the catalogue has checked is said here.
-    yield Finding("declaration", f"{_relative(event)}:{event.function_line}, {event.windows}")
+    yield Finding("declaration", "ok", f"{_relative(event)}:{event.function_line}, {event.windows}")
     fields = len(event.contract.fields)
-    yield Finding(
-        "contract", f"{event.contract.path.name}, {fields} fields, key {event.key}, time {event.event_time}"
-    )
-    yield _tried("query", lambda: _query(event, platform))
+    told = f"{event.contract.path.name}, {fields} fields, key {event.key}, time {event.event_time}"
+    yield Finding("contract", "ok", told)
+    yield from tried("query", lambda: _query(event, platform))
     if not offline:
-        yield _tried("compatibility", lambda: _compatibility(event, platform))
-        yield _tried("topic", lambda: _topic(event, platform))
+        yield from preflight(event, platform, complete_windows(event) if windows is None else windows)
 
 
-def _tried(name: str, look: Callable[[], str]) -> Finding:
-    try:
-        return Finding(name, look())
-    except SluiceError as error:
-        return Finding(name, error=error)
+def complete_windows(event: Event) -> list[Window]:
+    """Every window that could be published now."""
+    last = event.windows.last_complete(datetime.now(UTC))
+    return event.windows.between(event.windows.key(event.windows.start), last.key) if last else []
 
 
 def _relative(event: Event) -> str:
@@ -68,44 +70,3 @@ def _query(event: Event, platform: Platform) -> str:
         where=_relative(event),
     ).apply(plain_row(schema), 0)
     return f"{told}, as the contract wants them"
-
-
-def _compatibility(event: Event, platform: Platform) -> str:
-    subject, text = subject_of(event.topic), event.contract.text
-    known = platform.registry.lookup(subject, text)
-    if known is not None:
-        return f"registered under {subject} with schema id {known}"
-    problems = platform.registry.check_compatible(subject, text)
-    if problems:
-        raise PreflightFailed(
-            f"{event.contract.path.name}, subject {subject}",
-            "is not compatible with the registered contract: " + "; ".join(problems),
-            next_step="give new fields a default, or publish a new version of the topic (….v2)",
-        )
-    how = (
-        "publishing registers it"
-        if platform.settings.register_contracts
-        else f"next: sluice register {event.name}"
-    )
-    new = platform.registry.latest(subject) is None
-    return f"{'first of its subject' if new else 'compatible'}, not registered yet ({how})"
-
-
-def _topic(event: Event, platform: Platform) -> str:
-    settings = platform.settings
-    if describe_topic(settings, event.topic) is None:
-        if settings.create_topics:
-            return f"{event.topic} is not there yet; publishing creates it with {settings.topic_partitions} partitions"
-        # Creates nothing where the settings forbid it, and raises the error with the command to run.
-        ensure_topic(
-            settings, event.topic, config={"cleanup.policy": "compact"} if event.tombstones else None
-        )
-    topic = fit_topic(event, platform, first_event_time=event.windows.start)
-    if topic.retention_ms is None:
-        policy = "its retention may not be read with this login (right: DescribeConfigs)"
-    elif topic.compacted:
-        policy = "compacted"
-    else:
-        kept = "for ever" if topic.retention_ms < 0 else f"{topic.retention_ms / 3_600_000:,.0f} h"
-        policy = f"records kept {kept}"
-    return f"{topic.name}: {topic.partitions} partitions, {policy}"

@@ -4,25 +4,23 @@ import os
 import platform as machine
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from confluent_kafka import KafkaException
-
-from pipelines.cli.findings import Finding
-from pipelines.cli.screen import size
+from pipelines.cli.findings import tried
+from pipelines.preflight.access_rules import general_access
+from pipelines.preflight.amounts import counted, size
+from pipelines.preflight.disk_rules import FLOOR_BYTES
+from pipelines.preflight.finding import Finding, failures_of
+from pipelines.preflight.ledger_rules import ledger_findings
 from resources.errors import SluiceError
-from resources.kafka.clients import admin
-from resources.kafka.errors import KafkaRefused, explain
-from resources.kafka.ledger import LEDGER_CONFIG
-from resources.kafka.topics import create_command, describe_topic
+from resources.kafka.cluster import describe
 from resources.platform import Platform
 from resources.servers import ServerStatus, status
 
 _PACKAGES = ("sluice", "dagster", "confluent-kafka", "pyarrow", "pandas", "duckdb", "fastavro", "sqlglot")
-_LOW_DISK_BYTES = 1_000_000_000
 
 
 def versions() -> list[tuple[str, str]]:
@@ -41,23 +39,13 @@ def versions() -> list[tuple[str, str]]:
 def examine(platform: Platform) -> Iterator[Finding]:
     """Each thing in turn; an error in one leaves the others their turn."""
     for server in status(platform.settings.home):
-        yield _tried(f"own {server.role}", partial(_own_server, server))
-    kafka = _tried("Kafka", lambda: _kafka(platform))
-    yield kafka
-    if kafka.ok:
-        yield _tried("ledger", lambda: _ledger(platform))
-    yield _tried("registry", lambda: _registry(platform))
+        yield from tried(f"own {server.role}", partial(_own_server, server))
+    yield from _kafka(platform)
+    yield from tried("registry", lambda: _registry(platform))
     for name in sorted(platform.settings.warehouses):
-        yield _tried(f"warehouse {name}", partial(_warehouse, platform, name))
-    yield _tried("snapshots", lambda: _snapshots(platform))
-    yield _tried("disk", lambda: _disk(platform.settings.home))
-
-
-def _tried(name: str, look: Callable[[], str]) -> Finding:
-    try:
-        return Finding(name, look())
-    except SluiceError as error:
-        return Finding(name, error=error)
+        yield from tried(f"warehouse {name}", partial(_warehouse, platform, name))
+    yield from tried("snapshots", lambda: _snapshots(platform))
+    yield from tried("disk", lambda: _disk(platform.settings.home))
 
 
 def _own_server(server: ServerStatus) -> str:
@@ -72,34 +60,22 @@ def _own_server(server: ServerStatus) -> str:
     return f"{server.kind}, running at {server.address}, process {server.pid}"
 
 
-def _kafka(platform: Platform) -> str:
-    where = f"Kafka {platform.settings.bootstrap_servers}"
-    try:
-        found = admin(platform.settings).list_topics(timeout=10)
-    except KafkaException as error:
-        raise explain(where, error) from None
-    brokers = len(found.brokers)
-    return (
-        f"{platform.settings.bootstrap_servers}: {brokers} broker{'s' * (brokers != 1)}, "
-        f"{len(found.topics)} topics, cluster {found.cluster_id or 'without an id'}"
-    )
-
-
-def _ledger(platform: Platform) -> str:
+def _kafka(platform: Platform) -> Iterator[Finding]:
     settings = platform.settings
-    topic = describe_topic(settings, settings.ledger_topic)
-    if topic is None:
-        if settings.create_topics:
-            return f"{settings.ledger_topic} is not there yet; the first publication creates it"
-        raise KafkaRefused(
-            f"topic {settings.ledger_topic}",
-            "does not exist, and the settings do not allow Sluice to create it",
-            next_step=create_command(
-                settings, settings.ledger_topic, settings.ledger_partitions, LEDGER_CONFIG
-            ),
-        )
-    entries = sum(1 for _ in platform.ledger.entries())
-    return f"{topic.name}: {topic.partitions} partitions, compacted, {entries:,} windows recorded"
+    try:
+        cluster = describe(settings, [settings.ledger_topic])
+        where = settings.bootstrap_servers
+    except SluiceError as error:
+        yield from failures_of("Kafka", error)
+        return
+    acls = {True: "ACLs in force", False: "no ACLs", None: ""}[cluster.authorizer]
+    told = [f"{where}: {counted(cluster.brokers, 'broker')}", acls]
+    yield Finding("Kafka", "ok", ", ".join(part for part in told if part))
+    ledger = list(ledger_findings(settings, cluster))
+    yield from ledger
+    yield from general_access(settings, cluster)
+    if cluster.topics[settings.ledger_topic].presence == "there" and all(one.ok for one in ledger):
+        yield from tried("windows recorded", lambda: f"{sum(1 for _ in platform.ledger.entries()):,}")
 
 
 def _registry(platform: Platform) -> str:
@@ -135,7 +111,7 @@ def _disk(home: Path) -> str:
         there = there.parent
     free, spill = shutil.disk_usage(there).free, shutil.disk_usage(tempfile.gettempdir()).free
     told = f"{size(free)} free at {there}, {size(spill)} in {tempfile.gettempdir()} (large sorts spill there)"
-    if min(free, spill) < _LOW_DISK_BYTES:
+    if min(free, spill) < FLOOR_BYTES:
         raise SluiceError(
             "disk", told, next_step="free some space: a full disk stops a window before it is published"
         )

@@ -1,42 +1,64 @@
-"""One thing that was looked at and what was found: the lines of `check` and `doctor`."""
+"""The lines of `check`, `doctor`, `new` and `register`: one for each thing that was looked at."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
 
 import click
 
-from pipelines.cli.failures import paragraphs
+from pipelines.preflight.finding import Finding, Level, failures_of
 from resources.errors import SluiceError
 
+_MARKS: dict[Level, tuple[str, str]] = {
+    "ok": ("ok", "green"),
+    "warning": ("warn", "yellow"),
+    "failed": ("FAIL", "red"),
+    "unknown": ("?", "cyan"),
+}
+_NAME_WIDTH = 18
 
-@dataclass(frozen=True)
-class Finding:
-    """`name` was looked at; `told` is the result in a few words, `error` what is wrong with it."""
 
-    name: str
-    told: str = ""
-    error: SluiceError | None = None
-
-    @property
-    def ok(self) -> bool:
-        return self.error is None
+def tried(subject: str, look: Callable[[], str]) -> Iterator[Finding]:
+    """What `look` tells, or what is wrong with it."""
+    try:
+        yield Finding(subject, "ok", look())
+    except SluiceError as error:
+        yield from failures_of(subject, error)
 
 
 def show(findings: Iterable[Finding], *, indent: str = "  ") -> list[Finding]:
-    """Print each as it comes, one line for what is well and the whole problem for what is not."""
-    shown = []
+    """Print each as it comes: a line for what was found, and below it what is allowed and what to do next."""
+    shown: list[Finding] = []
+    said: set[str] = set()
     for finding in findings:
-        shown.append(finding)
-        if finding.error is None:
-            click.echo(f"{indent}{click.style('ok', fg='green')}    {finding.name:<18}{finding.told}")
-            continue
-        said: set[str] = set()
-        for number, (head, *rest) in enumerate(paragraphs(finding.error)):
-            name = finding.name if number == 0 else ""
-            click.echo(f"{indent}{click.style('FAIL', fg='red')}  {name:<18}{head}")
+        if not shown or shown[-1].subject != finding.subject:
+            name, said = finding.subject, set()
+        else:
+            name = ""
+        mark, colour = _MARKS[finding.level]
+        head = f"{indent}{click.style(f'{mark:<4}', fg=colour)}  {name:<{_NAME_WIDTH}}"
+        click.echo(head + _folded(finding.told, len(indent) + 6 + _NAME_WIDTH))
+        for label, text in (("allowed: ", finding.allowed), ("next:    ", finding.next_step)):
             # Twenty wrong columns share one list of what is allowed; once is enough to read it.
-            new = [line for line in rest if line not in said]
-            said.update(new)
-            for line in new:
-                click.echo(f"{indent}      {'':<18}{line.strip()}")
+            if text and text not in said:
+                said.add(text)
+                click.echo(f"{indent}      {'':<{_NAME_WIDTH}}{label}{text}")
+        shown.append(finding)
     return shown
+
+
+def _folded(text: str, left: int) -> str:
+    """The text below itself on a terminal. A next step stays in one piece: it is there to be copied."""
+    width = shutil.get_terminal_size().columns - left
+    if not sys.stdout.isatty() or width < 40:
+        return text
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return f"\n{'':<{left}}".join(lines)
+
+
+def in_numbers(findings: Iterable[Finding]) -> str:
+    """`14 checks: 12 ok, 1 warning, 1 unknown`."""
+    levels = [finding.level for finding in findings]
+    told = ", ".join(f"{levels.count(level)} {level}" for level in _MARKS if level in levels)
+    return f"{len(levels)} checks: {told}"

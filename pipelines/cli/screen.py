@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from pipelines.preflight.amounts import size as size
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -58,15 +60,6 @@ def heading(text: str) -> None:
     """A heading with an empty line before it."""
     click.echo()
     click.secho(text, bold=True)
-
-
-def size(number: float) -> str:
-    """A number of bytes for people: `812 B`, `1.4 GB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" or number >= 10 else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"
 
 
 def cut(text: str, width: int) -> str:

@@ -1,20 +1,14 @@
-"""What must hold before the first byte: the topic is fit, and the contract is known to the registry."""
+"""Making ready what a preflight found fit: the topic, and the contract's id."""
 
 from datetime import UTC, datetime
 
 from pipelines.authoring.event import Event
-from resources.errors import SluiceError
+from pipelines.preflight.contract_rules import MAKE_COMPATIBLE, NOT_COMPATIBLE, subject_of
+from pipelines.preflight.finding import PreflightFailed
 from resources.kafka.topics import Topic, ensure_topic
 from resources.platform import Platform
 
-
-class PreflightFailed(SluiceError):
-    """The topic or the registry is not fit for this event; nothing was written."""
-
-
-def subject_of(topic: str) -> str:
-    """TopicNameStrategy: the subject of a topic's values."""
-    return f"{topic}-value"
+__all__ = ["PreflightFailed", "fit_topic", "registered_schema_id", "subject_of"]
 
 
 def fit_topic(
@@ -55,8 +49,8 @@ def registered_schema_id(event: Event, platform: Platform) -> int:
     if problems:
         raise PreflightFailed(
             f"{event.contract.path.name}, subject {subject}",
-            "is not compatible with the registered contract: " + "; ".join(problems),
-            next_step="give new fields a default, or publish a new version of the topic (….v2)",
+            NOT_COMPATIBLE + "; ".join(problems),
+            next_step=MAKE_COMPATIBLE,
         )
     if not platform.settings.register_contracts:
         raise PreflightFailed(

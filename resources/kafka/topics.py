@@ -124,6 +124,17 @@ def create_command(
     )
 
 
+def alter_command(settings: Settings, name: str, config: Mapping[str, str]) -> str:
+    """The command an administrator runs to change a topic's settings."""
+    values = ",".join(
+        f"{key}=[{value}]" if "," in value else f"{key}={value}" for key, value in config.items()
+    )
+    return (
+        f"kafka-configs.sh --bootstrap-server {settings.bootstrap_servers} --alter --topic {name} "
+        f"--add-config {values}"
+    )
+
+
 def _wait_for_leaders(settings: Settings, name: str, client: AdminClient) -> Topic:
     """A new topic is listed before its partitions can be written; wait for their leaders."""
     deadline = time.monotonic() + _SECONDS

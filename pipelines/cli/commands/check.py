@@ -5,44 +5,65 @@ import click
 
 @click.command()
 @click.argument("event", required=False)
+@click.argument("windows", required=False)
 @click.option("--offline", is_flag=True, help="Leave out what needs Kafka and the registry.")
-def command(event: str | None, offline: bool) -> None:
-    """Try an event, or all of them, against everything it depends on.
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON array of events with their findings, for programs."
+)
+def command(event: str | None, windows: str | None, offline: bool, as_json: bool) -> None:
+    """Try an event, or all of them, against everything that publishing depends on.
 
     One line per check: the declaration, the contract, the SQL (described by the warehouse, its columns compared
-    with the contract's where there is no transform), compatibility with the registered contract, and whether the
-    topic is fit. Exit code 1 when anything is wrong, so it serves in CI.
+    with the contract's where there is no transform), compatibility with the registered contract, then the preflight
+    of docs/preflight.md: the topic, its partitions, replicas, retention, timestamps and cleanup, the ledger, this
+    login's rights, and the room on disk. Exit code 1 when anything FAILs, so it serves in CI; what only warns, or
+    cannot be seen by this login (?), does not.
 
     \b
-    Examples:
+    WINDOWS is what would be published, a key or a range; left out: every complete window.
       sluice check flight_departed
+      sluice check flight_departed 2013-01-01..2013-01-07
       sluice check --offline
+      sluice check --json | jq '.[].findings[] | select(.level != "ok")'
 
     It never reads a row, runs a transform, creates a topic or registers a contract.
     """
     from pipelines.cli.checking import check_event
     from pipelines.cli.choosing import chosen
-    from pipelines.cli.findings import show
+    from pipelines.cli.findings import in_numbers, show
+    from pipelines.cli.plain import to_json
     from resources.platform import Platform
 
     catalogue, events, whole = chosen(event)
-    failed, checks = [], 0
+    failed, found, reports = [], [], []
     with Platform() as platform:
         for one in events:
-            click.secho(one.full_name, bold=True)
-            findings = show(check_event(one, platform, offline=offline))
-            checks += len(findings)
-            for warning in catalogue.warnings:
-                if warning.file == f"assets/{one.full_name}.py":
-                    click.echo(f"  note  {warning}")
-            if not all(finding.ok for finding in findings):
+            wanted = one.windows.parse(windows) if windows else None
+            findings = check_event(one, platform, wanted, offline=offline)
+            notes = [str(w) for w in catalogue.warnings if w.file == f"assets/{one.full_name}.py"]
+            if as_json:
+                shown = list(findings)
+                told = [finding.as_dict() for finding in shown]
+                reports.append({"event": one.full_name, "findings": told, "notes": notes})
+            else:
+                click.secho(one.full_name, bold=True)
+                shown = show(findings)
+                for note in notes:
+                    click.echo(f"  note  {note}")
+            found += shown
+            if not all(finding.ok for finding in shown):
                 failed.append(one.full_name)
+    if as_json:
+        click.echo(to_json(reports, indent=2))
+    else:
+        many = f" of {len(events)} events" if len(events) != 1 else ""
+        click.echo(f"\n{in_numbers(found)}{many}.")
     if failed or not whole:
         named = failed + ([] if whole else ["what does not load, above"])
-        click.echo(f"\nNot well: {', '.join(named)}.")
+        if not as_json:
+            click.echo(f"Not well: {', '.join(named)}.")
         raise SystemExit(1)
-    many = f" of {len(events)} events" if len(events) != 1 else ""
-    click.echo(f"\n{checks} checks{many} passed.")
-    if event and events:
-        first = events[0].windows.key(events[0].windows.start)
+    if event and events and not as_json:
+        of_it = events[0].windows
+        first = of_it.parse(windows)[0].key if windows else of_it.key(of_it.start)
         click.echo(f"Next: sluice preview {events[0].name} {first}")

@@ -31,7 +31,7 @@ def command() -> None:
     heading("Reached")
     with Platform(settings) as platform:
         findings = show(examining.examine(platform))
-    bad = [finding.name for finding in findings if not finding.ok]
+    bad = list(dict.fromkeys(finding.subject for finding in findings if not finding.ok))
     click.echo()
     if bad:
         click.echo(f"Not well: {', '.join(bad)}.")

@@ -20,7 +20,8 @@ def command(event: str | None) -> None:
     """
     from pipelines.cli.choosing import chosen
     from pipelines.cli.failures import when_stopped
-    from pipelines.cli.findings import Finding, show
+    from pipelines.cli.findings import show
+    from pipelines.preflight.finding import Finding, failures_of
     from pipelines.publishing.preflight import PreflightFailed, subject_of
     from resources.errors import SluiceError
     from resources.platform import Platform
@@ -37,7 +38,7 @@ def command(event: str | None) -> None:
             try:
                 known = platform.registry.lookup(subject, text)
                 if known is not None:
-                    finding = Finding("already there", f"{subject}, schema id {known}")
+                    findings = [Finding("already there", "ok", f"{subject}, schema id {known}")]
                 else:
                     problems = platform.registry.check_compatible(subject, text)
                     if problems:
@@ -46,12 +47,11 @@ def command(event: str | None) -> None:
                             "is not compatible with the registered contract: " + "; ".join(problems),
                             next_step="give new fields a default, or publish a new version of the topic (….v2)",
                         )
-                    finding = Finding(
-                        "registered", f"{subject}, schema id {platform.registry.register(subject, text)}"
-                    )
+                    schema_id = platform.registry.register(subject, text)
+                    findings = [Finding("registered", "ok", f"{subject}, schema id {schema_id}")]
                 done.append(subject)
             except SluiceError as error:
-                finding = Finding("refused", error=error)
-            failed += sum(not found.ok for found in show([finding], indent=""))
+                findings = failures_of("refused", error)
+            failed += any(not found.ok for found in show(findings, indent=""))
     if failed or not whole:
         raise SystemExit(1)

@@ -28,7 +28,7 @@ def test_the_way_of_an_event_from_check_to_tail(sluice: Sluice) -> None:
 
     checked = sluice("check", "flight_cancelled")
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert checked.stdout.count("  ok  ") == 5
+    assert re.search(r"\d+ checks: \d+ ok", checked.stdout) and "FAIL" not in checked.stdout
 
     nothing = sluice("status")
     assert (nothing.returncode, nothing.stderr) == (0, "")

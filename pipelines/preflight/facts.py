@@ -1,0 +1,98 @@
+"""What a preflight knows: gathered first, judged afterwards, so that every rule can be tried without a server."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pipelines.authoring.event import Event
+from pipelines.authoring.windows import Window
+from resources.errors import SluiceError
+from resources.kafka.cluster import ClusterState, TopicState
+from resources.settings import Settings
+
+
+@dataclass(frozen=True)
+class ContractState:
+    """What the registry says of the contract: its id, or why it cannot be registered, or neither."""
+
+    schema_id: int | None
+    problems: Sequence[str] = ()
+    first_of_subject: bool = False
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Keys of a published window that would land on other Kafka partitions now."""
+
+    window: str
+    named: frozenset[int]
+    now: frozenset[int]
+
+
+@dataclass(frozen=True)
+class History:
+    """What the ledger and the snapshots say of windows published before; empty where there are none.
+
+    `bytes_per_window` is what was sent, before compression. The sizes of snapshots are those of the sourced and the
+    transformed file together, and `stored` is how many of the windows asked about have them.
+    """
+
+    newest: str | None = None
+    bytes_per_window: float | None = None
+    bytes_per_record: float | None = None
+    moved: Moved | None = None
+    snapshot_bytes: float | None = None
+    largest_snapshot_bytes: int = 0
+    largest_rows: int = 0
+    stored: int = 0
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Free bytes; None where a place cannot be asked. `shared`: both are one file system."""
+
+    snapshots: str
+    snapshots_free: int | None
+    temporary: str
+    temporary_free: int | None
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything the rules look at. An error stands where something could not be asked.
+
+    `publishing`: a run is about to publish, so what it cannot do by itself is wrong now, not later.
+    """
+
+    event: Event
+    topic: str
+    settings: Settings
+    windows: Sequence[Window]
+    now: datetime
+    cluster: ClusterState | SluiceError
+    contract: ContractState | SluiceError
+    disk: Disk
+    history: History = field(default_factory=History)
+    publishing: bool = False
+
+    @property
+    def kafka(self) -> ClusterState:
+        """The cluster; only for rules that are asked when it answered."""
+        assert isinstance(self.cluster, ClusterState)
+        return self.cluster
+
+    @property
+    def target(self) -> TopicState:
+        """The event's topic; one that publishing would create is as it would be made."""
+        return self.kafka.topics[self.topic]
+
+    @property
+    def ledger(self) -> TopicState:
+        """The ledger's topic."""
+        return self.kafka.topics[self.settings.ledger_topic]
+
+    @property
+    def carries_state(self) -> bool:
+        """Whether only the newest event of a key matters to consumers: then a topic may compact."""
+        return self.event.tombstones

@@ -1,0 +1,81 @@
+"""The preflight: everything that must hold before the first byte, asked at once and told as a whole."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pipelines.authoring.event import Event
+from pipelines.authoring.windows import Window
+from pipelines.preflight.access_rules import access_findings
+from pipelines.preflight.contract_rules import contract_findings
+from pipelines.preflight.disk_rules import disk_findings
+from pipelines.preflight.facts import Facts
+from pipelines.preflight.finding import Finding, failures_of, refusal
+from pipelines.preflight.gathering import gather
+from pipelines.preflight.ledger_rules import ledger_findings
+from pipelines.preflight.topic_rules import topic_findings
+from resources.errors import PassingFault, SluiceError
+from resources.kafka.topics import Topic
+from resources.platform import Platform
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A topic fit for the windows that were asked about. None: publishing makes it, or registers it."""
+
+    findings: tuple[Finding, ...]
+    topic: Topic | None
+    schema_id: int | None
+
+
+def preflight(
+    event: Event, platform: Platform, windows: Sequence[Window], *, topic: str | None = None
+) -> tuple[Finding, ...]:
+    """Every finding about publishing `windows` (in time order) to the event's topic, or to `topic`.
+
+    No check keeps another from being made. Nothing is created, registered or written.
+    """
+    return judge(gather(event, platform, windows, topic=topic))
+
+
+def require_fit(
+    event: Event,
+    platform: Platform,
+    windows: Sequence[Window],
+    *,
+    topic: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Fit:
+    """The same before a run: warnings are said, and everything that failed is raised as one PreflightFailed.
+
+    Raises PassingFault instead where Kafka or the registry does not answer: then nothing is known.
+    """
+    facts = gather(event, platform, windows, topic=topic, publishing=True)
+    for asked in (facts.cluster, facts.contract):
+        if isinstance(asked, PassingFault):
+            raise asked
+    findings = judge(facts)
+    for finding in findings:
+        if finding.level == "warning":
+            step = f"; next: {finding.next_step}" if finding.next_step else ""
+            say(f"{event.full_name}: {finding.subject}: {finding.told}{step}")
+    if not all(finding.ok for finding in findings):
+        raise refusal(f"{event.full_name} on {facts.topic}", findings)
+    there = facts.target.presence == "there"
+    schema_id = None if isinstance(facts.contract, SluiceError) else facts.contract.schema_id
+    return Fit(findings, facts.target.topic if there else None, schema_id)
+
+
+def judge(facts: Facts) -> tuple[Finding, ...]:
+    """The findings that follow from the facts; a pure function."""
+    return tuple(_findings(facts))
+
+
+def _findings(facts: Facts) -> Iterator[Finding]:
+    yield from contract_findings(facts)
+    if isinstance(facts.cluster, SluiceError):
+        yield from failures_of("Kafka", facts.cluster)
+    else:
+        yield from topic_findings(facts)
+        yield from ledger_findings(facts.settings, facts.kafka)
+        yield from access_findings(facts)
+    yield from disk_findings(facts)

@@ -1,0 +1,219 @@
+"""Asks Kafka, the registry, the ledger and the disk for what the rules look at. Creates and registers nothing."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from pipelines.authoring.event import Event
+from pipelines.authoring.windows import Window, WindowError
+from pipelines.encoding import kafka_partitions
+from pipelines.encoding.keys import key_bytes
+from pipelines.preflight.contract_rules import subject_of
+from pipelines.preflight.facts import ContractState, Disk, Facts, History, Moved
+from pipelines.preflight.ledger_rules import ledger_findings
+from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
+from resources.errors import SluiceError
+from resources.kafka.cluster import ClusterState, TopicState, describe
+from resources.kafka.topics import Topic
+from resources.platform import Platform
+from resources.settings import Settings, mask
+from resources.snapshots import Snapshot, SnapshotStore
+
+T = TypeVar("T")
+
+# A look back is worth less than a wait: another run's transaction may hide the ledger's end.
+_PATIENCE_SECONDS = 0.5
+_WINDOWS_SAMPLED = 6
+_KEYS_SAMPLED = 2000
+
+# Topic setting -> the broker's own names for its default, the first one set wins (Kafka, "Topic configs").
+_DEFAULTS: Mapping[str, Sequence[tuple[str, int]]] = {
+    "retention.ms": (
+        ("log.retention.ms", 1),
+        ("log.retention.minutes", 60_000),
+        ("log.retention.hours", 3_600_000),
+    ),
+    "retention.bytes": (("log.retention.bytes", 1),),
+    "cleanup.policy": (("log.cleanup.policy", 1),),
+    "max.message.bytes": (("message.max.bytes", 1),),
+    "message.timestamp.type": (("log.message.timestamp.type", 1),),
+    "message.timestamp.before.max.ms": (("log.message.timestamp.before.max.ms", 1),),
+    "message.timestamp.after.max.ms": (("log.message.timestamp.after.max.ms", 1),),
+    "delete.retention.ms": (("log.cleaner.delete.retention.ms", 1),),
+}
+
+
+def gather(
+    event: Event,
+    platform: Platform,
+    windows: Sequence[Window],
+    *,
+    topic: str | None = None,
+    publishing: bool = False,
+) -> Facts:
+    """The facts for publishing `windows`, in time order; what cannot be asked is an error in its place."""
+    settings, name = platform.settings, topic or event.topic
+    facts = Facts(
+        event,
+        name,
+        settings,
+        windows,
+        datetime.now(UTC),
+        cluster=_or_error(lambda: _cluster(event, settings, name)),
+        contract=_or_error(lambda: _contract(event, platform)),
+        disk=_disk(settings),
+        publishing=publishing,
+    )
+    return replace(facts, history=_history(facts, platform))
+
+
+def _or_error(ask: Callable[[], T]) -> T | SluiceError:
+    try:
+        return ask()
+    except SluiceError as error:
+        return error
+
+
+def _cluster(event: Event, settings: Settings, topic: str) -> ClusterState:
+    found = describe(settings, [topic, settings.ledger_topic])
+    state = found.topics[topic]
+    if state.presence == "missing" and settings.create_topics:
+        made = _as_created(event, settings, found, state)
+        return replace(found, topics={**found.topics, topic: made})
+    return found
+
+
+def _as_created(event: Event, settings: Settings, cluster: ClusterState, state: TopicState) -> TopicState:
+    """The topic as the brokers would make it; without settings where their defaults may not be read."""
+    config = {}
+    for name, places in _DEFAULTS.items():
+        for broker_name, factor in places:
+            if told := cluster.config.get(broker_name):
+                config[name] = str(int(told) * factor) if factor > 1 else told
+                break
+    if config and event.tombstones:
+        config["cleanup.policy"] = "compact"
+    replicas = settings.replication_factor or int(cluster.config.get("default.replication.factor", "1"))
+    return replace(state, topic=Topic(state.name, settings.topic_partitions, replicas, config))
+
+
+def _contract(event: Event, platform: Platform) -> ContractState:
+    subject, text = subject_of(event.topic), event.contract.text
+    known = platform.registry.lookup(subject, text)
+    if known is not None:
+        return ContractState(known)
+    problems = platform.registry.check_compatible(subject, text)
+    return ContractState(None, problems, not problems and platform.registry.latest(subject) is None)
+
+
+def _disk(settings: Settings) -> Disk:
+    temporary = Path(tempfile.gettempdir())
+    spill = shutil.disk_usage(temporary).free
+    if "://" in settings.snapshots:
+        return Disk(mask("", settings.snapshots), None, str(temporary), spill)
+    there = Path(settings.snapshots)
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    return Disk(str(there), free, str(temporary), spill, there.stat().st_dev == temporary.stat().st_dev)
+
+
+def _history(facts: Facts, platform: Platform) -> History:
+    # Everything here only makes findings richer; whatever is wrong with it has a finding of its own.
+    history = History()
+    if not facts.windows:
+        return history
+    with suppress(SluiceError):
+        history = _snapshot_sizes(facts, platform.snapshots)
+    if isinstance(facts.cluster, SluiceError) or facts.ledger.presence != "there":
+        return history
+    if any(not finding.ok for finding in ledger_findings(facts.settings, facts.kafka)):
+        return history
+    with suppress(SluiceError):
+        return _published(facts, platform, history)
+    return history
+
+
+def _snapshot_sizes(facts: Facts, store: SnapshotStore) -> History:
+    name = facts.event.full_name
+
+    def stages(window: Window) -> list[Snapshot]:
+        found = (store.current(name, window.key, stage) for stage in ("sourced", "transformed"))
+        return [snapshot for snapshot in found if snapshot is not None]
+
+    sizes, rows, stored = [], 0, 0
+    sampled = _evenly(facts.windows)
+    for window in [*sampled, *_around(facts)]:
+        if found := stages(window):
+            sizes.append(sum(snapshot.bytes for snapshot in found))
+            rows = max(rows, *(snapshot.rows for snapshot in found))
+            stored += window in sampled
+    if not sizes:
+        return History()
+    return History(
+        snapshot_bytes=sum(sizes) / len(sizes),
+        largest_snapshot_bytes=max(sizes),
+        largest_rows=rows,
+        stored=round(len(facts.windows) * stored / len(sampled)),
+    )
+
+
+def _evenly(windows: Sequence[Window]) -> list[Window]:
+    step = max(1, (len(windows) - 1) // (_WINDOWS_SAMPLED - 1)) if len(windows) > 1 else 1
+    return list(dict.fromkeys([*windows[::step][:_WINDOWS_SAMPLED], windows[-1]]))
+
+
+def _around(facts: Facts) -> list[Window]:
+    """The window before these, and the newest complete one: most likely published, where these are not."""
+    windows, found = facts.event.windows, []
+    with suppress(WindowError):
+        found.append(windows.containing(facts.windows[0].start - timedelta(microseconds=1)))
+    newest = windows.last_complete(facts.now)
+    return [window for window in [*found, *([newest] if newest else [])] if window not in facts.windows]
+
+
+def _published(facts: Facts, platform: Platform, history: History) -> History:
+    entries = []
+    for window in dict.fromkeys([facts.windows[-1], facts.windows[0], *_around(facts)]):
+        key = ledger_key(facts.topic, window.key)
+        entry = read_entry(key, platform.ledger.latest(key, patience_seconds=_PATIENCE_SECONDS))
+        if entry is not None and entry.rows_done:
+            entries.append(entry)
+    if not entries:
+        return history
+    sent, records = sum(entry.bytes_done for entry in entries), sum(entry.rows_done for entry in entries)
+    count = facts.target.topic.partitions if facts.target.topic else 0
+    whole = [entry for entry in entries if entry.kind == "backfill" and entry.complete]
+    looked_at = next(iter(sorted(whole, key=lambda entry: entry.written_at, reverse=True)), None)
+    moved = _moved(looked_at, facts, platform.snapshots, count) if looked_at else None
+    return replace(
+        history,
+        newest=looked_at.window if looked_at and facts.target.presence == "there" else None,
+        bytes_per_window=sent / len(entries),
+        bytes_per_record=sent / records,
+        moved=moved,
+    )
+
+
+def _moved(entry: LedgerEntry, facts: Facts, store: SnapshotStore, count: int) -> Moved | None:
+    """Whether the keys of a published window would go elsewhere now: Kafka does not tell how many partitions a topic
+    had, but its records of then do."""
+    if facts.target.presence != "there":
+        return None
+    named = frozenset(map(int, entry.offsets))
+    if max(named) >= count:
+        return Moved(entry.window, named, frozenset(range(count)))
+    snapshot = store.find(entry.event, entry.window, "transformed", entry.snapshot)
+    if snapshot is None:
+        return None
+    first = next(iter(store.read(snapshot, batch_rows=_KEYS_SAMPLED)), None)
+    if first is None or facts.event.key not in first.schema.names:
+        return None
+    keys = key_bytes(first.column(facts.event.key))
+    now = frozenset(map(int, set(kafka_partitions(keys, count))))
+    return None if now <= named else Moved(entry.window, named, now)

@@ -16,6 +16,7 @@ from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.cli.failures import Stopped, when_stopped
 from pipelines.cli.screen import progress
+from pipelines.orchestration.keys import STAGES
 from pipelines.orchestration.launch import dagster_instance, launch, limit_warehouses
 from resources.settings import Settings
 
@@ -88,6 +89,7 @@ class Launcher:
         event: Event,
         windows: Sequence[Window],
         *,
+        stages: Sequence[str] = STAGES,
         config: Mapping[str, Any] | None = None,
         every_window: bool = False,
     ) -> RunOutcome:
@@ -111,7 +113,9 @@ class Launcher:
                     click.echo(f"  {line}", err=True)
 
             with _listening(heard):
-                done = launch(event, windows, self._instance, config=config, catalogue=self._catalogue)
+                done = launch(
+                    event, windows, self._instance, stages=stages, config=config, catalogue=self._catalogue
+                )
         # Dagster turns Ctrl-C into a failure of the step that was running.
         stopped = done.error is not None and "DagsterExecutionInterruptedError" in done.error
         return RunOutcome(
@@ -145,6 +149,7 @@ def run_all(
     work: Iterable[tuple[Event, Sequence[Window]]],
     *,
     again: str,
+    stages: Sequence[str] = STAGES,
     config: Mapping[str, Any] | None = None,
     every_window: bool = False,
     before: Callable[[Event, Sequence[Window]], None] = lambda *_: None,
@@ -156,7 +161,9 @@ def run_all(
         launcher = Launcher(catalogue, settings)
         for event, windows in work:
             before(event, windows)
-            outcomes.append(launcher.run(event, windows, config=config, every_window=every_window))
+            outcomes.append(
+                launcher.run(event, windows, stages=stages, config=config, every_window=every_window)
+            )
             if outcomes[-1].stopped:
                 raise stopped_after(outcomes, again)
             after(outcomes[-1])

@@ -1,6 +1,6 @@
 """Run configuration of an event: what an operator may say when launching a run or a backfill."""
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -40,6 +40,12 @@ CONFIG = {
     "keys": dg.Field(
         [str], default_value=[], description="Replay only the events with these keys; empty: all of them."
     ),
+    "keys_file": dg.Field(
+        str,
+        default_value="",
+        description="Replay only the events whose keys stand in this file, one on each line: a path or an fsspec URL "
+        "that the run can read.",
+    ),
     "event_time_from": dg.Field(
         str, default_value="", description="Replay only events at or after this instant, ISO 8601, UTC."
     ),
@@ -61,18 +67,28 @@ class RunConfig:
     on_definition_change: Literal["ask", "correct", "replay"] = "ask"
     replay: Literal["no", "stored", "fresh"] = "no"
     keys: list[str] = field(default_factory=list)
+    keys_file: str = ""
     event_time_from: str = ""
     event_time_until: str = ""
     to_topic: str = ""
 
+    def as_run_config(self) -> dict[str, object]:
+        """The op's configuration, what is as by default left out."""
+        return {
+            one.name: getattr(self, one.name)
+            for one in fields(self)
+            if getattr(self, one.name) != (one.default if one.default is not MISSING else [])
+        }
+
     def wish(self, *, request: str, requested_by: str) -> "Wish":
         """What is wished. Raises SluiceError for values that do not go together."""
         # Here: the server that lists assets needs neither Arrow nor an encoder.
-        from pipelines.publishing.selection import Selection
+        from pipelines.publishing.selection import Selection, read_keys
         from pipelines.publishing.wish import Replay, Wish
 
         only_replay = {
             "keys": self.keys,
+            "keys_file": self.keys_file,
             "event_time_from": self.event_time_from,
             "event_time_until": self.event_time_until,
             "to_topic": self.to_topic,
@@ -81,7 +97,7 @@ class RunConfig:
         replay = None
         if self.replay != "no":
             selection = Selection(
-                frozenset(self.keys),
+                frozenset(self.keys) | read_keys(self.keys_file),
                 _instant("event_time_from", self.event_time_from),
                 _instant("event_time_until", self.event_time_until),
             )

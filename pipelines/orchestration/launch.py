@@ -1,5 +1,7 @@
 """Runs started outside the UI: Dagster runs like any other, executed in this process and seen in the UI."""
 
+import getpass
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +71,7 @@ def launch(
             **process_tags(),
             "sluice/event": event.full_name,
             "sluice/launched_by": "cli",
+            "sluice/requested_by": _user(),
             # What the UI reads to show the run with its code location.
             ".dagster/repository": "__repository__@sluice",
             "dagster/code_location": "sluice",
@@ -81,18 +84,28 @@ def launch(
         raise_on_error=False,
     )
     done = {
-        materialization.partition: {name: value.value for name, value in materialization.metadata.items()}
-        for materialization in (
-            found.materialization
-            for found in (
-                event_.step_materialization_data
-                for event_ in result.all_events
-                if event_.event_type_value == "ASSET_MATERIALIZATION"
-            )
-        )
-        if materialization.asset_key == asset_key(event, stages[-1]) and materialization.partition
+        told.partition: {name: value.value for name, value in told.metadata.items()}
+        for told in map(_told_of_window, result.all_events)
+        if told and told.partition and told.asset_key == asset_key(event, stages[-1])
     }
     return Launched(result.run_id, result.success, done, None if result.success else _error_of(result))
+
+
+def _told_of_window(event: dg.DagsterEvent) -> dg.AssetMaterialization | dg.AssetObservation | None:
+    if event.event_type_value == "ASSET_MATERIALIZATION":
+        return event.step_materialization_data.materialization
+    # A replay to a shadow topic leaves the published asset as it was.
+    if event.event_type_value == "ASSET_OBSERVATION":
+        return event.asset_observation_data.asset_observation
+    return None
+
+
+def _user() -> str:
+    """Who sits at this terminal, for the ledger."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):  # a container's user may have no name
+        return socket.gethostname()
 
 
 def _error_of(result: dg.ExecuteInProcessResult) -> str:

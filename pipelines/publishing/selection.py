@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -55,12 +56,13 @@ class Selection:
         self, batches: Iterable[pa.RecordBatch], *, key: str, event_time: str
     ) -> Iterator[pa.RecordBatch]:
         """The selected rows of conformed batches, in their order."""
+        wanted = None
         for batch in batches:
             keep = None
             if self.keys:
                 column = batch.column(batch.schema.get_field_index(key))
-                keys = key_bytes(column)
-                keep = pc.is_in(keys, value_set=self._wanted(column.type).cast(keys.type))
+                wanted = self._wanted(column.type) if wanted is None else wanted
+                keep = pc.is_in(key_bytes(column), value_set=wanted)
             times = batch.column(batch.schema.get_field_index(event_time))
             for bound, compare in ((self.since, pc.greater_equal), (self.until, pc.less)):
                 if bound is not None:
@@ -86,6 +88,24 @@ class Selection:
                 "this event's keys are bytes",
                 allowed="hexadecimal digits, two for each byte, as in 0x00ff",
             ) from None
+
+
+def read_keys(address: str) -> frozenset[str]:
+    """The keys in a file, one on each line, blank lines left out; none where no file is given."""
+    if not address:
+        return frozenset()
+    try:
+        with fsspec.open(address, "rt", encoding="utf-8") as lines:
+            keys = frozenset(line.strip() for line in lines) - {""}
+    except (OSError, ValueError, ImportError) as error:
+        raise SluiceError(
+            f"keys file {address}",
+            f"cannot be read: {error}",
+            allowed="a text file in UTF-8, one key on each line",
+        ) from None
+    if not keys:
+        raise SluiceError(f"keys file {address}", "holds no key", allowed="one key on each line")
+    return keys
 
 
 def _is_hex(text: str) -> bool:

@@ -260,6 +260,13 @@ class SnapshotStore:
         """What was last found right, or None."""
         return self._read_json(f"{self.folder(event, window)}/reconciled.json")
 
+    def keep_text(self, kind: str, text: str) -> str:
+        """Store a text under its hash; returns its address, which fsspec opens."""
+        data = text.encode()
+        path = f".{kind}/{hashlib.sha256(data).hexdigest()}.txt"
+        self._write_bytes(path, data)
+        return self.url_of(path)
+
     def verify(self, snapshot: Snapshot) -> None:
         """Read the file again and compare its bytes with its name; raises SnapshotError."""
         digest = hashlib.sha256()
@@ -352,7 +359,9 @@ class SnapshotStore:
         return found
 
     def _write_json(self, path: str, value: Mapping[str, Any]) -> None:
-        data = json.dumps(value, indent=1, sort_keys=True).encode()
+        self._write_bytes(path, json.dumps(value, indent=1, sort_keys=True).encode())
+
+    def _write_bytes(self, path: str, data: bytes) -> None:
         target = self._at(path)
         if not self._local:
             self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)

@@ -26,6 +26,7 @@ def command(event: str | None, as_json: bool) -> None:
     from pipelines.cli.choosing import catalogue_and_event
     from pipelines.cli.ledger_reading import entries_of, not_yet
     from pipelines.cli.screen import table
+    from pipelines.publishing.generations import generations
     from resources.platform import Platform
 
     name = catalogue_and_event(event)[1].full_name if event else None
@@ -60,12 +61,21 @@ def command(event: str | None, as_json: bool) -> None:
             rows.append(
                 (
                     full_name, len(whole), len(own) - len(whole), min(e.window for e in own), max(e.window for e in own),
-                    sum(e.rows_done for e in own if e.kind == "backfill"), sum(e.generation > 1 for e in own),
+                    sum(one.rows_done for e in own for one in generations(e)), sum(e.generation > 1 for e in own),
                     max(e.written_at for e in own).replace("+00:00", "Z"),
                 )
             )  # fmt: skip
         table(
-            ("event", "windows", "interrupted", "first", "last", "records", "corrected", "last published at"),
+            (
+                "event",
+                "windows",
+                "interrupted",
+                "first",
+                "last",
+                "records",
+                "republished",
+                "last published at",
+            ),
             rows,
         )
     broken = [entry for entry in entries if not entry.complete]

@@ -1,0 +1,47 @@
+"""The windows of a replay: those that are named, or those on the topic that the selection touches."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from pipelines.authoring.event import Event
+from pipelines.authoring.windows import Window
+from pipelines.cli.ledger_reading import entries_of
+from pipelines.publishing.selection import Selection
+from resources.errors import SluiceError
+from resources.platform import Platform
+
+
+def windows_to_replay(
+    event: Event, text: str | None, selection: Selection, platform: Platform
+) -> list[Window]:
+    """The windows that `text` names; without it all published ones. Those that hold nothing selected are left out.
+
+    Raises SluiceError where none is left.
+    """
+    known = {entry.window for entry in entries_of(platform) if entry.topic == event.topic}
+    named = event.windows.parse(text) if text else [event.windows.window(key) for key in sorted(known)]
+    touched = [window for window in named if selection.touches(window)]
+    if text is None or selection.since or selection.until:
+        # A range of time or a key is sought where something was published; a window that is named must have been.
+        touched = [window for window in touched if window.key in known]
+    if not touched:
+        about = f"{text} of {event.full_name}" if text else event.full_name
+        told = selection.told()
+        raise SluiceError(
+            about,
+            f"has no published window that holds {told}" if told else "has no published window",
+            next_step=f"sluice status {event.full_name} lists what is published",
+        )
+    return touched
+
+
+def unbroken(windows: Sequence[Window]) -> Iterator[list[Window]]:
+    """Runs of windows without a gap: Dagster runs a range."""
+    found: list[Window] = list(windows[:1])
+    for before, window in pairwise(windows):
+        if before.end != window.start:
+            yield found
+            found = []
+        found.append(window)
+    if found:
+        yield found

@@ -1,0 +1,101 @@
+"""What a command that ran windows tells of them: a line before, a table and a verdict after, and the failures."""
+
+from collections.abc import Callable, Sequence
+
+import click
+
+from pipelines.authoring.event import Event
+from pipelines.authoring.windows import Window
+from pipelines.cli.failures import unfolded
+from pipelines.cli.launching import RunOutcome
+from pipelines.cli.plain import to_json
+from pipelines.cli.screen import table
+
+_MOST_ROWS = 60
+
+
+def announcing(doing: str) -> Callable[[Event, Sequence[Window]], None]:
+    """Says, before each run, what is done (`publishing`, `replaying`) with which windows."""
+
+    def announce(event: Event, windows: Sequence[Window]) -> None:
+        first, last = windows[0].key, windows[-1].key
+        told = first if first == last else f"{first}..{last}, {len(windows)} windows"
+        click.echo(f"{doing} {event.full_name} {told}", err=True)
+
+    return announce
+
+
+def report(
+    outcomes: Sequence[RunOutcome],
+    *,
+    as_json: bool,
+    nothing: str = "Nothing was published: every event was on its topic already.",
+) -> bool:
+    """Print what became of every window, and to stderr why some failed. True when none did.
+
+    `nothing`: the sentence where no window failed and nothing was published.
+    """
+    if as_json:
+        click.echo(to_json([row for outcome in outcomes for row in outcome.as_json()], indent=2))
+    else:
+        _print(outcomes, nothing)
+    failed = [outcome for outcome in outcomes if outcome.failed or outcome.error]
+    for outcome in failed:
+        _tell_failed(outcome)
+    return not failed
+
+
+def _print(outcomes: Sequence[RunOutcome], nothing: str) -> None:
+    windows = [(outcome, window) for outcome in outcomes for window in outcome.windows]
+    several = len(outcomes) > 1
+    rows = [
+        (
+            *([window.event] if several else []), window.window, window.action, window.read, window.published,
+            window.skipped, window.dead, window.rows_per_second,
+        )
+        for _, window in windows
+    ]  # fmt: skip
+    head = (["event"] if several else []) + [
+        "window",
+        "action",
+        "read",
+        "published",
+        "skipped",
+        "dead",
+        "rows/s",
+    ]
+    sums = [
+        sum(outcome.total(name) for outcome in outcomes) for name in ("read", "published", "skipped", "dead")
+    ]
+    blank = [""] * (2 if several else 1)
+    click.echo()
+    if len(rows) > _MOST_ROWS:
+        click.echo(f"{len(rows) - _MOST_ROWS // 2:,} earlier windows are not shown; --json prints them all")
+        rows = rows[-_MOST_ROWS // 2 :]
+    table(head, rows, total=["total", *blank, *sums, ""] if len(windows) > 1 else ())
+    runs = ", ".join(outcome.run_id[:8] for outcome in outcomes[:5]) + (", …" if len(outcomes) > 5 else "")
+    click.echo(f"\n{_verdict(outcomes, nothing)} Dagster run{'s' * several} {runs}.")
+
+
+def _verdict(outcomes: Sequence[RunOutcome], nothing: str) -> str:
+    count = sum(len(outcome.windows) for outcome in outcomes)
+    failed = sum(len(outcome.failed) for outcome in outcomes)
+    published = sum(outcome.total("published") for outcome in outcomes)
+    if failed:
+        return f"{failed} of {count} windows failed, {published:,} events published."
+    if not published:
+        return nothing
+    return f"{published:,} events published."
+
+
+def _tell_failed(outcome: RunOutcome) -> None:
+    shown = ", ".join(outcome.failed[:10]) + (
+        f" and {len(outcome.failed) - 10} more" if len(outcome.failed) > 10 else ""
+    )
+    click.echo(err=True)
+    click.echo(
+        f"{click.style('Error: ', fg='red')}{outcome.event.full_name}: not published: {shown or 'see below'}",
+        err=True,
+    )
+    for line in unfolded(outcome.error or ""):
+        click.echo(line, err=True)

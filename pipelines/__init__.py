@@ -15,6 +15,7 @@ from pipelines.authoring.catalogue import Catalogue
 from pipelines.authoring.declaration import EventDeclaration, event
 from pipelines.authoring.discovery import load_catalogue
 from pipelines.authoring.event import Event
+from pipelines.authoring.limits import limits
 from pipelines.authoring.problems import CatalogueError, DeclarationError, DeclarationProblem
 from pipelines.authoring.source_sql import SourceQuery
 from pipelines.authoring.window_declaration import daily, hourly, monthly, weekly
@@ -34,6 +35,7 @@ __all__ = [
     "daily",
     "event",
     "hourly",
+    "limits",
     "load_catalogue",
     "monthly",
     "weekly",

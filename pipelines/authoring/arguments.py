@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple, get_args
 
 from pipelines.authoring.cadence import CADENCES
+from pipelines.authoring.limits import NO_LIMITS, Limits
 from pipelines.authoring.problems import near_miss
 from pipelines.authoring.topics import topic_mistake
 from pipelines.authoring.windows import Windows
@@ -50,6 +51,7 @@ class Arguments:
     dead_letters: DeadLetters = "block"
     tombstones: bool = False
     whole_window: bool = False
+    limits: Limits = NO_LIMITS
     warehouse: str = "default"
     description: str | None = None
 
@@ -108,6 +110,7 @@ def _wrong_kinds(arguments: Arguments) -> Iterator[ArgumentMistake]:
             )
     yield from _wrong_windows(arguments.windows)
     yield from _wrong_dead_letters(arguments.dead_letters)
+    yield from _wrong_limits(arguments.limits)
 
 
 def _wrong_windows(windows: object) -> Iterator[ArgumentMistake]:
@@ -138,6 +141,20 @@ def _wrong_dead_letters(limit: object) -> Iterator[ArgumentMistake]:
         f"dead_letters={limit!r} is neither a rule nor a share",
         "'block', or the largest share of a window's rows that may be dead, above 0 and below 1, such as 0.01",
         hint,
+    )
+
+
+def _wrong_limits(limits: object) -> Iterator[ArgumentMistake]:
+    if isinstance(limits, Limits):
+        return
+    name = getattr(limits, "__name__", "")  # limits=limits, without its call
+    yield ArgumentMistake(
+        "limits",
+        "limits=limits says no limit" if name == "limits" else f"limits={limits!r} is no limit",
+        "limits(rows_per_second=..., bytes_per_second=..., lag={...}), at least one of them",
+        f"write limits=limits(rows_per_second={limits})"
+        if isinstance(limits, int) and not isinstance(limits, bool) and limits > 0
+        else "write limits=limits(rows_per_second=5_000), or leave it out",
     )
 
 

@@ -18,6 +18,7 @@ from pipelines.authoring.arguments import (
     RecordTimestamp,
     mistakes_of,
 )
+from pipelines.authoring.limits import NO_LIMITS, Limits
 from pipelines.authoring.problems import (
     DeclarationError,
     DeclarationProblem,
@@ -147,6 +148,7 @@ def event(
     dead_letters: DeadLetters = "block",
     tombstones: bool = False,
     whole_window: bool = False,
+    limits: Limits = NO_LIMITS,
     warehouse: str = "default",
     description: str | None = None,
 ) -> EventDecorator:
@@ -173,6 +175,7 @@ def event(
         (above 0, below 1) of a window's rows that may be dead while the rest is published.
     tombstones: in a correction, a key that has vanished from its window is published with a null value.
     whole_window: the transform gets its whole window in one frame, and memory grows with the window.
+    limits: how fast a run may publish, and which consumer groups it must not outrun: `limits(rows_per_second=5_000)`.
     warehouse: the warehouse's name in the settings.
     description: what happened, in a sentence; by default the module's docstring.
 
@@ -191,6 +194,7 @@ def event(
         dead_letters=dead_letters,
         tombstones=tombstones,
         whole_window=whole_window,
+        limits=limits,
         warehouse=warehouse,
         description=description,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.authoring.arguments import DeadLetters, Headers, RecordTimestamp
+from pipelines.authoring.limits import NO_LIMITS, Limits
 from pipelines.authoring.source_sql import SourceQuery
 from pipelines.authoring.windows import Windows
 
@@ -46,6 +47,7 @@ class Event:
     dead_letters: DeadLetters = "block"
     tombstones: bool = False
     whole_window: bool = False
+    limits: Limits = NO_LIMITS
     warehouse: str = "default"
 
     @property

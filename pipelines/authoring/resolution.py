@@ -34,7 +34,7 @@ from pipelines.authoring.sql_mistakes import SqlMistakes
 from pipelines.authoring.topics import TopicClaim
 from pipelines.contract import Contract, ContractError, load_contract
 
-_AUTHORING_NAMES = ["event", "hourly", "daily", "weekly", "monthly"]
+_AUTHORING_NAMES = ["event", "limits", "hourly", "daily", "weekly", "monthly"]
 _SHAPE = "one function under @event, named as its file"
 
 
@@ -183,6 +183,7 @@ class _Module:
             dead_letters=arguments.dead_letters,
             tombstones=arguments.tombstones,
             whole_window=arguments.whole_window,
+            limits=arguments.limits,
             warehouse=arguments.warehouse,
         )
 

@@ -12,7 +12,7 @@ COLUMNS = "flight_id, departed_at, delay_minutes"
 FIELDS = "the fields of flight_departed.avsc: flight_id, departed_at, delay_minutes"
 ALL = (
     "topic, key, event_time, windows, owner, source, event_id, headers, record_timestamp, dead_letters, "
-    "tombstones, whole_window, warehouse, description"
+    "tombstones, whole_window, limits, warehouse, description"
 )
 VERSION = (
     "does not end in its version; allowed: a name and a version: '<domain>.<event>.v1'; "
@@ -25,6 +25,7 @@ DELAYS = "a number and a unit (w, d, h, m, s), such as '90m', '6h' or '1d 12h'; 
 LIMITS = (
     "'block', or the largest share of a window's rows that may be dead, above 0 and below 1, such as 0.01"
 )
+LAG = 'groups and records, such as lag={"billing": 50_000}, or with the place to go on: {"billing": (50_000, 10_000)}'
 PATTERN = "SELECT ... FROM ... WHERE t >= :window_start AND t < :window_end"
 SHAPE = "def name(rows: pd.DataFrame) -> pd.DataFrame"
 AS_THEY_ARE = "and `return rows` passes the rows on as they are"
@@ -44,6 +45,8 @@ def add(argument: str) -> dict[str, str]:
 def where(condition: str) -> dict[str, str]:
     return {WHERE: condition}
 
+
+IMPORT_LIMITS = {"import daily, event,": "import daily, event, limits,"}
 
 # name: (edit of a good module, line of the mistake, text after "file:line: ")
 MISTAKES: dict[str, tuple[dict[str, str], int | None, str]] = {
@@ -206,6 +209,33 @@ MISTAKES: dict[str, tuple[dict[str, str], int | None, str]] = {
         {CALL: '@event("flights.flight-departed.v1")\n'},
         8,
         f"the arguments of @event are not named; allowed: {NAMED}",
+    ),
+    # limits
+    "limits as a number": (
+        add("limits=5000"),
+        14,
+        "limits=5000 is no limit; allowed: limits(rows_per_second=..., bytes_per_second=..., lag={...}), at least one "
+        "of them; next: write limits=limits(rows_per_second=5000)",
+    ),
+    "limits of nothing": (
+        add("limits=limits()") | IMPORT_LIMITS,
+        14,
+        "limits() limits nothing; allowed: rows_per_second, bytes_per_second, lag",
+    ),
+    "a limit of zero": (
+        add("limits=limits(rows_per_second=0)") | IMPORT_LIMITS,
+        14,
+        "limits(): rows_per_second=0 is not a whole number above 0; allowed: a whole number above 0",
+    ),
+    "lag without groups": (
+        add("limits=limits(lag=50_000)") | IMPORT_LIMITS,
+        14,
+        f"limits(): lag=50000 names no consumer groups; allowed: {LAG}",
+    ),
+    "lag that goes on above where it pauses": (
+        add("limits=limits(lag={'billing': (10, 20)})") | IMPORT_LIMITS,
+        14,
+        f"limits(): lag of 'billing' is (10, 20); allowed: {LAG}",
     ),
     # windows
     "windows as text": (
@@ -483,7 +513,7 @@ MISTAKES: dict[str, tuple[dict[str, str], int | None, str]] = {
     "authoring name misspelt": (
         {"import daily, event": "import dialy, event"},
         5,
-        "pipelines has no 'dialy'; allowed: event, hourly, daily, weekly, monthly; next: did you mean 'daily'?",
+        "pipelines has no 'dialy'; allowed: event, limits, hourly, daily, weekly, monthly; next: did you mean 'daily'?",
     ),
     "authoring name not imported": (
         {"import daily, event": "import daily"},

@@ -18,6 +18,16 @@ DEAD_LETTER_SCHEMA = pa.schema(
         pa.field("row", pa.string(), nullable=False),  # the whole row as JSON
     ]
 )
+# As kept beside the snapshots. Letters beyond `max_dead_letters` keep their place and reason, not what the row held.
+LETTERS_SCHEMA = pa.schema(
+    [
+        pa.field("event", pa.string(), nullable=False),
+        pa.field("window", pa.string(), nullable=False),
+        pa.field("run_id", pa.string(), nullable=False),  # the run that found it
+        pa.field("attempts", pa.int32(), nullable=False),  # how often its row was tried: 1, and 1 for each redrive
+        *(field if field.name != "row" else field.with_nullable(True) for field in DEAD_LETTER_SCHEMA),
+    ]
+)
 _LONGEST_VALUE = 500
 
 

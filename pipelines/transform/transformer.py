@@ -28,10 +28,12 @@ class TransformedBatch:
     """What became of one batch. `rows_in` source rows; `rows_dropped` of them left nothing behind.
 
     `rows` has the Arrow schema of the contract without its event id, `dead` DEAD_LETTER_SCHEMA with one
-    letter per dead row. A transform may make several rows of one, so the counts need not add up.
+    letter per dead row. A transform may make several rows of one, so the counts need not add up. `source_rows`
+    are those of `rows`, an int64 array, or None where the transform lost the index.
     """
 
     rows: Any
+    source_rows: Any
     dead: Any
     rows_in: int
     rows_dropped: int
@@ -87,18 +89,22 @@ class Transformer:
         """Transforms and conforms `batch`, whose first row is the window's `first_row`-th (from 0)."""
         letters: list[DeadLetter] = []
         parts: list[Any] = []
+        source_rows: list[Any] = []
         dropped = 0
         if self._transform is None:
             pieces: Iterator[_Piece] = iter([self._identity(batch, first_row)])
         else:
             pieces = self._pieces(batch, first_row, letters)
         for piece in pieces:
-            rows, dead = self._conformer.conform(piece.columns, piece.row_count, piece.source_rows)
+            rows, dead, kept = self._conformer.conform(piece.columns, piece.row_count, piece.source_rows)
             parts.append(rows)
+            source_rows.append(kept)
             letters += dead
             dropped += _dropped(piece)
         rows = _joined(parts, self._conformer.arrow_schema)
-        return TransformedBatch(rows, dead_letter_batch(letters), batch.num_rows, dropped)
+        return TransformedBatch(
+            rows, _all_known(source_rows), dead_letter_batch(letters), batch.num_rows, dropped
+        )
 
     def _identity(self, batch: Any, first_row: int) -> _Piece:
         # By list, before the dict is built: a dict would keep the last of two equal names.
@@ -175,6 +181,12 @@ def _dropped(piece: _Piece) -> int:
     # Sorted by now: a new source row is a step up.
     seen = np.count_nonzero(np.diff(piece.source_rows)) + 1 if piece.row_count else 0
     return piece.rows_in - int(seen)
+
+
+def _all_known(parts: list[Any]) -> Any:
+    if any(part is None for part in parts):
+        return None
+    return np.concatenate([np.array([], np.int64), *parts])
 
 
 def _joined(parts: list[Any], schema: Any) -> Any:

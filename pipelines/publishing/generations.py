@@ -37,7 +37,8 @@ def generations(entry: LedgerEntry) -> list[LedgerEntry]:
 
 
 def _kept(entry: LedgerEntry) -> dict[str, Any]:
-    return {name: value for name in _KEPT if (value := getattr(entry, name)) is not None}
+    kept = {name: value for name in _KEPT if (value := getattr(entry, name)) is not None}
+    return kept | {"offsets": {p: list(span) for p, span in entry.offsets.items()}}
 
 
 def _read(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 from pipelines.encoding.assembly import byte_view
 from resources.kafka.clients import admin, consumer
 from resources.kafka.errors import KafkaUnavailable, explain, is_passing, kafka_error
+from resources.kafka.topics import describe_topic
 from resources.settings import Settings
 
 _ASK_SECONDS = 15
@@ -45,7 +47,8 @@ class LogReader:
     """One consumer, in no group, for any number of ranges. Not for use by several threads."""
 
     def __init__(self, settings: Settings) -> None:
-        self._admin = admin(settings)
+        self._settings, self._admin = settings, admin(settings)
+        self._known: set[str] = set()
         ahead = {
             "queued.min.messages": _BATCH * 10,
             "queued.max.messages.kbytes": _AHEAD_KILOBYTES,
@@ -55,9 +58,20 @@ class LogReader:
     def bounds(self, topic: str, kafka_partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         """First offset still kept and end of each kafka_partition, open transactions included."""
         partitions = sorted(kafka_partitions)
+        self._look_up(topic)
         low = self._offsets(topic, partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         high = self._offsets(topic, partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
         return {p: (low[p], high[p]) for p in partitions}
+
+    def _look_up(self, topic: str) -> None:
+        # A client's very first request may be lost with the connection to the bootstrap address (librdkafka 2.16), and
+        # one for offsets is repeated after 3 s; a topic that a connected consumer has not heard of is looked up once
+        # a second only. Neither happens to a client that has been asked about the topic.
+        if topic not in self._known:
+            self._known.add(topic)
+            describe_topic(self._settings, topic, client=self._admin)
+            with suppress(KafkaException):
+                self._consumer.list_topics(topic, timeout=_ASK_SECONDS)
 
     def _offsets(self, topic: str, partitions: list[int], which: OffsetSpec) -> dict[int, int]:
         deadline = time.monotonic() + _ASK_SECONDS
@@ -90,6 +104,7 @@ class LogReader:
             return
         bound = np.zeros(max(ends) + 1, np.int64)
         bound[list(ends)] = list(ends.values())
+        self._look_up(topic)
         try:
             self._consumer.assign([TopicPartition(topic, p, ranges[p][0]) for p in ends])
             moved = time.monotonic()

@@ -40,11 +40,13 @@ class Reconciler:
         entry = entry or self._newest(window, self._event.topic)
         return self._compared(window, [entry] if entry else [], started, whole=False)
 
-    def reconcile_whole(self, window: str, *, topic: str | None = None) -> Reconciliation:
-        """Every generation of `window` that the ledger knows against the topic, and the state that they add up to;
-        on the event's topic, or a shadow of it. Raises like `reconcile`."""
+    def reconcile_whole(
+        self, window: str, *, topic: str | None = None, entry: LedgerEntry | None = None
+    ) -> Reconciliation:
+        """Every generation of `window` that `entry` or the ledger knows against the topic, and the state that they
+        add up to; on the event's topic, or a shadow of it. Raises like `reconcile`."""
         started = time.monotonic()
-        entry = self._newest(window, topic or self._event.topic)
+        entry = entry or self._newest(window, topic or self._event.topic)
         return self._compared(window, generations(entry) if entry else [], started, whole=True)
 
     def _newest(self, window: str, topic: str) -> LedgerEntry | None:

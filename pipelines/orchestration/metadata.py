@@ -37,7 +37,6 @@ def of_transformed(done: Transformed, platform: Platform) -> Metadata:
     metadata: Metadata = {
         "dagster/partition_row_count": done.snapshot.rows,
         "rows_in": done.rows_in,
-        "rows_dead": done.dead,
         "rows_dropped_by_transform": done.dropped,
         "verdict": done.verdict,
         "snapshot_bytes": done.snapshot.bytes,
@@ -47,11 +46,18 @@ def of_transformed(done: Transformed, platform: Platform) -> Metadata:
 
 
 def of_dead_letters(done: Transformed, platform: Platform) -> Metadata:
-    """Where the dead letters are, and the first few as a table."""
-    if done.letters is None:
-        return {}
+    """How many dead letters there are, in all and by reason (numbers, which Dagster plots window by window); where
+    they are; and the first few as a table."""
+    counts: Metadata = {
+        "rows_dead": done.dead,
+        # A transform may make more rows of a window than it was given.
+        "dead_share": done.dead / max(done.rows_in, done.dead, 1),
+        **{f"dead_{reason}": count for reason, count in sorted(done.reasons.items())},
+    }
+    if not done.dead:
+        return counts
     names = ("field", "reason", "value", "detail", "source_row", "row")
-    return {
+    return counts | {
         "dead_letters": dg.MetadataValue.path(platform.snapshots.url(done.letters)),
         "dead_letter_reasons": dg.MetadataValue.json(dict(done.reasons)),
         "dead_letter_sample": dg.MetadataValue.table(

@@ -15,7 +15,7 @@ from pipelines.orchestration.pools import pool_slot
 from pipelines.orchestration.reconciled import ReconciledCheck
 from pipelines.publishing.publisher import Publisher
 from pipelines.steps.sourced import source_window
-from pipelines.steps.transformed import Transformed, transform_window
+from pipelines.steps.transformed import Transformed, blocked, transform_window
 from resources.errors import PassingFault, SluiceError
 from resources.platform import Platform
 
@@ -134,18 +134,9 @@ class WindowRun:
         if "transformed" in self._stages:
             done = transform_window(event, window, platform, run_id=run_id)
             dead = done.dead
-            if done.passed:
-                about = metadata.of_transformed(done, platform)
-                source = {asset_key(event, "sourced"): str(done.snapshot.facts["source"])}
-                yield self._materialized("transformed", window, done.snapshot.sha256, about, source)
-            yield self._checked(window, done)
+            yield from self._transformed(window, done)
             if not done.passed:
-                raise SluiceError(
-                    f"{event.full_name} {window.key}",
-                    f"blocked: {done.verdict}{_first_letter(done)}",
-                    next_step=f"read {platform.snapshots.url(done.letters) if done.letters else 'the log'}, mend "
-                    f"{event.module_path.name} or the data, and materialize the window again; nothing was published",
-                )
+                raise blocked(event, window, platform, done)
         if "published" in self._stages:
             result = self._publisher.publish(window.key)
             self._say(
@@ -166,6 +157,18 @@ class WindowRun:
                 return
             rows = {asset_key(event, "transformed"): result.snapshot}
             yield self._materialized("published", window, result.snapshot, about, rows)
+
+    def _transformed(self, window: Window, done: Transformed) -> Iterator[object]:
+        """The stage's record and its check. A window that is blocked is not transformed, only observed: its counts
+        stand in the asset's plots."""
+        about = metadata.of_transformed(done, self._platform)
+        if done.passed:
+            source = {asset_key(self._event, "sourced"): str(done.facts["source"])}
+            yield self._materialized("transformed", window, done.snapshot.sha256, about, source)
+        else:
+            key = asset_key(self._event, "transformed")
+            yield dg.AssetObservation(key, partition=window.key, metadata=about)
+        yield self._checked(window, done)
 
     def _materialized(
         self,
@@ -207,7 +210,6 @@ class WindowRun:
             description=done.verdict,
             metadata={
                 "rows_in": done.rows_in,
-                "rows_dead": done.dead,
                 **metadata.of_dead_letters(done, self._platform),
             },
         )
@@ -238,13 +240,6 @@ def _interruption(error: BaseException | None) -> BaseException | None:
             return error
         error = error.__cause__ or error.__context__
     return None
-
-
-def _first_letter(done: Transformed) -> str:
-    if not done.sample:
-        return ""
-    letter = done.sample[0]
-    return f"; first: row {letter['source_row']}, field {letter['field']}: {letter['detail']} (value {letter['value']})"
 
 
 def _told(event: Event, failed: dict[str, str]) -> str:

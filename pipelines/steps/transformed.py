@@ -1,27 +1,30 @@
 """Step 2: sourced rows pass through the transform and the contract; what does not fit is kept as dead letters."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
-from pipelines.transform import DEAD_LETTER_SCHEMA, Transformer
+from pipelines.steps.letters import Integers, LetterWriter, Tried
+from pipelines.transform import LETTERS_SCHEMA, Transformer
 from resources.errors import SluiceError
 from resources.platform import Platform
-from resources.snapshots import Snapshot
+from resources.snapshots import Snapshot, SnapshotWriter
 
 
 @dataclass(frozen=True)
 class Transformed:
     """A window's second snapshot and whether it may be published.
 
-    `dead` counts every row that did not fit, `reasons` by reason class; `letters` holds the first of them
-    (at most the setting max_dead_letters), `sample` a few for people. `dropped`: rows the transform left out.
+    `dead` counts every row that did not fit, `reasons` by reason class; `letters` holds them all, `sample` a few for
+    people. `dropped`: rows the transform left out. `facts` is what the store notes of it. `again`: where earlier dead
+    letters were told, the snapshot's rows that came of theirs; None where the transform lost the index, so that
+    this is not known.
     """
 
     snapshot: Snapshot
@@ -29,10 +32,23 @@ class Transformed:
     dead: int
     dropped: int
     reasons: Mapping[str, int]
-    letters: Snapshot | None
+    letters: Snapshot
     sample: tuple[Mapping[str, Any], ...]
     passed: bool
     verdict: str
+    facts: Mapping[str, Any]
+    again: Integers | None = None
+
+
+class Blocked(SluiceError):
+    """The window's rows do not fit the contract and nothing of it may be published. `transformed` where the rows
+    were tried by this run."""
+
+    def __init__(
+        self, where: str, problem: str, *, next_step: str, transformed: Transformed | None = None
+    ) -> None:
+        self.transformed = transformed
+        super().__init__(where, problem, next_step=next_step)
 
 
 def transform_window(event: Event, window: Window, platform: Platform, *, run_id: str) -> Transformed:
@@ -40,19 +56,34 @@ def transform_window(event: Event, window: Window, platform: Platform, *, run_id
 
     Raises ConformError and TransformFailed for mistakes of the module, SluiceError where sourced is missing.
     """
-    store, settings = platform.snapshots, platform.settings
-    source = store.current(event.full_name, window.key, "sourced")
+    source = platform.snapshots.current(event.full_name, window.key, "sourced")
     if source is None:
         raise SluiceError(
             f"{event.full_name} {window.key}",
             "has no sourced snapshot",
             next_step="materialize sourced first",
         )
+    done = try_rows(event, window, platform, source, run_id=run_id)
+    make_current(event, window, platform, done)
+    return done
+
+
+def try_rows(
+    event: Event,
+    window: Window,
+    platform: Platform,
+    source: Snapshot,
+    *,
+    run_id: str,
+    tried: Tried | None = None,
+) -> Transformed:
+    """`source` through the transform and the contract, stored and not yet the window's current snapshot.
+
+    `tried`: dead letters of an earlier try of the same rows.
+    """
+    store, settings = platform.snapshots, platform.settings
     # The file may have been altered since the step before wrote it.
     store.verify(source)
-    contract = event.contract.without(event.event_id) if event.event_id else event.contract
-    # The key is part of an event though it is no column of its own: another key, another snapshot.
-    rows_schema = contract.arrow_schema.with_metadata({"sluice.key": event.key})
     transformer = Transformer(
         event.contract,
         transform=event.transform,
@@ -64,59 +95,108 @@ def transform_window(event: Event, window: Window, platform: Platform, *, run_id
         whole_window=event.whole_window,
         where=f"{event.full_name} {window.key}",
     )
-    reasons: Counter[str] = Counter()
-    dead_rows, dropped, row, kept = 0, 0, 0, 0
-    sample: list[Mapping[str, Any]] = []
+    row, dropped = 0, 0
+    again: list[Integers] | None = [np.array([], np.int64)]
     with (
-        store.writer(event.full_name, window.key, "transformed", rows_schema) as out,
-        store.writer(event.full_name, window.key, "dead", DEAD_LETTER_SCHEMA) as letters,
+        store.writer(event.full_name, window.key, "transformed", rows_schema(event)) as out,
+        store.writer(event.full_name, window.key, "dead", LETTERS_SCHEMA) as dead,
     ):
+        letters = LetterWriter(
+            dead,
+            event=event.full_name,
+            window=window.key,
+            run_id=run_id,
+            most_whole=settings.max_dead_letters,
+            tried=tried,
+        )
         for batch in _batches(event, platform, source):
             done = transformer.apply(batch, row)
+            if tried is not None and again is not None:
+                if done.source_rows is not None:
+                    again.append(out.rows + np.flatnonzero(tried.among(done.source_rows)))
+                elif np.any((tried.rows >= row) & (tried.rows < row + batch.num_rows)):
+                    again = None
             row += batch.num_rows
             dropped += done.rows_dropped
             out.write(done.rows)
-            if done.dead.num_rows:
-                dead_rows += done.dead.num_rows
-                reasons.update(done.dead.column("reason").to_pylist())
-                sample += done.dead.slice(0, max(0, 5 - len(sample))).to_pylist()
-                keep = done.dead.slice(0, max(0, settings.max_dead_letters - kept))
-                kept += keep.num_rows
-                letters.write(keep)
-        passed, verdict = _verdict(event, rows=row, dead=dead_rows, reasons=reasons)
+            letters.write(done.dead)
+        passed, verdict = verdict_of(event, rows=row, dead=letters.dead, reasons=letters.reasons)
         facts = {
             "code_version": event.code_version,
             "contract": event.contract.fingerprint,
             "source": source.sha256,
             "rows_in": row,
-            "dead": dead_rows,
+            "dead": letters.dead,
             "dropped": dropped,
             "run_id": run_id,
             "written_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
         snapshot = out.finish(facts, make_current=False)
-        stored = letters.finish(
-            {"transformed": snapshot.sha256, "reasons": dict(reasons), "dead": dead_rows}, make_current=False
-        )
-    # The verdict before the pointer: rows that were fine once, and are blocked now, have the hash of then, and a
-    # run killed between the two would leave the old verdict standing.
-    store.set_validation(
-        event.full_name, window.key, snapshot.sha256, {**facts, "passed": passed, "reason": verdict}
-    )
-    # The window's dead letters are always those of its current snapshot, also when there are none.
-    store.set_current(event.full_name, window.key, "dead", stored)
-    store.set_current(event.full_name, window.key, "transformed", snapshot)
+        stored = finish_letters(letters, dead, snapshot, {**facts, "passed": passed})
     return Transformed(
         snapshot,
         row,
-        dead_rows,
+        letters.dead,
         dropped,
-        dict(reasons),
-        stored if dead_rows else None,
-        tuple(sample),
+        dict(letters.reasons),
+        stored,
+        tuple(letters.sample),
         passed,
         verdict,
+        {**facts, "passed": passed, "reason": verdict, "letters": stored.sha256},
+        None if tried is None or again is None else np.concatenate(again),
     )
+
+
+def finish_letters(
+    letters: LetterWriter, out: SnapshotWriter, snapshot: Snapshot, facts: Mapping[str, Any]
+) -> Snapshot:
+    """Seal the letters of `snapshot`, with the counts that lists of them are made of."""
+    return out.finish(
+        {
+            "transformed": snapshot.sha256,
+            "event": letters.event,
+            "window": letters.window,
+            "reasons": dict(letters.reasons),
+            **{name: facts[name] for name in ("dead", "rows_in", "passed", "run_id", "written_at")},
+        },
+        make_current=False,
+    )
+
+
+def make_current(event: Event, window: Window, platform: Platform, done: Transformed) -> None:
+    """Make the result the window's newest, with its verdict and its dead letters."""
+    store, name = platform.snapshots, event.full_name
+    # The verdict before the pointer: rows that were fine once, and are blocked now, have the hash of then, and a
+    # run killed between the two would leave the old verdict standing.
+    store.set_validation(name, window.key, done.snapshot.sha256, done.facts)
+    # The window's dead letters are always those of its current snapshot, also when there are none.
+    store.set_current(name, window.key, "dead", done.letters)
+    store.set_current(name, window.key, "transformed", done.snapshot)
+
+
+def blocked(event: Event, window: Window, platform: Platform, done: Transformed) -> Blocked:
+    """What the operator of a window that must not be published is told."""
+    letter = done.sample[0] if done.sample else None
+    first = (
+        f"; first: row {letter['source_row']}, field {letter['field']}: {letter['detail']} (value {letter['value']})"
+        if letter
+        else ""
+    )
+    return Blocked(
+        f"{event.full_name} {window.key}",
+        f"blocked: {done.verdict}{first}",
+        next_step=f"read {platform.snapshots.url(done.letters)}, mend {event.module_path.name} or the data, and "
+        "materialize the window again, or redrive it; nothing was published",
+        transformed=done,
+    )
+
+
+def rows_schema(event: Event) -> pa.Schema:
+    """Arrow schema of the event's transformed snapshots."""
+    contract = event.contract.without(event.event_id) if event.event_id else event.contract
+    # The key is part of an event though it is no column of its own: another key, another snapshot.
+    return contract.arrow_schema.with_metadata({"sluice.key": event.key})
 
 
 def _batches(event: Event, platform: Platform, source: Snapshot) -> Iterator[pa.RecordBatch]:
@@ -129,7 +209,8 @@ def _batches(event: Event, platform: Platform, source: Snapshot) -> Iterator[pa.
     yield from table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
 
 
-def _verdict(event: Event, *, rows: int, dead: int, reasons: Mapping[str, int]) -> tuple[bool, str]:
+def verdict_of(event: Event, *, rows: int, dead: int, reasons: Mapping[str, int]) -> tuple[bool, str]:
+    """Whether the event's policy lets the window be published with `dead` of `rows` rows left out, and why."""
     if not dead:
         return True, "every row fits the contract"
     listed = ", ".join(

@@ -80,8 +80,18 @@ def test_dead_letters_are_counted_kept_and_block(world: "World") -> None:
     assert (done.rows_in, done.dead, done.snapshot.rows, done.passed) == (50, 5, 45, False)
     assert sum(done.reasons.values()) == 5
     assert "5 of 50 rows" in done.verdict and "allows none" in done.verdict
-    assert done.letters is not None and done.letters.rows == 2
     assert len(done.sample) == 5
+    # Every one of them is known; beyond the setting without what its row held.
+    kept = [
+        row for batch in platform.snapshots.read(done.letters, batch_rows=10) for row in batch.to_pylist()
+    ]
+    assert [(row["event"], row["window"], row["run_id"], row["attempts"]) for row in kept] == [
+        ("tests/happened", WINDOW, "prepares", 1)
+    ] * 5
+    source = sourced(world, platform)
+    assert {source[row["source_row"]]["amount"] for row in kept} == {3, 13, 23, 33, 43}
+    assert [(row["field"], row["reason"]) for row in kept] == [("amount", "null")] * 5
+    assert [row["row"] is not None for row in kept] == [True, True, False, False, False]
     assert platform.snapshots.current("tests/happened", WINDOW, "dead") == done.letters
     found = platform.snapshots.validation("tests/happened", WINDOW, done.snapshot.sha256)
     assert found is not None and found["passed"] is False
@@ -102,7 +112,7 @@ def test_the_window_s_dead_letters_are_those_of_its_newest_snapshot(world: "Worl
     world.rows(rows(3))
     done = world.prepare()
     current = world.platform().snapshots.current("tests/happened", WINDOW, "dead")
-    assert done.dead == 0 and done.letters is None
+    assert done.dead == 0 and done.letters == current
     assert current is not None and current.rows == 0
 
 

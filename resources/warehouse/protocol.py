@@ -51,6 +51,10 @@ class Warehouse(Protocol):
         `batch_rows`; memory does not grow with the number of rows."""
         ...
 
+    def tables(self) -> list[str]:
+        """Tables and views that can be read, qualified when not in the schema that needs no name."""
+        ...
+
     def columns(self, table: str) -> list[Column]:
         """Columns of a table in their order; raises WarehouseError naming near misses."""
         ...
@@ -61,7 +65,10 @@ class Warehouse(Protocol):
 
 
 def open_warehouse(name: str, warehouses: Mapping[str, str], *, memory_limit: str) -> Warehouse:
-    """The warehouse `name` of the settings, by its URL (`duckdb:///path/to/file.duckdb`)."""
+    """The warehouse `name` of the settings, by its URL (`duckdb:///path/to/file.duckdb`, `postgresql://host/database`).
+
+    `memory_limit` bounds an engine in this process; a server has its own settings.
+    """
     url = warehouses.get(name)
     if url is None:
         raise WarehouseError(
@@ -75,6 +82,12 @@ def open_warehouse(name: str, warehouses: Mapping[str, str], *, memory_limit: st
         from resources.warehouse.duckdb import DuckDBWarehouse
 
         return DuckDBWarehouse(url.removeprefix("duckdb://"), memory_limit=memory_limit)
+    if scheme in ("postgresql", "postgres"):
+        from resources.warehouse.postgresql import PostgreSQLWarehouse
+
+        return PostgreSQLWarehouse(url, name=name)
     raise WarehouseError(
-        f"warehouse {name!r}", f"no driver for {scheme}://", allowed="duckdb:///path/to/file.duckdb"
+        f"warehouse {name!r}",
+        f"no driver for {scheme}://",
+        allowed="duckdb:///path/to/file.duckdb, postgresql://user@host/database",
     )

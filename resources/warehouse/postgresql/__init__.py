@@ -1,0 +1,5 @@
+"""PostgreSQL behind the warehouse protocol, through ADBC and binary COPY."""
+
+from resources.warehouse.postgresql.warehouse import PostgreSQLWarehouse
+
+__all__ = ["PostgreSQLWarehouse"]

@@ -1,0 +1,245 @@
+"""How a PostgreSQL column leaves the server, how it takes part in the order, and what it becomes in Arrow.
+
+The driver reads binary COPY and hands most types over as they are. What it would alter without a word is
+dealt with here: `infinity` (it wraps to a date far in the past), arrays of several dimensions (it flattens
+them), `money` and `oid` (it makes plain integers of them), `numeric` (an opaque string). Nothing is rounded.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from resources.warehouse.protocol import WarehouseError
+
+ALIAS = "source"
+
+_NATIVE: dict[str, pa.DataType] = {
+    "bool": pa.bool_(),
+    "int2": pa.int16(),
+    "int4": pa.int32(),
+    "int8": pa.int64(),
+    "float4": pa.float32(),
+    "float8": pa.float64(),
+    "bytea": pa.binary(),
+    "date": pa.date32(),
+    "time": pa.time64("us"),
+    "timestamp": pa.timestamp("us"),
+    "timestamptz": pa.timestamp("us", "UTC"),
+}
+_TEXTS = ("text", "varchar", "bpchar")
+# Their text is the same in every session and says all there is.
+_AS_TEXT = ("name", "char", "uuid", "json", "jsonb", "xml", "citext", "macaddr", "macaddr8")
+_MAX_PRECISION = 76
+# How to get at a type that has no plain Arrow type of its own.
+_ADVICE = {
+    "interval": "EXTRACT(EPOCH FROM {}) for its seconds, or {}::text",
+    "money": "{}::numeric(19, 2)",
+    "oid": "{}::bigint",
+    "timetz": "{}::time",
+    "inet": "host({}), or {}::text",
+}
+
+# Microseconds and days from 1970 to 4713 BC, where PostgreSQL's own calendar begins.
+_FIRST_MICROSECOND, _FIRST_DAY = -210_866_803_200_000_000, -2_440_588
+# PostgreSQL counts from 2000 and has its infinities at the ends of the integer; the driver adds the thirty years
+# between, and the sum wraps.
+_EPOCH_MICROSECONDS, _EPOCH_DAYS = 946_684_800_000_000, 10_957
+
+Convert = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class SourceColumn:
+    """`expression` is what the server sends, `order` what its rows are ordered by (`order_first` where the column
+    leads the order), `convert` makes the driver's array one of `arrow_type`, and raises WarehouseError naming the
+    column where a value has no place there. `flag` is an expression that must be true of no row."""
+
+    name: str
+    arrow_type: pa.DataType
+    expression: str
+    order: tuple[str, ...]
+    order_first: tuple[str, ...]
+    convert: Convert
+    flag: str | None = None
+
+
+@dataclass(frozen=True)
+class UnsupportedType(Exception):
+    """The column `name` has a type, `told`, that is not taken as it is. `advice` is what to write instead."""
+
+    name: str
+    told: str
+    advice: str
+
+
+def source_column(field: pa.Field, where: str) -> SourceColumn:
+    """The column behind a field of the driver's schema; raises UnsupportedType."""
+    name, kind = field.name, _kind(field)
+    column = f"{ALIAS}.{quoted(name)}"
+    place = f"{where}, column {name}"
+    text = f'{column}::text COLLATE "C"'
+    if kind == "numeric":
+        target = decimal_type(field)
+        convert = _to_decimal(place, target) if target else _finite_text(place)
+        return SourceColumn(name, target or pa.string(), text, (text,), (column, text), convert)
+    if kind in _TEXTS and field.type == pa.string():
+        ordered = f'{column} COLLATE "C"'
+        # Blanks at the end do not count where char(n) is compared.
+        tie = (f"octet_length({column})",) if kind == "bpchar" else ()
+        order = (ordered, *tie)
+        return SourceColumn(name, pa.string(), ordered, order, order, _same)
+    if kind in _AS_TEXT or field.type == pa.string():  # an enum comes as its label
+        return SourceColumn(name, pa.string(), text, (text,), (text,), _same)
+    if kind in _NATIVE and field.type == _NATIVE[kind]:
+        zero = f"CASE WHEN {column} = 0 THEN {kind}send({column}) END"
+        # 0.0 and -0.0 compare equal, and are not the same bytes.
+        order = (column, zero) if kind in ("float4", "float8") else (column,)
+        return SourceColumn(name, field.type, column, order, order, _native(place, field.type))
+    if pa.types.is_list(field.type) and kind.startswith("_"):
+        return _array(field, column, text, place)
+    raise _unsupported(name, kind)
+
+
+def _array(field: pa.Field, column: str, text: str, place: str) -> SourceColumn:
+    element = field.type.value_field
+    kind = _kind(element)
+    flag = f"array_ndims({column}) > 1"
+    if (kind in _NATIVE and element.type == _NATIVE[kind]) or (
+        kind in _TEXTS and element.type == pa.string()
+    ):
+        arrow_type = pa.list_(element.type)
+        convert = _native_list(place, arrow_type)
+        return SourceColumn(field.name, arrow_type, column, (text,), (text,), convert, flag)
+    storage = getattr(element.type, "storage_type", element.type)
+    if kind in _AS_TEXT or storage == pa.string():
+        expression = f"{column}::text[]"
+        convert = _native_list(place, pa.list_(pa.string()))
+        return SourceColumn(field.name, pa.list_(pa.string()), expression, (text,), (text,), convert, flag)
+    raise _unsupported(field.name, f"{kind}[]")
+
+
+def arrow_schema(columns: Sequence[SourceColumn]) -> pa.Schema:
+    """The schema of the rows; every column may be null, as far as a query tells."""
+    return pa.schema([pa.field(column.name, column.arrow_type) for column in columns])
+
+
+def decimal_type(field: pa.Field) -> pa.DataType | None:
+    """decimal128 or decimal256 that holds every value of a declared numeric(p, s); None where none is declared, or
+    beyond 76 digits."""
+    modifier = int((field.metadata or {}).get(b"POSTGRESQL:typmod", b"-1"))
+    if modifier < 4:
+        return None
+    # PostgreSQL, numeric.c: precision in the upper half, eleven bits of signed scale in the lower.
+    precision = (modifier - 4 >> 16) & 0xFFFF
+    scale = ((modifier - 4 & 0x7FF) ^ 1024) - 1024
+    # numeric(3, 5) is 0.00999 at most and numeric(5, -2) 9999900: Avro and Parquet want 0 <= scale <= precision.
+    digits, scale = (precision - scale, 0) if scale < 0 else (max(precision, scale), scale)
+    if digits > _MAX_PRECISION:
+        return None
+    return pa.decimal128(digits, scale) if digits <= 38 else pa.decimal256(digits, scale)
+
+
+def quoted(name: str) -> str:
+    """`name` as an identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _kind(field: pa.Field) -> str:
+    return str((field.metadata or {}).get(b"POSTGRESQL:type", b"").decode())
+
+
+def _unsupported(name: str, kind: str) -> UnsupportedType:
+    shown = quoted(name) if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) else name
+    told = "a composite or other type of your own" if kind.startswith("unnamed<") else kind
+    return UnsupportedType(name, told, _ADVICE.get(kind, "{}::text").replace("{}", shown))
+
+
+def _same(array: Any) -> Any:
+    return array
+
+
+def _to_decimal(place: str, target: pa.DataType) -> Convert:
+    def convert(array: Any) -> Any:
+        try:
+            return array.cast(target)
+        except pa.ArrowInvalid:
+            _refuse_special(array, place)
+            raise WarehouseError(
+                place,
+                f"a value does not fit its declared {target}",
+                next_step=f"cast it in the query: CAST(... AS numeric({target.precision}, {target.scale}))",
+            ) from None
+
+    return convert
+
+
+def _finite_text(place: str) -> Convert:
+    def convert(array: Any) -> Any:
+        _refuse_special(array, place)
+        return array
+
+    return convert
+
+
+_SPECIAL = pa.array(["NaN", "Infinity", "-Infinity"])
+
+
+def _refuse_special(array: Any, place: str) -> None:
+    found = array.filter(pc.is_in(array, value_set=_SPECIAL))
+    if len(found):
+        raise WarehouseError(
+            place,
+            f"a numeric value is {found[0].as_py()}, and no decimal is",
+            next_step="leave such rows out in the query, or make them null: NULLIF(column, 'NaN')",
+        )
+
+
+def _native(place: str, arrow_type: pa.DataType) -> Convert:
+    if pa.types.is_timestamp(arrow_type):
+        return lambda array: _with_infinities(
+            array, place, pa.int64(), _FIRST_MICROSECOND, _EPOCH_MICROSECONDS, arrow_type
+        )
+    if pa.types.is_date(arrow_type):
+        return lambda array: _with_infinities(array, place, pa.int32(), _FIRST_DAY, _EPOCH_DAYS, arrow_type)
+    return _same
+
+
+def _with_infinities(
+    array: Any, place: str, integer: pa.DataType, first: int, epoch: int, arrow_type: pa.DataType
+) -> Any:
+    """The infinities as the ends of the integer, where Sluice knows them for what they are: dead letters."""
+    counts = array.view(integer)
+    least = pc.min(counts).as_py()
+    if least is None or least >= first:
+        return array
+    bits = integer.bit_width
+    largest, whole = 2 ** (bits - 1) - 1, 2**bits
+    for wrapped, extreme in ((largest + epoch - whole, largest), (-largest - 1 + epoch, -largest)):
+        counts = pc.if_else(
+            pc.equal(counts, pa.scalar(wrapped, integer)), pa.scalar(extreme, integer), counts
+        )
+    if pc.any(pc.and_(pc.less(counts, first), pc.greater(counts, -largest))).as_py():
+        raise WarehouseError(
+            place,
+            "a date or timestamp lies after the year 294246, further than 64 bits of microseconds reach",
+            next_step="leave such rows out in the query, or make them null",
+        )
+    return counts.view(arrow_type)
+
+
+def _native_list(place: str, arrow_type: pa.DataType) -> Convert:
+    inner = _native(place, arrow_type.value_type)
+
+    def convert(array: Any) -> Any:
+        values = inner(array.values)
+        if values is array.values and array.type == arrow_type:
+            return array
+        return pa.ListArray.from_buffers(
+            arrow_type, len(array), array.buffers()[:2], array.null_count, array.offset, [values]
+        )
+
+    return convert

@@ -1,0 +1,147 @@
+"""What PostgreSQL, libpq or the driver said, in a reader's words: what may pass, what must be mended, and no secret."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from resources.errors import PassingFault, SluiceError
+from resources.warehouse.protocol import WarehouseError
+
+_STARS = "********"
+# PostgreSQL, appendix A: connection exceptions, a transaction to try again, no room, a server going down or
+# coming up, a lock not had in time, a failing disk.
+_PASSING = ("08", "40", "53", "57P", "55P03", "58")
+_TEMP_FILE_LIMIT = "53400"
+_CANCELLED = "57014"
+_FORBIDDEN = "42501"
+
+_WITH_POSITION = re.compile(r"\nLINE (\d+): (.*)\n( *)\^")
+_WORD = re.compile(r'"[^"]*"|\w+|\S')
+_HINT = re.compile(r"\n(?:DETAIL|HINT):\s+(.*)")
+
+# libpq has no codes for a login that failed, only words. What is not known here may pass by itself.
+_LASTING = (
+    ("authentication failed", "mend user or password in the URL, or in libpq's own PGPASSWORD or ~/.pgpass"),
+    ("no password supplied", "put the password into the URL, or into libpq's own PGPASSWORD or ~/.pgpass"),
+    ("role ", "mend the user in the URL, or create the role"),
+    ("pg_hba.conf", "have the server's administrator admit this user and machine, with or without TLS"),
+    ("database ", "mend the database in the URL"),
+    ("permission denied", "have CONNECT granted on the database"),
+    ("could not translate host name", "mend the host in the URL"),
+    ("server does not support SSL", "give the server TLS, or set sslmode in the URL as its operator says"),
+    ("certificate", "mend sslmode, sslrootcert, sslcert or sslkey in the URL"),
+    ("sslmode", "mend sslmode in the URL"),
+    ("service file", "mend `service` in the URL, or PGSERVICE"),
+)
+_MAY_PASS = ("starting up", "shutting down", "Temporary failure", "too many", "remaining connection slots")
+_REACHED_OUT = (
+    "connection to server",
+    "could not translate host name",
+    "certificate",
+    "SSL",
+    "sslmode",
+    "service",
+)
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """Says the errors of one warehouse: `where` is how users know it, `url` whose secrets must not be told."""
+
+    where: str
+    url: str
+
+    def refused_login(self, error: Exception) -> SluiceError:
+        """Why no connection was had."""
+        said = " ".join(
+            _plain(str(error)).removeprefix("Failed to connect: ").replace("FATAL:  ", "").split()
+        )
+        if not any(word in said for word in _REACHED_OUT):
+            # libpq could not read the URL, and its words may quote any part of it.
+            parameter = re.search(r'invalid URI query parameter: "(\w+)"', said)
+            told = f": it knows no parameter {parameter[1]!r}" if parameter else ""
+            return WarehouseError(
+                self.where,
+                f"libpq cannot read the URL{self._masked(told)}",
+                allowed="postgresql://user:password@host:5432/database?sslmode=verify-full",
+                next_step="percent-encode what is special in user and password (@ as %40, / as %2F, % as %25); the "
+                "parameters are libpq's",
+            )
+        lasting = [step for word, step in _LASTING if word in said]
+        problem = f"no connection: {self._masked(said)}"
+        if lasting and not any(word in said for word in _MAY_PASS):
+            return WarehouseError(self.where, problem, next_step=lasting[0])
+        return PassingFault(
+            self.where, problem, next_step="is the server up, and does the URL have its host and port?"
+        )
+
+    def refused(self, error: Exception) -> SluiceError:
+        """Why a statement failed, at once or in the middle of its rows."""
+        state = getattr(error, "sqlstate", None)
+        said = self._masked(_with_place(_plain(str(error))))
+        if state is None and _is_io(error):
+            return PassingFault(
+                self.where,
+                f"the connection was lost: {said}",
+                next_step="a run tries again by itself; is the server up, and who ends its sessions?",
+            )
+        if state == _CANCELLED:
+            return WarehouseError(
+                self.where,
+                f"the query was cancelled at the server: {said}",
+                next_step="ask who or what cancels it (Sluice lifts statement_timeout for it), then run the window again",
+            )
+        if state == _TEMP_FILE_LIMIT:
+            return WarehouseError(
+                self.where,
+                f"sorting the rows took too much: {said}",
+                next_step="raise temp_file_limit or work_mem for this role, take smaller windows, or index the event time",
+            )
+        if state == _FORBIDDEN:
+            return WarehouseError(
+                self.where, said, next_step="have SELECT on it, and USAGE on its schema, granted to this role"
+            )
+        if state is not None and state.startswith(_PASSING):
+            return PassingFault(self.where, said, next_step="a run tries again by itself")
+        return WarehouseError(self.where, f"the query was refused: {said}")
+
+    def _masked(self, text: str) -> str:
+        for secret in sorted(_secrets(self.url), key=len, reverse=True):
+            text = text.replace(secret, _STARS)
+        return text
+
+
+def _secrets(url: str) -> set[str]:
+    userinfo = url.partition("://")[2].rpartition("@")[0]
+    found = {userinfo.partition(":")[2]}
+    found |= set(re.findall(r"[?&](?:\w*password)=([^&]*)", url))
+    return {written for secret in found for written in (secret, unquote(secret)) if written}
+
+
+def _is_io(error: Exception) -> bool:
+    status = getattr(error, "status_code", None)
+    return isinstance(error, OSError) or getattr(status, "name", "") in ("IO", "TIMEOUT")
+
+
+def _plain(text: str) -> str:
+    """Without the driver's own wrapping: its status before, the query and the SQLSTATE behind."""
+    text = re.sub(r"^[A-Z_]+: ", "", text)
+    text = re.sub(r"\s*(\.\s+)?SQLSTATE: \w+$", "", text).partition("\n\nQuery was:")[0]
+    text = re.sub(r"^(\[libpq\] )?Failed to (prepare|execute) query[^:]*: ", "", text)
+    text = re.sub(r"^\[libpq\] (Execution error \[\w+\]: |PQgetCopyData\(\) failed: )?", "", text)
+    return re.sub(r"^could not begin COPY: ", "", text).strip()
+
+
+def _with_place(text: str) -> str:
+    """One line: the server's sentence, the place it points at, and its hints."""
+    first = re.sub(r"^\w+: {2}", "", text.splitlines()[0].strip()) if text else "no reason given"
+    told = [first]
+    if position := _WITH_POSITION.search(text):
+        number, line, blanks = position.groups()
+        # The caret stands below the line with its "LINE 1: " before it.
+        place = len(blanks) - len(f"LINE {number}: ")
+        word = _WORD.match(line, max(place, 0))
+        told.append(
+            f"at {word[0]!r} in line {number}, {line.strip()!r}" if word else f"at the end of line {number}"
+        )
+    return "; ".join([*told, *_HINT.findall(text)])

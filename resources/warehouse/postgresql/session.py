@@ -1,0 +1,184 @@
+"""Sessions of one PostgreSQL server: opened when needed, kept while idle, one transaction at a time in each."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pyarrow as pa
+
+from resources.warehouse.postgresql.errors import Explainer
+from resources.warehouse.protocol import WarehouseError
+
+# Where the URL says nothing. The application's name is but the fallback: PGAPPNAME is the user's. Keepalives end
+# a read from a server that is gone without a word, after about a minute.
+_CONNECTION = {
+    "fallback_application_name": "sluice",
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}
+# SET LOCAL: it ends with the transaction, so that a pooler between us and the server may hand the session on.
+# One snapshot for the description and every row. No timeout may cut a long stream, whatever the role's default
+# is; waiting for a lock (a table being altered) is what may not last. Time zone, encoding and forms of text are
+# pinned, so that the same rows give the same bytes. JIT pays on long aggregates, and costs here.
+_BEGIN = """
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL TimeZone = 'UTC';
+SET LOCAL client_encoding = 'UTF8';
+SET LOCAL DateStyle = 'ISO, YMD';
+SET LOCAL IntervalStyle = 'iso_8601';
+SET LOCAL extra_float_digits = 1;
+SET LOCAL bytea_output = 'hex';
+SET LOCAL xmlbinary = 'base64';
+SET LOCAL statement_timeout = 0;
+SET LOCAL idle_in_transaction_session_timeout = 0;
+SET LOCAL lock_timeout = '30s';
+SET LOCAL jit = off;
+"""
+_BATCH_BYTES = "adbc.postgresql.batch_size_hint_bytes"
+
+
+class Transaction:
+    """One read-only transaction over one snapshot of the database."""
+
+    def __init__(self, cursor: Any, explain: Explainer) -> None:
+        self._cursor = cursor
+        self._explain = explain
+        self.reading = False
+        """True from the first row of `copied` to the last: ended before, the query still runs at the server."""
+
+    def schema(self, sql: str) -> pa.Schema:
+        """The driver's schema of the query's rows; the server parses it and runs nothing."""
+        with self._explained():
+            return self._cursor.adbc_execute_schema(sql)
+
+    def rows(self, sql: str, *values: str) -> list[dict[str, Any]]:
+        """All rows of a small query, its `$1` bound by the driver."""
+        with self._explained():
+            self._cursor.execute(sql, parameters=values or None)
+            return list(self._cursor.fetch_arrow_table().to_pylist())
+
+    def copied(self, sql: str, *, batch_bytes: int) -> Iterator[pa.RecordBatch]:
+        """The query's rows by binary COPY, in batches of about `batch_bytes`. For one thread."""
+        # Not `fetch_record_batch`: the reader below it drops the SQLSTATE of a fault in the middle of the rows.
+        from adbc_driver_manager._reader import AdbcRecordBatchReader
+
+        with self._explained():
+            self.reading = True
+            self._cursor.adbc_statement.set_options(**{_BATCH_BYTES: str(batch_bytes)})
+            self._cursor.execute(sql)
+            handle = self._cursor.fetch_arrow()
+            yield from AdbcRecordBatchReader._import_from_c(handle.address)
+            self.reading = False
+
+    def cancel(self) -> None:
+        """Have the server give up what it is doing; from any thread."""
+        with suppress(Exception):
+            self._cursor.adbc_cancel()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, pa.ArrowException) as error:
+            raise self._explain.refused(error) from None
+        except Exception as error:
+            if not type(error).__module__.startswith("adbc_driver_manager"):
+                raise
+            raise self._explain.refused(error) from None
+
+    def begin(self) -> None:
+        """Begin it; the driver's own BEGIN knows no snapshot and no READ ONLY."""
+        with self._explained():
+            self._cursor.executescript(_BEGIN)
+
+    def commit(self) -> None:
+        """End it in order."""
+        with self._explained():
+            self._cursor.executescript("COMMIT")
+
+    def close(self) -> None:
+        """Give its statement back."""
+        with suppress(Exception):
+            self._cursor.close()
+
+
+class Sessions:
+    """Idle sessions are used again; one whose transaction did not end in order is closed."""
+
+    def __init__(self, url: str, explain: Explainer) -> None:
+        self._url = _with_defaults(url)
+        self._explain = explain
+        self._idle: list[Any] = []
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A transaction, begun. Left by an exception, or before its rows were read to the end, its query is
+        cancelled and its session closed."""
+        connection, transaction = self._begun()
+        orderly = False
+        try:
+            yield transaction
+            if not transaction.reading:
+                transaction.commit()
+                orderly = True
+        finally:
+            if not orderly:
+                # Else closing would read the rest of the rows, or leave the server sorting for nobody.
+                transaction.cancel()
+            transaction.close()
+            if orderly:
+                self._idle.append(connection)
+            else:
+                _close(connection)
+
+    def _begun(self) -> tuple[Any, Transaction]:
+        while self._idle:
+            connection = self._idle.pop()
+            with suppress(Exception):
+                return connection, self._begin(connection)
+            # The server has ended it meanwhile: the next one, or a new one.
+        connection = self._connected()
+        return connection, self._begin(connection)
+
+    def _begin(self, connection: Any) -> Transaction:
+        transaction = Transaction(connection.cursor(), self._explain)
+        try:
+            transaction.begin()
+        except BaseException:
+            transaction.close()
+            _close(connection)
+            raise
+        return transaction
+
+    def _connected(self) -> Any:
+        try:
+            import adbc_driver_postgresql.dbapi as driver  # type: ignore[import-untyped]
+        except ImportError:
+            raise WarehouseError(
+                self._explain.where,
+                "the driver for PostgreSQL is not installed",
+                next_step="pip install 'sluice[postgresql]'",
+            ) from None
+        try:
+            return driver.connect(self._url, autocommit=True)
+        except driver.Error as error:
+            raise self._explain.refused_login(error) from None
+
+    def close(self) -> None:
+        """Close the idle sessions."""
+        while self._idle:
+            _close(self._idle.pop())
+
+
+def _close(connection: Any) -> None:
+    with suppress(Exception):
+        connection.close()
+
+
+def _with_defaults(url: str) -> str:
+    given = {name for name, _ in parse_qsl(url.partition("?")[2], keep_blank_values=True)}
+    added = "&".join(f"{name}={value}" for name, value in _CONNECTION.items() if name not in given)
+    return f"{url}{'&' if '?' in url else '?'}{added}"

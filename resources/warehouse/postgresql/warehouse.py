@@ -1,0 +1,190 @@
+"""PostgreSQL: ordered rows by binary COPY, over one snapshot, in flat memory.
+
+COPY takes no parameters, and the driver reads a query that has some into memory whole. So the window's
+bounds, which are instants that Sluice itself makes, are written into the query as literals, by `_literal`
+alone: docs/decisions/0013-postgresql-through-adbc.md has the ways tried and their cost.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from resources.errors import did_you_mean
+from resources.warehouse.postgresql.columns import (
+    ALIAS,
+    SourceColumn,
+    UnsupportedType,
+    arrow_schema,
+    quoted,
+    source_column,
+)
+from resources.warehouse.postgresql.errors import Explainer
+from resources.warehouse.postgresql.session import Sessions, Transaction
+from resources.warehouse.protocol import Column, WarehouseError
+
+# Bytes of rows the driver gathers before it hands them over.
+_BATCH_BYTES = 8 * 1024 * 1024
+
+_TABLES = """
+SELECT n.nspname::text AS schema, c.relname::text AS name, n.nspname = current_schema() AS own
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+  AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
+  AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+ORDER BY n.nspname <> current_schema(), n.nspname COLLATE "C", c.relname COLLATE "C"
+"""
+_NULLABLE = """
+SELECT a.attname::text AS name, NOT (a.attnotnull OR t.typnotnull) AS nullable
+FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
+"""
+
+
+class PostgreSQLWarehouse:
+    """A PostgreSQL database. `url` is libpq's (`postgresql://user@host/database?sslmode=verify-full`), `name` the
+    warehouse's in the settings."""
+
+    dialect = "postgres"
+    parameter_style: Literal["pyformat"] = "pyformat"
+
+    def __init__(self, url: str, *, name: str) -> None:
+        self._where = f"warehouse {name}"
+        self._sessions = Sessions(url, Explainer(self._where, url))
+
+    def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
+        """See Warehouse."""
+        with self._sessions.transaction() as transaction:
+            return arrow_schema(self._columns(transaction, _written(sql, parameters)))
+
+    @contextmanager
+    def stream(
+        self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
+    ) -> Iterator[Iterator[pa.RecordBatch]]:
+        """See Warehouse."""
+        query = _written(sql, parameters)
+        # The driver reads in a thread of its own: the next rows are decoded while these are used, and a request to
+        # stop is heard while the server still sorts.
+        with (
+            self._sessions.transaction() as transaction,
+            ThreadPoolExecutor(1, thread_name_prefix="sluice-postgresql") as thread,
+        ):
+            columns = self._columns(transaction, query)
+            rows = transaction.copied(_ordered(query, columns, order_by), batch_bytes=_BATCH_BYTES)
+            try:
+                yield self._batches(rows, thread, columns, batch_rows)
+            finally:
+                if transaction.reading:
+                    transaction.cancel()  # before the thread is waited for
+
+    def _batches(
+        self,
+        rows: Iterator[pa.RecordBatch],
+        thread: ThreadPoolExecutor,
+        columns: Sequence[SourceColumn],
+        batch_rows: int,
+    ) -> Iterator[pa.RecordBatch]:
+        coming = thread.submit(next, rows, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, rows, None)
+            for start in range(0, batch.num_rows, batch_rows):
+                yield self._converted(batch.slice(start, batch_rows), columns)
+
+    def _converted(self, batch: pa.RecordBatch, columns: Sequence[SourceColumn]) -> pa.RecordBatch:
+        flagged = [column for column in columns if column.flag]
+        for column, flag in zip(flagged, batch.columns[len(columns) :], strict=True):
+            if pc.any(flag).as_py():
+                raise WarehouseError(
+                    f"{self._where}, column {column.name}",
+                    "an array has several dimensions, and Arrow has lists of one",
+                    next_step="unnest it in the query, or publish it as JSON text: to_json(column)::text",
+                )
+        arrays = [column.convert(array) for column, array in zip(columns, batch.columns, strict=False)]
+        for column, array in zip(columns, arrays, strict=True):
+            if pa.types.is_string(array.type) or pa.types.is_list(array.type):
+                self._must_be_utf8(column.name, array)
+        return pa.record_batch(arrays, schema=arrow_schema(columns))
+
+    def _must_be_utf8(self, name: str, array: Any) -> None:
+        try:
+            array.validate(full=True)
+        except pa.ArrowInvalid:
+            # A database in SQL_ASCII keeps whatever bytes it was given, and sends them.
+            raise WarehouseError(
+                f"{self._where}, column {name}",
+                "a text is not valid UTF-8",
+                next_step="say its encoding in the query: convert_from(column::bytea, 'LATIN1')",
+            ) from None
+
+    def _columns(self, transaction: Transaction, query: str) -> list[SourceColumn]:
+        fields = list(transaction.schema(query))
+        names = [field.name for field in fields]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise WarehouseError(self._where, f"the query gives two columns the name {twice!r}")
+        if not fields:
+            raise WarehouseError(self._where, "the query gives no columns: it is not a SELECT")
+        try:
+            return [source_column(field, self._where) for field in fields]
+        except UnsupportedType as found:
+            raise WarehouseError(
+                f"{self._where}, column {found.name}",
+                f"is of the type {found.told}, which is not taken as it is",
+                next_step=f"write in the query: {found.advice} AS {found.name}",
+            ) from None
+
+    def tables(self) -> list[str]:
+        """Names of the tables and views this role may read, qualified when not in its current schema."""
+        with self._sessions.transaction() as transaction:
+            rows = transaction.rows(_TABLES)
+        return [row["name"] if row["own"] else f"{row['schema']}.{row['name']}" for row in rows]
+
+    def columns(self, table: str) -> list[Column]:
+        """See Warehouse. A column of a type that is not taken as it is comes as Arrow's opaque type."""
+        name = ".".join(quoted(part) for part in table.split("."))
+        with self._sessions.transaction() as transaction:
+            nullable = {row["name"]: row["nullable"] for row in transaction.rows(_NULLABLE, name)}
+            if nullable:
+                fields = list(transaction.schema(f"SELECT * FROM {name}"))
+                return [Column(field.name, self._type(field), nullable[field.name]) for field in fields]
+        known = self.tables()
+        raise WarehouseError(
+            self._where,
+            f"there is no table {table!r}.{did_you_mean(table, known)}",
+            allowed=", ".join(known) or "none: this role may read no table",
+        )
+
+    def _type(self, field: pa.Field) -> pa.DataType:
+        try:
+            return source_column(field, self._where).arrow_type
+        except UnsupportedType as found:
+            return pa.opaque(pa.binary(), found.told, "PostgreSQL")
+
+    def close(self) -> None:
+        """See Warehouse."""
+        self._sessions.close()
+
+
+def _written(sql: str, parameters: Mapping[str, datetime]) -> str:
+    """The SQL with its parameters filled in; without any it is taken as it stands."""
+    return sql % {name: _literal(value) for name, value in parameters.items()} if parameters else sql
+
+
+def _literal(instant: datetime) -> str:
+    """A literal of digits and signs alone, which means the same in every session."""
+    return f"(TIMESTAMPTZ '{instant.astimezone(UTC).isoformat(sep=' ')}')"
+
+
+def _ordered(query: str, columns: Sequence[SourceColumn], order_by: Sequence[str]) -> str:
+    by_name = {column.name: column for column in columns}
+    order = [key for name in order_by for key in by_name[name].order_first]
+    order += [key for column in columns if column.name not in order_by for key in column.order]
+    sent = [f"{column.expression} AS {quoted(column.name)}" for column in columns]
+    # Behind the columns, and taken off again.
+    sent += [
+        f"{column.flag} AS {quoted(f'sluice.flag.{n}')}" for n, column in enumerate(columns) if column.flag
+    ]
+    return f"SELECT {', '.join(sent)}\nFROM (\n{query}\n) AS {ALIAS}\nORDER BY {', '.join(order)}"

@@ -36,10 +36,12 @@ class Verified:
         return {"verdict": "not known", "error": str(self.error)} if self.error else {}
 
 
-def windows_to_verify(event: Event, text: str | None, platform: Platform) -> list[str]:
-    """Keys of the windows that `text` names, or of all that the ledger knows of the event's topic."""
+def windows_to_verify(
+    event: Event, text: str | None, platform: Platform, topic: str | None = None
+) -> list[str]:
+    """Keys of the windows that `text` names, or of all that the ledger knows of the topic (the event's)."""
     wanted = None if text is None else [window.key for window in event.windows.parse(text)]
-    known = sorted(entry.window for entry in entries_of(platform) if entry.topic == event.topic)
+    known = sorted(entry.window for entry in entries_of(platform) if entry.topic == (topic or event.topic))
     if wanted is None:
         return known
     if not known:
@@ -48,12 +50,14 @@ def windows_to_verify(event: Event, text: str | None, platform: Platform) -> lis
     return wanted
 
 
-def verified(event: Event, windows: Iterable[str], platform: Platform) -> Iterator[Verified]:
+def verified(
+    event: Event, windows: Iterable[str], platform: Platform, topic: str | None = None
+) -> Iterator[Verified]:
     """Each window in turn; one that cannot be reconciled leaves the others their turn, unless Kafka is away."""
     with Reconciler(event, platform) as reconciler:
         for window in windows:
             try:
-                yield Verified(reconciler.reconcile(window))
+                yield Verified(reconciler.reconcile_whole(window, topic=topic))
             except SluiceError as error:
                 yield Verified(Reconciliation(event.full_name, window, "unpublished"), error)
                 if isinstance(error, PassingFault):

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("event")
 @click.argument("windows", required=False)
+@click.option("--topic", metavar="TOPIC", help="Verify what was replayed to this shadow topic instead.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of windows, for programs.")
-def command(event: str, windows: str | None, as_json: bool) -> None:
+def command(event: str, windows: str | None, topic: str | None, as_json: bool) -> None:
     """Read published windows back and compare them with what should be there, record by record.
 
-    What should be there is encoded anew from the stored snapshots that the ledger names; what is there is read as a
-    careful consumer reads it. One record missing, altered or doubled among a million is found and named by its key.
+    What should be there, over all generations of a window (its backfill, corrections and replays), is encoded anew
+    from the stored snapshots that the ledger names; what is there is read as a careful consumer reads it. One record missing, altered or doubled among a million is found and named by its key.
     What the topic's retention or compaction removed is counted as that. Exit code 1 when a window differs, or when
     what should be there is not known any more.
 
@@ -43,15 +44,15 @@ def command(event: str, windows: str | None, as_json: bool) -> None:
         Platform() as platform,
         when_stopped(lambda: f"Stopped after {len(done):,} windows; nothing was changed."),
     ):
-        keys = windows_to_verify(found, windows, platform)
+        keys = windows_to_verify(found, windows, platform, topic)
         with progress(found.full_name, len(keys)) as bar:
-            for one in verified(found, keys, platform):
+            for one in verified(found, keys, platform, topic):
                 done.append(one)
                 bar.at(len(done), f"{one.window}: {one.verdict}")
     if as_json:
         click.echo(to_json([{**asdict(one.result), **one.as_error()} for one in done], indent=2))
     elif not done:
-        click.echo(f"{found.full_name} has not been published yet.")
+        click.echo(f"{found.full_name} has not been {f'replayed to {topic}' if topic else 'published'} yet.")
     else:
         _report(done)
     for one in done:
@@ -67,23 +68,25 @@ def _report(done: "list[Verified]") -> None:
 
     rows = [
         (
-            one.window, one.verdict, r.expected, r.found, r.missing, r.altered, r.duplicated,
+            one.window, one.verdict, r.generations, r.expected, r.found, r.missing, r.altered, r.duplicated,
             r.deleted_by_policy + r.compacted, f"{r.seconds:.1f}",
         )
         if (r := one.result).verdict != "unpublished" and one.error is None
-        else (one.window, one.verdict, *[None] * 7)
+        else (one.window, one.verdict, *[None] * 8)
         for one in done
     ]  # fmt: skip
     results = [one.result for one in done]
     names = ("expected", "found", "missing", "altered", "duplicated", "deleted_by_policy", "compacted")
     *sums, deleted, compacted = (sum(getattr(result, name) for result in results) for name in names)
     columns = (
-        "window", "verdict", "expected", "found", "missing", "altered", "doubled", "removed by topic", "seconds",
+        "window", "verdict", "generations", "expected", "found", "missing", "altered", "doubled", "removed by topic", "seconds",
     )  # fmt: skip
-    table(columns, rows, total=["total", "", *sums, deleted + compacted, ""] if len(rows) > 1 else ())
+    table(columns, rows, total=["total", "", "", *sums, deleted + compacted, ""] if len(rows) > 1 else ())
     for one in done:
         if one.error is None and not one.result.ok:
             click.echo(f"\n{click.style(one.window, bold=True)}: {one.result.told}")
+        elif one.result.notes:
+            click.echo(f"\n{click.style(one.window, bold=True)}: {'; '.join(one.result.notes)}")
     differing = sum(not one.ok for one in done)
     read = size(sum(one.result.bytes_read for one in done))
     if differing:

@@ -1,0 +1,1 @@
+"""Measurements of Sluice, each a program of its own: `python -m benchmarks.compare`, `python benchmarks/memory.py`."""

@@ -1,0 +1,37 @@
+"""Measures the work of one contender in its own process."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from benchmarks.compare.job import Measured
+from benchmarks.compare.process_tree import cpu_seconds, tree_cpu_seconds, tree_peak_mib
+
+
+class Clock:
+    """Runs from the first read of the source to the last acknowledgement, and says what that took.
+
+    `facts` is free for what a contender wants to have told, such as versions.
+    """
+
+    def __init__(self, broker_pid: int) -> None:
+        self._broker_pid = broker_pid
+        self._taken: tuple[float, float, float] | None = None
+        self.facts: dict[str, Any] = {}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The work stands in this block, and nothing else."""
+        me = os.getpid()
+        before = time.monotonic(), tree_cpu_seconds(me), cpu_seconds(self._broker_pid)
+        yield
+        after = time.monotonic(), tree_cpu_seconds(me), cpu_seconds(self._broker_pid)
+        self._taken = (after[0] - before[0], after[1] - before[1], after[2] - before[2])
+
+    def measured(self, rows: int) -> Measured:
+        """The result, once the work is done; `rows` is how many records were acknowledged or made."""
+        if self._taken is None:
+            raise RuntimeError("the contender never started its clock")
+        return Measured(rows, *self._taken, tree_peak_mib(os.getpid()), self.facts)

@@ -1,0 +1,58 @@
+"""The servers of a comparison: one real Apache Kafka and one registry, in a folder of their own."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from resources.servers.apache_kafka import ApacheKafka
+from resources.servers.embedded_registry import EmbeddedRegistry
+from resources.servers.server import start
+
+# A deleted topic's files go at once, not a minute later: the disk stays as full as one run makes it.
+_BROKER = {"log.segment.delete.delay.ms": "1000"}
+
+
+@dataclass(frozen=True)
+class BenchServers:
+    """Where the two are, and the broker's process."""
+
+    bootstrap: str
+    registry_url: str
+    broker_pid: int
+
+    def create_topic(self, name: str, kafka_partitions: int) -> None:
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin.create_topics([NewTopic(name, kafka_partitions, 1)])[name].result(30)
+        # A producer that asks too early waits for its next look at the metadata.
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            found = admin.list_topics(timeout=10).topics.get(name)
+            if found and len(found.partitions) == kafka_partitions:
+                leaders = [partition.leader for partition in found.partitions.values()]
+                if all(leader >= 0 for leader in leaders):
+                    return
+            time.sleep(0.05)
+        raise RuntimeError(f"topic {name} has no leaders after 30 s")
+
+    def delete_topic(self, name: str) -> None:
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})  # held: its answer dies with it
+        admin.delete_topics([name])[name].result(30)
+
+
+@contextmanager
+def bench_servers(folder: Path) -> Iterator[BenchServers]:
+    """Started on entry, stopped on exit, also when something fails in between."""
+    kafka, registry = ApacheKafka(_BROKER), EmbeddedRegistry()
+    broker = start(kafka, folder / "kafka")
+    try:
+        schemas = start(registry, folder / "registry")
+        try:
+            yield BenchServers(broker.address, schemas.address, broker.process.pid)
+        finally:
+            schemas.process.stop(registry.stop_seconds)
+    finally:
+        broker.process.stop(kafka.stop_seconds)

@@ -4,7 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.publishing.entry import LedgerEntry
 from resources.errors import SluiceError
@@ -18,12 +23,19 @@ _SAY_EVERY_SECONDS = 5.0
 _SLICE_ROWS = 8192
 
 
+class Allowance(NamedTuple):
+    """The most that one transaction may hold, but always one record; None: no limit."""
+
+    rows: int | None = None
+    bytes: int | None = None
+
+
 class Pace(Protocol):
     """Holds a publication back. Both are called while no transaction is open."""
 
-    def before(self, entry: LedgerEntry) -> int | None:
+    def before(self, entry: LedgerEntry) -> Allowance:
         """Called before each transaction, with what is committed so far: may wait, or raise to end the run here.
-        Returns the most rows that the transaction may hold; None: no limit."""
+        Returns the most that the transaction may hold."""
 
     def sent(self, rows: int, sent_bytes: int) -> None:
         """Called after each commit, with what it held."""
@@ -32,8 +44,8 @@ class Pace(Protocol):
 class Unlimited:
     """As fast as it goes."""
 
-    def before(self, entry: LedgerEntry) -> int | None:  # noqa: ARG002
-        return None
+    def before(self, entry: LedgerEntry) -> Allowance:  # noqa: ARG002
+        return Allowance()
 
     def sent(self, rows: int, sent_bytes: int) -> None:
         pass
@@ -56,9 +68,18 @@ class _Chunk:
 
     began: float
     most_rows: int
+    most_bytes: int | None
     rows: int = 0
     bytes: int = 0
     tombstones: int = 0
+
+    def fitting(self, rows: Rows) -> Rows:
+        """As many of `rows`, from the first on, as there is room for; one at least while nothing is in."""
+        rows = rows.slice(0, self.most_rows - self.rows)
+        if self.most_bytes is not None:
+            fit = int(np.searchsorted(_bytes_up_to(rows), self.most_bytes - self.bytes, side="right"))
+            rows = rows.slice(0, fit if self.rows else max(1, fit))
+        return rows
 
     def add(self, rows: Rows) -> None:
         self.rows += len(rows)
@@ -87,12 +108,15 @@ class Sender:
         for rows in records:
             at = 0
             while at < len(rows):
-                part = rows.slice(at, min(_SLICE_ROWS, chunk.most_rows - chunk.rows))
-                self._producer.produce_rows(entry.topic, part)
-                chunk.add(part)
-                at += len(part)
+                part = chunk.fitting(rows.slice(at, _SLICE_ROWS))
+                if len(part):
+                    self._producer.produce_rows(entry.topic, part)
+                    chunk.add(part)
+                    at += len(part)
                 # The last one is committed below, whether it is full or not.
-                if self._is_full(chunk) and progress.entry.rows_done + chunk.rows < entry.rows_total:
+                if (
+                    not len(part) or self._is_full(chunk)
+                ) and progress.entry.rows_done + chunk.rows < entry.rows_total:
                     self._commit(progress, chunk, last=False)
                     if time.monotonic() - said > _SAY_EVERY_SECONDS:
                         said = time.monotonic()
@@ -105,13 +129,15 @@ class Sender:
         return progress
 
     def _begin(self, progress: Progress) -> _Chunk:
-        limit = self._pace.before(progress.entry)
-        most = self._settings.transaction_rows if limit is None else limit
+        allowed = self._pace.before(progress.entry)
+        most = self._settings.transaction_rows if allowed.rows is None else allowed.rows
         self._producer.begin()
-        return _Chunk(time.monotonic(), max(1, min(most, self._settings.transaction_rows)))
+        return _Chunk(time.monotonic(), max(1, min(most, self._settings.transaction_rows)), allowed.bytes)
 
     def _is_full(self, chunk: _Chunk) -> bool:
         if chunk.rows >= chunk.most_rows:
+            return True
+        if chunk.most_bytes is not None and chunk.bytes >= chunk.most_bytes:
             return True
         return time.monotonic() - chunk.began >= self._settings.transaction_seconds
 
@@ -144,6 +170,15 @@ class Sender:
         progress.tombstones += chunk.tombstones
         progress.transactions += 1
         self._pace.sent(chunk.rows, chunk.bytes)
+
+
+def _bytes_up_to(rows: Rows) -> npt.NDArray[np.int64]:
+    """For each row, the bytes of keys and values up to and including it."""
+    total = np.zeros(len(rows), np.int64)
+    for column in (rows.keys, rows.values):
+        lengths = pc.fill_null(pc.binary_length(column).cast(pa.int64()), 0)
+        total += lengths.to_numpy(zero_copy_only=False)
+    return np.cumsum(total)
 
 
 def now() -> str:

@@ -1,0 +1,139 @@
+"""How far consumer groups are behind the end of a topic."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+
+# The package names what it exports in no way mypy can see.
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+
+from resources.errors import did_you_mean
+from resources.kafka.clients import admin, consumer
+from resources.kafka.errors import KafkaRefused, KafkaUnavailable, explain, kafka_error
+from resources.settings import Settings
+
+_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class GroupLag:
+    """A group on one topic: `records` is the sum over its partitions of end minus committed offset.
+
+    The end is what a read_committed consumer can reach. `committed` and `ends` are offsets by kafka_partition; one
+    without a committed offset is in `ends` alone, and counts from the beginning of its log. Transaction markers and
+    aborted records take offsets too, so a group that has read everything may be a little behind.
+    """
+
+    group: str
+    records: int
+    committed: Mapping[int, int] = field(default_factory=dict)
+    ends: Mapping[int, int] = field(default_factory=dict)
+
+
+class GroupReader:
+    """Asks the brokers; joins no group and commits nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._admin = admin(settings)
+
+    def lag(self, topic: str, group: str) -> GroupLag:
+        """How far `group` is behind on `topic`.
+
+        Raises KafkaRefused where the login may not ask, KafkaUnavailable where nobody answers.
+        """
+        kafka_partitions = self._partitions(topic)
+        committed = self._committed(topic, group, kafka_partitions)
+        ends = self._offsets(topic, kafka_partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        unread = [p for p in kafka_partitions if p not in committed and ends[p] > 0]
+        starts = self._offsets(topic, unread, OffsetSpec.earliest()) if unread else {}  # type: ignore[no-untyped-call]
+        records = sum(max(0, end - committed.get(p, starts.get(p, end))) for p, end in ends.items())
+        return GroupLag(group, records, committed, ends)
+
+    def nothing_left(self, topic: str, lag: GroupLag) -> bool:
+        """True when between the committed offsets and the ends there is no record that a consumer would be given:
+        only markers, and records of aborted transactions."""
+        places = {p: lag.committed.get(p, 0) for p, end in lag.ends.items() if lag.committed.get(p, 0) < end}
+        reader = consumer(self._settings)
+        try:
+            reader.assign([TopicPartition(topic, p, offset) for p, offset in places.items()])
+            deadline = time.monotonic() + _SECONDS
+            while places and time.monotonic() < deadline:
+                message = reader.poll(0.2)
+                if message is None:
+                    continue
+                error = message.error()
+                # A record; or nobody can tell, for want of a right or an answer: then there may be one.
+                if error is None or error.code() != KafkaError._PARTITION_EOF:
+                    return False
+                places.pop(message.partition() or 0, None)
+            return not places
+        finally:
+            reader.close()
+
+    def similar(self, group: str) -> str:
+        """` Did you mean 'x'?` for the nearest name of a group that the login may see, or an empty string."""
+        try:
+            listed = self._admin.list_consumer_groups(request_timeout=_SECONDS).result()
+        except KafkaException:
+            return ""  # only a hint
+        return did_you_mean(group, [one.group_id for one in listed.valid if one.group_id != group])
+
+    def _partitions(self, topic: str) -> list[int]:
+        # Not list_topics(name): a broker that creates topics by itself would create it for being asked.
+        try:
+            described = self._admin.describe_topics(TopicCollection([topic]), request_timeout=_SECONDS)
+            return sorted(partition.id for partition in described[topic].result().partitions)
+        except KafkaException as error:
+            raise explain(f"topic {topic}", error) from None
+
+    def _committed(self, topic: str, group: str, kafka_partitions: list[int]) -> dict[int, int]:
+        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, p) for p in kafka_partitions])
+        try:
+            found = self._admin.list_consumer_group_offsets([asked], request_timeout=_SECONDS)[group].result()
+        except KafkaException as error:
+            raise self._unreadable(group, error) from None
+        for partition in found.topic_partitions:
+            if partition.error is not None:
+                raise self._unreadable(group, partition.error)
+        # A partition without a commit has offset -1001.
+        return {tp.partition: tp.offset for tp in found.topic_partitions if tp.offset >= 0}
+
+    def _unreadable(self, group: str, error: KafkaException | KafkaError) -> Exception:
+        inner = kafka_error(error)
+        if inner.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:
+            return explain(f"consumer group {group}", inner)
+        return KafkaRefused(
+            f"consumer group {group}",
+            "the login may not see how far it is behind, and publishing must not outrun it",
+            allowed="Describe on the group (docs/operating.md#rights)",
+            next_step=f"kafka-acls.sh --bootstrap-server {self._settings.bootstrap_servers} --add --allow-principal "
+            f"User:… --operation Describe --group {group}; or lift the limit for this run (docs/limits.md)",
+        )
+
+    def _offsets(self, topic: str, kafka_partitions: list[int], which: Any) -> dict[int, int]:
+        asked = {TopicPartition(topic, p): which for p in kafka_partitions}
+        try:
+            futures = self._admin.list_offsets(
+                asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_SECONDS
+            )
+            found = {tp.partition: future.result().offset for tp, future in futures.items()}
+        except KafkaException as error:
+            raise explain(f"topic {topic}", error) from None
+        # A request that timed out is no exception but offset -1001.
+        if any(offset < 0 for offset in found.values()):
+            raise KafkaUnavailable(
+                f"topic {topic}", f"the brokers did not tell its end in {_SECONDS} s",
+                next_step="check that the brokers run (`sluice doctor`)",
+            )  # fmt: skip
+        return found

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+import click
+
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.cli.ledger_reading import entries_of
@@ -14,16 +16,19 @@ from resources.platform import Platform
 def windows_to_replay(
     event: Event, text: str | None, selection: Selection, platform: Platform
 ) -> list[Window]:
-    """The windows that `text` names; without it all published ones. Those that hold nothing selected are left out.
+    """The published windows that `text` names, or all; those that can hold nothing selected are left out.
 
     Raises SluiceError where none is left.
     """
     known = {entry.window for entry in entries_of(platform) if entry.topic == event.topic}
     named = event.windows.parse(text) if text else [event.windows.window(key) for key in sorted(known)]
-    touched = [window for window in named if selection.touches(window)]
-    if text is None or selection.since or selection.until:
-        # A range of time or a key is sought where something was published; a window that is named must have been.
-        touched = [window for window in touched if window.key in known]
+    touched = [window for window in named if window.key in known and selection.touches(window)]
+    missing = [window.key for window in named if window.key not in known]
+    if missing and touched:
+        some = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        click.echo(
+            f"left out, since never published: {len(missing)} of {len(named)} windows ({some})", err=True
+        )
     if not touched:
         about = f"{text} of {event.full_name}" if text else event.full_name
         told = selection.told()

@@ -140,11 +140,13 @@ class _Window:
                     self._publisher._say(
                         f"{self._window}: {decision.action}, generation {decision.generation}: {decision.because}"
                     )
+                planned: Planned | None
                 if entry is not None and decision.action in ("resume", "finish"):
                     planned = self._planner.going_on(entry)
-                else:
-                    planned = self._plan(decision, entry)
+                elif planned := self._plan(decision, entry):
                     planned = replace(planned, entry=following(planned.entry, entry))
+                else:
+                    return self._unselected(decision, entry)
                 outgoing = Outgoing(self._event, self._platform, planned.entry)
                 self._encoding = outgoing.encoding
                 done.append(sender.send(planned.entry, outgoing.records()))
@@ -157,7 +159,8 @@ class _Window:
     def _decide(self, entry: LedgerEntry | None) -> Decision:
         raise NotImplementedError
 
-    def _plan(self, decision: Decision, entry: LedgerEntry | None) -> Planned:
+    def _plan(self, decision: Decision, entry: LedgerEntry | None) -> Planned | None:
+        """The next generation; None where it would hold no record and tell nobody anything."""
         raise NotImplementedError
 
     def _rows_read(self, entry: LedgerEntry) -> int:
@@ -251,7 +254,7 @@ class _Replaying(_Window):
             raise self._never_published()
         return decide_replay(entry, self._replay.request)
 
-    def _plan(self, decision: Decision, entry: LedgerEntry | None) -> Planned:
+    def _plan(self, decision: Decision, entry: LedgerEntry | None) -> Planned | None:
         planner, window = self._planner, self._window
         if self._snapshot is not None:
             if entry is not None and not self._shadow:
@@ -263,7 +266,9 @@ class _Replaying(_Window):
             origin = self._publisher.ledger(window) if self._shadow else entry
         if origin is None:
             raise self._never_published()
-        return planner.replay(decision, origin, self._replay, topic=self._topic)
+        planned = planner.replay(decision, origin, self._replay, topic=self._topic)
+        # A key that is sought in a year of windows leaves no mark on those without it.
+        return planned if planned.entry.rows_total or planned.entry.selection is None else None
 
     def _never_published(self) -> NeverPublished:
         return NeverPublished(

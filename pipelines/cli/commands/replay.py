@@ -55,7 +55,7 @@ def command(
     \b
     WINDOWS is a window's key, a range FIRST..LAST, or a coarser date; left out: every published window.
       sluice replay flight_departed 2013-01-01..2013-01-07 --reason "billing lost its state"
-      sluice replay flight_departed --key UA1545-EWR-20130101 --reason "asked for by billing"
+      sluice replay flight_departed --key 2013-01-02-B6-155-JFK --reason "asked for by billing"
       sluice replay flight_departed --from 2013-01-01T06:00Z --until 2013-01-01T09:00Z --reason "outage"
       sluice replay flight_departed 2013-01 --to flights.flight-departed.rehearsal --reason "load test"
 

@@ -162,12 +162,17 @@ def test_keys_and_a_range_of_event_time_select(
     assert world.deliver(ROWS).action == "nothing"
 
 
-def test_a_selection_without_events_publishes_nothing_and_is_recorded(world: "World") -> None:
+def test_a_selection_without_events_leaves_no_mark(world: "World") -> None:
     world.deliver(ROWS)
+    before = entry(world)
     result = world.publish(**asked(selection=Selection(frozenset({"nobody"}))))
-    assert (result.action, result.published) == ("replay", 0)
+    assert (result.action, result.published, result.because) == (
+        "nothing",
+        0,
+        "none of its events is selected",
+    )
     assert len(world.seen()) == 30
-    assert entry(world).complete
+    assert entry(world) == before
 
 
 def test_a_shadow_topic_gets_the_replay_and_the_events_topic_nothing(world: "World") -> None:

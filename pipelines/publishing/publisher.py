@@ -192,6 +192,17 @@ class _Window:
             topic=self._topic,
         )
 
+    def _unselected(self, decision: Decision, entry: LedgerEntry | None) -> PublishResult:
+        return PublishResult(
+            action="nothing",
+            because="none of its events is selected",
+            generation=entry.generation if entry else decision.generation - 1,
+            snapshot=entry.snapshot if entry else "",
+            schema_id=entry.schema_id if entry else 0,
+            rows_read=0,
+            topic=self._topic,
+        )
+
     def _result(self, decision: Decision, done: list[Progress], gone: int, seconds: float) -> PublishResult:
         # An interrupted generation that was finished first counts too: this run published it.
         last = done[-1]

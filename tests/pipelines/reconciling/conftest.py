@@ -13,6 +13,7 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from pipelines.encoding import RecordEncoder
+from pipelines.encoding.encoder import Strategy
 from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.preflight import registered_schema_id
 from pipelines.reconciling.reconciler import Reconciler
@@ -138,23 +139,24 @@ def text(data: bytes) -> bytes:
 
 
 def many_rows(world: World, rows: int = ROWS, keys: int = KEYS) -> None:
-    """`rows` rows in the window; keys k0, k1, … come again in later rows."""
+    """`rows` rows over the window's day; keys k0, k1, … come again in later rows."""
     with duckdb.connect(str(world.folder / "dwh.duckdb")) as connection:
         connection.execute(
             "CREATE OR REPLACE TABLE happenings AS SELECT 'k' || (n % ?) AS id, "
-            "TIMESTAMPTZ '2013-01-01 00:00:00+00' + INTERVAL 1 MILLISECOND * (n * 100) AS happened_at, n AS amount "
+            "TIMESTAMPTZ '2013-01-01 00:00:00+00' + to_microseconds(n * ?) AS happened_at, n AS amount "
             "FROM range(?) AS r(n)",
-            [keys, rows],
+            [keys, 86_400_000_000 // rows, rows],
         )
 
 
-def prepared(world: World) -> Delivery:
-    """The window's records, encoded from its snapshot, and the ledger entry of having published them all."""
+def prepared(world: World, strategy: Strategy = "fastavro") -> Delivery:
+    """The window's records, encoded from its snapshot, and the ledger entry of having published them all. By default
+    not by the encoder that reconciliation itself uses."""
     platform = world.platform()
     snapshot = world.prepare(platform).snapshot
     schema_id = registered_schema_id(world.event, platform)
     encoder = RecordEncoder(
-        world.event.contract, schema_id=schema_id, topic=world.topic, key="id", strategy="fastavro"
+        world.event.contract, schema_id=schema_id, topic=world.topic, key="id", strategy=strategy
     )
     records: list[Sent] = []
     for batch in platform.snapshots.read(snapshot, batch_rows=32_768):

@@ -8,8 +8,8 @@ import pytest
 from pipelines.publishing.entry import LedgerEntry
 from pipelines.reconciling.reconciler import Reconciler
 from pipelines.reconciling.result import Reconciliation
-from tests.pipelines.publishing.conftest import WINDOW
-from tests.pipelines.reconciling.conftest import ROWS, Delivery, Sent, prepared, text, varint
+from tests.pipelines.publishing.conftest import WINDOW, World
+from tests.pipelines.reconciling.conftest import ROWS, Delivery, Sent, many_rows, prepared, text, varint
 
 AT = 61_803
 KEY = b"k1803"  # of row 61,803; rows 1,803, 31,803 and 91,803 have it too
@@ -131,6 +131,28 @@ def test_many_differences_are_counted_in_full_and_named_in_part(delivery: Delive
     assert figures(found) == (ROWS - 400 + 300, 400, 0, 300)
     assert Counter(e.kind for e in found.examples) == {"missing": 5, "duplicated": 5}
     assert [e.key for e in found.examples[:5]] == [f"k{n % 30_000}" for n in range(50_000, 50_005)]
+
+
+def test_one_dropped_one_doubled_and_one_altered_record_among_a_million_are_named(world: World) -> None:
+    count, keys = 1_000_000, 300_000
+    many_rows(world, count, keys)
+    here = prepared(world, "auto").on_new_topic()
+    dropped, doubled, altered = count // 3, count // 2, 2 * count // 3
+    records = here.records
+    key, value = records[altered]
+    broken = bytearray(value or b"")
+    broken[-1] ^= 4
+    records[altered] = (key, bytes(broken))
+    records.append(records[doubled])
+    del records[dropped]
+    found = here.reconcile(here.send(records))
+    assert (found.verdict, found.expected, found.others) == ("differs", count, 0)
+    assert figures(found) == (count - 1, 1, 1, 1)
+    assert [(e.kind, e.key) for e in found.examples] == [
+        ("missing", f"k{dropped % keys}"),
+        ("altered", f"k{altered % keys}"),
+        ("duplicated", f"k{doubled % keys}"),
+    ]
 
 
 def test_of_equal_rows_each_needs_its_own_record(small: Delivery) -> None:

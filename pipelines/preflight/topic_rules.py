@@ -1,8 +1,9 @@
 """Is the topic fit for the event: there, replicated, and keeping what is published."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
+from pipelines.authoring.event import Event
 from pipelines.preflight.amounts import counted, duration, size
 from pipelines.preflight.facts import Facts
 from pipelines.preflight.finding import Finding
@@ -182,12 +183,9 @@ def replication(
         )
 
 
-def _by_event_time(facts: Facts) -> bool:
-    """Whether records keep the event time as their timestamp: brokers may stamp them anew."""
-    return (
-        facts.event.record_timestamp == "event_time"
-        and facts.target.config.get("message.timestamp.type") != "LogAppendTime"
-    )
+def keeps_event_time(event: Event, config: Mapping[str, str]) -> bool:
+    """Whether records on a topic with these settings carry the event time: brokers may stamp them anew."""
+    return event.record_timestamp == "event_time" and config.get("message.timestamp.type") != "LogAppendTime"
 
 
 def _retention(facts: Facts) -> Iterator[Finding]:
@@ -207,7 +205,7 @@ def _retention(facts: Facts) -> Iterator[Finding]:
 def _age(facts: Facts, kept_ms: int) -> Finding:
     if kept_ms < 0:
         return Finding("retention", "ok", "records are kept for ever")
-    if not _by_event_time(facts):
+    if not keeps_event_time(facts.event, facts.target.config):
         return Finding(
             "retention", "ok", f"records are kept {duration(kept_ms)} from when they are published"
         )

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pipelines.authoring.event import Event
 from pipelines.preflight.contract_rules import MAKE_COMPATIBLE, NOT_COMPATIBLE, subject_of
 from pipelines.preflight.finding import PreflightFailed
+from pipelines.preflight.topic_rules import keeps_event_time
 from resources.kafka.topics import Topic, ensure_topic
 from resources.platform import Platform
 
@@ -24,7 +25,8 @@ def fit_topic(
         config={"cleanup.policy": "compact"} if event.tombstones else None,
     )
     kept_ms = topic.retention_ms
-    if event.record_timestamp == "event_time" and first_event_time and kept_ms is not None and kept_ms >= 0:
+    by_event_time = keeps_event_time(event, topic.config)
+    if by_event_time and first_event_time and kept_ms is not None and kept_ms >= 0:
         age_ms = (datetime.now(UTC) - first_event_time).total_seconds() * 1000
         if age_ms > kept_ms and topic.deletes:
             raise PreflightFailed(

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 
 from resources.kafka.clients import READING_GROUP, admin
-from resources.kafka.errors import explain, kafka_error
+from resources.kafka.errors import explain, is_passing, kafka_error
 from resources.kafka.topics import Topic
 from resources.settings import Settings
 
@@ -161,7 +161,7 @@ def _may_describe(group: Any, where: str) -> bool | None:
         if code == KafkaError.GROUP_ID_NOT_FOUND:
             return True
         # A coordinator that is only just being made will be there when it is needed.
-        if code in _CANNOT_SAY or kafka_error(error).retriable():
+        if code in _CANNOT_SAY or is_passing(kafka_error(error)):
             return None
         raise explain(where, error) from None
 

@@ -1,0 +1,351 @@
+"""The rules, over facts made by hand: each spoils one thing, and one finding says so with its figure."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipelines.preflight.facts import ContractState, Disk, History, Moved
+from pipelines.preflight.finding import Finding, failures_of, refusal
+from pipelines.preflight.fitness import judge
+from resources.errors import SluiceError
+from resources.kafka.errors import KafkaUnavailable
+from resources.kafka.topics import Topic
+
+if TYPE_CHECKING:
+    from tests.pipelines.preflight.conftest import Case
+
+LIMITLESS = {"retention.ms": "-1"}
+
+
+def test_where_all_is_well_nothing_is_said_to_be_wrong(case: "Case") -> None:
+    findings = judge(case.facts)
+    assert {finding.level for finding in findings} == {"ok"}
+    assert {finding.subject for finding in findings} >= {
+        "compatibility", "topic", "partitions", "replication", "retention", "timestamps", "cleanup", "record size",
+        "ledger", "ledger replicas", "rights", "ledger rights", "transactions", "snapshot room", "temporary room",
+    }  # fmt: skip
+
+
+def _failed(finding: Finding, *told: str) -> None:
+    assert finding.level == "failed", finding
+    for part in told:
+        assert part in finding.told
+    assert finding.next_step
+
+
+def _warned(finding: Finding, *told: str) -> None:
+    assert finding.level == "warning", finding
+    for part in told:
+        assert part in finding.told
+    assert finding.next_step
+
+
+# The topic
+
+
+def test_a_missing_topic_fails_unless_publishing_may_create_it(case: "Case") -> None:
+    gone = case.topic(presence="missing", topic=None)
+    finding = gone.finding("topic")
+    _failed(finding, "does not exist")
+    assert "--create --topic flights.flight-departed.v1 --partitions 3" in (finding.next_step or "")
+    assert gone.settings(create_topics=True).finding("topic").level == "ok"
+    assert "with 3 partitions" in gone.settings(create_topics=True).finding("topic").told
+
+
+def test_a_topic_that_would_be_created_is_judged_by_the_brokers_defaults(case: "Case") -> None:
+    made = case.topic(presence="missing").settings(create_topics=True).event(record_timestamp="event_time")
+    _failed(made.finding("retention"), "168 h")
+    assert made.findings("partitions") == []
+    unseen = case.topic(presence="missing", topic=Topic(case.facts.topic, 3, 1, {})).settings(
+        create_topics=True
+    )
+    assert unseen.findings("retention") == [], "nothing hangs on it"
+    unknown = unseen.event(record_timestamp="event_time").finding("retention")
+    assert unknown.level == "unknown" and "--config retention.ms=-1" in (unknown.next_step or "")
+
+
+def test_keys_that_would_move_are_told_with_both_places(case: "Case") -> None:
+    moved = Moved("2013-01-31", frozenset({0, 1, 2}), frozenset(range(6)))
+    grown = case.of(history=History(newest="2013-01-31", moved=moved)).finding("partitions")
+    _warned(grown, "6; window 2013-01-31 went to partitions 0-2", "to partitions 0-5 now")
+    shrunk = Moved("2013-01-31", frozenset({0, 7}), frozenset(range(6)))
+    _warned(case.of(history=History(moved=shrunk)).finding("partitions"), "partitions 0, 7", "made anew")
+
+
+# Replication
+
+
+def test_one_replica_on_several_brokers_is_warned_of_and_on_one_broker_is_not(case: "Case") -> None:
+    alone = case.topic(replicas=1, in_sync=(1,) * 6, config={"min.insync.replicas": "1"})
+    _warned(alone.finding("replication"), "1 replica on 3 brokers", "lost")
+    assert alone.cluster(brokers=1).finding("replication").level == "ok"
+
+
+def test_acks_that_can_be_met_by_the_leader_alone_are_warned_of(case: "Case") -> None:
+    weak = case.topic(config={"min.insync.replicas": "1"}).finding("replication")
+    _warned(weak, "min.insync.replicas 1")
+    assert "min.insync.replicas=2" in (weak.next_step or "")
+
+
+def test_more_in_sync_replicas_wanted_than_there_are_is_warned_of(case: "Case") -> None:
+    odd = case.topic(config={"min.insync.replicas": "4"}).finding("replication")
+    _warned(odd, "min.insync.replicas 4, more than there are replicas", "counts it as 3")
+
+
+@pytest.mark.parametrize(
+    ("in_sync", "level", "told"),
+    [
+        ((3, 3, 2, 3, 3, 3), "warning", "1 of 6 partitions have only 2 in sync"),
+        ((1, 1, 3, 3, 3, 3), "failed", "2 of 6 partitions have 1 in sync and need 2"),
+    ],
+)
+def test_replicas_behind_are_counted(case: "Case", in_sync: tuple[int, ...], level: str, told: str) -> None:
+    finding = case.topic(in_sync=in_sync).finding("replication")
+    assert finding.level == level and told in finding.told
+
+
+def test_a_partition_without_a_leader_fails(case: "Case") -> None:
+    _failed(case.topic(leaderless=2).finding("replication"), "2 of 6 partitions have no leader")
+
+
+def test_an_election_that_may_lose_records_is_warned_of(case: "Case") -> None:
+    risky = case.topic(config={"unclean.leader.election.enable": "true"}).findings("replication")
+    assert [finding.level for finding in risky] == ["ok", "warning"]
+
+
+# Retention and timestamps
+
+
+def test_event_times_older_than_the_retention_fail_with_the_windows_that_fit(case: "Case") -> None:
+    """On 1 March, 45 days reach back to 15 January."""
+    old = case.event(record_timestamp="event_time").topic(config={"retention.ms": str(45 * 86_400_000)})
+    finding = old.finding("retention")
+    _failed(finding, "after 45 days", "up to 59 days ago", "14 of 31 windows would be deleted at once")
+    assert "publish from 2013-01-15 on" in (finding.next_step or "")
+    newer = old.of(windows=old.facts.event.windows.parse("2013-01-15..2013-02-27"))
+    assert newer.finding("retention").level == "ok"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        LIMITLESS,
+        {"cleanup.policy": "compact"},
+        # Then the records carry the publish time, whatever they were given.
+        {"message.timestamp.type": "LogAppendTime"},
+    ],
+    ids=str,
+)
+def test_event_times_are_safe_where_nothing_is_deleted_by_them(case: "Case", config: dict[str, str]) -> None:
+    assert case.event(record_timestamp="event_time").topic(config=config).finding("retention").level == "ok"
+
+
+def test_publish_times_are_not_held_against_the_retention(case: "Case") -> None:
+    assert case.finding("retention").told == "records are kept 168 h from when they are published"
+
+
+def test_a_size_limit_is_held_against_what_windows_took_before(case: "Case") -> None:
+    limited = case.topic(config={"retention.bytes": "1000000"})
+    assert limited.finding("size limit").level == "ok"
+    history = History(bytes_per_window=250_000.0)
+    _warned(
+        limited.of(history=history).finding("size limit"),
+        "6.0 MB in all",
+        "31 windows of 250 kB come to 7.8 MB",
+    )
+    assert limited.of(history=replace(history, bytes_per_window=1000.0)).finding("size limit").level == "ok"
+
+
+def test_brokers_that_write_their_own_time_are_warned_of_only_where_it_matters(case: "Case") -> None:
+    appending = case.topic(config={"message.timestamp.type": "LogAppendTime"})
+    assert appending.finding("timestamps").level == "ok"
+    _warned(appending.event(record_timestamp="event_time").finding("timestamps"), "LogAppendTime")
+
+
+@pytest.mark.parametrize("name", ["message.timestamp.before.max.ms", "message.timestamp.difference.max.ms"])
+def test_timestamps_that_the_brokers_refuse_fail_with_both_figures(case: "Case", name: str) -> None:
+    refusing = case.event(record_timestamp="event_time").topic(config={**LIMITLESS, name: "86400000"})
+    _failed(refusing.finding("timestamps"), f"{name}=86400000", "more than 24 h older", "59 days older")
+    assert refusing.event(record_timestamp="publish_time").finding("timestamps").level == "ok"
+
+
+def test_timestamps_in_the_future_fail_too(case: "Case") -> None:
+    early = (
+        case.event(record_timestamp="event_time")
+        .topic(config=LIMITLESS)
+        .of(now=case.facts.windows[-1].end - timedelta(hours=3))
+    )
+    _failed(early.finding("timestamps"), "message.timestamp.after.max.ms=3600000", "3 h later")
+
+
+# Cleanup and keys
+
+
+def test_compaction_of_events_that_are_no_state_says_what_consumers_lose(case: "Case") -> None:
+    for policy in ("compact", "compact,delete"):
+        finding = case.topic(config={"cleanup.policy": policy}).finding("cleanup")
+        _warned(finding, f"cleanup.policy={policy}", "only the newest is kept", "keys are never null")
+
+
+def test_tombstones_want_a_compacted_topic(case: "Case") -> None:
+    state = case.event(tombstones=True)
+    _warned(state.finding("cleanup"), "cleanup.policy=delete", "tombstones")
+    compacted = state.topic(config={"cleanup.policy": "compact"}).finding("cleanup")
+    assert compacted.level == "ok" and "tombstones kept 24 h" in compacted.told
+
+
+def test_records_larger_than_the_topic_takes_fail(case: "Case") -> None:
+    large = case.topic(config={"max.message.bytes": "2000"})
+    assert "2,000" in large.finding("record size").told
+    _failed(large.of(history=History(bytes_per_record=5000.0)).finding("record size"), "5,000 on average")
+
+
+def test_settings_that_may_not_be_read_are_unknown_and_name_the_right(case: "Case") -> None:
+    topic = Topic(case.facts.topic, 6, 3, {})
+    blind = case.topic(topic=topic)
+    finding = blind.finding("topic settings")
+    assert finding.level == "unknown" and "DescribeConfigs" in (finding.next_step or "")
+    assert all(
+        not blind.findings(subject) for subject in ("retention", "timestamps", "cleanup", "record size")
+    )
+    assert blind.finding("replication").level == "ok", "replicas need no such right"
+
+
+# The ledger
+
+
+def test_a_ledger_of_another_size_fails(case: "Case") -> None:
+    wrong = case.topic(ledger=True, partitions=12).finding("ledger")
+    _failed(wrong, "12 partitions, and the settings say 16")
+    assert "SLUICE_LEDGER_PARTITIONS=12" in (wrong.next_step or "")
+
+
+@pytest.mark.parametrize("policy", ["delete", "compact,delete"])
+def test_a_ledger_that_forgets_fails(case: "Case", policy: str) -> None:
+    _failed(case.topic(ledger=True, config={"cleanup.policy": policy}).finding("ledger"), "published twice")
+
+
+def test_a_ledger_that_is_missing_fails_unless_publishing_may_create_it(case: "Case") -> None:
+    gone = case.topic(ledger=True, presence="missing", topic=None)
+    _failed(gone.finding("ledger"), "does not exist")
+    assert gone.settings(create_topics=True).finding("ledger").level == "ok"
+
+
+def test_a_ledger_that_cannot_be_written_fails(case: "Case") -> None:
+    _failed(case.topic(ledger=True, in_sync=(1,) * 16).finding("ledger replicas"), "16 of 16 partitions")
+
+
+# Rights
+
+
+def test_rights_that_are_missing_fail_with_the_command(case: "Case") -> None:
+    reading = frozenset({"Read", "Describe"})
+    finding = case.topic(rights=reading).finding("rights")
+    _failed(finding, "lacks Write", "it has: Read")
+    assert "kafka-acls.sh" in (finding.next_step or "") and "--operation Write" in (finding.next_step or "")
+    _failed(
+        case.topic(ledger=True, rights=frozenset({"Describe"})).finding("ledger rights"), "Read and Write"
+    )
+    _failed(case.cluster(may_read_in_group=False).finding("group"), "sluice-reads-without-a-group")
+
+
+def test_brokers_that_tell_no_rights_leave_them_unknown(case: "Case") -> None:
+    assert case.topic(rights=None).finding("rights").level == "unknown"
+    assert case.topic(rights=None).settings(embedded=True).findings("rights") == []
+
+
+def test_a_transactional_id_is_spoken_of_only_where_acls_are_in_force(case: "Case") -> None:
+    assert case.findings("transactional id") == []
+    secured = case.cluster(config={"authorizer.class.name": "org.example.Authorizer"})
+    assert secured.finding("transactional id").level == "unknown"
+    assert "'sluice|'" in (secured.finding("transactional id").next_step or "")
+    unseen = case.cluster(config={})
+    assert unseen.findings("transactional id") == [], "a login that may do everything"
+    assert unseen.topic(rights=frozenset({"Write", "Read"})).finding("transactional id").level == "unknown"
+
+
+def test_a_transaction_longer_than_the_brokers_allow_fails(case: "Case") -> None:
+    short = case.cluster(config={"transaction.max.timeout.ms": "30000"}).finding("transactions")
+    _failed(short, "45 s", "more than 30 s")
+    assert "SLUICE_KAFKA_TRANSACTION_TIMEOUT_MS=30000" in (short.next_step or "")
+    assert case.cluster(config={}).finding("transactions").level == "unknown"
+
+
+# The contract
+
+
+def test_an_unregistered_contract_stops_a_run_and_only_warns_in_a_check(case: "Case") -> None:
+    new = case.of(contract=ContractState(None, first_of_subject=True))
+    _warned(new.finding("compatibility"), "first of its subject")
+    _failed(new.of(publishing=True).finding("compatibility"), "not registered")
+    assert new.settings(register_contracts=True).of(publishing=True).finding("compatibility").level == "ok"
+
+
+def test_an_incompatible_contract_fails_with_the_reasons(case: "Case") -> None:
+    refused = case.of(contract=ContractState(None, ["field a: no", "field b: no"]))
+    _failed(refused.finding("compatibility"), "field a: no; field b: no")
+
+
+# The disk
+
+
+def _history(**more: object) -> History:
+    return replace(History(snapshot_bytes=2e9, largest_snapshot_bytes=3 * 10**9, largest_rows=10**6), **more)  # type: ignore[arg-type]
+
+
+def test_room_is_held_against_windows_published_before(case: "Case") -> None:
+    """31 windows of 2 GB, one in the making: 65 GB."""
+    known = case.of(history=_history())
+    assert known.of(disk=Disk("/s", 66 * 10**9, "/t", 10**12)).finding("snapshot room").level == "ok"
+    _warned(
+        known.of(disk=Disk("/s", 64 * 10**9, "/t", 10**12)).finding("snapshot room"),
+        "64 GB free at /s", "31 new windows take about 65 GB", "not all",
+    )  # fmt: skip
+    _failed(known.of(disk=Disk("/s", 10**9, "/t", 10**12)).finding("snapshot room"), "not even the largest")
+    half = known.of(history=_history(stored=20), disk=Disk("/s", 64 * 10**9, "/t", 10**12))
+    assert half.finding("snapshot room").level == "ok", "what is stored takes no new room"
+
+
+def test_the_temporary_folder_is_held_against_the_largest_window(case: "Case") -> None:
+    """Three times 3 GB spilled, 160 bytes for each of a million rows."""
+    known = case.of(history=_history())
+    _failed(known.of(disk=Disk("/s", 10**12, "/t", 9 * 10**9)).finding("temporary room"), "about 9.2 GB")
+    assert known.of(disk=Disk("/s", 10**12, "/t", 10 * 10**9)).finding("temporary room").level == "ok"
+    together = known.of(disk=Disk("/s", 70 * 10**9, "/t", 70 * 10**9, shared=True))
+    _warned(together.finding("snapshot room"), "not all")
+    assert together.findings("temporary room") == []
+
+
+def test_without_a_history_little_room_is_warned_of_and_a_url_is_unknown(case: "Case") -> None:
+    _warned(case.of(disk=Disk("/s", 10**8, "/t", 10**12)).finding("snapshot room"), "100 MB free")
+    away = case.of(disk=Disk("s3://data/snapshots", None, "/t", 10**12))
+    assert away.finding("snapshot room").level == "unknown"
+
+
+# Together
+
+
+def test_one_thing_that_is_away_leaves_the_others_their_turn(case: "Case") -> None:
+    away = case.of(
+        cluster=KafkaUnavailable("Kafka kafka-1:9092", "did not answer"),
+        disk=Disk("/s", 10**8, "/t", 10**12),
+        contract=SluiceError("registry", "said no"),
+    )
+    levels = {finding.subject: finding.level for finding in judge(away.facts)}
+    assert levels == {
+        "compatibility": "failed", "Kafka": "failed", "snapshot room": "warning", "temporary room": "ok",
+    }  # fmt: skip
+
+
+def test_a_refusal_tells_everything_that_failed_each_with_its_next_step(case: "Case") -> None:
+    twice = case.topic(leaderless=1, rights=frozenset({"Read"}))
+    error = refusal("flights/flight_departed on t", judge(twice.facts))
+    assert "2 things must hold before the first byte" in str(error)
+    assert "replication: " in str(error) and "no leader" in str(error)
+    assert "rights: this login lacks Write" in str(error) and str(error).count("next: ") == 2
+    again = failures_of("preflight", error)
+    assert [finding.next_step is not None for finding in again] == [True, True]
+    only = refusal("flights/flight_departed on t", judge(case.topic(leaderless=1).facts))
+    assert str(only).startswith("flights/flight_departed on t: replication: ")

@@ -8,13 +8,14 @@ last commit, and the window would be published twice.
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from resources.kafka.clients import admin, consumer
 from resources.kafka.errors import KafkaRefused, KafkaUnavailable, explain, is_passing, kafka_error
-from resources.kafka.topics import ensure_topic
+from resources.kafka.topics import describe_topic, ensure_topic
 from resources.settings import Settings
 
 LEDGER_CONFIG = {"cleanup.policy": "compact", "retention.ms": "-1"}
@@ -41,7 +42,10 @@ class LedgerLog:
         self._settings = settings
         self._say = say
         self._topic = settings.ledger_topic
-        found = ensure_topic(
+        self._admin = admin(settings)
+        # Described by the client that is asked for offsets below: a client's very first request may be lost with
+        # the connection to the bootstrap address (librdkafka 2.16), and one for offsets is repeated after 3 s.
+        found = describe_topic(settings, self._topic, client=self._admin) or ensure_topic(
             settings,
             self._topic,
             partitions=settings.ledger_partitions,
@@ -63,7 +67,6 @@ class LedgerLog:
                 f"{self._topic} --add-config cleanup.policy=compact",
             )
         self.partitions = found.partitions
-        self._admin = admin(settings)
         self._consumer: Consumer = consumer(settings)
         self._values: dict[str, bytes] = {}
         self._read_to: dict[int, int] = {}
@@ -93,6 +96,10 @@ class LedgerLog:
         }
         new = [p for p in marks if p not in self._read_to]
         if new:
+            if not self._read_to:
+                # A topic that a connected consumer has not heard of is looked up once a second only.
+                with suppress(KafkaException):
+                    self._consumer.list_topics(self._topic, timeout=_ASK_SECONDS)
             self._consumer.incremental_assign([TopicPartition(self._topic, p, 0) for p in new])
             self._read_to |= dict.fromkeys(new, 0)
         started, said = time.monotonic(), False

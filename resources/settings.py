@@ -44,6 +44,12 @@ _SCALARS: dict[str, tuple[str | bool | int, str]] = {
     "batch_rows": (32768, "rows a step holds at a time"),
     "transaction_seconds": (2, "longest time between two commits while publishing"),
     "transaction_rows": (200_000, "most rows between two commits while publishing"),
+    "max_rows_per_second": (0, "most rows that a run publishes per second; 0: no limit"),
+    "max_bytes_per_second": (
+        0,
+        "most bytes, before compression, that a run publishes per second; 0: no limit",
+    ),
+    "producing": ("auto", "how records reach the client: auto, native or public"),
     "reconcile": (True, "read back what a run published and compare it with the snapshot"),
     "max_dead_letters": (10000, "dead letters kept per window; the count is always complete"),
     "memory_limit": ("128MB", "memory of the embedded query engine; beyond it spills to disk"),
@@ -76,6 +82,9 @@ class Settings:
     batch_rows: int
     transaction_seconds: int
     transaction_rows: int
+    max_rows_per_second: int
+    max_bytes_per_second: int
+    producing: str
     reconcile: bool
     max_dead_letters: int
     memory_limit: str

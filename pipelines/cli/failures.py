@@ -9,7 +9,7 @@ from resources.errors import SluiceError
 
 
 class Stopped(Exception):
-    """The user pressed Ctrl-C; the text says what was done and what was not."""
+    """The user pressed Ctrl-C, or an operator cancelled the run; the text says what was done and what was not."""
 
 
 @contextmanager

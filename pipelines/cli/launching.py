@@ -51,6 +51,7 @@ class RunOutcome:
     windows: tuple[WindowOutcome, ...]
     error: str | None
     stopped: bool
+    cancelled_by: str | None = None
 
     @property
     def failed(self) -> list[str]:
@@ -101,13 +102,15 @@ class Launcher:
         keys = [window.key for window in windows]
         places = {key: place for place, key in enumerate(keys)}
         stride = 1 if len(keys) <= _MOST_LINES else len(keys) // _FEW_LINES
+        reached = 0
         with progress(event.full_name, len(windows)) as bar:
 
             def heard(line: str, level: int) -> None:
+                nonlocal reached
                 place = places.get(line.partition(": ")[0])
-                if place is not None:
-                    # Windows are taken in order: one that is spoken of has all before it behind it.
-                    bar.at(place, line)
+                # Windows are taken in order: one that is spoken of has all before it behind it.
+                reached = reached if place is None else place
+                bar.at(reached, line)
                 plain = every_window and not bar.redrawn and (place is None or place % stride == 0)
                 if level >= logging.WARNING or plain:
                     click.echo(f"  {line}", err=True)
@@ -117,7 +120,7 @@ class Launcher:
                     event, windows, self._instance, stages=stages, config=config, catalogue=self._catalogue
                 )
         # Dagster turns Ctrl-C into a failure of the step that was running.
-        stopped = done.error is not None and "DagsterExecutionInterruptedError" in done.error
+        stopped = bool(done.cancelled_by) or "DagsterExecutionInterruptedError" in (done.error or "")
         return RunOutcome(
             event,
             done.run_id,
@@ -125,6 +128,7 @@ class Launcher:
             tuple(_outcome(event, key, done.windows.get(key), stopped) for key in keys),
             done.error,
             stopped,
+            done.cancelled_by,
         )
 
 
@@ -171,14 +175,15 @@ def run_all(
 
 
 def stopped_after(outcomes: Sequence[RunOutcome], again: str) -> Stopped:
-    """The word after Ctrl-C: which windows stand, which do not, and that nothing is half done."""
+    """The word after Ctrl-C, or after an operator's cancel: which windows stand, which do not, and that nothing is half done."""
     if not outcomes:
         return Stopped("Stopped before the first window was begun; nothing was published.")
     ran = [window for outcome in outcomes for window in outcome.windows]
     done = [window for window in ran if window.action not in _UNFINISHED]
     records = sum(window.published or 0 for window in done)
+    by = outcomes[-1].cancelled_by
     return Stopped(
-        f"Stopped. {len(done)} of {len(ran)} windows are complete, {records:,} events published. Of the window that was "
+        f"{f'Cancelled by operator {by}' if by else 'Stopped'}. {len(done)} of {len(ran)} windows are complete, {records:,} events published. Of the window that was "
         "under way, what is committed stays and the rest was not sent; later windows were not begun.\n"
         f"Next: {again}   (goes on where it stopped; nothing twice)"
     )

@@ -27,6 +27,9 @@ _SECTIONS: dict[str, dict[str, str]] = {
     "Run it": {
         "publish": "Publish windows of an event, each exactly once.",
         "replay": "Publish again what was published: windows, keys, a range of time.",
+        "pause": "Hold a publication back at its next chunk boundary.",
+        "resume": "Let a paused publication go on.",
+        "cancel": "End a publication at its next chunk boundary.",
         "status": "What is on the topics, window by window, from the ledger.",
         "tail": "The newest events of a topic, decoded.",
         "verify": "Read published windows back and compare them, record by record.",

@@ -9,7 +9,10 @@ import dagster as dg
 from resources.errors import SluiceError
 
 if TYPE_CHECKING:
+    from pipelines.authoring.event import Event
+    from pipelines.authoring.limits import Limits
     from pipelines.publishing.wish import Wish
+    from resources.settings import Settings
 
 
 def _one_of(name: str, *values: str) -> dg.Enum:
@@ -55,6 +58,28 @@ CONFIG = {
     "to_topic": dg.Field(
         str, default_value="", description="Replay to this shadow topic; empty: the event's own topic."
     ),
+    "plan_file": dg.Field(
+        str,
+        default_value="",
+        description="Do what this plan says (`sluice plan --out`), and nothing where a window has changed since: a path "
+        "or an fsspec URL that the run can read.",
+    ),
+    "max_rows_per_second": dg.Field(
+        int,
+        is_required=False,
+        description="For this run, in place of the event's and the settings'; 0: no limit.",
+    ),
+    "max_bytes_per_second": dg.Field(
+        int,
+        is_required=False,
+        description="For this run, in place of the event's and the settings'; 0: no limit.",
+    ),
+    "max_lag": dg.Field(
+        {str: int},
+        default_value={},
+        description="For this run: consumer group and the records that it may be behind, in place of the event's "
+        "limit for that group; 0: no limit.",
+    ),
 }
 
 
@@ -71,14 +96,35 @@ class RunConfig:
     event_time_from: str = ""
     event_time_until: str = ""
     to_topic: str = ""
+    plan_file: str = ""
+    max_rows_per_second: int | None = None
+    max_bytes_per_second: int | None = None
+    max_lag: dict[str, int] = field(default_factory=dict)
 
     def as_run_config(self) -> dict[str, object]:
         """The op's configuration, what is as by default left out."""
         return {
             one.name: getattr(self, one.name)
             for one in fields(self)
-            if getattr(self, one.name) != (one.default if one.default is not MISSING else [])
+            if getattr(self, one.name) not in ((one.default,) if one.default is not MISSING else ([], {}))
         }
+
+    def limits(self, event: "Event", settings: "Settings") -> "Limits":
+        """The limits of a run of `event`: the stricter of the event's and the settings', or what this sets anew.
+
+        Raises SluiceError for a negative one."""
+        told = {
+            "max_rows_per_second": self.max_rows_per_second,
+            "max_bytes_per_second": self.max_bytes_per_second,
+        }
+        told |= {f"max_lag of {group}": records for group, records in self.max_lag.items()}
+        for name, value in told.items():
+            if value is not None and value < 0:
+                raise SluiceError(
+                    "run config", f"{name} is {value}", allowed="a whole number; 0 for no limit"
+                )
+        usual = event.limits.stricter(settings.max_rows_per_second, settings.max_bytes_per_second)
+        return usual.anew(self.max_rows_per_second, self.max_bytes_per_second, self.max_lag)
 
     def wish(self, *, request: str, requested_by: str) -> "Wish":
         """What is wished. Raises SluiceError for values that do not go together."""

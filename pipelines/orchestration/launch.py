@@ -5,6 +5,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 
@@ -12,9 +13,11 @@ from pipelines.authoring.catalogue import Catalogue
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.orchestration.build import build_definitions
+from pipelines.orchestration.control import asked_of
 from pipelines.orchestration.home import prepare_home
-from pipelines.orchestration.keys import STAGES, asset_key, op_name, warehouse_pool
+from pipelines.orchestration.keys import STAGES, asset_key, op_name, topic_pool, warehouse_pool
 from pipelines.orchestration.lost_runs import end_lost_runs, process_tags
+from pipelines.orchestration.pools import telling_of_pool
 from resources.settings import Settings
 
 _WAREHOUSE_SLOTS = 4
@@ -25,12 +28,13 @@ _RANGE_END = "dagster/asset_partition_range_end"
 @dataclass(frozen=True)
 class Launched:
     """A finished run. `windows` maps each window that got its last stage to that stage's metadata (plain
-    values); `error` is what the run says of the others."""
+    values); `error` is what the run says of the others; `cancelled_by` is who ended the run, if anyone did."""
 
     run_id: str
     success: bool
     windows: Mapping[str, Mapping[str, Any]]
     error: str | None
+    cancelled_by: str | None = None
 
 
 def dagster_instance(settings: Settings) -> dg.DagsterInstance:
@@ -63,32 +67,39 @@ def launch(
     end_lost_runs(instance)
     first, last = windows[0].key, windows[-1].key
     span = {"dagster/partition": first} if first == last else {_RANGE_START: first, _RANGE_END: last}
-    result = job.execute_in_process(
-        instance=instance,
-        asset_selection=[asset_key(event, stage) for stage in stages],
-        tags={
-            **span,
-            **process_tags(),
-            "sluice/event": event.full_name,
-            "sluice/launched_by": "cli",
-            "sluice/requested_by": _user(),
-            # What the UI reads to show the run with its code location.
-            ".dagster/repository": "__repository__@sluice",
-            "dagster/code_location": "sluice",
-        },
-        run_config={
-            "ops": {op_name(event): {"config": dict(config or {})}},
-            # The terminal shows our own lines; the run's log is in the UI.
-            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-        },
-        raise_on_error=False,
-    )
+    run_id = str(uuid4())
+    with telling_of_pool(instance, topic_pool(event), run_id):
+        result = job.execute_in_process(
+            run_id=run_id,
+            instance=instance,
+            asset_selection=[asset_key(event, stage) for stage in stages],
+            tags={
+                **span,
+                **process_tags(),
+                "sluice/event": event.full_name,
+                "sluice/launched_by": "cli",
+                "sluice/requested_by": this_user(),
+                # What the UI reads to show the run with its code location.
+                ".dagster/repository": "__repository__@sluice",
+                "dagster/code_location": "sluice",
+            },
+            run_config={
+                "ops": {op_name(event): {"config": dict(config or {})}},
+                # The terminal shows our own lines; the run's log is in the UI.
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            raise_on_error=False,
+        )
     done = {
         told.partition: {name: value.value for name, value in told.metadata.items()}
         for told in map(_told_of_window, result.all_events)
         if told and told.partition and told.asset_key == asset_key(event, stages[-1])
     }
-    return Launched(result.run_id, result.success, done, None if result.success else _error_of(result))
+    if result.success:
+        return Launched(run_id, True, done, None)
+    run = instance.get_run_by_id(run_id)
+    order, by = asked_of(run) if run else ("", "")
+    return Launched(run_id, False, done, _error_of(result), by if order == "cancel" else None)
 
 
 def _told_of_window(event: dg.DagsterEvent) -> dg.AssetMaterialization | dg.AssetObservation | None:
@@ -100,7 +111,7 @@ def _told_of_window(event: dg.DagsterEvent) -> dg.AssetMaterialization | dg.Asse
     return None
 
 
-def _user() -> str:
+def this_user() -> str:
     """Who sits at this terminal, for the ledger."""
     try:
         return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -1,5 +1,6 @@
 """What an operator reads of each window in the UI, once it has run."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -102,6 +103,12 @@ def of_published(event: Event, result: PublishResult, dead: int, platform: Platf
             "sample": _sample(event, result, platform),
         }
     return metadata
+
+
+def of_waiting(before: Mapping[str, float], after: Mapping[str, float]) -> Metadata:
+    """Seconds that a window's publication was held back, by cause; nothing where it was not."""
+    waited = {cause: seconds - before.get(cause, 0.0) for cause, seconds in after.items()}
+    return {f"seconds_waited_{cause}": round(seconds, 1) for cause, seconds in waited.items() if seconds > 0}
 
 
 def _sample(event: Event, result: PublishResult, platform: Platform, most: int = 3) -> dg.MetadataValue:

@@ -1,36 +1,126 @@
-"""A warehouse's concurrency limit, kept in Dagster's own pools.
+"""Concurrency limits, kept in Dagster's own pools, and what a run says while it waits for a place in one.
 
 An op belongs to one pool, and an event's op belongs to its topic's. A run that sources also claims a slot of
 its warehouse's pool, from the same storage, so the limit is set and seen in the UI like any other (Deployment,
 Concurrency) and is freed by Dagster when a run dies.
 """
 
+import logging
+import threading
 import time
-from collections.abc import Iterator
+from _thread import interrupt_main
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import dagster as dg
 
+from pipelines.orchestration.control import RunControl
+
 _ASK_EVERY_SECONDS = 1.0
+_SAY_EVERY_SECONDS = 30.0
+# A slot is taken within this time where one is free.
+_SAY_AFTER_SECONDS = 2.0
+
+terminal = logging.getLogger("sluice.run")
 
 
 @contextmanager
-def pool_slot(context: dg.AssetExecutionContext, pool: str, claimant: str) -> Iterator[None]:
-    """Hold a slot of `pool` for the block; waits, and says so, while none is free. No limit set: no wait."""
+def pool_slot(
+    context: dg.AssetExecutionContext,
+    pool: str,
+    claimant: str,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+    look: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Hold a slot of `pool` for the block; waits, and says so, while none is free. No limit set: no wait.
+
+    `look` is called once a second while it waits, and may raise.
+    """
     if not _limited(context.instance, pool):
         yield
         return
-    storage = context.instance.event_log_storage
-    said = False
-    while not storage.claim_concurrency_slot(pool, context.run.run_id, claimant).is_claimed:
-        if not said:
-            said = True
-            context.log.info(f"{claimant}: waiting for a slot of the pool {pool}")
-        time.sleep(_ASK_EVERY_SECONDS)
+    storage, run_id = context.instance.event_log_storage, context.run.run_id
+    waiting = _Waiting(context.instance, pool, say)
+    try:
+        while not storage.claim_concurrency_slot(pool, run_id, claimant).is_claimed:
+            waiting.go_on()
+            look()
+            time.sleep(_ASK_EVERY_SECONDS)
+        waiting.over()
+        yield
+    finally:
+        # Also where it was only waited for: a claim that is pending would be given the next slot.
+        storage.free_concurrency_slot_for_step(run_id, claimant)
+
+
+@contextmanager
+def telling_of_pool(instance: dg.DagsterInstance, pool: str, run_id: str) -> Iterator[None]:
+    """While the block runs a Dagster run in this process: say on the terminal that it waits for its place in `pool`.
+
+    Dagster itself claims the slot of an op, and says so in the run's log alone. An operator who cancels the run
+    meanwhile interrupts it.
+    """
+    over = threading.Event()
+    arguments = (instance, pool, run_id, over)
+    thread = threading.Thread(target=_watch, args=arguments, name="sluice-pool", daemon=True)
+    if instance.event_log_storage.supports_global_concurrency_limits:
+        thread.start()
     try:
         yield
     finally:
-        storage.free_concurrency_slot_for_step(context.run.run_id, claimant)
+        over.set()
+        if thread.is_alive():
+            thread.join(_ASK_EVERY_SECONDS * 5)
+
+
+def _watch(instance: dg.DagsterInstance, pool: str, run_id: str, over: threading.Event) -> None:
+    control = RunControl(instance, run_id)
+    waiting = _Waiting(instance, pool, terminal.warning)
+    pause = _SAY_AFTER_SECONDS
+    while not over.wait(pause):
+        pause = _ASK_EVERY_SECONDS
+        info = instance.event_log_storage.get_concurrency_info(pool)
+        if run_id in info.active_run_ids:
+            waiting.over()
+            return
+        if run_id in info.pending_run_ids:
+            waiting.go_on()
+            by = control.cancelled_by()
+            run = instance.get_run_by_id(run_id)
+            if by is not None and run is not None:
+                told = f"cancelled by operator {by} while it waited for a place in pool {pool}"
+                terminal.warning(told)
+                instance.report_run_canceling(run, message=told)
+                interrupt_main()
+                return
+
+
+class _Waiting:
+    """Says that a run waits for a pool: at once, every 30 s, and at the end."""
+
+    def __init__(self, instance: dg.DagsterInstance, pool: str, say: Callable[[str], None]) -> None:
+        self._instance, self._pool, self._say = instance, pool, say
+        self._began: float | None = None
+        self._said = 0.0
+
+    def go_on(self) -> None:
+        now = time.monotonic()
+        if self._began is None or now - self._said >= _SAY_EVERY_SECONDS:
+            waited = "" if self._began is None else f" (for {now - self._began:.0f} s)"
+            self._say(f"waiting for a place in pool {self._pool}: {self._holders()}{waited}")
+            self._began, self._said = self._began or now, now
+
+    def over(self) -> None:
+        if self._began is not None:
+            self._say(f"has its place in pool {self._pool} after {time.monotonic() - self._began:.0f} s")
+
+    def _holders(self) -> str:
+        info = self._instance.event_log_storage.get_concurrency_info(self._pool)
+        runs = sorted(run_id[:8] for run_id in info.active_run_ids)
+        if not runs:
+            return f"its limit is {info.slot_count}"
+        return f"run{'s' * (len(runs) > 1)} {', '.join(runs)} ha{'ve' if len(runs) > 1 else 's'} it"
 
 
 def _limited(instance: dg.DagsterInstance, pool: str) -> bool:

@@ -2,21 +2,26 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.orchestration import metadata
 from pipelines.orchestration.config import RunConfig
+from pipelines.orchestration.control import RunControl
 from pipelines.orchestration.keys import FITS_CONTRACT, STAGES, asset_key, table_key, warehouse_pool
 from pipelines.orchestration.pools import pool_slot
 from pipelines.orchestration.reconciled import ReconciledCheck
+from pipelines.pacing.hold import Cancelled
+from pipelines.pacing.pacer import Pacer
 from pipelines.publishing.publisher import Publisher
 from pipelines.steps.sourced import source_window
 from pipelines.steps.transformed import Transformed, blocked, transform_window
 from resources.errors import PassingFault, SluiceError
+from resources.kafka.lag import GroupReader
 from resources.platform import Platform
 
 # What a terminal shows of a run it started; in the UI the same lines stand in the run's log.
@@ -39,8 +44,17 @@ class WindowRun:
         request = context.run.root_run_id or context.run.run_id
         self._wish = config.wish(request=request, requested_by=_launched_by(context.run))
         self._check_stages()
+        self._limits = config.limits(event, platform.settings)
+        self._pacer = Pacer(
+            self._limits,
+            groups=lambda: GroupReader(platform.settings),
+            operator=RunControl(context.instance, context.run.run_id),
+            transaction_seconds=platform.settings.transaction_seconds,
+            say=self._say,
+            warn=self._warn,
+        )
         self._publisher = Publisher(
-            event, platform, run_id=context.run.run_id, wish=self._wish, say=self._say
+            event, platform, run_id=context.run.run_id, wish=self._wish, pace=self._pacer, say=self._say
         )
         topic = self._wish.replay.topic if self._wish.replay else None
         self._reconciled = ReconciledCheck(event, platform, topic=topic)
@@ -63,15 +77,36 @@ class WindowRun:
         self._context.log.info(text)
         terminal.info(text)
 
+    def _warn(self, text: str) -> None:
+        """Said whatever else of a run is left out."""
+        self._context.log.warning(text)
+        terminal.warning(text)
+
     def windows(self) -> Iterator[object]:
         """Materializations and check results as they happen; at the end an error naming the windows that failed."""
-        with ExitStack() as slots, self._reconciled:
-            if "sourced" in self._stages:
-                # Once per run: claiming and freeing it for every window would cost more than a small window.
-                slots.enter_context(
-                    pool_slot(self._context, warehouse_pool(self._event.warehouse), self._event.full_name)
-                )
-            yield from self._each()
+        if self._limits and "published" in self._stages:
+            self._say(f"limits: {self._limits}")
+        try:
+            with ExitStack() as slots, self._reconciled:
+                if "sourced" in self._stages:
+                    # Once per run: claiming and freeing it for every window would cost more than a small window.
+                    slots.enter_context(self._warehouse_slot())
+                yield from self._each()
+        except Cancelled as cancelled:
+            self._warn(str(cancelled))
+            # Without it Dagster would take the interruption for a failure.
+            self._context.instance.report_run_canceling(self._context.run, message=str(cancelled))
+            raise DagsterExecutionInterruptedError(str(cancelled)) from None
+
+    def _warehouse_slot(self) -> AbstractContextManager[None]:
+        name = self._event.full_name
+        return pool_slot(
+            self._context,
+            warehouse_pool(self._event.warehouse),
+            name,
+            say=self._warn,
+            look=lambda: self._pacer.between(name, "no window was begun"),
+        )
 
     def _each(self) -> Iterator[object]:
         failed: dict[str, str] = {}
@@ -79,7 +114,10 @@ class WindowRun:
         todo = self._todo()
         for number, window in enumerate(todo, start=1):
             try:
+                self._pacer.between(window.key, f"{number - 1} of {len(todo)} windows were done")
                 yield from self._window(window)
+            except Cancelled:
+                raise
             except PassingFault as fault:
                 # Go on from here later: publishing the windows behind it first would put a key's events out of order.
                 self._context.log.warning(f"{window.key}: {fault}")
@@ -124,7 +162,7 @@ class WindowRun:
 
     def _window(self, window: Window) -> Iterator[object]:
         event, platform, run_id = self._event, self._platform, self._context.run.run_id
-        dead = 0
+        dead, waited = 0, dict(self._pacer.waited)
         if "sourced" in self._stages:
             snapshot = source_window(event, window, platform, run_id=run_id)
             # Nobody observes the tables, so Dagster's word for their version is the one it begins with.
@@ -151,6 +189,7 @@ class WindowRun:
                 if not reconciled.passed:
                     raise self._reconciled.failed(window.key, reconciled)
             about = metadata.of_published(event, result, dead, platform)
+            about |= metadata.of_waiting(waited, self._pacer.waited)
             if self._wish.replay and self._wish.replay.topic:
                 # The event's own topic is as it was.
                 yield dg.AssetObservation(asset_key(event, "published"), partition=window.key, metadata=about)

@@ -1,8 +1,10 @@
 """`sluice publish`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from pipelines.cli.limiting import limit_options, limits_of
 
 if TYPE_CHECKING:
     from pipelines.authoring.event import Event
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--reason", help="Why; kept in the ledger and in the headers of corrected events.")
 @click.option("--correct", is_flag=True, help="Publish what differs under a changed module or contract.")
 @click.option("--replay", is_flag=True, help="Publish every event again where module or contract changed.")
+@limit_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of windows, for programs.")
 def command(
     event: str | None,
@@ -27,6 +30,7 @@ def command(
     correct: bool,
     replay: bool,
     as_json: bool,
+    **limits: Any,
 ) -> None:
     """Publish windows of an event, each exactly once.
 
@@ -86,7 +90,7 @@ def command(
         load_settings(),
         work,
         again=f"sluice publish --all {all_windows}" if all_windows else f"sluice publish {event} {windows}",
-        config={"reason": reason or "", "on_definition_change": changed},
+        config={"reason": reason or "", "on_definition_change": changed, **limits_of(**limits)},
         every_window=True,
         before=announcing("publishing"),
     )

@@ -1,8 +1,10 @@
 """`sluice replay`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from pipelines.cli.limiting import limit_options, limits_of
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -31,6 +33,7 @@ _MOST_INLINE = 100
     "--to", "topic", metavar="TOPIC", help="Replay to this shadow topic; the event's own is left alone."
 )
 @click.option("--by", "requested_by", metavar="WHO", help="Who asks; by default this user on this machine.")
+@limit_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of windows, for programs.")
 def command(
     event: str,
@@ -44,6 +47,7 @@ def command(
     topic: str | None,
     requested_by: str | None,
     as_json: bool,
+    **limits: Any,
 ) -> None:
     """Publish again what was published before, on purpose.
 
@@ -88,6 +92,7 @@ def command(
             event_time_from=since or "",
             event_time_until=until or "",
             to_topic=topic or "",
+            **limits_of(**limits),
         )
         asked = config.wish(request="", requested_by="").replay
         assert asked is not None

@@ -1,0 +1,23 @@
+"""`sluice cancel`."""
+
+import click
+
+
+@click.command()
+@click.argument("run_or_event", metavar="RUN|EVENT")
+def command(run_or_event: str) -> None:
+    """End a publication at its next chunk boundary.
+
+    RUN is the id of a run or its first characters; EVENT means every run of that event under way now. What is
+    committed stays, and the ledger says how far it is: publishing the windows again sends the rest.
+
+    \b
+    Examples:
+      sluice cancel flight_departed
+      sluice cancel 1a2b3c4d
+
+    It never takes back an event that is on the topic, and never leaves a transaction open.
+    """
+    from pipelines.cli.controlling import order_runs
+
+    order_runs(run_or_event, "cancel")

@@ -1,0 +1,22 @@
+"""`sluice resume`."""
+
+import click
+
+
+@click.command()
+@click.argument("run_or_event", metavar="RUN|EVENT")
+def command(run_or_event: str) -> None:
+    """Let a publication that was paused go on where it stands.
+
+    RUN is the id of a run or its first characters; EVENT means every paused run of that event.
+
+    \b
+    Examples:
+      sluice resume flight_departed
+      sluice resume 1a2b3c4d
+
+    It never lifts a limit: a run whose consumers are too far behind goes on waiting for them.
+    """
+    from pipelines.cli.controlling import order_runs
+
+    order_runs(run_or_event, "resume")

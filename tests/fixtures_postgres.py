@@ -44,7 +44,7 @@ _SETTINGS = {
 
 @dataclass
 class PostgresServer:
-    """A running cluster. `sluice` is its superuser, without a password."""
+    """A running cluster. `sluice` is its superuser, without a password; the role `locked` needs one."""
 
     port: int
     process: OwnedProcess
@@ -107,6 +107,8 @@ def _start(folder: Path) -> PostgresServer:
     )
     if made.returncode:
         raise ServerFailed("PostgreSQL", "initdb failed", log=log, log_tail=made.stderr)
+    access = data / "pg_hba.conf"
+    access.write_text(f"host all locked {LOOPBACK}/32 scram-sha-256\n{access.read_text()}")
     (port,) = free_ports(1)
     settings = [f"--{name}={value}" for name, value in (_SETTINGS | {"port": str(port)}).items()]
     process = spawn(

@@ -14,6 +14,7 @@ _PASSING = ("08", "40", "53", "57P", "55P03", "58")
 _TEMP_FILE_LIMIT = "53400"
 _CANCELLED = "57014"
 _FORBIDDEN = "42501"
+_NO_UTF8 = "22021"
 
 _WITH_POSITION = re.compile(r"\nLINE (\d+): (.*)\n( *)\^")
 _WORD = re.compile(r'"[^"]*"|\w+|\S')
@@ -34,13 +35,10 @@ _LASTING = (
     ("service file", "mend `service` in the URL, or PGSERVICE"),
 )
 _MAY_PASS = ("starting up", "shutting down", "Temporary failure", "too many", "remaining connection slots")
-_REACHED_OUT = (
-    "connection to server",
-    "could not translate host name",
-    "certificate",
-    "SSL",
-    "sslmode",
-    "service",
+# libpq could not make sense of the URL, and its words may quote any part of it.
+_UNREADABLE = re.compile(
+    r"invalid (URI|percent|integer|port|connection option)|forbidden value|end of string reached"
+    r"|unexpected (character|spaces)|(missing|extra) (\"=\"|key/value)|unterminated|could not match"
 )
 
 
@@ -56,8 +54,7 @@ class Explainer:
         said = " ".join(
             _plain(str(error)).removeprefix("Failed to connect: ").replace("FATAL:  ", "").split()
         )
-        if not any(word in said for word in _REACHED_OUT):
-            # libpq could not read the URL, and its words may quote any part of it.
+        if _UNREADABLE.match(said):
             parameter = re.search(r'invalid URI query parameter: "(\w+)"', said)
             told = f": it knows no parameter {parameter[1]!r}" if parameter else ""
             return WarehouseError(
@@ -101,8 +98,16 @@ class Explainer:
             return WarehouseError(
                 self.where, said, next_step="have SELECT on it, and USAGE on its schema, granted to this role"
             )
+        if state == _NO_UTF8:
+            # A database in SQL_ASCII keeps whatever bytes it was given.
+            return WarehouseError(
+                self.where,
+                f"a text is not UTF-8: {said}",
+                next_step="say what it is in the query: convert_from(column::bytea, 'LATIN1')",
+            )
         if state is not None and state.startswith(_PASSING):
-            return PassingFault(self.where, said, next_step="a run tries again by itself")
+            ended = "the connection was lost: " if state.startswith(("08", "57P")) else ""
+            return PassingFault(self.where, f"{ended}{said}", next_step="a run tries again by itself")
         return WarehouseError(self.where, f"the query was refused: {said}")
 
     def _masked(self, text: str) -> str:

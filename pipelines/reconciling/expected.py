@@ -65,6 +65,17 @@ def state_records(
     return _rows(event, platform, entry, contract, _stored(platform, entry, "transformed", entry.snapshot))
 
 
+def is_stored(platform: Platform, entry: LedgerEntry) -> bool:
+    """False where a snapshot that the entry's generation was published from is gone."""
+    stages = [("transformed", entry.snapshot) if entry.delta is None else (entry.kind, entry.delta)]
+    if entry.vanished is not None:
+        stages.append(("vanished", entry.vanished))
+    return all(
+        platform.snapshots.find(entry.event, entry.window, stage, sha256) is not None
+        for stage, sha256 in stages
+    )
+
+
 def _all_records(
     event: Event, platform: Platform, entry: LedgerEntry, contract: Contract
 ) -> Iterator[Records]:

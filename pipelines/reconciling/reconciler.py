@@ -11,7 +11,7 @@ from pipelines.authoring.event import Event
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
 from pipelines.publishing.generations import generations
 from pipelines.reconciling.comparison import Comparison
-from pipelines.reconciling.expected import CannotReconcile
+from pipelines.reconciling.expected import CannotReconcile, is_stored
 from pipelines.reconciling.log import LogReader
 from pipelines.reconciling.result import Reconciliation
 from pipelines.reconciling.window import WindowComparison
@@ -44,10 +44,15 @@ class Reconciler:
         self, window: str, *, topic: str | None = None, entry: LedgerEntry | None = None
     ) -> Reconciliation:
         """Every generation of `window` that `entry` or the ledger knows against the topic, and the state that they
-        add up to; on the event's topic, or a shadow of it. Raises like `reconcile`."""
+        add up to; on the event's topic, or a shadow of it. Raises like `reconcile`; an earlier generation whose
+        snapshot is gone is left out, and that is noted."""
         started = time.monotonic()
         entry = entry or self._newest(window, topic or self._event.topic)
-        return self._compared(window, generations(entry) if entry else [], started, whole=True)
+        if entry is None:
+            return self._compared(window, [], started, whole=True)
+        *earlier, newest = generations(entry)
+        known = [*(one for one in earlier if is_stored(self._platform, one)), newest]
+        return self._compared(window, known, started, whole=True)
 
     def _newest(self, window: str, topic: str) -> LedgerEntry | None:
         key = ledger_key(topic, window)

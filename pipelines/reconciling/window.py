@@ -190,10 +190,11 @@ class WindowComparison:
 
     def _general_notes(self, never_sent: int) -> tuple[str, ...]:
         notes = []
-        forgotten = self._entry.generation - len(self._generations)
-        if self._whole and forgotten:
+        read = {entry.generation for entry in self._generations}
+        unread = [n for n in range(1, self._entry.generation) if n not in read]
+        if self._whole and unread:
             notes.append(
-                f"generations before {forgotten + 1} are not in the ledger any more and were not read"
+                f"not read: {_generations_told(unread)}, which the ledger or the snapshot store has no more"
             )
         if never_sent:
             notes.append(
@@ -219,6 +220,14 @@ class WindowComparison:
                 "the one named"
             )
         return tuple(notes)
+
+
+def _generations_told(numbers: Sequence[int]) -> str:
+    if len(numbers) == 1:
+        return f"generation {numbers[0]}"
+    if len(numbers) == numbers[-1] - numbers[0] + 1:
+        return f"generations {numbers[0]} to {numbers[-1]}"
+    return f"generations {', '.join(map(str, numbers))}"
 
 
 def _text(key: bytes) -> str:

@@ -1,5 +1,6 @@
 """All generations of a window together: what was ever published for it, and the state that it adds up to."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -173,11 +174,22 @@ def test_a_replay_to_a_shadow_topic_keeps_the_ids_and_is_verified_there(world: W
         whole(world, topic=shadow)
 
 
-def test_forgotten_generations_are_named_and_the_rest_is_read(world: World) -> None:
+def test_generations_that_are_not_known_any_more_are_named_and_the_rest_is_read(world: World) -> None:
     entry = corrected(world)
-    found = whole(world, entry.advanced(earlier=()))
-    assert (found.verdict, found.generations, found.expected) == ("agrees", 1, 3)
-    assert found.notes == ("generations before 2 are not in the ledger any more and were not read",)
+    world.deliver([*rows(40)[:37], ("new", 5, 10)])
+    found = whole(world, entry_of(world).advanced(earlier=()))
+    assert (found.verdict, found.generations, found.expected) == ("agrees", 1, 1)
+    assert found.notes == (
+        "not read: generations 1 to 2, which the ledger or the snapshot store has no more",
+    )
+
+    store = world.platform().snapshots
+    first = store.find(entry.event, WINDOW, "transformed", entry.earlier[0]["snapshot"])
+    assert first is not None
+    Path(store.url(first)).unlink()
+    found = whole(world)
+    assert (found.verdict, found.generations, found.expected) == ("agrees", 2, 4)
+    assert found.notes == ("not read: generation 1, which the ledger or the snapshot store has no more",)
 
 
 # Without a broker.

@@ -6,12 +6,18 @@ by name rather than overridden in silence.
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
+from resources.kafka.client import Client, PublicClient
+from resources.kafka.deliveries import Deliveries
 from resources.kafka.errors import KafkaRefused, kafka_error
+from resources.kafka.native import NativeClient
+from resources.kafka.native_check import native_library
+from resources.kafka.native_library import Library, NotNative
 from resources.settings import Settings
 
 # librdkafka also logs what it reports as an error; without a handler of the user's it stays quiet.
@@ -26,6 +32,10 @@ READING_GROUP = "sluice-reads-without-a-group"
 # Long enough for a slow disk, short enough that a killed run's readers and successors are not held back long.
 _TRANSACTION_TIMEOUT_MS = 45_000
 
+_WAYS = ("auto", "native", "public")
+# What confluent-kafka does something of its own for.
+_PUBLIC_ONLY = ("sasl.oauthbearer.", "plugin.library.paths")
+
 # property -> why it is not the user's to set
 _OURS = {
     "acks": "the ledger's counts must survive the loss of a leader",
@@ -36,6 +46,7 @@ _OURS = {
     "isolation.level": "the ledger must never be read from an aborted transaction",
     "group.id": "reading back never joins a group",
     "enable.auto.commit": "reading back never commits an offset",
+    "delivery.report.only.error": "every acknowledgement is counted",
     "enable.partition.eof": "the ledger is read up to a mark, and the end of a partition is part of that",
 }
 
@@ -85,13 +96,42 @@ def transaction_timeout_ms(settings: Settings) -> int:
     return int(told)
 
 
-def producer(
-    settings: Settings, transactional_id: str, *, max_message_bytes: int | None = None, **more: object
-) -> Producer:
+def producer(settings: Settings, transactional_id: str, *, max_message_bytes: int | None = None) -> Producer:
     """A transactional, idempotent producer for a topic that takes batches of `max_message_bytes`.
 
     Raises KafkaRefused for a property the client refuses.
     """
+    config = producer_config(settings, transactional_id, max_message_bytes)
+    return _make(Producer, {**config, "logger": log})
+
+
+def transactional_client(
+    settings: Settings,
+    transactional_id: str,
+    deliveries: Deliveries,
+    *,
+    max_message_bytes: int | None = None,
+    kafka_partitions: int | None = None,
+) -> Client:
+    """The same, behind the protocol of both ways to produce, of the way that `settings.producing` asks for; what
+    becomes of its records goes to `deliveries`.
+
+    Raises KafkaRefused also where the native way is asked for and is not to be had.
+    """
+    library = _native(settings)
+    if library is None:
+        made = producer(settings, transactional_id, max_message_bytes=max_message_bytes)
+        return PublicClient(made, deliveries)
+    config = producer_config(settings, transactional_id, max_message_bytes)
+    return _make(
+        lambda made: NativeClient(library, made, deliveries, log, kafka_partitions=kafka_partitions), config
+    )
+
+
+def producer_config(
+    settings: Settings, transactional_id: str, max_message_bytes: int | None = None
+) -> dict[str, str]:
+    """The properties of such a producer."""
     timeout_ms = transaction_timeout_ms(settings)
     sizes: dict[str, object] = {}
     if max_message_bytes is not None:
@@ -114,13 +154,40 @@ def producer(
         **sizes,
         **_without(_users(settings), _CONSUMER_ONLY),
         "acks": "all",
-        "enable.idempotence": True,
+        "enable.idempotence": "true",
         "partitioner": "murmur2_random",
         "transactional.id": transactional_id,
-        "logger": log,
-        **more,
     }
-    return _make(Producer, config)
+    return {name: str(value) for name, value in config.items()}
+
+
+def _native(settings: Settings) -> Library | None:
+    """librdkafka for the native way, or None for the public way."""
+    if settings.producing not in _WAYS:
+        raise KafkaRefused(
+            f"setting producing={settings.producing}", "is not a way to produce", allowed=", ".join(_WAYS)
+        )
+    if settings.producing == "public":
+        return None
+    try:
+        for name in settings.kafka:
+            if name.startswith(_PUBLIC_ONLY):
+                raise NotNative(f"kafka.{name} is known to the public way only")
+        return native_library()
+    except NotNative as reason:
+        if settings.producing == "native":
+            raise KafkaRefused(
+                "setting producing=native",
+                f"is not possible here: {reason}",
+                next_step="leave it at auto, which then produces the public way",
+            ) from None
+        _say_once(str(reason))
+        return None
+
+
+@cache
+def _say_once(reason: str) -> None:
+    log.warning("records are produced the public way, several times slower: %s", reason)
 
 
 def consumer(settings: Settings, **more: object) -> Consumer:
@@ -147,7 +214,7 @@ def admin(settings: Settings) -> AdminClient:
     return _make(AdminClient, {**users, "logger": log})
 
 
-def _make(kind: Callable[[Any], C], config: dict[str, object]) -> C:
+def _make(kind: Callable[[Any], C], config: Mapping[str, object]) -> C:
     try:
         return kind(config)
     except KafkaException as error:

@@ -6,14 +6,18 @@ silence, and nothing fails in silence. A fenced producer raises `TakenOver`.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from confluent_kafka import KafkaError, KafkaException, Message
+import numpy as np
+import pyarrow as pa
+from confluent_kafka import KafkaError, KafkaException
 
-from resources.kafka.clients import producer, transaction_timeout_ms
+from resources.kafka.client import TooLarge
+from resources.kafka.clients import transaction_timeout_ms, transactional_client
+from resources.kafka.deliveries import PURGED, Deliveries
+from resources.kafka.deliveries import Delivered as Delivered
 from resources.kafka.errors import (
     DeliveryFailed,
     KafkaUnavailable,
@@ -33,36 +37,12 @@ T = TypeVar("T")
 
 _CLAIM_SECONDS = 60.0
 _COMMIT_SECONDS = 90.0
-# Serve acknowledgements this often; each is a callback, so not on every record.
-_POLL_EVERY = 512
-_FAILURES_KEPT = 1000
-
-
-@dataclass
-class Delivered:
-    """What the brokers acknowledged: records, and first and last offset of each kafka_partition."""
-
-    records: int = 0
-    offsets: dict[int, tuple[int, int]] = field(default_factory=dict)
-
-    def add(self, kafka_partition: int, offset: int) -> None:
-        """Count one acknowledged record."""
-        self.records += 1
-        first, last = self.offsets.get(kafka_partition, (offset, offset))
-        self.offsets[kafka_partition] = (min(first, offset), max(last, offset))
-
-    def merge(self, other: "Delivered") -> None:
-        """Add what another transaction delivered."""
-        self.records += other.records
-        for kafka_partition, (first, last) in other.offsets.items():
-            known = self.offsets.get(kafka_partition, (first, last))
-            self.offsets[kafka_partition] = (min(first, known[0]), max(last, known[1]))
 
 
 class TransactionalProducer:
     """One producer for one window of one event. Not for use by several threads.
 
-    `max_message_bytes`: what the topic takes at once, where it is known.
+    `max_message_bytes`: what the topic takes at once; `kafka_partitions`: how many it has; where they are known.
     """
 
     def __init__(
@@ -74,24 +54,34 @@ class TransactionalProducer:
         window: str,
         topic: str,
         max_message_bytes: int | None = None,
+        kafka_partitions: int | None = None,
     ) -> None:
         self._event, self._window, self._topic = event, window, topic
         self._where = f"{event} {window}"
         self._max_message_bytes = max_message_bytes
         self._timeout_seconds = transaction_timeout_ms(settings) / 1000
-        self._producer = producer(settings, transactional_id, max_message_bytes=max_message_bytes)
+        self._deliveries = Deliveries()
+        self._client = transactional_client(
+            settings,
+            transactional_id,
+            self._deliveries,
+            max_message_bytes=max_message_bytes,
+            kafka_partitions=kafka_partitions,
+        )
         self._open = False
         self._began = 0.0
-        self._since_poll = 0
-        self._failures = _Failures()
-        self._delivered = Delivered()
+
+    @property
+    def way(self) -> str:
+        """How records reach the client: `native` or `public`."""
+        return self._client.way
 
     def claim(self) -> None:
         """Take over the window: finish or abort what a predecessor left, and fence it."""
         deadline = time.monotonic() + _CLAIM_SECONDS
         while True:
             try:
-                self._producer.init_transactions(max(1.0, deadline - time.monotonic()))
+                self._client.init_transactions(max(1.0, deadline - time.monotonic()))
                 return
             except (KafkaException, SystemError) as error:
                 inner = self._inner(error)
@@ -102,76 +92,66 @@ class TransactionalProducer:
 
     def begin(self) -> None:
         """Open a transaction."""
-        self._ask(self._producer.begin_transaction)
+        self._ask(self._client.begin_transaction)
         self._open = True
         self._began = time.monotonic()
-        self._delivered = Delivered()
+        self._deliveries.begin()
+
+    def produce_rows(self, topic: str, rows: Rows) -> None:
+        """Queue records of the event's topic, in their order; waits while the queue is full. Raises RecordTooLarge,
+        and DeliveryFailed for earlier ones. Records with headers or timestamps of their own take one step each."""
+        try:
+            self._ask(self._client.produce_rows, topic, rows, self._serve)
+        except TooLarge as refused:
+            raise self._too_large(topic, refused) from None
 
     def produce(
         self, topic: str, key: bytes, value: bytes | None, headers: Headers = (), timestamp_ms: int = 0
     ) -> None:
-        """Queue a record of the event's topic; waits while the queue is full. Raises RecordTooLarge."""
-        more: dict[str, Any] = {"timestamp": timestamp_ms} if timestamp_ms else {}
-        if headers:
-            more["headers"] = list(headers)
-        self._queue(topic, key, value, on_delivery=self._acknowledge, **more)
-
-    def produce_rows(self, topic: str, rows: Rows) -> None:
-        """Queue records of the event's topic, in their order; as `produce` for each of them."""
-        keys, values = rows.keys.to_pylist(), rows.values.to_pylist()
-        stamps = [0] * len(rows) if rows.timestamps_ms is None else rows.timestamps_ms.tolist()
-        headers: Sequence[Headers] = [()] * len(rows) if rows.headers is None else rows.headers
-        for key, value, pairs, stamp in zip(keys, values, headers, stamps, strict=True):
-            self.produce(topic, key, value, pairs, stamp)
+        """Queue a single record of the event's topic; as `produce_rows`."""
+        self.produce_rows(
+            topic,
+            Rows(
+                pa.array([key], pa.binary()),
+                pa.array([value], pa.large_binary()),
+                [headers] if headers else None,
+                np.array([timestamp_ms], np.int64) if timestamp_ms else None,
+            ),
+        )
 
     def record(self, topic: str, kafka_partition: int, key: bytes, value: bytes | None) -> None:
-        """Queue the ledger's record of this transaction."""
-        self._queue(topic, key, value, partition=kafka_partition, on_delivery=self._acknowledge_ledger)
-
-    def _queue(self, topic: str, key: bytes, value: bytes | None, **more: Any) -> None:
-        while True:
-            try:
-                self._producer.produce(topic, value, key, **more)
-                break
-            except BufferError:
+        """Queue the ledger's record of this transaction; it is not counted."""
+        try:
+            while not self._ask(self._client.produce_uncounted, topic, kafka_partition, key, value):
                 self._serve(0.05)
-            except KafkaException as error:
-                inner = self._inner(error)
-                if inner.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                    size = _record_bytes(key, value)
-                    raise RecordTooLarge(topic, size, self._max_message_bytes) from None
-                raise self._raised(inner) from None
-        self._since_poll += 1
-        if self._since_poll >= _POLL_EVERY:
-            self._serve(0)
+        except TooLarge as refused:
+            raise self._too_large(topic, refused) from None
+
+    def _too_large(self, topic: str, refused: TooLarge) -> RecordTooLarge:
+        return RecordTooLarge(topic, refused.record_bytes, self._max_message_bytes)
 
     def _serve(self, seconds: float) -> None:
-        self._since_poll = 0
-        self._ask(self._producer.poll, seconds)
-        if self._failures.count:
+        self._ask(self._client.poll, seconds)
+        if self._deliveries.failed:
             raise self._not_delivered()
-
-    def _acknowledge(self, error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            self._failures.add(error, message)
-        else:
-            # Both are known of an acknowledged record.
-            self._delivered.add(message.partition() or 0, message.offset() or 0)
-
-    def _acknowledge_ledger(self, error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            self._failures.add(error, message)
 
     def settle(self) -> Delivered:
         """Wait until every record queued so far is acknowledged; returns what the brokers acknowledged in
         this transaction. Raises DeliveryFailed, or KafkaUnavailable when they stay silent."""
         deadline = time.monotonic() + _COMMIT_SECONDS
         while time.monotonic() < deadline:
-            waiting = self._ask(self._producer.flush, 1.0)
+            waiting = self._ask(self._client.flush, 1.0)
             self._serve(0)
             if not waiting:
-                return self._delivered
+                return self._settled()
         raise KafkaUnavailable(self._where, f"records were not acknowledged within {_COMMIT_SECONDS:.0f} s")
+
+    def _settled(self) -> Delivered:
+        if self._deliveries.unplaced:
+            # Reading back needs the offsets; who sends again gets them.
+            told = "they were acknowledged without their offsets, after they had to be sent again"
+            raise DeliveryFailed(self._topic, self._deliveries.unplaced, told)
+        return self._deliveries.delivered
 
     def commit(self) -> Delivered:
         """Make the transaction visible; returns what the brokers acknowledged in it.
@@ -181,7 +161,7 @@ class TransactionalProducer:
         deadline = time.monotonic() + _COMMIT_SECONDS
         while True:
             try:
-                self._producer.commit_transaction(max(1.0, deadline - time.monotonic()))
+                self._client.commit_transaction(max(1.0, deadline - time.monotonic()))
                 break
             except (KafkaException, SystemError) as error:
                 inner = self._inner(error)
@@ -196,7 +176,7 @@ class TransactionalProducer:
                     next_step="launch the window again: the ledger tells, and it continues exactly there",
                 ) from None
         self._open = False
-        return self._delivered
+        return self._deliveries.delivered
 
     def abort(self) -> None:
         """Drop the open transaction, if any; never raises, for a broker drops it later by itself."""
@@ -204,14 +184,12 @@ class TransactionalProducer:
             return
         self._open = False
         with suppress(KafkaException, SystemError):
-            self._producer.abort_transaction(10.0)
+            self._client.abort_transaction(10.0)
 
     def close(self) -> None:
         """Abort what is open and free the client."""
         self.abort()
-        with suppress(KafkaException, SystemError):  # a fenced producer has nothing left to flush
-            self._producer.purge()
-            self._producer.flush(1.0)
+        self._client.close()
 
     def _ask(self, function: Callable[..., T], *arguments: object) -> T:
         try:
@@ -246,18 +224,18 @@ class TransactionalProducer:
             if self._began and open_seconds >= self._timeout_seconds:
                 return TransactionExpired(self._event, self._window, open_seconds, self._timeout_seconds)
             return TakenOver(self._event, self._window)
-        if not self._failures.count:
+        if not self._deliveries.failed:
             # "Erroneous state" follows a failed delivery that may not have been told yet.
             with suppress(KafkaException, SystemError):
-                self._producer.poll(0)
-        if self._failures.count:
+                self._client.poll(0)
+        if self._deliveries.failed:
             return self._not_delivered()
         return explain(f"{self._where}, topic {self._topic}", error)
 
     def _fatal(self) -> KafkaError | None:
         """Why this producer is dead; None when it is not. An abort is refused with the reason."""
         try:
-            self._producer.abort_transaction(1.0)
+            self._client.abort_transaction(1.0)
         except KafkaException as refused:
             return kafka_error(refused)
         except SystemError:
@@ -266,56 +244,24 @@ class TransactionalProducer:
         return None
 
     def _not_delivered(self) -> Exception:
-        failures = self._failures
-        error, topic = failures.first()
+        deliveries = self._deliveries
+        error, topic = deliveries.first_failure()
+        if error.code() in PURGED:
+            error = self._fatal() or error
         if is_fenced(error):
-            self._failures = _Failures()
+            deliveries.forget_failures()
             return self._raised(error)
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            return RecordTooLarge(topic, failures.largest_bytes(), self._max_message_bytes)
+            return RecordTooLarge(topic, deliveries.largest_refused_bytes(), self._max_message_bytes)
         if is_passing(error):
-            return DeliveryFailed(topic, failures.count, f"{error.str()} ({error.name()})")
-        return explain(f"topic {topic}, {failures.count} records", error)
+            return DeliveryFailed(topic, deliveries.failed, f"{error.str()} ({error.name()})")
+        return explain(f"topic {topic}, {deliveries.failed} records", error)
 
     def __enter__(self) -> "TransactionalProducer":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class _Failures:
-    """Deliveries that failed: how many, and the ones that tell why."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._kept: list[tuple[KafkaError, Message]] = []
-
-    def add(self, error: KafkaError, message: Message) -> None:
-        """Count a failure. Asks neither of them anything: a callback may run while the client raises, and then
-        every call into it fails."""
-        self.count += 1
-        if self.count <= _FAILURES_KEPT:
-            self._kept.append((error, message))
-
-    def first(self) -> tuple[KafkaError, str]:
-        """The error that tells why, and its topic: records purged from the queue fail only because another did."""
-        purged = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
-        told = next((pair for pair in self._kept if pair[0].code() not in purged), self._kept[0])
-        return told[0], told[1].topic() or ""
-
-    def largest_bytes(self) -> int:
-        """Size of the largest record that was refused for its size."""
-        return max(
-            _record_bytes(message.key(), message.value())
-            for error, message in self._kept
-            if error.code() == KafkaError.MSG_SIZE_TOO_LARGE
-        )
-
-
-def _record_bytes(key: Any, value: Any) -> int:
-    # Without headers: a refused record comes back without them.
-    return len(key or b"") + len(value or b"")
 
 
 def headers_of(pairs: Mapping[str, str]) -> list[tuple[str, bytes]]:

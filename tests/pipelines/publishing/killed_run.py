@@ -15,6 +15,7 @@ from typing import Any
 from pipelines import load_catalogue
 from pipelines.publishing import publisher as publishing
 from pipelines.publishing.publisher import Publisher
+from resources.kafka.rows import Rows
 from resources.kafka.transactions import TransactionalProducer
 from resources.platform import Platform
 
@@ -25,12 +26,13 @@ produced = 0
 class DyingProducer(TransactionalProducer):
     """Dies behind the n-th record, or behind the ledger's record of the transaction with it."""
 
-    def produce(self, *args: Any, **more: Any) -> None:
+    def produce_rows(self, topic: str, rows: Rows) -> None:
         global produced
-        super().produce(*args, **more)
-        produced += 1
-        if order["at"] == "produce" and produced == order["after_records"]:
-            self._die()
+        for row in range(len(rows)):
+            super().produce_rows(topic, rows.slice(row, 1))
+            produced += 1
+            if order["at"] == "produce" and produced == order["after_records"]:
+                self._die()
 
     def record(self, *args: Any, **more: Any) -> None:
         super().record(*args, **more)
@@ -38,7 +40,7 @@ class DyingProducer(TransactionalProducer):
             self._die()
 
     def _die(self) -> None:
-        assert self._producer.flush(20) == 0
+        assert self._client.flush(20) == 0
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from tests.resources.kafka.conftest import Cluster
 
 
+@pytest.fixture(params=["native", "public"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Every promise holds for both."""
+    chosen: str = request.param
+    return chosen
+
+
 @contextmanager
 def claimed(settings: Settings, topic: str, name: str = "id", **more: Any) -> Iterator[TransactionalProducer]:
     with TransactionalProducer(
@@ -145,7 +152,7 @@ def test_a_refused_record_is_named_and_not_the_state_it_leaves_behind(cluster: "
     with claimed(cluster.settings(), topic) as producer:
         producer.begin()
         producer.produce(topic, b"key", urandom(5000))
-        producer._producer.flush(5)
+        producer._client.flush(5)
         with pytest.raises(RecordTooLarge):
             producer.produce(topic, b"key", b"small")
 
@@ -163,7 +170,7 @@ def test_a_record_refused_for_another_reason_is_no_passing_fault(cluster: "Clust
     topic = cluster.topic(1, cleanup_policy="compact")
     with claimed(cluster.settings(), topic) as producer:
         producer.begin()
-        producer._queue(topic, None, b"v", on_delivery=producer._acknowledge)  # type: ignore[arg-type]
+        producer.produce_rows(topic, Rows(pa.array([None], pa.binary()), pa.array([b"v"], pa.large_binary())))
         with pytest.raises(KafkaRefused, match=r"1 records: .*INVALID_RECORD"):
             producer.settle()
 
@@ -223,8 +230,8 @@ def test_a_commit_that_times_out_is_asked_again_and_never_aborted(
         producer.begin()
         producer.produce(topic, b"k", b"v")
         producer.settle()
-        client = Answering(producer._producer, times=3, really=really)
-        producer._producer = client  # type: ignore[assignment]
+        client = Answering(producer._client, times=3, really=really)
+        producer._client = client  # type: ignore[assignment]
         assert producer.commit().records == 1
     assert (client.asked, client.aborted) == (4, 0)
     assert embedded_cluster.committed(topic, 1) == [(b"k", b"v")]
@@ -238,9 +245,9 @@ def test_a_commit_never_answered_is_in_doubt_and_not_aborted(
     with claimed(embedded_cluster.settings(), topic) as producer:
         producer.begin()
         producer.produce(topic, b"k", b"v")
-        producer._producer.flush(5)
-        client = Answering(producer._producer, times=1_000_000, really=True)
-        producer._producer = client  # type: ignore[assignment]
+        producer._client.flush(5)
+        client = Answering(producer._client, times=1_000_000, really=True)
+        producer._client = client  # type: ignore[assignment]
         with pytest.raises(KafkaUnavailable, match=r"may or may not have happened.*the ledger tells"):
             producer.commit()
     assert client.aborted == 0

@@ -22,24 +22,33 @@ def murmur2(keys: pa.BinaryArray) -> npt.NDArray[np.uint32]:
     words = np.lib.stride_tricks.as_strided(padded[:4].view("<u4"), (len(data) + 1,), (1,))
     hashes = _SEED ^ lengths.astype(np.uint32)
     blocks = lengths >> 2
+    shortest = int(blocks.min()) if len(blocks) else 0
     for block in range(int(blocks.max(initial=0))):
-        rows = np.flatnonzero(blocks > block)
-        word = words[starts[rows] + 4 * block].astype(np.uint32) * _M
-        word = (word ^ (word >> np.uint32(24))) * _M
-        hashes[rows] = hashes[rows] * _M ^ word
+        # Up to the shortest key's end all take part, and picking them out would cost more than the hash.
+        rows = slice(None) if block < shortest else np.flatnonzero(blocks > block)
+        word = words[starts[rows] + 4 * block]
+        word *= _M
+        word ^= word >> np.uint32(24)
+        word *= _M
+        hashes[rows] *= _M
+        hashes[rows] ^= word
     tails = (lengths & 3).astype(np.uint32)
-    rows = np.flatnonzero(tails)
-    kept = (np.uint32(1) << (np.uint32(8) * tails[rows])) - np.uint32(1)
-    tail = words[starts[rows] + 4 * blocks[rows]] & kept
-    hashes[rows] = (hashes[rows] ^ tail) * _M
-    hashes = (hashes ^ (hashes >> np.uint32(13))) * _M
-    return hashes ^ (hashes >> np.uint32(15))
+    if (rest := np.flatnonzero(tails)).size:
+        kept = (np.uint32(1) << (np.uint32(8) * tails[rest])) - np.uint32(1)
+        tail = words[starts[rest] + 4 * blocks[rest]] & kept
+        hashes[rest] = (hashes[rest] ^ tail) * _M
+    hashes ^= hashes >> np.uint32(13)
+    hashes *= _M
+    hashes ^= hashes >> np.uint32(15)
+    return hashes
 
 
 def kafka_partitions(keys: pa.BinaryArray, kafka_partition_count: int) -> npt.NDArray[np.int32]:
     """The Kafka partition of each key, as a Java producer would choose it."""
-    positive = murmur2(keys) & np.uint32(0x7FFFFFFF)
-    return (positive % np.uint32(kafka_partition_count)).astype(np.int32)
+    positive = murmur2(keys)
+    positive &= np.uint32(0x7FFFFFFF)
+    positive %= np.uint32(kafka_partition_count)
+    return positive.view(np.int32)
 
 
 def _buffers(keys: pa.BinaryArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.encoding import kafka_partitions, murmur2
+from resources.kafka.murmur2 import kafka_partitions, murmur2
 
 # org.apache.kafka.common.utils.UtilsTest.testMurmur2
 JAVA = {

@@ -1,0 +1,147 @@
+"""What a transactional producer asks of librdkafka, and the public way to ask: confluent-kafka's Producer.
+
+Producer and client, of whichever way, speak in confluent-kafka's errors: `KafkaException` around a `KafkaError`.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from resources.kafka.deliveries import Deliveries
+from resources.kafka.errors import kafka_error
+from resources.kafka.rows import Headers, Rows
+
+# Serve acknowledgements this often; each is a callback, so not on every record.
+_SERVE_EVERY = 512
+
+
+class TooLarge(Exception):
+    """A record is larger than the client takes; it and what follows was not queued."""
+
+    def __init__(self, record_bytes: int) -> None:
+        self.record_bytes = record_bytes
+        super().__init__(record_bytes)
+
+
+class Client(Protocol):
+    """One transactional client. What became of the records goes to the `Deliveries` it was made with, while it
+    is being served; nothing is queued or acknowledged unseen.
+
+    All but `close` raise KafkaException; the public way also SystemError, where callbacks ran on top of one.
+    """
+
+    @property
+    def way(self) -> str:
+        """`native` or `public`."""
+
+    def init_transactions(self, timeout: float) -> None:
+        """Fence predecessors. Retriable errors mean: ask again."""
+
+    def begin_transaction(self) -> None:
+        """Open a transaction."""
+
+    def produce_rows(self, topic: str, rows: Rows, serve: Callable[[float], None]) -> None:
+        """Queue all rows in their order, each counted when acknowledged. Calls `serve` with the seconds to wait
+        where the queue is full. Raises TooLarge."""
+
+    def produce_uncounted(self, topic: str, kafka_partition: int, key: bytes, value: bytes | None) -> bool:
+        """Queue a record that is not counted when acknowledged; False while the queue is full. Raises TooLarge."""
+
+    def poll(self, seconds: float) -> None:
+        """Serve what has happened; waits for something at most this long."""
+
+    def flush(self, seconds: float) -> int:
+        """Send what is queued; how many records are still unacknowledged after so long."""
+
+    def commit_transaction(self, timeout: float) -> None:
+        """Send what is queued, and commit. Retriable errors mean: ask again."""
+
+    def abort_transaction(self, timeout: float) -> None:
+        """Drop the transaction."""
+
+    def close(self) -> None:
+        """Drop what is queued and free the client; never raises."""
+
+
+class PublicClient:
+    """confluent-kafka's Producer: one call and one callback for each record."""
+
+    way = "public"
+
+    def __init__(self, producer: Producer, deliveries: Deliveries) -> None:
+        self._producer, self._deliveries = producer, deliveries
+        self.init_transactions = producer.init_transactions
+        self.begin_transaction = producer.begin_transaction
+        self.commit_transaction = producer.commit_transaction
+        self.abort_transaction = producer.abort_transaction
+
+    def produce_rows(self, topic: str, rows: Rows, serve: Callable[[float], None]) -> None:
+        keys, values = rows.keys.to_pylist(), rows.values.to_pylist()
+        stamps = [0] * len(rows) if rows.timestamps_ms is None else rows.timestamps_ms.tolist()
+        headers: Any = [()] * len(rows) if rows.headers is None else rows.headers
+        for row, (key, value, pairs, stamp) in enumerate(zip(keys, values, headers, stamps, strict=True), 1):
+            while not self._queue(topic, key, value, self._acknowledge, **_more(pairs, stamp)):
+                serve(0.05)
+            if row % _SERVE_EVERY == 0:
+                serve(0)
+
+    def produce_uncounted(self, topic: str, kafka_partition: int, key: bytes, value: bytes | None) -> bool:
+        return self._queue(topic, key, value, self._acknowledge_uncounted, partition=kafka_partition)
+
+    def _queue(
+        self, topic: str, key: bytes | None, value: bytes | None, on_delivery: Any, **more: Any
+    ) -> bool:
+        try:
+            self._producer.produce(topic, value, key, on_delivery=on_delivery, **more)
+        except BufferError:
+            return False
+        except KafkaException as error:
+            if kafka_error(error).code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                raise TooLarge(_record_bytes(key, value)) from None
+            raise
+        return True
+
+    def poll(self, seconds: float) -> None:
+        self._producer.poll(seconds)
+
+    def flush(self, seconds: float) -> int:
+        waiting: int = self._producer.flush(seconds)
+        return waiting
+
+    def close(self) -> None:
+        try:
+            self._producer.purge()
+            self._producer.flush(1.0)
+        except (KafkaException, SystemError):
+            pass  # a fenced producer has nothing left to flush
+
+    def _acknowledge(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._fail(error, message)
+        else:
+            # A batch that was sent again may have been acknowledged without its offsets.
+            offset = message.offset()
+            offset = -1 if offset is None else offset
+            self._deliveries.acknowledge(message.partition() or 0, offset, offset)
+
+    def _acknowledge_uncounted(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._fail(error, message)
+
+    def _fail(self, error: KafkaError, message: Message) -> None:
+        self._deliveries.fail(
+            error, lambda: (message.topic() or "", _record_bytes(message.key(), message.value()))
+        )
+
+
+def _more(headers: Headers, timestamp_ms: int) -> dict[str, Any]:
+    more: dict[str, Any] = {"timestamp": timestamp_ms} if timestamp_ms else {}
+    if headers:
+        more["headers"] = list(headers)
+    return more
+
+
+def _record_bytes(key: Any, value: Any) -> int:
+    # Without headers: a refused record comes back without them.
+    return len(key or b"") + len(value or b"")

@@ -5,6 +5,7 @@ The only module of this package that imports sqlglot (0.1 s), so it is itself im
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -27,7 +28,22 @@ _CHANGES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop,
 
 
 def analyse(written: str, dialect: str = "duckdb") -> tuple[SourceQuery, list[SqlMistake]]:
-    """The query, and what a reviewer should look at in it. Raises `SqlMistakes` with everything that is wrong."""
+    """The query, and what a reviewer should look at in it. Raises `SqlMistakes` with everything that is wrong.
+
+    What DuckDB's grammar does not know is read by PostgreSQL's, whose operators on JSON it lacks. Which kind of
+    warehouse a name stands for is a matter of settings, and a module means the same wherever it is loaded.
+    """
+    try:
+        return _analysed(written, dialect)
+    except SqlMistakes:
+        if dialect != "duckdb":
+            raise
+        with suppress(SqlMistakes):
+            return _analysed(written, "postgres")
+        raise
+
+
+def _analysed(written: str, dialect: str) -> tuple[SourceQuery, list[SqlMistake]]:
     sql = dedented(written)
     if template := _TEMPLATE.search(sql):
         raise SqlMistakes(
@@ -62,6 +78,9 @@ def analyse(written: str, dialect: str = "duckdb") -> tuple[SourceQuery, list[Sq
             )
         )
     placeholders = [node for node in nodes if isinstance(node, exp.Placeholder) and node.this]
+    if any(isinstance(node, exp.Placeholder) and not node.this for node in nodes):
+        # Where PostgreSQL's grammar found no operator on JSON.
+        raise SqlMistakes(_unbound(sql.find("?"), "?", ""))
     if sorted(str(node.this) for node in placeholders) != sorted(span.name for span in spans):
         # A colon may also part a struct's name from its value: the grammar and the spelling disagree here.
         raise SqlMistakes(
@@ -169,14 +188,7 @@ def _parameters(
                 if foreign and following
                 else sql[token.start : token.end + 1]
             )
-            mistakes.append(
-                SqlMistake(
-                    token.start,
-                    f"the SQL has the parameter {name!r}, which nothing binds",
-                    f"{_BOTH}, and no other",
-                    f"write {_meant(following.text if foreign and following else '')}",
-                )
-            )
+            mistakes.append(_unbound(token.start, name, following.text if foreign and following else ""))
         if token.token_type != TokenType.COLON or not touches or following is None:
             continue
         if not re.fullmatch(r"[A-Za-z_]\w*", following.text) or _attached(tokens, place):
@@ -208,6 +220,15 @@ def _parameters(
             )
         )
     return spans, mistakes
+
+
+def _unbound(offset: int, parameter: str, name: str) -> SqlMistake:
+    return SqlMistake(
+        offset,
+        f"the SQL has the parameter {parameter!r}, which nothing binds",
+        f"{_BOTH}, and no other",
+        f"write {_meant(name)}",
+    )
 
 
 def _meant(name: str) -> str:

@@ -19,7 +19,7 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from resources.errors import did_you_mean
 from resources.kafka.clients import admin, consumer
-from resources.kafka.errors import KafkaRefused, KafkaUnavailable, explain, kafka_error
+from resources.kafka.errors import KafkaRefused, KafkaUnavailable, explain, is_passing, kafka_error
 from resources.settings import Settings
 
 _SECONDS = 10
@@ -123,13 +123,19 @@ class GroupReader:
 
     def _offsets(self, topic: str, kafka_partitions: list[int], which: Any) -> dict[int, int]:
         asked = {TopicPartition(topic, p): which for p in kafka_partitions}
-        try:
-            futures = self._admin.list_offsets(
-                asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_SECONDS
-            )
-            found = {tp.partition: future.result().offset for tp, future in futures.items()}
-        except KafkaException as error:
-            raise explain(f"topic {topic}", error) from None
+        deadline = time.monotonic() + _SECONDS
+        while True:
+            try:
+                futures = self._admin.list_offsets(
+                    asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_SECONDS
+                )
+                found = {tp.partition: future.result().offset for tp, future in futures.items()}
+                break
+            except KafkaException as error:
+                # A leader that moved, or is not elected yet on a topic just created, is there in a moment.
+                if not is_passing(kafka_error(error)) or time.monotonic() > deadline:
+                    raise explain(f"topic {topic}", error) from None
+                time.sleep(0.1)
         # A request that timed out is no exception but offset -1001.
         if any(offset < 0 for offset in found.values()):
             raise KafkaUnavailable(

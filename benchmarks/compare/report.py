@@ -156,7 +156,7 @@ def _versions(lines: Sequence[Line]) -> str:
     java = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr
     told = {
         "Apache Kafka": kafka,
-        "Java": (java.split('"') + ["?", "?"])[1],
+        "Java": [*java.split(chr(34)), "?", "?"][1],
         "Python": platform.python_version(),
     }
     told |= {name: version(name) for name in _PACKAGES}

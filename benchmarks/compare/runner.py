@@ -102,7 +102,7 @@ def _run(line: Line, number: int, dataset: Dataset, servers: BenchServers, work:
         if measured is None or measured.rows != line.rows:
             raise Wrong(f"{contender.name} says {measured and measured.rows} records of {line.rows:,}")
         if contender.writes and number == 0:
-            line.seen = verify(job, contender)
+            line.seen = verify(job, contender, measured.facts.pop("schema", None))
         line.runs[number] = measured
     finally:
         servers.delete_topic(topic)

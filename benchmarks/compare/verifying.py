@@ -32,8 +32,8 @@ class Seen:
     kafka_partitions: int
 
 
-def verify(job: Job, contender: Contender) -> Seen:
-    """Read the topic to its end; raises Wrong."""
+def verify(job: Job, contender: Contender, schema: str | None = None) -> Seen:
+    """Read the topic to its end; raises Wrong. `schema`: of a contender whose registry has ended with it."""
     consumer = Consumer(
         {
             "bootstrap.servers": job.bootstrap,
@@ -66,11 +66,11 @@ def verify(job: Job, contender: Contender) -> Seen:
         consumer.close()
     if records != job.rows:
         raise Wrong(f"{contender.name}: {records:,} records on the topic, {job.rows:,} rows to publish")
-    _compare(job, contender, sample)
+    _compare(job, contender, sample, schema)
     return Seen(records, size / max(records, 1), len(used))
 
 
-def _compare(job: Job, contender: Contender, sample: list[tuple[bytes, bytes]]) -> None:
+def _compare(job: Job, contender: Contender, sample: list[tuple[bytes, bytes]], schema: str | None) -> None:
     """Each record of the sample, decoded, is its row."""
     registry = SchemaRegistryClient({"url": job.registry_url})
     schemas: dict[int, Any] = {}
@@ -81,8 +81,8 @@ def _compare(job: Job, contender: Contender, sample: list[tuple[bytes, bytes]]) 
             # The C program's records were framed before any schema had an id.
             schema_id = int.from_bytes(value[1:5], "big")
             if schema_id not in schemas:
-                text = job.schema_text
-                if contender.own_schema:
+                text = schema or job.schema_text
+                if contender.own_schema and not schema:
                     text = registry.get_schema(schema_id).schema_str or ""
                 schemas[schema_id] = parse_schema(json.loads(text))
             found = schemaless_reader(io.BytesIO(value[5:]), schemas[schema_id], None)

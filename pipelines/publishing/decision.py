@@ -20,6 +20,14 @@ A replay is another wish, and has a table of its own:
     published                another          replay, next generation
     publishing               this request     resume after rows_done
     publishing               another          finish that generation, then decide again
+
+So has a redrive of a window that is on the topic. (One that its dead letters kept from it is transformed again, and
+then published by the first table.)
+
+    ledger says              repaired rows    action
+    published                none             nothing
+    published                some             redrive: publish them, next generation
+    publishing               not asked        finish that generation, then decide again
 """
 
 from dataclasses import dataclass
@@ -69,6 +77,17 @@ def decide_replay(entry: LedgerEntry | None, request: str) -> Decision:
     if entry.complete:
         return Decision("replay", entry.generation + 1, "asked for")
     return Decision("finish", entry.generation, f"{_stopped(entry)}; that {entry.kind} is completed first")
+
+
+def decide_redrive(entry: LedgerEntry, repaired: int | None, because: str) -> Decision:
+    """The action for a window of whose dead letters `repaired` rows now fit; None where that was not asked yet."""
+    if not entry.complete or repaired is None:
+        return Decision(
+            "finish", entry.generation, f"{_stopped(entry)}; that {entry.kind} is completed first"
+        )
+    if not repaired:
+        return Decision("nothing", entry.generation, because)
+    return Decision("redrive", entry.generation + 1, because)
 
 
 def _stopped(entry: LedgerEntry) -> str:

@@ -9,6 +9,7 @@ from pipelines.encoding import RecordEncoder
 from pipelines.publishing.correction import Correction, DefinitionChanged, prepare_correction, store_rows
 from pipelines.publishing.decision import Decision
 from pipelines.publishing.entry import LedgerEntry
+from pipelines.publishing.redriving import Repair
 from pipelines.publishing.sending import now
 from pipelines.publishing.stored import stored_snapshot
 from pipelines.publishing.wish import Replay, Wish
@@ -139,6 +140,20 @@ class Planner:
             self._work, origin.event, origin.window, "replay", store.schema(snapshot), rows, snapshot
         )
         return Planned(entry.advanced(delta=delta.sha256, rows_total=delta.rows))
+
+    def redrive(self, decision: Decision, window: str, repair: Repair) -> Planned:
+        """The repaired rows of a window, on the way from the snapshot they were missing from to the one with them."""
+        done, base, delta = repair.done, repair.base, repair.delta
+        assert done is not None and base is not None and delta is not None
+        entry = self._fresh(decision, window, done.snapshot, dict(done.facts)).advanced(
+            kind="redrive",
+            rows_total=delta.rows,
+            base_snapshot=base.sha256,
+            base_rows=base.rows,
+            delta=delta.sha256,
+            reason=self._wish.reason or "rows that did not fit the contract were repaired",
+        )
+        return Planned(entry)
 
     def fresh_origin(
         self, decision: Decision, window: str, snapshot: Snapshot, facts: dict[str, Any]

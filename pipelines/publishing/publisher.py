@@ -14,16 +14,17 @@ from typing import Any
 
 from pipelines.authoring.event import Event
 from pipelines.encoding import RecordEncoder
-from pipelines.publishing.decision import Decision, decide, decide_replay
+from pipelines.publishing.decision import Decision, decide, decide_redrive, decide_replay
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
 from pipelines.publishing.generations import following
 from pipelines.publishing.outgoing import Outgoing
 from pipelines.publishing.planning import NeverPublished, Planned, Planner
 from pipelines.publishing.preflight import fit_topic, registered_schema_id
+from pipelines.publishing.redriving import Redriver, Repair
 from pipelines.publishing.result import PublishResult
 from pipelines.publishing.sending import Pace, Progress, Sender, Unlimited
-from pipelines.publishing.stored import NotPublishable
-from pipelines.publishing.wish import Replay, Wish
+from pipelines.publishing.stored import NotPublishable, stored_snapshot
+from pipelines.publishing.wish import Redrive, Replay, Wish
 from resources.kafka.ledger import LedgerHeldBack
 from resources.kafka.topics import Topic
 from resources.kafka.transactions import Delivered, TransactionalProducer
@@ -50,6 +51,7 @@ class Publisher:
         self._event, self._platform = event, platform
         self._settings, self._store = platform.settings, platform.snapshots
         self._say = say
+        self._run_id = run_id
         self._wish = wish or Wish()
         self._pace = pace or Unlimited()
         self._topic: Topic | None = None
@@ -84,6 +86,8 @@ class Publisher:
         this run since its last commit) and PassingFault (try again: it continues).
         """
         replay = self._wish.replay
+        if self._wish.redrive is not None:
+            return self._redrive(window, self._wish.redrive)
         if replay is None:
             return _Publishing(self, window).run()
         if replay.source == "fresh" and not replay.selection.everything and replay.topic is None:
@@ -91,6 +95,28 @@ class Publisher:
             _Publishing(self, window).run()
             return _Replaying(self, window, replace(replay, source="stored")).run()
         return _Replaying(self, window, replay).run()
+
+    def _redrive(self, window: str, redrive: Redrive) -> PublishResult:
+        """Publish what a blocked window never published, or the repaired rows of one that was published without them.
+
+        Raises Blocked, CannotRedrive and what a publication raises.
+        """
+        redriver = Redriver(
+            self._event, self._platform, lambda: self._encoder, run_id=self._run_id, force=redrive.force
+        )
+        unblocked = redriver.unblock(window)
+        if unblocked is None:
+            return _Redriving(self, window, redriver).run()
+        entry = self.ledger(window) if unblocked.as_by else None
+        wish = replace(self._wish, redrive=None)
+        if entry is not None and entry.code_version == unblocked.as_by:
+            # It was published by the version that blocked it: but for the repaired rows there is nothing to ask about.
+            wish = replace(wish, on_definition_change="correct")
+        publisher = Publisher(
+            self._event, self._platform, run_id=self._run_id, wish=wish, pace=self._pace, say=self._say
+        )
+        done = unblocked.done
+        return replace(publisher.publish(window), transformed=done, dead=done.dead)
 
     def ledger(self, window: str, topic: str | None = None, **patience: float) -> LedgerEntry | None:
         """The newest committed entry of a window on the event's topic, or another."""
@@ -135,6 +161,9 @@ class _Window:
                 entry = self._entry()
                 decision = self._decide(entry)
                 if decision.action == "nothing":
+                    if done:
+                        finished = replace(decision, action="finish")
+                        return self._result(finished, done, 0, time.monotonic() - started)
                     return self._nothing(decision, entry)
                 if decision.action != "backfill":
                     self._publisher._say(
@@ -290,6 +319,45 @@ class _Replaying(_Window):
 
     def _rows_read(self, entry: LedgerEntry) -> int:
         return entry.rows_total
+
+
+class _Redriving(_Window):
+    """Publishes the rows of a published window that did not fit the contract and now do."""
+
+    def __init__(self, publisher: Publisher, window: str, redriver: Redriver) -> None:
+        super().__init__(publisher, window)
+        self._redriver = redriver
+        self._tried: tuple[str, int] | None = None
+        self._repair: Repair | None = None
+
+    def run(self) -> PublishResult:
+        result = super().run()
+        repair = self._repair
+        return replace(result, transformed=repair.done, dead=repair.dead) if repair else result
+
+    def _prepare(self) -> None:
+        pass
+
+    def _decide(self, entry: LedgerEntry | None) -> Decision:
+        if entry is None:
+            raise NeverPublished(
+                f"{self._event.full_name} {self._window}",
+                "was never published, and no dead letters keep it from that",
+                next_step=f"sluice publish {self._event.full_name} {self._window}",
+            )
+        state = (entry.snapshot, entry.generation)
+        if entry.complete and self._tried != state:
+            self._repair, self._tried = self._redriver.repair(entry), state
+        repair = self._repair
+        return decide_redrive(entry, repair.rows if repair else None, repair.told if repair else "")
+
+    def _plan(self, decision: Decision, entry: LedgerEntry | None) -> Planned:  # noqa: ARG002
+        assert self._repair is not None
+        self._redriver.settle(self._window, self._repair)
+        return self._planner.redrive(decision, self._window, self._repair)
+
+    def _rows_read(self, entry: LedgerEntry) -> int:
+        return stored_snapshot(self._platform, entry, "transformed", entry.snapshot).rows
 
 
 def validated(event: Event, platform: Platform, window: str) -> tuple[Snapshot, dict[str, Any]]:

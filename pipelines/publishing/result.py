@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipelines.publishing.decision import Action
+from pipelines.steps.transformed import Transformed
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class PublishResult:
     `tombstones` among them; `skipped`: rows that were already on the topic; `gone`: rows published
     earlier that the snapshot no longer holds. `offsets`: first and last offset per kafka_partition.
     `bytes_sent`: keys and values before compression. `topic`: where it went, the event's own or a shadow topic.
+    `transformed`: what a redrive made anew of the window's rows; `dead`: letters that it left.
     """
 
     action: Action
@@ -31,6 +33,8 @@ class PublishResult:
     seconds: float = 0.0
     encoding: str = ""
     topic: str = ""
+    transformed: Transformed | None = None
+    dead: int = 0
     offsets: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
     @property

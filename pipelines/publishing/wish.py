@@ -26,8 +26,16 @@ class Replay:
 
 
 @dataclass(frozen=True)
+class Redrive:
+    """Try the windows' dead letters again. `force`: also those that this version of the module has tried before."""
+
+    force: bool = False
+
+
+@dataclass(frozen=True)
 class Wish:
-    """Publish the windows, or `replay` them. `reason` and `requested_by` (who) are kept in the ledger.
+    """Publish the windows, `replay` them, or `redrive` their dead letters. `reason` and `requested_by` (who) are kept
+    in the ledger.
 
     `on_definition_change`: what to do with a window that another version of the module or contract published, where
     its events differ: `ask` refuses it with the figures, `correct` publishes the difference, `replay` publishes
@@ -38,6 +46,7 @@ class Wish:
     requested_by: str | None = None
     on_definition_change: OnDefinitionChange = "ask"
     replay: Replay | None = None
+    redrive: Redrive | None = None
 
     def __post_init__(self) -> None:
         if self.replay is not None and not (self.reason and self.reason.strip()):

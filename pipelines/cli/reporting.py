@@ -82,10 +82,14 @@ def _verdict(outcomes: Sequence[RunOutcome], nothing: str) -> str:
     failed = sum(len(outcome.failed) for outcome in outcomes)
     published = sum(outcome.total("published") for outcome in outcomes)
     if failed:
-        return f"{failed} of {count} windows failed, {published:,} events published."
+        return f"{failed} of {count} windows failed, {_events(published)} published."
     if not published:
         return nothing
-    return f"{published:,} events published."
+    return f"{_events(published)} published."
+
+
+def _events(count: int) -> str:
+    return f"{count:,} event{'s' * (count != 1)}"
 
 
 def _tell_failed(outcome: RunOutcome) -> None:

@@ -26,6 +26,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
     },
     "Run it": {
         "publish": "Publish windows of an event, each exactly once.",
+        "plan": "What publishing or replaying would do; nothing is written. Or do it: --apply.",
         "replay": "Publish again what was published: windows, keys, a range of time.",
         "pause": "Hold a publication back at its next chunk boundary.",
         "resume": "Let a paused publication go on.",

@@ -11,7 +11,7 @@ from resources.errors import SluiceError
 if TYPE_CHECKING:
     from pipelines.authoring.event import Event
     from pipelines.authoring.limits import Limits
-    from pipelines.publishing.wish import Wish
+    from pipelines.publishing.wish import Expected, Wish
     from resources.settings import Settings
 
 
@@ -154,7 +154,21 @@ class RunConfig:
                 f"{given[0]} is for a replay, and none is asked for",
                 next_step="add `replay: stored`, or leave it out",
             )
-        return Wish(self.reason or None, self.requested_by or requested_by, self.on_definition_change, replay)
+        return Wish(
+            self.reason or None,
+            self.requested_by or requested_by,
+            self.on_definition_change,
+            replay,
+            expected=_expected(self.plan_file),
+        )
+
+
+def _expected(plan_file: str) -> "dict[str, Expected] | None":
+    if not plan_file:
+        return None
+    from pipelines.foresight.plan import read_plan
+
+    return {window.window: window.expected for window in read_plan(plan_file).windows}
 
 
 def _instant(name: str, text: str) -> datetime | None:

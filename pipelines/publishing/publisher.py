@@ -25,6 +25,7 @@ from pipelines.publishing.result import PublishResult
 from pipelines.publishing.sending import Pace, Progress, Sender, Unlimited
 from pipelines.publishing.stored import NotPublishable, stored_snapshot
 from pipelines.publishing.wish import Redrive, Replay, Wish
+from resources.errors import SluiceError
 from resources.kafka.ledger import LedgerHeldBack
 from resources.kafka.topics import Topic
 from resources.kafka.transactions import Delivered, TransactionalProducer
@@ -33,6 +34,10 @@ from resources.snapshots import Snapshot
 
 # Longer than the commit of a run that lives.
 _PATIENCE_SECONDS = 2.0
+
+
+class PlanOutdated(SluiceError):
+    """A window is not as the plan that is applied found it; nothing of it was written."""
 
 
 class Publisher:
@@ -131,7 +136,7 @@ class _Window:
         self._publisher, self._window = publisher, window
         self._event, self._platform = publisher._event, publisher._platform
         self._planner, self._wish = publisher._planner, publisher._wish
-        self._settings = publisher._settings
+        self._settings, self._run_id = publisher._settings, publisher._run_id
         self._topic = self._event.topic
         self._encoding = ""
 
@@ -160,15 +165,13 @@ class _Window:
                 # Again, now that no other run can commit to this window any more.
                 entry = self._entry()
                 decision = self._decide(entry)
+                if not done:
+                    self._check_plan(entry, decision)
                 if decision.action == "nothing":
                     if done:
                         finished = replace(decision, action="finish")
                         return self._result(finished, done, 0, time.monotonic() - started)
                     return self._nothing(decision, entry)
-                if decision.action != "backfill":
-                    self._publisher._say(
-                        f"{self._window}: {decision.action}, generation {decision.generation}: {decision.because}"
-                    )
                 planned: Planned | None
                 if entry is not None and decision.action in ("resume", "finish"):
                     planned = self._planner.going_on(entry)
@@ -176,11 +179,45 @@ class _Window:
                     planned = replace(planned, entry=following(planned.entry, entry))
                 else:
                     return self._unselected(decision, entry)
+                if decision.action != "backfill":
+                    self._publisher._say(
+                        f"{self._window}: {decision.action}, generation {decision.generation}: {decision.because}"
+                    )
                 outgoing = Outgoing(self._event, self._platform, planned.entry)
                 self._encoding = outgoing.encoding
                 done.append(sender.send(planned.entry, outgoing.records()))
                 if decision.action != "finish":
                     return self._result(decision, done, planned.gone, time.monotonic() - started)
+
+    def _check_plan(self, entry: LedgerEntry | None, decision: Decision) -> None:
+        """Raise PlanOutdated where a plan is applied and the window is not as the plan found it."""
+        if self._wish.expected is None or decision.action == "nothing":
+            return
+        expected = self._wish.expected.get(self._window)
+        where = f"{self._event.full_name} {self._window}"
+        if expected is None:
+            raise PlanOutdated(where, "is not part of the plan", next_step="plan it too")
+        target = self._target(entry)
+        if target != expected.snapshot:
+            raise PlanOutdated(
+                where,
+                f"its rows have changed since the plan: snapshot {target[:12]}, planned {(expected.snapshot or 'none')[:12]}",
+                next_step="plan again; nothing of this window was published",
+            )
+        found = (entry.generation, entry.rows_done) if entry else (0, 0)
+        if found != (expected.generation, expected.rows_done) and not (
+            entry and entry.run_id == self._run_id
+        ):
+            raise PlanOutdated(
+                where,
+                f"has been published since the plan: the ledger is at generation {found[0]}, {found[1]:,} records; the "
+                f"plan found generation {expected.generation}, {expected.rows_done:,} records",
+                next_step="plan again; nothing of this window was published by this run",
+            )
+
+    def _target(self, entry: LedgerEntry | None) -> str:
+        """Hash of the snapshot whose rows would go out."""
+        return entry.snapshot if entry else ""
 
     def _prepare(self) -> None:
         raise NotImplementedError
@@ -265,6 +302,9 @@ class _Publishing(_Window):
     def _prepare(self) -> None:
         self._snapshot, self._facts = validated(self._event, self._platform, self._window)
 
+    def _target(self, entry: LedgerEntry | None) -> str:  # noqa: ARG002
+        return self._snapshot.sha256
+
     def _decide(self, entry: LedgerEntry | None) -> Decision:
         return decide(entry, self._snapshot.sha256)
 
@@ -309,6 +349,12 @@ class _Replaying(_Window):
         planned = planner.replay(decision, origin, self._replay, topic=self._topic)
         # A key that is sought in a year of windows leaves no mark on those without it.
         return planned if planned.entry.rows_total or planned.entry.selection is None else None
+
+    def _target(self, entry: LedgerEntry | None) -> str:
+        if self._snapshot is not None:
+            return self._snapshot.sha256
+        origin = self._publisher.ledger(self._window) if self._shadow else entry
+        return origin.snapshot if origin else ""
 
     def _never_published(self) -> NeverPublished:
         return NeverPublished(

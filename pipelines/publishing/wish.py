@@ -1,5 +1,6 @@
 """What an operator asks of the windows of a run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -33,11 +34,21 @@ class Redrive:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What a plan found of a window: the hash of the snapshot that would be published (None: none may be), and the
+    ledger's generation and committed rows (0, 0: never published)."""
+
+    snapshot: str | None
+    generation: int
+    rows_done: int
+
+
+@dataclass(frozen=True)
 class Wish:
     """Publish the windows, `replay` them, or `redrive` their dead letters. `reason` and `requested_by` (who) are kept
     in the ledger.
 
-    `on_definition_change`: what to do with a window that another version of the module or contract published, where
+    `expected`: by window, what a plan found; a window that has changed since is refused. `on_definition_change`: what to do with a window that another version of the module or contract published, where
     its events differ: `ask` refuses it with the figures, `correct` publishes the difference, `replay` publishes
     every event again as a new generation.
     """
@@ -47,6 +58,7 @@ class Wish:
     on_definition_change: OnDefinitionChange = "ask"
     replay: Replay | None = None
     redrive: Redrive | None = None
+    expected: Mapping[str, Expected] | None = None
 
     def __post_init__(self) -> None:
         if self.replay is not None and not (self.reason and self.reason.strip()):

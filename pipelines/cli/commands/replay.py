@@ -1,37 +1,18 @@
 """`sluice replay`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import IO, Any
 
 import click
 
 from pipelines.cli.limiting import limit_options, limits_of
-
-if TYPE_CHECKING:
-    from io import TextIOWrapper
-
-# More of them are kept in a file: a run's configuration is shown in the UI.
-_MOST_INLINE = 100
+from pipelines.cli.replay_options import Selected, selecting, with_keys_kept
 
 
 @click.command()
 @click.argument("event")
 @click.argument("windows", required=False)
 @click.option("--reason", help="Why; kept in the ledger and in the headers of the replayed events. Required.")
-@click.option(
-    "--key", "keys", multiple=True, metavar="KEY", help="Only events with this key; may be repeated."
-)
-@click.option(
-    "--keys", "keys_file", type=click.File("r", encoding="utf-8"), metavar="FILE",
-    help="Only events with the keys in FILE, one on each line; - reads them from the standard input.",
-)  # fmt: skip
-@click.option("--from", "since", metavar="INSTANT", help="Only events at or after this instant, UTC.")
-@click.option("--until", metavar="INSTANT", help="Only events before this instant, UTC.")
-@click.option(
-    "--fresh", is_flag=True, help="Source the windows anew instead of reading the stored snapshots."
-)
-@click.option(
-    "--to", "topic", metavar="TOPIC", help="Replay to this shadow topic; the event's own is left alone."
-)
+@selecting
 @click.option("--by", "requested_by", metavar="WHO", help="Who asks; by default this user on this machine.")
 @limit_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of windows, for programs.")
@@ -40,7 +21,7 @@ def command(
     windows: str | None,
     reason: str | None,
     keys: tuple[str, ...],
-    keys_file: "TextIOWrapper | None",
+    keys_file: IO[str] | None,
     since: str | None,
     until: str | None,
     fresh: bool,
@@ -65,6 +46,8 @@ def command(
 
     It never publishes a window that was not published before. `sluice plan --replay` shows what it would do.
     """
+    from functools import partial
+
     from pipelines.cli.choosing import catalogue_and_event
     from pipelines.cli.launching import run_all
     from pipelines.cli.replaying import unbroken, windows_to_replay
@@ -76,24 +59,10 @@ def command(
     if not (reason and reason.strip()):
         raise click.UsageError('a replay needs a reason: --reason "billing lost its state"')
     catalogue, found = catalogue_and_event(event)
-    from_file = [line.strip() for line in keys_file if line.strip()] if keys_file else []
-    if keys_file and not from_file:
-        raise click.UsageError(f"{keys_file.name} holds no key; one on each line is read")
-    wanted = [*dict.fromkeys([*keys, *from_file])]
+    selected = Selected(keys, keys_file, since, until, fresh, topic).config()
     with Platform() as platform:
-        many = len(wanted) > _MOST_INLINE
-        kept = platform.snapshots.keep_text("keys", "\n".join(wanted) + "\n") if many else ""
-        config = RunConfig(
-            reason=reason,
-            requested_by=requested_by or "",
-            replay="fresh" if fresh else "stored",
-            keys=[] if many else wanted,
-            keys_file=kept,
-            event_time_from=since or "",
-            event_time_until=until or "",
-            to_topic=topic or "",
-            **limits_of(**limits),
-        )
+        kept = with_keys_kept(selected, partial(platform.snapshots.keep_text, "keys"))
+        config = RunConfig(reason=reason, requested_by=requested_by or "", **kept, **limits_of(**limits))
         asked = config.wish(request="", requested_by="").replay
         assert asked is not None
         chosen = windows_to_replay(found, windows, asked.selection, platform)

@@ -1,0 +1,89 @@
+"""`sluice plan`."""
+
+from pathlib import Path
+from typing import IO
+
+import click
+
+from pipelines.cli.replay_options import Selected, selecting
+
+
+@click.command()
+@click.argument("event", required=False)
+@click.argument("windows", required=False)
+@click.option("--correct", is_flag=True, help="As for `publish --correct`.")
+@click.option("--replay", is_flag=True, help="Plan a replay; the options below say of what, as for `replay`.")
+@click.option("--reason", help="Why; a replay needs one.")
+@selecting
+@click.option("--show", type=click.IntRange(0, 100), default=3, show_default=True, help="Events to print.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the plan there."
+)
+@click.option("--apply", "apply_file", metavar="FILE", help="Do what the plan in FILE says.")
+@click.option("--json", "as_json", is_flag=True, help="The plan as JSON; with --apply, what became of it.")
+def command(
+    event: str | None,
+    windows: str | None,
+    correct: bool,
+    replay: bool,
+    reason: str | None,
+    keys: tuple[str, ...],
+    keys_file: IO[str] | None,
+    since: str | None,
+    until: str | None,
+    fresh: bool,
+    topic: str | None,
+    show: int,
+    out: Path | None,
+    apply_file: str | None,
+    as_json: bool,
+) -> None:
+    """Show what publishing or replaying windows would do; with --apply, do exactly that.
+
+    For every window: what would happen and why, how many events and bytes would go out, what would be gone, rows that
+    do not fit, and about how long it takes at the present limits; then a few of the events, and where an event was
+    published before, what is different about it. The warehouse is queried and the rows pass every step, in a folder
+    that is thrown away.
+
+    \b
+      sluice plan flight_departed 2013-01
+      sluice plan flight_departed 2013-01-01 --correct --reason "delays were rounded" --out plan.json
+      sluice plan --apply plan.json
+      sluice plan flight_departed --replay --key 2013-01-02-B6-155-JFK --reason "asked for by billing"
+
+    A plan writes nothing but FILE. Applying one is a run like any other, that refuses every window whose rows or whose
+    place in the ledger have changed since.
+    """
+    from pipelines.cli.applying import apply
+    from pipelines.cli.choosing import catalogue_and_event
+    from pipelines.cli.planning import Wanted, made, show_plan
+
+    selected = Selected(keys, keys_file, since, until, fresh, topic)
+    if apply_file is not None:
+        if event or windows or out or correct or replay or reason or selected.given:
+            raise click.UsageError("the plan says it all: sluice plan --apply FILE")
+        if not apply(apply_file, as_json=as_json):
+            raise SystemExit(1)
+        return
+    if not event or not (windows or replay):
+        raise click.UsageError(
+            "name an event and its windows, as in `sluice plan flight_departed 2013-01-01`"
+        )
+    if selected.given and not replay:
+        raise click.UsageError(
+            "--key, --keys, --from, --until, --fresh and --to are of a replay: add --replay"
+        )
+    if replay and not (reason and reason.strip()):
+        raise click.UsageError('a replay needs a reason: --reason "billing lost its state"')
+    found = catalogue_and_event(event)[1]
+    config = {"reason": reason or "", "on_definition_change": "correct" if correct else "ask"}
+    config |= selected.config() if replay else {}
+    plan = made(found, Wanted(windows, config, shown=show))
+    if out is not None:
+        out.write_text(plan.to_json(), encoding="utf-8")
+    if as_json:
+        click.echo(plan.to_json())
+    else:
+        show_plan(found, plan, out)
+    if plan.refused:
+        raise SystemExit(1)

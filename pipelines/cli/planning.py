@@ -1,0 +1,172 @@
+"""A plan made from a terminal, and printed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.authoring.event import Event
+from pipelines.cli.failures import unfolded
+from pipelines.cli.ledger_reading import entries_of
+from pipelines.cli.periods import ended_windows
+from pipelines.cli.plain import to_cell, to_json
+from pipelines.cli.replaying import windows_to_replay
+from pipelines.cli.screen import heading, progress, size, table
+from pipelines.foresight.foreseeing import Foresight
+from pipelines.foresight.plan import Plan, WindowPlan
+from pipelines.foresight.speed import MOST_WINDOWS, estimate, rows_per_second
+from pipelines.orchestration.config import RunConfig
+from pipelines.orchestration.keys import STAGES
+from resources.platform import Platform
+from resources.settings import Settings
+
+_MOST_ROWS = 60
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Windows by the user's words, the run configuration they would be launched with, and how much to show."""
+
+    windows: str | None
+    config: Mapping[str, Any]
+    shown: int
+
+
+def made(event: Event, wanted: Wanted) -> Plan:
+    """The plan of these windows; a bar on a terminal meanwhile."""
+    now = datetime.now(UTC)
+    config = RunConfig(**wanted.config)
+    wish = config.wish(request="plan", requested_by="plan")
+    found: list[WindowPlan] = []
+    with Platform() as platform:
+        if wish.replay is None:
+            windows = ended_windows(event, wanted.windows or "", now)
+        else:
+            windows = windows_to_replay(event, wanted.windows, wish.replay.selection, platform)
+        entries = {entry.key: entry for entry in entries_of(platform)}
+        foresight = Foresight(event, platform, wish, entries, shown=wanted.shown)
+        with progress(event.full_name, len(windows)) as bar:
+            for one in foresight.windows(windows):
+                found.append(one)
+                bar.at(len(found), f"{one.window}: {one.action}")
+        seconds, basis = estimate(
+            sum(one.records for one in found),
+            sum(one.bytes for one in found),
+            config.limits(event, platform.settings),
+            _recent(event, platform.settings),
+        )
+    stages = ("published",) if wish.replay and wish.replay.source == "stored" else STAGES
+    made_at = now.isoformat(timespec="seconds")
+    return Plan(
+        event.full_name,
+        event.code_version,
+        made_at,
+        config.as_run_config(),
+        stages,
+        tuple(found),
+        seconds,
+        basis,
+    )
+
+
+def _recent(event: Event, settings: Settings) -> float | None:
+    """How fast the event went last, where this installation has run it."""
+    if not (settings.home / "dagster").is_dir():
+        return None
+    from pipelines.orchestration.launch import dagster_instance
+    from pipelines.orchestration.published import newest_publications
+
+    with dagster_instance(settings) as instance:
+        return rows_per_second(newest_publications(instance, event, most=MOST_WINDOWS))
+
+
+def show_plan(event: Event, plan: Plan, out: Path | None) -> None:
+    """Print the plan for people."""
+    _windows(plan)
+    _samples(event, plan)
+    _estimate(plan)
+    for one in plan.refused[:20]:
+        click.echo(err=True)
+        for number, line in enumerate(unfolded(one.refused or "")):
+            click.echo(f"{click.style('Refused: ', fg='red') if not number else ''}{line}", err=True)
+    if len(plan.refused) > 20:
+        click.echo(f"and {len(plan.refused) - 20} more; --json has them all", err=True)
+    if out is None:
+        return
+    if plan.refused:
+        click.echo(f"\nWritten to {out}; it cannot be applied while windows of it are refused.")
+    else:
+        click.echo(f"\nWritten to {out}. Next: sluice plan --apply {out}")
+
+
+def _windows(plan: Plan) -> None:
+    rows = [
+        (
+            one.window, one.action, one.generation or None, one.rows, one.dead, one.records, one.tombstones, one.gone,
+            size(one.bytes), one.because,
+        )
+        for one in plan.windows
+    ]  # fmt: skip
+    total: tuple[object, ...] = ()
+    if len(rows) > 1:
+        sums = [
+            sum(getattr(one, name) for one in plan.windows)
+            for name in ("rows", "dead", "records", "tombstones", "gone")
+        ]
+        total = ("total", "", "", *sums, size(sum(one.bytes for one in plan.windows)), "")
+    if len(rows) > _MOST_ROWS:
+        click.echo(f"{len(rows) - _MOST_ROWS // 2:,} earlier windows are not shown; --json prints them all")
+        rows = rows[-_MOST_ROWS // 2 :]
+    head = (
+        "window",
+        "action",
+        "generation",
+        "events",
+        "dead",
+        "to publish",
+        "tombstones",
+        "gone",
+        "bytes",
+        "because",
+    )
+    table(head, rows, total=total)
+
+
+def _samples(event: Event, plan: Plan) -> None:
+    first = next((one for one in plan.windows if one.sample), None)
+    if first is None:
+        return
+    heading(f"Of {first.window}, first events to publish")
+    for value in first.sample:
+        click.echo(to_json(value))
+    changed = next((one for one in plan.windows if one.changes), None)
+    if changed is None:
+        return
+    heading(f"Of {changed.window}, changed since they were published")
+    rows = [
+        (change["key"], name, to_cell(was), to_cell(now))
+        for change in changed.changes
+        for name, (was, now) in change["fields"].items()
+    ]
+    table((event.key, "field", "published", "now"), rows)
+
+
+def _estimate(plan: Plan) -> None:
+    click.echo()
+    records = sum(one.records for one in plan.windows)
+    if not records:
+        click.echo("Nothing would be published.")
+        return
+    about = "unknown" if plan.seconds is None else f"about {_duration(plan.seconds)}"
+    click.echo(f"{records:,} records would be published; time: {about} ({plan.speed}).")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 7200:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"

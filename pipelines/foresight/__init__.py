@@ -1,0 +1,1 @@
+"""What publishing or replaying windows would do, found out without writing anything; and doing exactly that."""

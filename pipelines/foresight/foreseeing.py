@@ -1,0 +1,275 @@
+"""Finds out what a launch would do: the same steps and rules as in a run, on snapshots in a folder that is thrown away."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.authoring.event import Event
+from pipelines.authoring.windows import Window
+from pipelines.encoding import RecordEncoder, decode_record
+from pipelines.encoding.keys import key_bytes
+from pipelines.foresight.plan import WindowPlan
+from pipelines.publishing.correction import DefinitionChanged
+from pipelines.publishing.decision import Decision, decide, decide_replay
+from pipelines.publishing.entry import LedgerEntry, ledger_key
+from pipelines.publishing.planning import NeverPublished, Planned, Planner
+from pipelines.publishing.preflight import subject_of
+from pipelines.publishing.stored import contract_of, stored_snapshot
+from pipelines.publishing.wish import Expected, Replay, Wish
+from pipelines.steps.sourced import source_window
+from pipelines.steps.transformed import Transformed, transform_window
+from resources.errors import PassingFault, SluiceError
+from resources.platform import Platform
+from resources.snapshots import Snapshot, SnapshotStore
+
+Entries = Mapping[str, LedgerEntry]
+
+
+class Foresight:
+    """Plans windows of `event` under `wish`. `entries`: the ledger, by key. Writes nothing that outlives a call."""
+
+    def __init__(
+        self, event: Event, platform: Platform, wish: Wish, entries: Entries, *, shown: int = 3
+    ) -> None:
+        self._event, self._platform, self._wish = event, platform, wish
+        self._entries, self._shown = entries, shown
+
+    def windows(self, windows: Sequence[Window]) -> Iterator[WindowPlan]:
+        """Each window's plan, in turn; what would stop one in a run is said of it and leaves the others their turn.
+
+        Raises PassingFault where the warehouse or Kafka is away.
+        """
+        for window in windows:
+            with tempfile.TemporaryDirectory(prefix="sluice-plan-") as folder:
+                aside = replace(self._platform.settings, snapshots=folder)
+                with Platform(aside) as scratch:
+                    try:
+                        yield _WindowForesight(self, window, scratch).plan()
+                    except PassingFault:
+                        raise
+                    except SluiceError as error:
+                        expected = Expected(None, *_state(self.entry(window)))
+                        yield WindowPlan(window.key, "refused", error.problem, expected, refused=str(error))
+
+    def entry(self, window: Window, topic: str | None = None) -> LedgerEntry | None:
+        """The newest entry of a window."""
+        return self._entries.get(ledger_key(topic or self._event.topic, window.key))
+
+    @cached_property
+    def schema_id(self) -> int:
+        """The contract's id; 0 where it is not registered yet, for a plan registers nothing."""
+        subject = subject_of(self._event.topic)
+        return self._platform.registry.lookup(subject, self._event.contract.text) or 0
+
+    @cached_property
+    def encoder(self) -> RecordEncoder:
+        """Makes the records, to count their bytes."""
+        event = self._event
+        return RecordEncoder(
+            event.contract,
+            schema_id=self.schema_id,
+            topic=event.topic,
+            key=event.key,
+            event_id=event.event_id,
+        )
+
+
+class _WindowForesight:
+    def __init__(self, whole: Foresight, window: Window, scratch: Platform) -> None:
+        self._whole, self._window, self._scratch = whole, window, scratch
+        self._event, self._platform, self._wish = whole._event, whole._platform, whole._wish
+        # The difference is wanted also where a run would ask first.
+        asking = self._wish.on_definition_change == "ask"
+        self._planner = Planner(
+            self._event,
+            self._platform,
+            replace(self._wish, on_definition_change="correct") if asking else self._wish,
+            run_id="plan",
+            schema_id=lambda: whole.schema_id,
+            encoder=lambda: whole.encoder,
+            work=scratch.snapshots,
+        )
+
+    def plan(self) -> WindowPlan:
+        """The window's plan. Raises what a run would raise of this window before it publishes."""
+        return self._publication() if self._wish.replay is None else self._replay(self._wish.replay)
+
+    def _publication(self) -> WindowPlan:
+        done = self._made()
+        entry = self._whole.entry(self._window)
+        expected = Expected(done.snapshot.sha256, *_state(entry))
+        if not done.passed:
+            return WindowPlan(
+                self._window.key,
+                "blocked",
+                done.verdict,
+                expected,
+                dead=done.dead,
+                refused=f"{self._event.full_name} {self._window.key}: {done.verdict}",
+            )
+        finished, entry, decision = self._finished(entry, done.snapshot.sha256)
+        planned = None
+        if decision.action == "resume":
+            assert entry is not None
+            planned = self._planner.going_on(entry)
+        elif decision.action != "nothing":
+            planned = self._planner.publication(
+                decision, entry, self._window.key, done.snapshot, dict(done.snapshot.facts)
+            )
+        plan = self._described(decision, planned, entry, expected, rows=done.snapshot.rows)
+        plan = replace(plan, dead=done.dead, records=plan.records + finished)
+        if planned is not None and entry is not None and self._asks(planned, entry):
+            asked = DefinitionChanged(
+                self._event.full_name, self._window.key, plan.records, done.snapshot.rows, plan.gone
+            )
+            return replace(plan, action="asks", refused=str(asked))
+        return plan
+
+    def _asks(self, planned: Planned, entry: LedgerEntry) -> bool:
+        redefined = (entry.code_version, entry.contract) != (
+            planned.entry.code_version,
+            planned.entry.contract,
+        )
+        return self._wish.on_definition_change == "ask" and redefined and planned.entry.rows_total > 0
+
+    def _finished(self, entry: LedgerEntry | None, snapshot: str) -> tuple[int, LedgerEntry | None, Decision]:
+        """The decision behind whatever interrupted generation is finished first, with how many records that sends."""
+        decision, first = decide(entry, snapshot), 0
+        if decision.action == "finish":
+            assert entry is not None
+            first = entry.rows_total - entry.rows_done
+            entry = entry.advanced(status="published", rows_done=entry.rows_total)
+            decision = decide(entry, snapshot)
+        return first, entry, decision
+
+    def _replay(self, replay: Replay) -> WindowPlan:
+        topic = replay.topic or self._event.topic
+        shadow = topic != self._event.topic
+        own, there = self._whole.entry(self._window), self._whole.entry(self._window, topic)
+        if own is None and not (shadow and replay.source == "fresh"):
+            raise NeverPublished(
+                f"{self._event.full_name} {self._window.key}",
+                f"was never published to {self._event.topic}, so there is nothing to replay",
+                next_step=f"sluice publish {self._event.full_name} {self._window.key}",
+            )
+        decision, done = decide_replay(there, "a plan"), None
+        if decision.action == "finish":
+            assert there is not None
+            decision = Decision("replay", there.generation + 1, decision.because)
+        if replay.source == "fresh":
+            done = self._made()
+            if not done.passed:
+                raise SluiceError(f"{self._event.full_name} {self._window.key}", done.verdict)
+            facts = dict(done.snapshot.facts)
+            if own is not None and not shadow and replay.selection.everything:
+                planned = self._planner.replay_fresh(
+                    decision, own, self._window.key, done.snapshot, facts, replay
+                )
+                expected = Expected(done.snapshot.sha256, *_state(there))
+                return self._described(decision, planned, own, expected, rows=done.snapshot.rows)
+            own = self._planner.fresh_origin(decision, self._window.key, done.snapshot, facts)
+        assert own is not None
+        planned = self._planner.replay(decision, own, replay, topic=topic)
+        expected = Expected(own.snapshot, *_state(there))
+        return self._described(decision, planned, None, expected, rows=planned.entry.rows_total)
+
+    def _made(self) -> Transformed:
+        source_window(self._event, self._window, self._scratch, run_id="plan")
+        return transform_window(self._event, self._window, self._scratch, run_id="plan")
+
+    def _described(
+        self,
+        decision: Decision,
+        planned: Planned | None,
+        base: LedgerEntry | None,
+        expected: Expected,
+        *,
+        rows: int,
+    ) -> WindowPlan:
+        plan = WindowPlan(
+            self._window.key, decision.action, decision.because, expected, decision.generation, rows
+        )
+        if planned is None:
+            return plan
+        store, snapshot = self._rows_of(planned.entry)
+        changed = snapshot.rows
+        tombstones = planned.entry.rows_total - changed
+        first = min(planned.entry.rows_done, changed)
+        sent_bytes, sample, keys = 0, list[Mapping[str, Any]](), list[bytes]()
+        encoder = self._encoder(planned.entry, store.schema(snapshot))
+        for batch in store.read(snapshot, batch_rows=self._platform.settings.batch_rows, from_row=first):
+            encoded = encoder.encode(batch)
+            sent_bytes += encoded.total_bytes
+            if len(sample) < self._whole._shown:
+                few = slice(0, self._whole._shown - len(sample))
+                keys += encoded.keys[few].to_pylist()
+                sample += [
+                    decode_record(value, self._schema_of(planned.entry))
+                    for value in encoded.values[few].to_pylist()
+                ]
+        return replace(
+            plan,
+            records=planned.entry.rows_total - planned.entry.rows_done,
+            tombstones=min(tombstones, planned.entry.rows_total - planned.entry.rows_done),
+            gone=planned.gone,
+            bytes=sent_bytes,
+            sample=tuple(sample),
+            changes=tuple(self._changes(base, sample, keys)) if decision.action == "correct" else (),
+        )
+
+    def _rows_of(self, entry: LedgerEntry) -> tuple[SnapshotStore, Snapshot]:
+        """The rows that would be published: made by this plan, or stored by an earlier run."""
+        stage, sha256 = (entry.kind, entry.delta) if entry.delta else ("transformed", entry.snapshot)
+        made = self._scratch.snapshots.find(entry.event, entry.window, stage, sha256)
+        if made is not None:
+            return self._scratch.snapshots, made
+        return self._platform.snapshots, stored_snapshot(self._platform, entry, stage, sha256)
+
+    def _encoder(self, entry: LedgerEntry, rows: pa.Schema) -> RecordEncoder:
+        if entry.contract == self._event.contract.fingerprint:
+            return self._whole.encoder
+        contract = contract_of(self._event, self._platform, entry)
+        id_field = self._event.event_id if self._event.event_id not in rows.names else None
+        return RecordEncoder(
+            contract,
+            schema_id=entry.schema_id,
+            topic=self._event.topic,
+            key=self._event.key,
+            event_id=id_field,
+        )
+
+    def _schema_of(self, entry: LedgerEntry) -> Any:
+        text = contract_of(self._event, self._platform, entry).text
+        return lambda _: text
+
+    def _changes(
+        self, base: LedgerEntry | None, sample: Sequence[Mapping[str, Any]], keys: Sequence[bytes]
+    ) -> Iterator[Mapping[str, Any]]:
+        """What is different about the sampled events whose key was published before."""
+        if base is None or not keys:
+            return
+        before = stored_snapshot(self._platform, base, "transformed", base.snapshot)
+        wanted, found = pa.array(keys, pa.binary()), dict[bytes, Mapping[str, Any]]()
+        for batch in self._platform.snapshots.read(before, batch_rows=self._platform.settings.batch_rows):
+            column = key_bytes(batch.column(batch.schema.get_field_index(self._event.key)))
+            chosen = batch.filter(pc.is_in(column, value_set=wanted))
+            for key, row in zip(
+                column.filter(pc.is_in(column, value_set=wanted)).to_pylist(), chosen.to_pylist(), strict=True
+            ):
+                found[key] = row
+        for key, now in zip(keys, sample, strict=True):
+            was = found.get(key)
+            if was is not None:
+                fields = {
+                    name: (was[name], now[name]) for name in was if name in now and was[name] != now[name]
+                }
+                yield {"key": key.decode("utf-8", "backslashreplace"), "fields": fields}
+
+
+def _state(entry: LedgerEntry | None) -> tuple[int, int]:
+    return (entry.generation, entry.rows_done) if entry else (0, 0)

@@ -1,0 +1,96 @@
+"""A plan: what a launch would do to each window, and the state of the world that this was found in."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import fsspec
+
+from pipelines.publishing.wish import Expected
+from resources.errors import SluiceError
+
+_VERSION = 1
+
+
+class PlanUnreadable(SluiceError):
+    """A file that is no plan of this version."""
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """What would become of one window.
+
+    `records` would be published as `generation`, `tombstones` among them, `bytes` of keys and values; `rows` are the
+    events that the window holds then, `gone` published events that it holds no more, `dead` rows that do not fit.
+    `refused`: why it would not be published. `sample`: some of the events; `changes`: some that have a predecessor
+    of the same key, field by field as (before, after).
+    """
+
+    window: str
+    action: str
+    because: str
+    expected: Expected
+    generation: int = 0
+    rows: int = 0
+    records: int = 0
+    tombstones: int = 0
+    gone: int = 0
+    dead: int = 0
+    bytes: int = 0
+    refused: str | None = None
+    sample: tuple[Mapping[str, Any], ...] = ()
+    changes: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Windows of one event under one run configuration. `seconds`: about how long publishing would take, None where
+    nothing is known of the speed; `speed` says what that rests on."""
+
+    event: str
+    code_version: str
+    made_at: str
+    config: Mapping[str, Any]
+    stages: tuple[str, ...]
+    windows: tuple[WindowPlan, ...] = field(default_factory=tuple)
+    seconds: float | None = None
+    speed: str = ""
+
+    @property
+    def refused(self) -> list[WindowPlan]:
+        """The windows that would not be published."""
+        return [window for window in self.windows if window.refused]
+
+    def to_json(self) -> str:
+        """The plan as a file keeps it; samples as text."""
+        return json.dumps({"sluice_plan": _VERSION, **asdict(self)}, indent=1, default=str)
+
+
+def read_plan(address: str) -> Plan:
+    """The plan in a file, by its path or fsspec URL. Raises PlanUnreadable."""
+    try:
+        with fsspec.open(address, "rt", encoding="utf-8") as file:
+            raw = json.load(file)
+        if raw.pop("sluice_plan") != _VERSION:
+            raise ValueError("written by another version of Sluice")
+        windows = tuple(
+            WindowPlan(
+                **{
+                    **one,
+                    "expected": Expected(**one["expected"]),
+                    "sample": tuple(one["sample"]),
+                    "changes": tuple(one["changes"]),
+                }
+            )
+            for one in raw.pop("windows")
+        )
+        return Plan(**{**raw, "stages": tuple(raw["stages"]), "windows": windows})
+    except OSError as error:
+        raise PlanUnreadable(f"plan {address}", f"cannot be read: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PlanUnreadable(
+            f"plan {address}",
+            f"is no plan that this version understands: {error}",
+            next_step="sluice plan EVENT WINDOWS --out FILE makes one",
+        ) from None

@@ -13,8 +13,8 @@ from resources.errors import SluiceError
 _MARKS: dict[Level, tuple[str, str]] = {
     "ok": ("ok", "green"),
     "warning": ("warn", "yellow"),
-    "failed": ("FAIL", "red"),
     "unknown": ("?", "cyan"),
+    "failed": ("FAIL", "red"),
 }
 _NAME_WIDTH = 18
 
@@ -60,5 +60,8 @@ def _folded(text: str, left: int) -> str:
 def in_numbers(findings: Iterable[Finding]) -> str:
     """`14 checks: 12 ok, 1 warning, 1 unknown`."""
     levels = [finding.level for finding in findings]
-    told = ", ".join(f"{levels.count(level)} {level}" for level in _MARKS if level in levels)
+    counts = [(levels.count(level), level) for level in _MARKS if level in levels]
+    told = ", ".join(
+        f"{number} {level}{'s' * (level == 'warning' and number > 1)}" for number, level in counts
+    )
     return f"{len(levels)} checks: {told}"

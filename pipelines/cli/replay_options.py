@@ -18,7 +18,7 @@ def selecting(command: F) -> F:
         (
             click.option("--key", "keys", multiple=True, metavar="KEY", help="Only events with this key; may be repeated."),
             click.option(
-                "--keys", "keys_file", type=click.File("r", encoding="utf-8"), metavar="FILE",
+                "--keys", "keys_file", type=click.File("r", encoding="utf-8", lazy=True), metavar="FILE",
                 help="Only events with the keys in FILE, one on each line; - reads them from the standard input.",
             ),
             click.option("--from", "since", metavar="INSTANT", help="Only events at or after this instant, UTC."),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -18,7 +18,7 @@ def selecting(command: F) -> F:
         (
             click.option("--key", "keys", multiple=True, metavar="KEY", help="Only events with this key; may be repeated."),
             click.option(
-                "--keys", "keys_file", type=click.File("r", encoding="utf-8", lazy=True), metavar="FILE",
+                "--keys", "keys_file", metavar="FILE",
                 help="Only events with the keys in FILE, one on each line; - reads them from the standard input.",
             ),
             click.option("--from", "since", metavar="INSTANT", help="Only events at or after this instant, UTC."),
@@ -38,7 +38,7 @@ class Selected:
     """What those options were given."""
 
     keys: tuple[str, ...]
-    keys_file: IO[str] | None
+    keys_file: str | None
     since: str | None
     until: str | None
     fresh: bool
@@ -51,9 +51,7 @@ class Selected:
 
     def config(self) -> dict[str, Any]:
         """The run configuration's part, every key in it."""
-        from_file = [line.strip() for line in self.keys_file if line.strip()] if self.keys_file else []
-        if self.keys_file and not from_file:
-            raise click.UsageError(f"{self.keys_file.name} holds no key; one on each line is read")
+        from_file = _read(self.keys_file) if self.keys_file else []
         return {
             "replay": "fresh" if self.fresh else "stored",
             "keys": [*dict.fromkeys([*self.keys, *from_file])],
@@ -61,6 +59,17 @@ class Selected:
             "event_time_until": self.until or "",
             "to_topic": self.topic or "",
         }
+
+
+def _read(name: str) -> list[str]:
+    try:
+        with click.open_file(name, encoding="utf-8") as lines:
+            keys = [line.strip() for line in lines if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"--keys {name}: cannot be read: {error}") from None
+    if not keys:
+        raise click.UsageError(f"--keys {name}: holds no key; one on each line is read")
+    return keys
 
 
 def with_keys_kept(config: dict[str, Any], keep: Callable[[str], str]) -> dict[str, Any]:

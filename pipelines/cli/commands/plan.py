@@ -1,7 +1,6 @@
 """`sluice plan`."""
 
 from pathlib import Path
-from typing import IO
 
 import click
 
@@ -28,7 +27,7 @@ def command(
     replay: bool,
     reason: str | None,
     keys: tuple[str, ...],
-    keys_file: IO[str] | None,
+    keys_file: str | None,
     since: str | None,
     until: str | None,
     fresh: bool,

@@ -1,6 +1,6 @@
 """`sluice replay`."""
 
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -21,7 +21,7 @@ def command(
     windows: str | None,
     reason: str | None,
     keys: tuple[str, ...],
-    keys_file: IO[str] | None,
+    keys_file: str | None,
     since: str | None,
     until: str | None,
     fresh: bool,

@@ -8,6 +8,10 @@ from typing import Any
 
 from benchmarks.compare.job import Measured
 from benchmarks.compare.process_tree import cpu_seconds, tree_cpu_seconds, tree_peak_mib
+from benchmarks.compare.threads import ThreadTimes
+
+# Set by the profiler: the watching of threads costs a little itself.
+WATCH_THREADS = "BENCH_WATCH_THREADS"
 
 
 class Clock:
@@ -27,10 +31,16 @@ class Clock:
     @contextmanager
     def running(self) -> Iterator[None]:
         """The work stands in this block, and nothing else."""
+        threads = ThreadTimes(os.getpid()) if os.environ.get(WATCH_THREADS) else None
+        used = threads.snapshot() if threads else {}
         before = time.monotonic(), tree_cpu_seconds(self.root), cpu_seconds(self._broker_pid)
         yield
         after = time.monotonic(), tree_cpu_seconds(self.root), cpu_seconds(self._broker_pid)
         self._taken = (after[0] - before[0], after[1] - before[1], after[2] - before[2])
+        if threads:
+            threads.stop()
+            now = threads.snapshot()
+            self.facts["threads"] = {kind: now[kind] - used.get(kind, 0.0) for kind in now}
 
     def stop(self) -> None:
         """Take the peak memory, once; for contenders whose processes end before `measured` is asked."""

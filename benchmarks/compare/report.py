@@ -103,7 +103,7 @@ def table(dataset: Dataset, found: Mapping[str, dict[str, Any]]) -> str:
         _line(["-" * widths[0], *("-" * (w - 1) + ":" for w in widths[1:])], widths),
     ]
     lines += [_line(row, widths) for row in rows[1:]]
-    size = next((one["bytes_per_row"] for one in found.values() if one.get("bytes_per_row")), 0)
+    size = median([one["bytes_per_row"] for one in found.values() if one.get("bytes_per_row")] or [0])
     title = f"**{dataset.name}**: {dataset.said}, {dataset.rows:,} rows, {size:,.0f} bytes of key and value a record"
     return "\n".join([title, "", *lines])
 

@@ -18,7 +18,7 @@ from benchmarks.compare.verifying import Seen, Wrong, verify
 
 KAFKA_PARTITIONS = 3
 TRANSACTION_ROWS = 200_000
-_ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 _CHILD_SECONDS = 3600
 
 
@@ -116,7 +116,7 @@ def _child(job: Job, contender: Contender, phase: str) -> Measured | None:
     command = [python, "-m", "benchmarks.compare.child", str(path), phase]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd=_ROOT, timeout=_CHILD_SECONDS, check=False
+            command, capture_output=True, text=True, cwd=ROOT, timeout=_CHILD_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         raise Failed(f"not done in {_CHILD_SECONDS} s") from None

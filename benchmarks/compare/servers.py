@@ -24,8 +24,12 @@ class BenchServers:
     registry_url: str
     broker_pid: int
 
+    @property
+    def _admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 4})
+
     def create_topic(self, name: str, kafka_partitions: int) -> None:
-        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin = self._admin
         admin.create_topics([NewTopic(name, kafka_partitions, 1)])[name].result(30)
         # A producer that asks too early waits for its next look at the metadata.
         deadline = time.monotonic() + 30
@@ -39,7 +43,7 @@ class BenchServers:
         raise RuntimeError(f"topic {name} has no leaders after 30 s")
 
     def delete_topic(self, name: str) -> None:
-        admin = AdminClient({"bootstrap.servers": self.bootstrap})  # held: its answer dies with it
+        admin = self._admin  # held: its answer dies with it
         admin.delete_topics([name])[name].result(30)
 
 

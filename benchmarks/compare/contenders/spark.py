@@ -41,6 +41,8 @@ def run(job: Job, clock: Clock) -> int:
         .config("spark.ui.enabled", "false")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.local.dir", job.scratch)
+        # By default a file this small is one task, and one of the two threads is idle.
+        .config("spark.sql.files.maxPartitionBytes", "16m")
         .getOrCreate()
     )
     session.sparkContext.setLogLevel("ERROR")

@@ -64,6 +64,17 @@ CONFIG = {
         description="Do what this plan says (`sluice plan --out`), and nothing where a window has changed since: a path "
         "or an fsspec URL that the run can read.",
     ),
+    "redrive": dg.Field(
+        bool,
+        default_value=False,
+        description="After a fix of the module: publish the rows that were dead letters and now fit the contract, and what "
+        "dead letters kept from being published (run `published` alone; nothing is sourced).",
+    ),
+    "force": dg.Field(
+        bool,
+        default_value=False,
+        description="With `redrive`: also dead letters that this version of the module has tried before.",
+    ),
     "max_rows_per_second": dg.Field(
         int,
         is_required=False,
@@ -97,6 +108,8 @@ class RunConfig:
     event_time_until: str = ""
     to_topic: str = ""
     plan_file: str = ""
+    redrive: bool = False
+    force: bool = False
     max_rows_per_second: int | None = None
     max_bytes_per_second: int | None = None
     max_lag: dict[str, int] = field(default_factory=dict)
@@ -130,7 +143,7 @@ class RunConfig:
         """What is wished. Raises SluiceError for values that do not go together."""
         # Here: the server that lists assets needs neither Arrow nor an encoder.
         from pipelines.publishing.selection import Selection, read_keys
-        from pipelines.publishing.wish import Replay, Wish
+        from pipelines.publishing.wish import Redrive, Replay, Wish
 
         only_replay = {
             "keys": self.keys,
@@ -154,11 +167,22 @@ class RunConfig:
                 f"{given[0]} is for a replay, and none is asked for",
                 next_step="add `replay: stored`, or leave it out",
             )
+        if self.redrive and replay is not None:
+            raise SluiceError(
+                "run config", "asks for a replay and for a redrive", allowed="one of them in a run"
+            )
+        if self.force and not self.redrive:
+            raise SluiceError(
+                "run config",
+                "force is for a redrive, and none is asked for",
+                next_step="add `redrive: true`, or leave it out",
+            )
         return Wish(
             self.reason or None,
             self.requested_by or requested_by,
             self.on_definition_change,
             replay,
+            Redrive(self.force) if self.redrive else None,
             expected=_expected(self.plan_file),
         )
 

@@ -19,7 +19,7 @@ from pipelines.pacing.hold import Cancelled
 from pipelines.pacing.pacer import Pacer
 from pipelines.publishing.publisher import Publisher
 from pipelines.steps.sourced import source_window
-from pipelines.steps.transformed import Transformed, blocked, transform_window
+from pipelines.steps.transformed import Blocked, Transformed, blocked, transform_window
 from resources.errors import PassingFault, SluiceError
 from resources.kafka.lag import GroupReader
 from resources.platform import Platform
@@ -60,14 +60,16 @@ class WindowRun:
         self._reconciled = ReconciledCheck(event, platform, topic=topic)
 
     def _check_stages(self) -> None:
-        """A replay from stored snapshots reads no warehouse, and a fresh one must: a partition that was asked for and
-        not made would count as failed."""
-        if self._wish.replay is None:
+        """A redrive and a replay from stored snapshots read no warehouse, and a fresh replay must: a partition that was
+        asked for and not made would count as failed."""
+        replay = self._wish.replay
+        if replay is None and self._wish.redrive is None:
             return
-        wanted = {"published"} if self._wish.replay.source == "stored" else set(STAGES)
+        told = f"replay: {replay.source}" if replay else "redrive: true"
+        wanted = set(STAGES) if replay and replay.source == "fresh" else {"published"}
         if self._stages != wanted:
             raise SluiceError(
-                f"{self._event.full_name}, replay: {self._wish.replay.source}",
+                f"{self._event.full_name}, {told}",
                 f"the run has {_listed(self._stages)} selected",
                 allowed=_listed(wanted),
                 next_step=f"launch it again with {_listed(wanted)} of the event selected; nothing was published",
@@ -176,7 +178,15 @@ class WindowRun:
             if not done.passed:
                 raise blocked(event, window, platform, done)
         if "published" in self._stages:
-            result = self._publisher.publish(window.key)
+            try:
+                result = self._publisher.publish(window.key)
+            except Blocked as error:
+                if error.transformed is not None:
+                    yield from self._transformed(window, error.transformed)
+                raise
+            if result.transformed is not None:  # by a redrive, which sources nothing
+                yield from self._transformed(window, result.transformed)
+            dead = result.dead or dead
             self._say(
                 f"{window.key}: {result.action}: {result.published:,} published, {result.skipped:,} skipped "
                 f"({result.because})"

@@ -103,7 +103,8 @@ class SnapshotWriter:
                 pa.PythonFile(self._sink, mode="w"), self._schema, compression="zstd", compression_level=1
             )
         except (pa.ArrowNotImplementedError, OSError) as error:
-            self._sink.close()
+            with suppress(OSError):
+                self._sink.close()
             self._staging.unlink(missing_ok=True)
             if isinstance(error, OSError):
                 raise self._unwritable(error) from None
@@ -122,7 +123,9 @@ class SnapshotWriter:
     def __exit__(self, *_: object) -> None:
         with suppress(Exception):
             self._parquet.close()
-        self._sink.close()
+        # On a full disk closing fails too, for what is still to be written; the file goes anyway.
+        with suppress(OSError):
+            self._sink.close()
         self._staging.unlink(missing_ok=True)
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -148,11 +151,7 @@ class SnapshotWriter:
             raise self._unwritable(error) from None
 
     def _unwritable(self, error: OSError) -> SnapshotError:
-        return SnapshotError(
-            self._where,
-            f"cannot be written: {error.strerror or error}",
-            next_step="free disk space, or point SLUICE_SNAPSHOTS elsewhere; nothing was published from it",
-        )
+        return _unwritable(self._where, error)
 
     def finish(self, facts: Mapping[str, Any], *, make_current: bool = True) -> Snapshot:
         """Seal the file under its hash; with `make_current` it becomes the window's newest of its stage."""
@@ -363,18 +362,36 @@ class SnapshotStore:
 
     def _write_bytes(self, path: str, data: bytes) -> None:
         target = self._at(path)
-        if not self._local:
-            self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-            self._fs.pipe_file(target, data)
-            return
-        # A reader sees the old pointer or the new one, never half of one.
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
-        unfinished, handle = _new_file(str(Path(target).parent), ".json")
+        try:
+            if self._local:
+                _write_whole(Path(target), data)
+            else:
+                self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+                self._fs.pipe_file(target, data)
+        except OSError as error:
+            raise _unwritable(f"{self._shown}/{path}", error) from None
+
+
+def _unwritable(where: str, error: OSError) -> SnapshotError:
+    return SnapshotError(
+        where,
+        f"cannot be written: {error.strerror or error}",
+        next_step="free disk space, or point SLUICE_SNAPSHOTS elsewhere; nothing was published from it",
+    )
+
+
+def _write_whole(target: Path, data: bytes) -> None:
+    """A reader sees the old file or the new one, never half of one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished, handle = _new_file(str(target.parent), ".json")
+    try:
         with handle:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
         unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _new_file(folder: str | None, suffix: str) -> tuple[Path, IO[bytes]]:

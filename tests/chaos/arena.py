@@ -1,0 +1,122 @@
+"""What every scenario is given: servers, a folder, a seed, a dose, and the way to say what it does."""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+from tests.chaos.ground import Ground, Size
+from tests.chaos.launch import TOLD
+from tests.chaos.outcome import Outcome
+from tests.chaos.processes import Launched
+from tests.chaos.witness import Asked, HeldBack, by_window, judge
+from tests.fixtures_servers import KafkaServer, RegistryServer
+
+
+@dataclass(frozen=True)
+class Dose:
+    """How much of everything."""
+
+    name: str
+    kills: int
+    command_kills: int
+    launches: int
+    pauses: int
+    long_pauses: int
+    broker_kills: int
+    registry_losses: int
+    warehouse_losses: int
+    full_disks: int
+    raising_rows: int
+    ledger_entries: int
+    broker_losses: int
+
+
+SMALL = Dose("small", 30, 1, 2, 1, 0, 1, 2, 2, 3, 3, 100_000, 0)
+FULL = Dose("full", 220, 12, 15, 6, 3, 5, 6, 8, 12, 9, 100_000, 12)
+DOSES = {dose.name: dose for dose in (SMALL, FULL)}
+
+
+@dataclass
+class Arena:
+    """`only`: the one point to replay, else all of the dose."""
+
+    kafka: KafkaServer
+    registry: RegistryServer
+    folder: Path
+    seed: int
+    dose: Dose
+    only: int | None = None
+    say: Callable[[str], None] = lambda _: None
+    _mark: str = field(default_factory=lambda: uuid4().hex[:8])
+
+    def chance(self, scenario: str, point: int) -> random.Random:
+        """A point's own random numbers: the same whether it runs alone or among all."""
+        return random.Random(f"{self.seed} {scenario} {point}")
+
+    def points(self, count: int) -> Iterator[int]:
+        """The points to run."""
+        yield from range(count) if self.only is None else [self.only]
+
+    def ground(self, scenario: str, size: Size, **more: object) -> Ground:
+        """A ground of its own for a scenario, on the arena's servers unless told otherwise."""
+        name = f"{scenario}-{self._mark}"
+        servers = {"bootstrap": self.kafka.bootstrap, "registry_url": self.registry.url}
+        return Ground(
+            self.folder / name,
+            name=name,
+            seed=self.seed,
+            size=size,
+            **{**servers, **more},  # type: ignore[arg-type]
+        )
+
+    def replay(self, scenario: str, point: int) -> str:
+        """The command that runs one point again."""
+        return f"python -m tests.chaos --dose {self.dose.name} --seed {self.seed} --only {scenario} --point {point}"
+
+
+def settle(
+    outcome: Outcome,
+    ground: Ground,
+    stories: dict[int, list[Asked]],
+    replay: Callable[[int], str],
+    *,
+    since: dict[int, int] | None = None,
+) -> None:
+    """Judge windows whose last launch ended well. `stories`: by number, the states asked for; `since`: where the
+    topic ended before them, None when they are all that was ever published on it."""
+    outcome.checked += len(stories)
+    try:
+        records, entries = by_window(ground.witness.records(since)), ground.witness.entries()
+    except HeldBack as held:
+        outcome.failures.append(str(held))
+        return
+    for number, asked in stories.items():
+        problems = judge(asked, records.pop(f"{number:04d}", []), entries.pop(ground.window(number), None))
+        outcome.failures += [f"{ground.window(number)}: {problem} [{replay(number)}]" for problem in problems]
+    outcome.failures += [f"records of window {name}, which nobody published" for name in sorted(records)]
+    if since is None:
+        outcome.failures += [f"a ledger entry of {name}, which nobody published" for name in sorted(entries)]
+
+
+def relaunched(
+    outcome: Outcome, launched: Launched, relaunch: Callable[[], Launched], replay: str, most: int = 5
+) -> int:
+    """Wait for a launch and, where it ended with an error in a user's words, launch again until one ends well;
+    how many ended so."""
+    for again in range(most):
+        if launched.wait() == 0:
+            return again
+        if launched.code != TOLD:
+            outcome.failures.append(f"a launch ended with {launched.code}: {launched.said} [{replay}]")
+        launched = relaunch()
+    launched.kill()
+    outcome.failures.append(f"{most} launches in turn did not come to their end: {launched.said} [{replay}]")
+    return most
+
+
+def close(outcome: Outcome, ground: Ground) -> None:
+    """What every scenario ends with: no process showed a stack trace."""
+    outcome.failures += ground.stack_traces()
+    outcome.launches += len(ground.logs)

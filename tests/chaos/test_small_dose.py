@@ -1,0 +1,34 @@
+"""The small dose of every scenario. `make chaos` runs the full one, and docs/chaos.md says what either shows."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.arena import SMALL, Arena
+from tests.chaos.runner import timed
+from tests.chaos.scenarios import SCENARIOS
+from tests.fixtures_servers import KafkaServer, RegistryServer
+
+# Another seed breaks things elsewhere: CHAOS_SEED=2 pytest tests/chaos
+SEED = int(os.environ.get("CHAOS_SEED", "20130101"))
+
+
+@pytest.fixture(scope="module")
+def arena(
+    kafka: KafkaServer, embedded_registry: RegistryServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Arena]:
+    yield Arena(kafka, embedded_registry, tmp_path_factory.mktemp("chaos"), SEED, SMALL)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_it_holds(name: str, arena: Arena) -> None:
+    outcome = timed(name, arena)
+    if outcome.left_out:
+        pytest.skip(outcome.left_out)
+    assert not outcome.failures, "\n".join(outcome.failures)
+    assert outcome.checked, "nothing was judged"
+    if name == "kills":
+        phases = {kill.transaction for kill in outcome.kills}
+        assert len(outcome.kills) >= SMALL.kills
+        assert phases >= {"before any transaction", "before a commit", "inside a commit", "after a commit"}

@@ -11,10 +11,19 @@ import pyarrow as pa
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.steps.letters import Integers, LetterWriter, Tried
-from pipelines.transform import LETTERS_SCHEMA, Transformer
+from pipelines.transform import LETTERS_SCHEMA, TransformedBatch, Transformer
 from resources.errors import SluiceError
 from resources.platform import Platform
 from resources.snapshots import Snapshot, SnapshotWriter
+
+
+@dataclass(frozen=True)
+class Again:
+    """What became of the source rows of earlier dead letters: `rows` of the snapshot (ascending) came of them, and
+    of `left_out` of them came neither a row nor another letter."""
+
+    rows: Integers
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -22,9 +31,8 @@ class Transformed:
     """A window's second snapshot and whether it may be published.
 
     `dead` counts every row that did not fit, `reasons` by reason class; `letters` holds them all, `sample` a few for
-    people. `dropped`: rows the transform left out. `facts` is what the store notes of it. `again`: where earlier dead
-    letters were told, the snapshot's rows that came of theirs; None where the transform lost the index, so that
-    this is not known.
+    people. `dropped`: rows the transform left out. `facts` is what the store notes of it. `again`: what became of
+    the earlier dead letters that were told; None where the transform lost the index, so that this is not known.
     """
 
     snapshot: Snapshot
@@ -37,7 +45,7 @@ class Transformed:
     passed: bool
     verdict: str
     facts: Mapping[str, Any]
-    again: Integers | None = None
+    again: Again | None = None
 
 
 class Blocked(SluiceError):
@@ -96,7 +104,7 @@ def try_rows(
         where=f"{event.full_name} {window.key}",
     )
     row, dropped = 0, 0
-    again: list[Integers] | None = [np.array([], np.int64)]
+    again = _Following(tried) if tried is not None else None
     with (
         store.writer(event.full_name, window.key, "transformed", rows_schema(event)) as out,
         store.writer(event.full_name, window.key, "dead", LETTERS_SCHEMA) as dead,
@@ -111,11 +119,8 @@ def try_rows(
         )
         for batch in _batches(event, platform, source):
             done = transformer.apply(batch, row)
-            if tried is not None and again is not None:
-                if done.source_rows is not None:
-                    again.append(out.rows + np.flatnonzero(tried.among(done.source_rows)))
-                elif np.any((tried.rows >= row) & (tried.rows < row + batch.num_rows)):
-                    again = None
+            if again is not None:
+                again.follow(done, first_row=row, first_out=out.rows)
             row += batch.num_rows
             dropped += done.rows_dropped
             out.write(done.rows)
@@ -144,8 +149,38 @@ def try_rows(
         passed,
         verdict,
         {**facts, "passed": passed, "reason": verdict, "letters": stored.sha256},
-        None if tried is None or again is None else np.concatenate(again),
+        again.found() if again is not None else None,
     )
+
+
+class _Following:
+    """Follows the source rows of dead letters through the batches of another try."""
+
+    def __init__(self, tried: Tried) -> None:
+        self._tried = tried
+        self._rows: list[Integers] = [np.array([], np.int64)]
+        self._met = 0
+        self._lost = tried.unknown > 0
+
+    def follow(self, done: TransformedBatch, *, first_row: int, first_out: int) -> None:
+        tried = self._tried
+        low, high = np.searchsorted(tried.rows, [first_row, first_row + done.rows_in])
+        if low == high:
+            return
+        letters = done.dead.column("source_row")
+        if done.source_rows is None or letters.null_count:
+            self._lost = True
+            return
+        from_letters = tried.among(done.source_rows)
+        self._rows.append(first_out + np.flatnonzero(from_letters))
+        dead = letters.to_numpy()
+        met = np.concatenate([done.source_rows[from_letters], dead[tried.among(dead)]])
+        self._met += len(np.unique(met))
+
+    def found(self) -> Again | None:
+        if self._lost:
+            return None
+        return Again(np.concatenate(self._rows), len(self._tried.rows) - self._met)
 
 
 def finish_letters(

@@ -24,7 +24,8 @@ LETTERS_SCHEMA = pa.schema(
         pa.field("event", pa.string(), nullable=False),
         pa.field("window", pa.string(), nullable=False),
         pa.field("run_id", pa.string(), nullable=False),  # the run that found it
-        pa.field("attempts", pa.int32(), nullable=False),  # how often its row was tried: 1, and 1 for each redrive
+        # How often its row was tried: once, and once more for each redrive.
+        pa.field("attempts", pa.int32(), nullable=False),
         *(field if field.name != "row" else field.with_nullable(True) for field in DEAD_LETTER_SCHEMA),
     ]
 )

@@ -120,7 +120,7 @@ def draft(request: Request, columns: Sequence[Column], key: Column, event_time: 
             else avro_of(column.arrow_type, f"{request.name}_{name}")
         )
         if avro is None:
-            left_out.append(f"{column.name} ({column.arrow_type})")
+            left_out.append(f"{column.name} ({_told(column.arrow_type)})")
             continue
         expression = instant or _quoted(column.name)
         selected.append(expression if expression == name else f"{expression} AS {_quoted(name)}")
@@ -137,7 +137,7 @@ def draft(request: Request, columns: Sequence[Column], key: Column, event_time: 
         "fields": fields,
     }
     return Draft(
-        _module(request, selected, legal_name(key.name), legal_name(event_time.name), _instant(event_time)),
+        _module(request, selected, legal_name(key.name), legal_name(event_time.name), event_time.name),
         _contract_text(contract),
         _assumptions(key, event_time),
         tuple(left_out),
@@ -156,6 +156,11 @@ def _assumptions(key: Column, event_time: Column) -> tuple[str, ...]:
                 f"{column.name} may be null in the table and not in an event: such a row is a dead letter"
             )
     return tuple(found)
+
+
+def _told(arrow: pa.DataType) -> str:
+    """A type by the name its warehouse gives it, where Arrow has none."""
+    return str(arrow.type_name) if isinstance(arrow, pa.OpaqueType) else str(arrow)
 
 
 def _instant(column: Column) -> str:
@@ -178,8 +183,10 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _module(request: Request, selected: list[str], key: str, event_time: str, instant: str) -> str:
+def _module(request: Request, selected: list[str], key: str, event_time: str, time_column: str) -> str:
     select = ",\n            ".join(selected)
+    # The bare column: every session stands in UTC, and around it no index would be of use.
+    instant = _quoted(time_column)
     table = ".".join(_quoted(part) for part in request.table.split("."))
     topic = f"{request.domain}.{request.name}".replace("_", "-")
     warehouse = "" if request.warehouse == "default" else f'\n    warehouse="{request.warehouse}",'

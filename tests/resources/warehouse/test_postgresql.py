@@ -140,7 +140,7 @@ def _end(url: str, function: str) -> None:
     ended = query(
         url,
         f"SELECT {function}(pid) AS done FROM pg_stat_activity"
-        " WHERE application_name = 'sluice' AND datname = current_database()",
+        " WHERE application_name = 'sluice' AND datname = current_database() AND backend_type = 'client backend'",
     )
     assert ended, "nothing of Sluice's runs there"
 

@@ -132,6 +132,7 @@ def _history(facts: Facts, platform: Platform) -> History:
         history = _snapshot_sizes(facts, platform.snapshots)
     if isinstance(facts.cluster, SluiceError) or facts.ledger.presence != "there":
         return history
+    # A ledger that cannot be read makes whoever reads it wait.
     if any(not finding.ok for finding in ledger_findings(facts.settings, facts.kafka)):
         return history
     with suppress(SluiceError):

@@ -19,6 +19,7 @@ from resources.platform import Platform
 from resources.settings import load_settings
 from tests.fixtures_servers import KafkaServer, RegistryServer, _session
 from tests.pipelines.preflight.secured_kafka import LOGIN, PASSWORD, Acls, Right, SecuredKafka
+from tests.pipelines.preflight.topics import create_topic
 from tests.pipelines.publishing.conftest import World
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -189,7 +190,7 @@ def secured(
 ) -> Iterator[SecuredWorld]:
     """A topic and a ledger that are there, and a login without any right."""
     world = World(tmp_path, secured_kafka.bootstrap, embedded_registry.url)
-    world.create_topic()
+    create_topic(world)
     LedgerLog(world.settings()).close()
     host = secured_kafka.bootstrap.partition(":")[0]
     acls = Acls(secured_kafka.bootstrap)

@@ -1,7 +1,6 @@
 """The preflight on a real Apache Kafka: what it says beforehand is what the broker then does."""
 
 import shutil
-import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from resources.kafka.clients import admin
 from resources.kafka.cluster import describe
 from resources.kafka.topics import describe_topic
 from resources.registry.errors import RegistryUnavailable
+from tests.pipelines.preflight.topics import create_topic, until
 from tests.pipelines.publishing.conftest import WINDOW, World
 
 pytestmark = pytest.mark.kafka
@@ -68,7 +68,7 @@ def test_everything_that_is_wrong_is_told_at_once(world: World) -> None:
 
 
 def test_a_fit_topic_is_handed_over_and_not_described_again(world: World) -> None:
-    world.create_topic(max_message_bytes="123456")
+    create_topic(world, max_message_bytes="123456")
     registered = registered_schema_id(world.event, world.platform())
     fit = _require(world)
     assert fit.topic is not None and fit.topic.max_message_bytes == 123456
@@ -80,11 +80,11 @@ def test_a_topic_that_would_delete_event_times_is_refused_and_one_that_keeps_the
     world: World,
 ) -> None:
     world.define(more='record_timestamp="event_time",')
-    world.create_topic(retention_ms=str(7 * DAY_MS))
+    create_topic(world, retention_ms=str(7 * DAY_MS))
     with pytest.raises(PreflightFailed, match=r"after 168 h .*would be deleted at once.*retention\.ms=-1"):
         _require(world)
     world.define(topic=f"{world.name}.kept.v1", more='record_timestamp="event_time",')
-    world.create_topic(retention_ms="-1")
+    create_topic(world, retention_ms="-1")
     assert _require(world).topic is not None
     world.deliver(ROWS)
     assert world.counted() == Counter(ROWS)
@@ -93,13 +93,13 @@ def test_a_topic_that_would_delete_event_times_is_refused_and_one_that_keeps_the
 def test_the_default_retention_of_a_topic_to_be_created_is_known_beforehand(world: World) -> None:
     world.define(more='record_timestamp="event_time",')
     assert _found(world)["retention"].level == "failed"
-    fit_topic(world.event, world.platform())
+    fit_topic(world.event, world.platform())  # and returns when it is there
     assert _found(world)["retention"].level == "failed", "and so it is once the topic is there"
 
 
 def test_timestamps_that_the_topic_refuses_are_known_beforehand(world: World) -> None:
     world.define(more='record_timestamp="event_time",')
-    world.create_topic(retention_ms="-1", message_timestamp_before_max_ms=str(DAY_MS))
+    create_topic(world, retention_ms="-1", message_timestamp_before_max_ms=str(DAY_MS))
     finding = _found(world)["timestamps"]
     assert finding.level == "failed" and f"message.timestamp.before.max.ms={DAY_MS}" in finding.told
     assert _refused(world, datetime.now(UTC) - timedelta(days=2)) == "INVALID_TIMESTAMP"
@@ -123,7 +123,7 @@ def _refused(world: World, stamp: datetime) -> str | None:
 
 def test_brokers_that_stamp_records_themselves_are_warned_of_and_do_so(world: World) -> None:
     world.define(more='record_timestamp="event_time",')
-    world.create_topic(message_timestamp_type="LogAppendTime")
+    create_topic(world, message_timestamp_type="LogAppendTime")
     said: list[str] = []
     _require(world, said)
     assert [text for text in said if "LogAppendTime" in text]
@@ -133,7 +133,7 @@ def test_brokers_that_stamp_records_themselves_are_warned_of_and_do_so(world: Wo
 
 
 def test_a_compacted_topic_for_events_that_are_no_state_is_warned_of(world: World) -> None:
-    world.create_topic(cleanup_policy="compact")
+    create_topic(world, cleanup_policy="compact")
     said: list[str] = []
     _require(world, said)
     assert [text for text in said if "only the newest is kept" in text and "cleanup.policy=delete" in text]
@@ -145,19 +145,20 @@ def test_more_replicas_wanted_in_sync_than_there_are_is_warned_of_and_this_broke
     world: World,
 ) -> None:
     """Apache Kafka 4.3 counts min.insync.replicas as no more than the replicas: the warning says so."""
-    world.create_topic(min_insync_replicas="2")
+    create_topic(world, min_insync_replicas="2")
     finding = _found(world)["replication"]
     assert finding.level == "warning" and "counts it as 1" in finding.told
     assert _refused(world, datetime.now(UTC)) is None
 
 
 def test_partitions_added_after_a_publication_are_told_with_the_window(world: World) -> None:
-    world.create_topic(1)
+    create_topic(world, 1)
     world.deliver(ROWS)
     assert f"keys go where those of window {WINDOW} went" in _found(world, "2013-01-02")["partitions"].told
     client = AdminClient({"bootstrap.servers": world.bootstrap})
     for done in client.create_partitions([NewPartitions(world.topic, 6)]).values():
         done.result()
+    until(lambda: (found := describe_topic(world.settings(), world.topic)) and found.partitions == 6)
     for windows in (WINDOW, "2013-01-02"):
         finding = _found(world, windows)["partitions"]
         assert finding.level == "warning"
@@ -165,28 +166,22 @@ def test_partitions_added_after_a_publication_are_told_with_the_window(world: Wo
 
 
 def test_a_topic_made_anew_with_fewer_partitions_is_told(world: World) -> None:
-    world.create_topic(6)
+    create_topic(world, 6)
     world.deliver(ROWS)
     client = AdminClient({"bootstrap.servers": world.bootstrap})
     client.delete_topics([world.topic])[world.topic].result()
-    _until(lambda: describe_topic(world.settings(), world.topic) is None)
-    world.create_topic(2)
+    until(lambda: describe_topic(world.settings(), world.topic) is None)
+    create_topic(world, 2)
     finding = _found(world)["partitions"]
     assert finding.level == "warning" and "made anew with fewer" in finding.told
     assert f"sluice verify tests/happened {WINDOW}" in (finding.next_step or "")
-
-
-def _until(holds: Any) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_ledger_that_is_wrong_fails_before_it_is_opened(world: World) -> None:
     client = AdminClient({"bootstrap.servers": world.bootstrap})
     name = world.settings().ledger_topic
     client.create_topics([NewTopic(name, 5, 1, config={"cleanup.policy": "delete"})])[name].result()
+    until(lambda: describe_topic(world.settings(), name))
     assert "5 partitions, and the settings say 2" in _found(world)["ledger"].told
     finding = _found(world, ledger_partitions=5)["ledger"]
     assert finding.level == "failed" and "cleanup.policy=delete" in finding.told
@@ -216,7 +211,7 @@ def test_the_room_is_estimated_from_the_windows_before(world: World) -> None:
 
 
 def test_a_size_limit_is_held_against_the_ledgers_figures(world: World) -> None:
-    world.create_topic(retention_bytes="1000")
+    create_topic(world, retention_bytes="1000")
     assert "no window is published yet" in _found(world)["size limit"].told
     world.deliver(ROWS)
     finding = _found(world, "2013-01-02..2013-01-11")["size limit"]

@@ -1,0 +1,21 @@
+"""Topics that are there when the next line asks for them."""
+
+import time
+from collections.abc import Callable
+
+from resources.kafka.topics import describe_topic
+from tests.pipelines.publishing.conftest import World
+
+
+def create_topic(world: World, partitions: int = 3, **config: str) -> None:
+    """The event's topic, made and visible: a broker learns of a topic a moment after the controller made it."""
+    world.create_topic(partitions, **config)
+    until(lambda: (found := describe_topic(world.settings(), world.topic)) and found.partitions == partitions)
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline, "not within 20 s"
+        time.sleep(0.05)

@@ -4,7 +4,7 @@ Contents that stand equally often on both sides are done with at once. Of the ot
 last one backwards, because what a topic deletes it deletes from the front.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from pipelines.reconciling.content import Checksum, content_hashes
 from pipelines.reconciling.expected import Records
 from pipelines.reconciling.log import Committed
 from pipelines.reconciling.pieces import Piece
+from pipelines.reconciling.placement import Sent, placement
 
 _EXPECTED = pa.schema(
     [
@@ -39,9 +40,6 @@ _STATE = pa.schema(
 )
 _LATER = pa.schema([("kafka_partition", pa.int32()), ("log_offset", pa.int64()), ("key", pa.large_binary())])
 
-# Enough of them to tell how many kafka_partitions the topic had.
-_PLACED = 2_000
-
 
 @dataclass(frozen=True)
 class Standing:
@@ -59,6 +57,7 @@ class Comparison:
         self._folder, self._memory_limit = folder, memory_limit
         self._writers: dict[str, pq.ParquetWriter] = {}
         self.expected, self.in_range, self._state = Checksum(), Checksum(), Checksum()
+        self._p = "NULL"
 
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
@@ -157,28 +156,20 @@ class Comparison:
         """Expected records without a partner that nothing has accounted for yet."""
         return self._count("absent")
 
-    def kafka_partitions_then(self, now: int) -> int:
-        """How many kafka_partitions the topic had: fewer than `now` where some were added since."""
-        placed = np.array(
-            self._rows(
-                f"""SELECT e.place, f.kafka_partition FROM (FROM found SEMI JOIN expected USING (h1, h2) LIMIT {_PLACED}) f
-                JOIN expected e USING (h1, h2)"""
-            ),
-            np.int64,
-        ).reshape(-1, 2)
-        fits = (n for n in range(now, 0, -1) if (placed[:, 0] % n == placed[:, 1]).all())
-        return next(fits, now)
+    def locate(self, generations: Sequence[Sent], now: int) -> None:
+        """Find out in which kafka_partition each expected record was put; after `compare`. `now`: how many there are."""
+        self._p = placement(self._rows, generations, now)
 
-    def take_deleted(self, deleted: Mapping[int, int], count: int) -> int:
+    def take_deleted(self, deleted: Mapping[int, int]) -> int:
         """Account for absent records that stood in the first `deleted` offsets of their kafka_partition's pieces,
-        before every record of the window that is still there. `count`: kafka_partitions of then."""
+        before every record of the window that is still there."""
         self._run("CREATE OR REPLACE TEMP TABLE lows (p BIGINT, deleted BIGINT)")
         self._connection.executemany("INSERT INTO lows VALUES (?, ?)", list(deleted.items()))
         self._run(
             f"""CREATE OR REPLACE TEMP TABLE accounted AS
             WITH ranked AS (
-                SELECT row, place % {count} AS p, row_number() OVER (PARTITION BY place % {count} ORDER BY row) AS nth
-                FROM expected WHERE place % {count} IN (SELECT p FROM lows)
+                SELECT row, p, row_number() OVER (PARTITION BY p ORDER BY row) AS nth
+                FROM (SELECT row, {self._p} AS p FROM expected) SEMI JOIN lows USING (p)
             ), kept AS (SELECT p, min(row) AS first FROM ranked ANTI JOIN absent USING (row) GROUP BY p)
             SELECT row FROM ranked SEMI JOIN absent USING (row) JOIN lows USING (p) LEFT JOIN kept USING (p)
             WHERE nth <= lows.deleted AND (kept.first IS NULL OR row < kept.first)"""
@@ -190,10 +181,10 @@ class Comparison:
         columns = [pa.array(records.kafka_partitions), pa.array(records.offsets), records.keys]
         self._write("later", _LATER, columns)
 
-    def take_compacted(self, count: int, pieces: Iterable[Piece], *, expired_rows: int) -> int:
+    def take_compacted(self, pieces: Iterable[Piece], *, expired_rows: int) -> int:
         """Account for absent records as compaction leaves them: a later record of the key stands in the log, and where
         the record stood, offsets are without a record. Tombstones among the first `expired_rows` expected records
-        need no later one. `count`: kafka_partitions of then; `pieces`: what was read of the log, in its order."""
+        need no later one. `pieces`: what was read of the log, in its order."""
         self._seal("later", _LATER)
         self._run(
             "CREATE OR REPLACE TEMP TABLE pieces (p BIGINT, first BIGINT, beyond BIGINT, before BIGINT)"
@@ -239,7 +230,7 @@ class Comparison:
                 SELECT a.row, a.key, a.p, a.tombstone, a.row < {expired_rows} AS old,
                     coalesce(b.log_offset, -1) AS behind, coalesce(b.row, -1) AS behind_row,
                     coalesce(n.vacant, totals.vacant) - coalesce(b.vacant, 0) AS room
-                FROM (SELECT *, place % {count} AS p FROM absent) a
+                FROM (SELECT *, {self._p} AS p FROM absent) a
                 ASOF LEFT JOIN present b ON a.p = b.p AND a.row > b.row
                 ASOF LEFT JOIN present n ON a.p = n.p AND a.row < n.row
                 LEFT JOIN totals ON totals.p = a.p
@@ -290,10 +281,10 @@ class Comparison:
         return [standing for key, n in taken.items() for standing in by_key[key][-n:]]
 
     def some_absent(self, most: int) -> list[tuple[bytes, int]]:
-        """Key and place (its hash, modulo the kafka_partitions) of the first absent records."""
+        """Key and kafka_partition of the first absent records."""
         return [
-            (bytes(key), place)
-            for key, place in self._rows(f"SELECT key, place FROM absent ORDER BY row LIMIT {most}")
+            (bytes(key), p)
+            for key, p in self._rows(f"SELECT key, {self._p} FROM absent ORDER BY row LIMIT {most}")
         ]
 
     def some_surplus(self, most: int) -> list[Standing]:

@@ -12,6 +12,7 @@ from pipelines.reconciling.comparison import Comparison, Standing
 from pipelines.reconciling.expected import contract_of, expected_records, state_records
 from pipelines.reconciling.log import LogReader
 from pipelines.reconciling.pieces import Bounds, between, pieces_of
+from pipelines.reconciling.placement import Sent
 from pipelines.reconciling.result import Example, Kind, Reconciliation
 from pipelines.reconciling.schema_ids import OneSchemaId
 from resources.kafka.topics import Topic
@@ -49,6 +50,7 @@ class WindowComparison:
         }
         self._generations = [entry.advanced(schema_id=ids[entry.contract]) for entry in generations]
         self._pieces = pieces_of(generations)
+        self._sent: list[Sent] = []
         self._expired_rows = 0
         self._bytes = 0
 
@@ -91,10 +93,12 @@ class WindowComparison:
         comparison = self._comparison
         kept_ms = int(self._topic.config.get("delete.retention.ms", "86400000"))
         for entry in self._generations:
+            first = comparison.expected.records
             for records in expected_records(
                 self._event, self._platform, entry, self._contracts[entry.contract]
             ):
                 comparison.add_expected(records)
+            self._sent.append(Sent(first, comparison.expected.records, frozenset(map(int, entry.offsets))))
             age = datetime.now(UTC) - datetime.fromisoformat(entry.written_at)
             if age.total_seconds() * 1000 > kept_ms:
                 self._expired_rows = comparison.expected.records
@@ -130,14 +134,14 @@ class WindowComparison:
 
     def _accounted(self, so_far: Reconciliation, duplicated: int, bounds: Bounds) -> Reconciliation:
         comparison = self._comparison
-        count, deleted, compacted, altered = self._topic.partitions, 0, 0, list[Standing]()
+        deleted, compacted, altered = 0, 0, list[Standing]()
         if comparison.absent:
             # First, for an altered record would pass for a newer one of its key.
             altered = self._altered()
-            count = comparison.kafka_partitions_then(count)
-            deleted = self._deleted(count)
+            comparison.locate(self._sent, self._topic.partitions)
+            deleted = self._deleted()
         if comparison.absent and self._topic.compacted:
-            compacted = self._compacted(count, bounds)
+            compacted = self._compacted(bounds)
         absent = comparison.absent
         differs = absent or so_far.missing or altered or duplicated
         return replace(
@@ -149,26 +153,26 @@ class WindowComparison:
             deleted_by_policy=deleted,
             compacted=compacted,
             others=so_far.others - len(altered),
-            examples=(*so_far.examples, *self._examples(altered, count)),
+            examples=(*so_far.examples, *self._examples(altered)),
             notes=(*so_far.notes, *(self._notes(bounds, compacted) if absent else ())),
             bytes_read=self._bytes,
         )
 
-    def _deleted(self, count: int) -> int:
+    def _deleted(self) -> int:
         # Asked again: retention may have gone on while the pieces were read.
         now = self._bounds()
         deleted: dict[int, int] = {}
         for piece in self._pieces:
             deleted[piece.kafka_partition] = deleted.get(piece.kafka_partition, 0) + piece.deleted(now)
         deleted = {p: offsets for p, offsets in deleted.items() if offsets}
-        return self._comparison.take_deleted(deleted, count) if deleted else 0
+        return self._comparison.take_deleted(deleted) if deleted else 0
 
-    def _compacted(self, count: int, bounds: Bounds) -> int:
+    def _compacted(self, bounds: Bounds) -> int:
         for ranges in between(self._pieces, bounds):
             for records in self._log.read(self._entry.topic, ranges):
                 self._bytes += records.total_bytes
                 self._comparison.add_later(records)
-        return self._comparison.take_compacted(count, self._kept, expired_rows=self._expired_rows)
+        return self._comparison.take_compacted(self._kept, expired_rows=self._expired_rows)
 
     def _altered(self) -> list[Standing]:
         """The records that stand in the place of absent ones: same key, of this window, another content."""
@@ -177,9 +181,9 @@ class WindowComparison:
         own = attribution.own(self._log, strangers)
         return self._comparison.take_altered(standing for standing in strangers if standing in own)
 
-    def _examples(self, altered: list[Standing], count: int) -> tuple[Example, ...]:
+    def _examples(self, altered: list[Standing]) -> tuple[Example, ...]:
         absent = self._comparison.some_absent(_EXAMPLES)
-        examples = [Example("missing", _text(key), place % count, None) for key, place in absent]
+        examples = [Example("missing", _text(key), p, None) for key, p in absent]
         kinds: list[tuple[Kind, list[Standing]]] = [
             ("altered", altered[:_EXAMPLES]),
             ("duplicated", self._comparison.some_surplus(_EXAMPLES)),

@@ -5,6 +5,13 @@ import time
 from collections.abc import Callable
 
 import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from pipelines.publishing.entry import LedgerEntry
 from pipelines.reconciling.result import Reconciliation
@@ -40,6 +47,14 @@ def compacted(here: Delivery, entry: LedgerEntry, count: int) -> Reconciliation:
     return until(lambda: here.reconcile(entry), lambda found: found.found == count, here.roll)
 
 
+def let_compact(here: Delivery) -> None:
+    """Records need not be old any more."""
+    change = ConfigEntry("min.compaction.lag.ms", "0", incremental_operation=AlterConfigOpType.SET)
+    topic = ConfigResource(ResourceType.TOPIC, here.topic, incremental_configs=[change])
+    admin = AdminClient({"bootstrap.servers": here.bootstrap})
+    admin.incremental_alter_configs([topic])[topic].result()
+
+
 def test_real_compaction_is_no_loss_at_any_moment(small: Delivery) -> None:
     here = small.on_new_topic(**COMPACTED)
     entry = here.send(here.records)
@@ -55,13 +70,14 @@ def test_real_compaction_is_no_loss_at_any_moment(small: Delivery) -> None:
 
 
 def test_a_loss_beside_real_compaction_is_found(small: Delivery) -> None:
-    here = small.on_new_topic(**COMPACTED)
+    here = small.on_new_topic(**COMPACTED, min_compaction_lag_ms="3600000")
     lost = {100, 950}  # k100 has newer records, k50 has none behind its last
     assert superseded(here) & lost == {100}
     entry = here.send([r for n, r in enumerate(here.records) if n not in lost])
     before = here.reconcile(entry)
     assert (before.verdict, removed(before)) == ("differs", (2, 0, 0))
     assert {e.key for e in before.examples} == {"k100", "k50"}
+    let_compact(here)
     # Of k50, now the record of number 650 is the last.
     found = compacted(here, entry, 300)
     assert (found.verdict, removed(found)) == ("differs", (2, 0, 698))

@@ -71,14 +71,18 @@ def place(key: bytes | None, count: int = 3) -> int:
     return int(kafka_partitions(pa.array([key], pa.binary()), count)[0])
 
 
-def test_partitions_added_since_do_not_confuse_what_retention_deleted(small: Delivery) -> None:
+@pytest.mark.parametrize("deleted", [40, None], ids=["in part", "altogether"])
+def test_partitions_added_since_do_not_confuse_what_retention_deleted(
+    small: Delivery, deleted: int | None
+) -> None:
     here = small.on_new_topic()
     entry = here.send(here.records)
     admin = AdminClient({"bootstrap.servers": here.bootstrap})
     admin.create_partitions([NewPartitions(here.topic, 7)])[here.topic].result()
-    here.delete_before({0: 40})
+    ends = {int(p): last + 1 for p, (_, last) in entry.offsets.items()}
+    here.delete_before({0: deleted} if deleted else ends)
     found = here.reconcile(entry)
-    assert (found.verdict, removed(found)) == ("reduced", (0, 40, 0))
+    assert (found.verdict, removed(found)) == ("reduced", (0, deleted or 1_000, 0))
 
 
 def superseded(here: Delivery) -> set[int]:

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
 from pipelines.publishing.generations import following, generations
@@ -190,6 +191,26 @@ def test_generations_that_are_not_known_any_more_are_named_and_the_rest_is_read(
     found = whole(world)
     assert (found.verdict, found.generations, found.expected) == ("agrees", 2, 4)
     assert found.notes == ("not read: generation 1, which the ledger or the snapshot store has no more",)
+
+
+def test_generations_may_have_had_fewer_partitions(world: World) -> None:
+    world.create_topic(partitions=2)
+    world.deliver(rows(60))
+    admin = AdminClient({"bootstrap.servers": world.bootstrap})
+    admin.create_partitions([NewPartitions(world.topic, 5)])[world.topic].result()
+    world.deliver(rows(60, amount=3))
+    first, second = generations(entry_of(world))
+    assert (len(first.offsets), len(second.offsets)) == (2, 5)
+    assert whole(world).verdict == "agrees"
+    # The first generation went, but for the last records of one partition; of the second, one in another.
+    ends = {0: first.offsets["0"][1] - 3, 1: second.offsets["1"][0] + 1}
+    asked = [TopicPartition(world.topic, p, offset) for p, offset in ends.items()]
+    for future in admin.delete_records(asked).values():
+        future.result()
+    found = whole(world)
+    # k0 is the same in both.
+    assert (found.verdict, found.missing, found.expected) == ("reduced", 0, 119), found.told
+    assert found.deleted_by_policy == 60 - 4 + 1
 
 
 # Without a broker.

@@ -28,6 +28,8 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "publish": "Publish windows of an event, each exactly once.",
         "plan": "What publishing or replaying would do; nothing is written. Or do it: --apply.",
         "replay": "Publish again what was published: windows, keys, a range of time.",
+        "dead-letters": "Rows that did not fit their contract: counts by reason, and the rows themselves.",
+        "redrive": "After a fix: publish the rows that were dead letters and now fit.",
         "pause": "Hold a publication back at its next chunk boundary.",
         "resume": "Let a paused publication go on.",
         "cancel": "End a publication at its next chunk boundary.",
@@ -48,7 +50,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = import_module(f"pipelines.cli.commands.{cmd_name}")
+        module = import_module(f"pipelines.cli.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

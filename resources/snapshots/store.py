@@ -229,6 +229,13 @@ class SnapshotStore:
                 next_step="materialize the window again",
             ) from None
 
+    def all_current(self, event: str, stage: str) -> Iterator[Snapshot]:
+        """The newest snapshot of a stage of every window of an event that has one, in the order of their folders."""
+        for path in sorted(self._fs.glob(self._at(f"{event}/*/{stage}.json"))):
+            found = self.current(event, str(path).rsplit("/", 2)[1], stage)
+            if found is not None:
+                yield found
+
     def find(self, event: str, window: str, stage: str, sha256: str) -> Snapshot | None:
         """A snapshot by its hash, current or not; its facts are not kept."""
         path = f"{self.folder(event, window)}/{stage}-{sha256}.parquet"

@@ -1,0 +1,90 @@
+"""The dead letters of windows, as the snapshot store holds them."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from pipelines.authoring.event import Event
+from pipelines.cli.ledger_reading import entries_of
+from resources.platform import Platform
+from resources.snapshots import Snapshot, SnapshotStore
+
+
+@dataclass(frozen=True)
+class WindowLetters:
+    """The dead letters of the newest transformed rows of one window. `state`: `blocked`, nothing of these rows may be
+    published; or `allowed`, the others may. `dead` of `rows_in` source rows, `reasons` by class."""
+
+    event: str
+    window: str
+    state: str
+    dead: int
+    rows_in: int
+    reasons: Mapping[str, int]
+    run_id: str
+    written_at: str
+    file: str
+    snapshot: Snapshot
+
+
+def letters_of(
+    event: Event, store: SnapshotStore, windows: Iterable[str] | None = None
+) -> list[WindowLetters]:
+    """The windows of `event` that have dead letters, by window; of `windows` alone where they are given."""
+    wanted = None if windows is None else set(windows)
+    found = []
+    for snapshot in store.all_current(event.full_name, "dead"):
+        facts = snapshot.facts
+        # One from before letters named their window has no counts either; its next run writes it anew.
+        if (
+            not snapshot.rows
+            or "window" not in facts
+            or (wanted is not None and facts["window"] not in wanted)
+        ):
+            continue
+        found.append(
+            WindowLetters(
+                event.full_name,
+                facts["window"],
+                "allowed" if facts["passed"] else "blocked",
+                facts["dead"],
+                facts["rows_in"],
+                facts["reasons"],
+                facts["run_id"],
+                facts["written_at"],
+                store.url(snapshot),
+                snapshot,
+            )
+        )
+    return found
+
+
+def rows_of(
+    letters: WindowLetters, store: SnapshotStore, most: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """The letters themselves, in the order of their source rows, at most `most`."""
+    rows = (row for batch in store.read(letters.snapshot, batch_rows=1000) for row in batch.to_pylist())
+    return islice(rows, most)
+
+
+def reasons_of(windows: Iterable[WindowLetters]) -> Counter[str]:
+    """Dead letters by reason over windows."""
+    found: Counter[str] = Counter()
+    for one in windows:
+        found.update(one.reasons)
+    return found
+
+
+def windows_to_redrive(event: Event, platform: Platform) -> list[str]:
+    """Keys of the windows with dead letters: of their newest rows, or of those that are on the topic."""
+    store = platform.snapshots
+    found = {one.window for one in letters_of(event, store)}
+    for entry in entries_of(platform):
+        if entry.topic != event.topic or entry.window in found:
+            continue
+        facts = store.validation(entry.event, entry.window, entry.snapshot)
+        if facts and facts["dead"]:
+            found.add(entry.window)
+    return sorted(found)

@@ -3,6 +3,7 @@
 Producer and client, of whichever way, speak in confluent-kafka's errors: `KafkaException` around a `KafkaError`.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from resources.kafka.rows import Headers, Rows
 
 # Serve acknowledgements this often; each is a callback, so not on every record.
 _SERVE_EVERY = 512
+SLICE_SECONDS = 1.0
 
 
 class TooLarge(Exception):
@@ -64,6 +66,22 @@ class Client(Protocol):
         """Drop what is queued and free the client; never raises."""
 
 
+def patiently(call: Callable[[float], object], timeout: float, first_seconds: float = SLICE_SECONDS) -> None:
+    """Ask for something of a transaction in slices, until it is done or the time is up: librdkafka resumes what was
+    asked before, and between two slices a request to stop is seen."""
+    deadline, seconds = time.monotonic() + timeout, first_seconds
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            call(max(0.001, min(seconds, left)))
+            return
+        except KafkaException as error:
+            inner = kafka_error(error)
+            if not (inner.code() == KafkaError._TIMED_OUT and inner.retriable()) or left <= seconds:
+                raise
+        seconds = SLICE_SECONDS
+
+
 class PublicClient:
     """confluent-kafka's Producer: one call and one callback for each record."""
 
@@ -71,10 +89,14 @@ class PublicClient:
 
     def __init__(self, producer: Producer, deliveries: Deliveries) -> None:
         self._producer, self._deliveries = producer, deliveries
-        self.init_transactions = producer.init_transactions
         self.begin_transaction = producer.begin_transaction
-        self.commit_transaction = producer.commit_transaction
         self.abort_transaction = producer.abort_transaction
+
+    def init_transactions(self, timeout: float) -> None:
+        patiently(self._producer.init_transactions, timeout)
+
+    def commit_transaction(self, timeout: float) -> None:
+        patiently(self._producer.commit_transaction, timeout)
 
     def produce_rows(self, topic: str, rows: Rows, serve: Callable[[float], None]) -> None:
         keys, values = rows.keys.to_pylist(), rows.values.to_pylist()

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import KafkaError, KafkaException
 
-from resources.kafka.client import TooLarge
+from resources.kafka.client import TooLarge, patiently
 from resources.kafka.deliveries import Deliveries
 from resources.kafka.errors import kafka_error
 from resources.kafka.native_library import (
@@ -46,10 +46,7 @@ from resources.kafka.native_library import (
 from resources.kafka.native_records import grouped, messages, properties
 from resources.kafka.rows import Rows
 
-# Between two of these a request to stop is seen.
-_SLICE_MS = 1000
 _UNCOUNTED = 1
-_FAILURES_READ = 1000
 # Of syslog, to Python's.
 _LEVELS = [logging.CRITICAL] * 3 + [logging.ERROR, logging.WARNING, logging.INFO, logging.INFO, logging.DEBUG]
 
@@ -81,7 +78,7 @@ class NativeClient:
         )
 
     def init_transactions(self, timeout: float) -> None:
-        self._patiently(self._library.init_transactions, timeout)
+        patiently(self._served(self._library.init_transactions), timeout)
 
     def begin_transaction(self) -> None:
         self._library.check(self._library.begin_transaction(self._client))
@@ -92,25 +89,20 @@ class NativeClient:
         if waiting:
             told = f"{waiting} records are not acknowledged yet"
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, told, retriable=True))
-        self._patiently(self._library.commit_transaction, deadline - time.monotonic())
+        patiently(self._served(self._library.commit_transaction), deadline - time.monotonic())
 
     def abort_transaction(self, timeout: float) -> None:
         # The first call drops the records, which become events to be served before it can end.
-        self._patiently(self._library.abort_transaction, timeout, first_ms=20)
+        patiently(self._served(self._library.abort_transaction), timeout, first_seconds=0.02)
 
-    def _patiently(self, call: Callable[[int, int], int | None], timeout: float, first_ms: int = 0) -> None:
-        """Ask in slices until it is done or the time is up; librdkafka resumes what was asked before."""
-        deadline, slice_ms = time.monotonic() + timeout, first_ms or _SLICE_MS
-        while True:
+    def _served(self, call: Callable[[int, int], int | None]) -> Callable[[float], None]:
+        """The call, with every event served before it."""
+
+        def served(seconds: float) -> None:
             self._serve(0)
-            left_ms = max(1, int((deadline - time.monotonic()) * 1000))
-            try:
-                return self._library.check(call(self._client, min(slice_ms, left_ms)))
-            except KafkaException as error:
-                inner = kafka_error(error)
-                if not (inner.code() == KafkaError._TIMED_OUT and inner.retriable()) or left_ms == 1:
-                    raise
-            slice_ms = _SLICE_MS
+            self._library.check(call(self._client, max(1, int(seconds * 1000))))
+
+        return served
 
     def produce_rows(self, topic: str, rows: Rows, serve: Callable[[float], None]) -> None:
         if rows.headers is None and rows.timestamps_ms is None:

@@ -26,7 +26,8 @@ def disk_findings(facts: Facts) -> Iterator[Finding]:
     if disk.snapshots_free is None:
         yield Finding("snapshot room", "unknown", f"how much room {disk.snapshots} has cannot be asked")
     else:
-        wanted = f"{counted(more_windows, 'new window')} take about {size(snapshots)}"
+        new = counted(more_windows, "new window") if more_windows else "storing a window anew"
+        wanted = f"{new} take{'s' * (more_windows < 2)} about {size(snapshots)}"
         yield _room(
             "snapshot room",
             disk.snapshots,

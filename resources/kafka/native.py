@@ -301,7 +301,7 @@ def _open(library: Library, config: Mapping[str, str]) -> int:
 
 def _free(library: Library, client: int, queue: int, topics: dict[str, int], process: int) -> None:
     if os.getpid() != process:
-        return  # its threads did not come along: freeing it would wait for them for ever
+        return  # its threads, which freeing it waits for, did not come along
     for topic in topics.values():
         library.topic_destroy(topic)
     library.queue_destroy(queue)

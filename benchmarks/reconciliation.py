@@ -4,7 +4,8 @@
 
 Each window of flat events is sourced, transformed and published, then reconciled in a process of its own: once with
 nothing but its records in its offsets (`alone`), once with another window's records among them (`shared`: both sides
-are then compared by DuckDB). Servers are started here; `--apache` takes a real Apache Kafka.
+are then compared by DuckDB), and once after a hundredth of its rows was corrected, over both generations (`whole`, as
+`sluice verify` does). Servers are started here; `--apache` takes a real Apache Kafka.
 """
 
 import argparse
@@ -37,8 +38,9 @@ def publish(assets: Path, day: str) -> None:
         Publisher(event, platform, run_id="bench").publish(day)
 
 
-def reconcile(assets: Path, shared: bool) -> None:
-    """Print verdict, seconds and peak megabytes; `shared`: with the second day's records in the range too."""
+def reconcile(assets: Path, how: str) -> None:
+    """Print verdict, seconds and peak megabytes; `shared`: with the second day's records in the range too; `whole`:
+    all generations."""
     from pipelines import load_catalogue
     from pipelines.publishing.entry import ledger_key, read_entry
     from pipelines.reconciling.reconciler import Reconciler
@@ -49,11 +51,15 @@ def reconcile(assets: Path, shared: bool) -> None:
         key, other = (ledger_key(event.topic, day) for day in _DAYS)
         entry, second = (read_entry(k, platform.ledger.latest(k)) for k in (key, other))
         assert entry is not None
-        if shared and second is not None:
+        if how == "shared" and second is not None:
             spans = {p: (first, second.offsets[p][1]) for p, (first, _) in entry.offsets.items()}
             entry = entry.advanced(offsets=spans)
         started = time.perf_counter()
-        found = reconciler.reconcile(_DAYS[0], entry=entry)
+        found = (
+            reconciler.reconcile_whole(_DAYS[0])
+            if how == "whole"
+            else reconciler.reconcile(_DAYS[0], entry=entry)
+        )
         seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{found.verdict} {found.expected:,} others {found.others:,}: {seconds:.2f} s, peak {peak:.0f} MB")
@@ -74,7 +80,7 @@ def main() -> None:
         if what == "publish":
             publish(Path(assets), argument)
         else:
-            reconcile(Path(assets), argument == "shared")
+            reconcile(Path(assets), argument)
         return
     import duckdb
 
@@ -101,9 +107,16 @@ def main() -> None:
                 "SLUICE_HOME": str(home),
                 "SLUICE_WAREHOUSE_DEFAULT": f"duckdb://{home / 'dwh.duckdb'}",
             }
+            changed = 0
             try:
                 jobs = [("publish", day) for day in _DAYS] + [("reconcile", "alone"), ("reconcile", "shared")]
-                for what, argument in jobs:
+                for what, argument in [*jobs, ("publish", _DAYS[0]), ("reconcile", "whole")]:
+                    if (what, argument) == ("publish", _DAYS[0]):
+                        with duckdb.connect(str(home / "dwh.duckdb")) as connection:
+                            connection.execute(
+                                "UPDATE readings SET value = value + ? WHERE rowid % 100 = 0", [changed]
+                            )
+                        changed += 1
                     command = [sys.executable, __file__, "--child", what, str(home / "assets"), argument]
                     print(f"{rows:,} {what} {argument}", flush=True)
                     subprocess.run(command, env=environment, check=True)

@@ -34,7 +34,7 @@ _TRANSACTION_TIMEOUT_MS = 45_000
 
 _WAYS = ("auto", "native", "public")
 # What confluent-kafka does something of its own for.
-_PUBLIC_ONLY = ("sasl.oauthbearer.", "plugin.library.paths")
+_PUBLIC_ONLY = ("plugin.library.paths", "sasl.oauthbearer.metadata.")
 
 # property -> why it is not the user's to set
 _OURS = {

@@ -1,0 +1,109 @@
+"""Producing through the logins of production, both ways: SASL over TLS and mutual TLS; and a login that is wrong."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    NewTopic,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+
+from resources.kafka.errors import KafkaUnavailable
+from resources.kafka.rows import Rows
+from resources.kafka.transactions import TransactionalProducer
+from resources.servers.ports import LOOPBACK
+from resources.settings import Settings, load_settings
+from tests.fixtures_servers import KafkaServer, _session
+from tests.resources.kafka.tls_kafka import PASSWORD, USER, TlsKafka, token_endpoint
+
+
+@pytest.fixture(scope="module")
+def broker(real_kafka: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:  # noqa: ARG001
+    with _session(KafkaServer, TlsKafka(), tmp_path_factory) as handle:
+        admin = AdminClient({"bootstrap.servers": handle.bootstrap})
+        admin.create_topics([NewTopic("events", 3, 1)])["events"].result()
+        scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        upsertion = UserScramCredentialUpsertion(USER, scram, PASSWORD.encode())
+        admin.alter_user_scram_credentials([upsertion])[USER].result()
+        yield handle
+
+
+@pytest.fixture(params=["native", "public"])
+def way(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+def settings(broker: KafkaServer, tmp_path: Path, way: str, port: int, **kafka: str) -> Settings:
+    loaded = load_settings({"SLUICE_HOME": str(tmp_path), "SLUICE_PRODUCING": way})
+    more = {name.replace("_", "."): value for name, value in kafka.items()}
+    more["ssl.ca.location"] = more.get("ssl.ca.location", str(broker.folder / "ca.pem"))
+    return replace(loaded, kafka={"bootstrap.servers": f"{LOOPBACK}:{broker.running.ports[port]}", **more})
+
+
+def login(broker: KafkaServer, tmp_path: Path, way: str, **kafka: str) -> Settings:
+    return settings(broker, tmp_path, way, 2, security_protocol="SASL_SSL", **kafka)
+
+
+def publish(found: Settings, way: str) -> None:
+    keys = pa.array([b"%d" % n for n in range(5000)], pa.binary())
+    with TransactionalProducer(found, "logins", event="e", window="w", topic="events") as producer:
+        assert producer.way == way
+        producer.claim()
+        producer.begin()
+        producer.produce_rows("events", Rows(keys, keys.cast(pa.large_binary())))
+        producer.settle()
+        assert producer.commit().records == 5000
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
+def test_a_password_over_tls(broker: KafkaServer, tmp_path: Path, way: str, mechanism: str) -> None:
+    user = {"sasl_username": USER, "sasl_password": PASSWORD}
+    publish(login(broker, tmp_path, way, sasl_mechanism=mechanism, **user), way)
+
+
+def test_certificates_on_both_sides(broker: KafkaServer, tmp_path: Path, way: str) -> None:
+    client = str(broker.folder / "client.pem")
+    tls = {"ssl_certificate_location": client, "ssl_key_location": client}
+    publish(settings(broker, tmp_path, way, 3, security_protocol="SSL", **tls), way)
+
+
+def test_tokens_of_an_oauth_server(broker: KafkaServer, tmp_path: Path, way: str) -> None:
+    with token_endpoint() as (url, asked):
+        found = login(
+            broker,
+            tmp_path,
+            way,
+            sasl_mechanism="OAUTHBEARER",
+            sasl_oauthbearer_method="oidc",
+            sasl_oauthbearer_client_id="sluice",
+            sasl_oauthbearer_client_secret="secret",
+            sasl_oauthbearer_scope="kafka",
+            sasl_oauthbearer_token_endpoint_url=url,
+        )
+        publish(found, way)
+        assert asked
+
+
+def test_a_login_that_is_refused_is_an_error_in_time_and_said_in_the_log(
+    broker: KafkaServer,
+    tmp_path: Path,
+    way: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """To a client a wrong password is one more connection that failed; only the log says why."""
+    monkeypatch.setattr("resources.kafka.transactions._CLAIM_SECONDS", 3.0)
+    wrong = {"sasl_mechanism": "PLAIN", "sasl_username": USER, "sasl_password": "wrong"}
+    started = time.monotonic()
+    with pytest.raises(KafkaUnavailable):
+        publish(login(broker, tmp_path, way, **wrong), way)
+    assert time.monotonic() - started < 15
+    assert "Invalid username or password" in caplog.text

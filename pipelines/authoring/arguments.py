@@ -16,6 +16,7 @@ from pipelines.authoring.windows import Windows
 Headers = Literal["none", "cloudevents"]
 RecordTimestamp = Literal["publish_time", "event_time"]
 DeadLetters = Literal["block"] | float
+StaleWrites = Literal["allow", "skip"]
 
 
 class _Missing:
@@ -51,6 +52,7 @@ class Arguments:
     dead_letters: DeadLetters = "block"
     tombstones: bool = False
     whole_window: bool = False
+    stale_writes: StaleWrites = "allow"
     limits: Limits = NO_LIMITS
     warehouse: str = "default"
     description: str | None = None
@@ -99,7 +101,11 @@ def _wrong_kinds(arguments: Arguments) -> Iterator[ArgumentMistake]:
         value = getattr(arguments, name)
         if not isinstance(value, bool):
             yield ArgumentMistake(name, f"{name}={value!r} is neither True nor False", "True or False")
-    for name, options in (("headers", get_args(Headers)), ("record_timestamp", get_args(RecordTimestamp))):
+    for name, options in (
+        ("headers", get_args(Headers)),
+        ("record_timestamp", get_args(RecordTimestamp)),
+        ("stale_writes", get_args(StaleWrites)),
+    ):
         value = getattr(arguments, name)
         if value not in options:
             yield ArgumentMistake(

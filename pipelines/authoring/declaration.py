@@ -16,6 +16,7 @@ from pipelines.authoring.arguments import (
     DeadLetters,
     Headers,
     RecordTimestamp,
+    StaleWrites,
     mistakes_of,
 )
 from pipelines.authoring.limits import NO_LIMITS, Limits
@@ -148,6 +149,7 @@ def event(
     dead_letters: DeadLetters = "block",
     tombstones: bool = False,
     whole_window: bool = False,
+    stale_writes: StaleWrites = "allow",
     limits: Limits = NO_LIMITS,
     warehouse: str = "default",
     description: str | None = None,
@@ -175,6 +177,8 @@ def event(
         (above 0, below 1) of a window's rows that may be dead while the rest is published.
     tombstones: in a correction, a key that has vanished from its window is published with a null value.
     whole_window: the transform gets its whole window in one frame, and memory grows with the window.
+    stale_writes: "skip" leaves out an event whose key has a newer value on the topic, another producer's or a later
+        window's: for events that carry state, on compacted topics. "allow" publishes every event.
     limits: how fast a run may publish, and which consumer groups it must not outrun: `limits(rows_per_second=5_000)`.
     warehouse: the warehouse's name in the settings.
     description: what happened, in a sentence; by default the module's docstring.
@@ -194,6 +198,7 @@ def event(
         dead_letters=dead_letters,
         tombstones=tombstones,
         whole_window=whole_window,
+        stale_writes=stale_writes,
         limits=limits,
         warehouse=warehouse,
         description=description,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.authoring.arguments import DeadLetters, Headers, RecordTimestamp
+from pipelines.authoring.arguments import DeadLetters, Headers, RecordTimestamp, StaleWrites
 from pipelines.authoring.limits import NO_LIMITS, Limits
 from pipelines.authoring.source_sql import SourceQuery
 from pipelines.authoring.windows import Windows
@@ -47,6 +47,7 @@ class Event:
     dead_letters: DeadLetters = "block"
     tombstones: bool = False
     whole_window: bool = False
+    stale_writes: StaleWrites = "allow"
     limits: Limits = NO_LIMITS
     warehouse: str = "default"
 

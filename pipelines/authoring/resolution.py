@@ -183,6 +183,7 @@ class _Module:
             dead_letters=arguments.dead_letters,
             tombstones=arguments.tombstones,
             whole_window=arguments.whole_window,
+            stale_writes=arguments.stale_writes,
             limits=arguments.limits,
             warehouse=arguments.warehouse,
         )

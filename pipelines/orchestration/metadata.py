@@ -84,6 +84,7 @@ def of_published(event: Event, result: PublishResult, dead: int, platform: Platf
         "rows_skipped": result.skipped,
         "rows_dead": dead,
         "rows_gone": result.gone,
+        "rows_stale": result.stale,
         "tombstones": result.tombstones,
         "bytes_sent": result.bytes_sent,
         "transactions": result.transactions,

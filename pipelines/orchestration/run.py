@@ -89,7 +89,7 @@ class WindowRun:
         if self._limits and "published" in self._stages:
             self._say(f"limits: {self._limits}")
         try:
-            with ExitStack() as slots, self._reconciled:
+            with ExitStack() as slots, self._reconciled, self._publisher:
                 if "sourced" in self._stages:
                     # Once per run: claiming and freeing it for every window would cost more than a small window.
                     slots.enter_context(self._warehouse_slot())
@@ -188,8 +188,8 @@ class WindowRun:
                 yield from self._transformed(window, result.transformed)
             dead = result.dead or dead
             self._say(
-                f"{window.key}: {result.action}: {result.published:,} published, {result.skipped:,} skipped "
-                f"({result.because})"
+                f"{window.key}: {result.action}: {result.published:,} published, {result.skipped:,} skipped"
+                f"{f', {result.stale:,} of them stale' if result.stale else ''} ({result.because})"
             )
             # Before it is recorded: a window whose topic is wrong is not a published one.
             reconciled = self._reconciled.evaluate(window.key, result)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.authoring.event import Event
 from pipelines.encoding import RecordEncoder
@@ -31,6 +31,9 @@ from resources.kafka.topics import Topic
 from resources.kafka.transactions import Delivered, TransactionalProducer
 from resources.platform import Platform
 from resources.snapshots import Snapshot
+
+if TYPE_CHECKING:
+    from pipelines.publishing.staleness.guard import StaleGuard
 
 # Longer than the commit of a run that lives.
 _PATIENCE_SECONDS = 2.0
@@ -60,6 +63,7 @@ class Publisher:
         self._wish = wish or Wish()
         self._pace = pace or Unlimited()
         self._topic: Topic | None = None
+        self._stale: StaleGuard | None = None
         self._planner = Planner(
             event,
             platform,
@@ -117,11 +121,33 @@ class Publisher:
         if entry is not None and entry.code_version == unblocked.as_by:
             # It was published by the version that blocked it: but for the repaired rows there is nothing to ask about.
             wish = replace(wish, on_definition_change="correct")
-        publisher = Publisher(
-            self._event, self._platform, run_id=self._run_id, wish=wish, pace=self._pace, say=self._say
-        )
         done = unblocked.done
-        return replace(publisher.publish(window), transformed=done, dead=done.dead)
+        with Publisher(
+            self._event, self._platform, run_id=self._run_id, wish=wish, pace=self._pace, say=self._say
+        ) as publisher:
+            return replace(publisher.publish(window), transformed=done, dead=done.dead)
+
+    def _guard(self, topic: str, kafka_partitions: int) -> "StaleGuard | None":
+        if self._event.stale_writes == "allow":
+            return None
+        if self._stale is None:
+            # Here: it needs a database that other events do not.
+            from pipelines.publishing.staleness.guard import StaleGuard
+
+            self._stale = StaleGuard(self._event, self._platform, topic, kafka_partitions, say=self._say)
+        return self._stale
+
+    def close(self) -> None:
+        """Free what was opened for the run's windows."""
+        if self._stale is not None:
+            self._stale.close()
+            self._stale = None
+
+    def __enter__(self) -> "Publisher":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def ledger(self, window: str, topic: str | None = None, **patience: float) -> LedgerEntry | None:
         """The newest committed entry of a window on the event's topic, or another."""
@@ -159,7 +185,10 @@ class _Window:
             max_message_bytes=self._fit().max_message_bytes,
         ) as producer:
             producer.claim()
-            sender = Sender(self._settings, producer, pace=self._publisher._pace, say=self._publisher._say)
+            guard = self._publisher._guard(self._topic, self._fit().partitions)
+            sender = Sender(
+                self._settings, producer, pace=self._publisher._pace, guard=guard, say=self._publisher._say
+            )
             done: list[Progress] = []
             while True:
                 # Again, now that no other run can commit to this window any more.
@@ -183,11 +212,21 @@ class _Window:
                     self._publisher._say(
                         f"{self._window}: {decision.action}, generation {decision.generation}: {decision.because}"
                     )
-                outgoing = Outgoing(self._event, self._platform, planned.entry)
-                self._encoding = outgoing.encoding
-                done.append(sender.send(planned.entry, outgoing.records()))
+                done += self._sent(sender, planned.entry, guard)
                 if decision.action != "finish":
                     return self._result(decision, done, planned.gone, time.monotonic() - started)
+
+    def _sent(self, sender: Sender, entry: LedgerEntry, guard: "StaleGuard | None") -> list[Progress]:
+        """Send a generation to its end; in parts where other producers write the same topic meanwhile."""
+        parts: list[Progress] = []
+        while True:
+            entry = guard.refined(entry) if guard else entry
+            outgoing = Outgoing(self._event, self._platform, entry)
+            self._encoding = outgoing.encoding
+            parts.append(sender.send(entry, outgoing.records()))
+            entry = parts[-1].entry
+            if entry.complete:
+                return parts
 
     def _check_plan(self, entry: LedgerEntry | None, decision: Decision) -> None:
         """Raise PlanOutdated where a plan is applied and the window is not as the plan found it."""
@@ -276,6 +315,8 @@ class _Window:
         for progress in done:
             delivered.merge(progress.delivered)
         rows = self._rows_read(last.entry)
+        parts = [progress for progress in done if progress.entry.generation == last.entry.generation]
+        sent = sum(progress.delivered.records - progress.tombstones for progress in parts)
         return PublishResult(
             action=decision.action,
             because=decision.because,
@@ -285,7 +326,8 @@ class _Window:
             rows_read=rows,
             published=delivered.records,
             tombstones=sum(progress.tombstones for progress in done),
-            skipped=rows - (last.delivered.records - last.tombstones),
+            skipped=rows - sent,
+            stale=last.entry.stale,
             gone=gone,
             bytes_sent=sum(progress.bytes_sent for progress in done),
             transactions=sum(progress.transactions for progress in done),

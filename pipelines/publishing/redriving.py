@@ -259,7 +259,7 @@ class Redriver:
 
     def _nothing_new(self, dead: int) -> str:
         return (
-            f"{dead:,} dead letters, and this version of the module has tried them before: nothing new to try"
+            f"{_count(dead, 'dead letter')}, tried by this version of the module before: nothing new to try"
         )
 
     def _mend(self) -> str:
@@ -304,15 +304,20 @@ class Redriver:
 def _told(repaired_rows: int, dead: int, done: Transformed, found: Repaired, window: str) -> str:
     """What became of the dead letters, in a sentence."""
     assert done.again is not None
-    parts = [f"{repaired_rows:,} events repaired of {dead:,} dead letters"]
+    parts = [f"{_count(repaired_rows, 'event')} repaired of {_count(dead, 'dead letter')}"]
     if done.dead:
         listed = ", ".join(f"{name} {count:,}" for name, count in sorted(done.reasons.items()))
-        parts.append(f"{done.dead:,} dead letters are left ({listed})")
+        parts.append(f"still dead: {listed}")
     if done.again.left_out:
-        parts.append(f"{done.again.left_out:,} rows are left out by the transform now")
+        parts.append(f"{_count(done.again.left_out, 'row')} left out by the transform now")
     if not found.alone:
         parts.append(
-            f"this version of the module also makes {found.others:,} other events anew or different and {found.gone:,} "
-            f"vanish, which a redrive leaves as they are: sluice publish {window} --correct publishes that"
+            f"this version of the module also makes {_count(found.others, 'other event')} new or different and "
+            f"{_count(found.gone, 'event')} vanish, which a redrive leaves as they are: sluice publish {window} --correct "
+            "publishes that"
         )
     return "; ".join(parts)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"

@@ -13,7 +13,8 @@ class PublishResult:
 
     `rows_read`: rows of the snapshot; `published`: records acknowledged and committed by this run,
     `tombstones` among them; `skipped`: rows that were already on the topic; `gone`: rows published
-    earlier that the snapshot no longer holds. `offsets`: first and last offset per kafka_partition.
+    earlier that the snapshot no longer holds; `stale`: records left out, among the skipped, since their keys have newer
+    values on the topic. `offsets`: first and last offset per kafka_partition.
     `bytes_sent`: keys and values before compression. `topic`: where it went, the event's own or a shadow topic.
     `transformed`: what a redrive made anew of the window's rows; `dead`: letters that it left.
     """
@@ -28,6 +29,7 @@ class PublishResult:
     tombstones: int = 0
     skipped: int = 0
     gone: int = 0
+    stale: int = 0
     bytes_sent: int = 0
     transactions: int = 0
     seconds: float = 0.0

@@ -41,6 +41,20 @@ class Pace(Protocol):
         """Called after each commit, with what it held."""
 
 
+class Guard(Protocol):
+    """Sees to it that what a transaction holds does no harm on the topic as it is when it commits."""
+
+    @property
+    def stirred(self) -> bool:
+        """True when what is left must be looked at again before it is sent."""
+
+    def sending(self, rows: Rows) -> None:
+        """These records are queued in the open transaction."""
+
+    def holds(self, delivered: Delivered) -> bool:
+        """Called when they are acknowledged: whether the transaction may be committed."""
+
+
 class Unlimited:
     """As fast as it goes."""
 
@@ -96,12 +110,17 @@ class Sender:
         producer: TransactionalProducer,
         *,
         pace: Pace,
+        guard: Guard | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._settings, self._producer, self._pace, self._say = settings, producer, pace, say
+        self._guard = guard
 
     def send(self, entry: LedgerEntry, records: Iterator[Rows]) -> Progress:
-        """Commit the remaining `records` of `entry`'s generation, and the ledger with each transaction of them."""
+        """Commit the remaining `records` of `entry`'s generation, and the ledger with each transaction of them.
+
+        Ends before all are sent, its entry not complete, where the guard wants what is left to be looked at again.
+        """
         progress = Progress(entry, Delivered(offsets=_as_numbers(entry.offsets)))
         said = time.monotonic()
         chunk = self._begin(progress)
@@ -111,13 +130,16 @@ class Sender:
                 part = chunk.fitting(rows.slice(at, _SLICE_ROWS))
                 if len(part):
                     self._producer.produce_rows(entry.topic, part)
+                    if self._guard is not None:
+                        self._guard.sending(part)
                     chunk.add(part)
                     at += len(part)
                 # The last one is committed below, whether it is full or not.
                 if (
                     not len(part) or self._is_full(chunk)
                 ) and progress.entry.rows_done + chunk.rows < entry.rows_total:
-                    self._commit(progress, chunk, last=False)
+                    if not self._commit(progress, chunk, last=False):
+                        return progress
                     if time.monotonic() - said > _SAY_EVERY_SECONDS:
                         said = time.monotonic()
                         done = progress.entry
@@ -141,7 +163,8 @@ class Sender:
             return True
         return time.monotonic() - chunk.began >= self._settings.transaction_seconds
 
-    def _commit(self, progress: Progress, chunk: _Chunk, *, last: bool) -> None:
+    def _commit(self, progress: Progress, chunk: _Chunk, *, last: bool) -> bool:
+        """False: what is left must be looked at again, this transaction's records too where it is aborted."""
         entry = progress.entry
         done = entry.rows_done + chunk.rows
         delivered = self._producer.settle()
@@ -152,6 +175,9 @@ class Sender:
                 f"{entry.rows_total} in all",
                 next_step="the transaction is aborted; please report this as a defect",
             )
+        if self._guard is not None and not self._guard.holds(delivered):
+            self._producer.abort()
+            return False
         progress.delivered.merge(delivered)
         entry = entry.advanced(
             rows_done=done,
@@ -170,6 +196,7 @@ class Sender:
         progress.tombstones += chunk.tombstones
         progress.transactions += 1
         self._pace.sent(chunk.rows, chunk.bytes)
+        return self._guard is None or not self._guard.stirred
 
 
 def _bytes_up_to(rows: Rows) -> npt.NDArray[np.int64]:

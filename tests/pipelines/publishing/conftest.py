@@ -176,8 +176,11 @@ class World:
     ) -> PublishResult:
         """Step three."""
         platform = platform or self.platform()
-        wish = Wish(**how)
-        return Publisher(self.event, platform, run_id=run_id, wish=wish, say=self.said.append).publish(window)
+        pace = how.pop("pace", None)
+        with Publisher(
+            self.event, platform, run_id=run_id, wish=Wish(**how), pace=pace, say=self.said.append
+        ) as publisher:
+            return publisher.publish(window)
 
     def deliver(self, rows: Sequence[Row] | None = None, **how: Any) -> PublishResult:
         """All three steps over these rows."""

@@ -1,0 +1,127 @@
+"""What stands on a topic for each key: its newest record by the order of the log. Kept on disk."""
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from confluent_kafka import Message
+
+_ROWS = pa.schema([("row", pa.int64()), ("key", pa.binary()), ("instant", pa.int64())])
+_STANDING = pa.schema([("key", pa.binary()), ("instant", pa.int64())])
+_LOG = pa.schema(
+    [
+        ("key", pa.binary()),
+        ("kafka_partition", pa.int32()),
+        ("place", pa.int64()),
+        ("stamp", pa.int64()),
+        ("value", pa.binary()),
+    ]
+)
+_DECODED = 10_000
+
+InstantOf = Callable[[bytes | None, int], int]
+"""Event time in microseconds of a value with its record timestamp in milliseconds."""
+
+Row = tuple[pa.Array, pa.Array]
+"""Keys (binary) and event times (int64 microseconds) of a batch, row for row."""
+
+
+class Standing:
+    """Records of a topic in a DuckDB file; memory is bounded by `memory_limit`, disk by the topic's size.
+
+    Use as a context manager.
+    """
+
+    def __init__(self, memory_limit: str, instant_of: InstantOf) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="sluice-standing-")
+        self._instant_of = instant_of
+        self._connection = duckdb.connect(
+            str(Path(self._folder.name) / "log.duckdb"),
+            config={"memory_limit": memory_limit, "temp_directory": self._folder.name, "threads": 1},
+        )
+        self._connection.execute(
+            "CREATE TABLE log (key BLOB, kafka_partition INTEGER, place BIGINT, stamp BIGINT, value BLOB)"
+        )
+
+    def add(self, records: Iterable[Message]) -> None:
+        """Records as they come, each kafka_partition in the order of its log."""
+        columns: list[list[object]] = [[], [], [], [], []]
+        for record in records:
+            told = (record.key(), record.partition(), record.offset(), record.timestamp()[1], record.value())
+            if told[0] is not None:
+                for column, value in zip(columns, told, strict=True):
+                    column.append(value)
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, _LOG, strict=True)]
+        batch = pa.Table.from_arrays(arrays, schema=_LOG)
+        self._connection.register("batch", batch)
+        self._connection.execute("INSERT INTO log SELECT * FROM batch")
+        self._connection.unregister("batch")
+
+    def stale(self, rows: Iterable[Row], own: Iterable[Row]) -> pa.Int64Array:
+        """Numbers of the `rows` whose key has a newer value on the topic, ascending.
+
+        `own`: keys and event times of this window's events that stand there already; they overwrite each other.
+        """
+        folder = Path(self._folder.name)
+        files = {
+            "rows": folder / "rows.parquet",
+            "own": folder / "own.parquet",
+            "standing": folder / "s.parquet",
+        }
+        _write(files["rows"], rows)
+        _write(files["own"], own)
+        self._write_standing(files["rows"], files["standing"])
+        query = f"""
+            WITH newest AS (
+                SELECT key, max(instant) AS instant FROM read_parquet('{files["standing"]}') AS found
+                ANTI JOIN read_parquet('{files["own"]}') AS own ON own.key = found.key AND own.instant = found.instant
+                GROUP BY key
+            )
+            SELECT ours.row FROM read_parquet('{files["rows"]}') AS ours JOIN newest USING (key)
+            WHERE newest.instant > ours.instant ORDER BY ours.row
+        """
+        table: pa.Table = self._connection.sql(query).to_arrow_table()
+        return table.column(0).combine_chunks().cast(pa.int64())
+
+    def _write_standing(self, rows: Path, path: Path) -> None:
+        # As a struct: max_by alone passes over nulls, and a tombstone has no value.
+        reader = self._connection.sql(f"""
+            SELECT key, newest.stamp AS stamp, newest.value AS value FROM (
+                SELECT key, max_by(struct_pack(stamp := stamp, value := value), place) AS newest
+                FROM log SEMI JOIN read_parquet('{rows}') AS ours ON ours.key = log.key GROUP BY key, kafka_partition
+            )
+        """).to_arrow_reader(_DECODED)
+        with pq.ParquetWriter(path, _STANDING, compression="none", use_dictionary=False) as out:
+            for batch in reader:
+                stamps, values = batch.column(1).to_pylist(), batch.column(2).to_pylist()
+                instants = [self._instant_of(v, s) for v, s in zip(values, stamps, strict=True)]
+                keys = batch.column(0).cast(pa.binary())
+                out.write_batch(pa.record_batch([keys, pa.array(instants, pa.int64())], schema=_STANDING))
+
+    def close(self) -> None:
+        """Throw the file away."""
+        self._connection.close()
+        self._folder.cleanup()
+
+    def __enter__(self) -> "Standing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _write(path: Path, rows: Iterable[Row]) -> None:
+    first = 0
+    with pq.ParquetWriter(path, _ROWS, compression="none", use_dictionary=False) as out:
+        for batch in _numbered(rows, first):
+            out.write_batch(batch)
+
+
+def _numbered(rows: Iterable[Row], first: int) -> Iterator[pa.RecordBatch]:
+    for keys, at in rows:
+        numbers = pa.array(range(first, first + len(keys)), pa.int64())
+        yield pa.record_batch([numbers, keys.cast(pa.binary()), at.cast(pa.int64())], schema=_ROWS)
+        first += len(keys)

@@ -1,0 +1,3 @@
+from tests.pipelines.publishing.conftest import world
+
+__all__ = ["world"]

@@ -66,7 +66,7 @@ def test_exactly_the_repaired_rows_go_out_and_say_what_they_are(world: "World") 
     result = redrive(world, reason="pieces were counted wrong")
     assert (result.action, result.generation, result.published, result.skipped) == ("redrive", 2, 2, 17)
     assert (result.rows_read, result.dead) == (19, 1)
-    assert "2 events repaired of 3 dead letters; 1 dead letters are left (null 1)" in result.because
+    assert "2 events repaired of 3 dead letters; still dead: null 1" in result.because
     assert world.counted() == Counter(row for row in ROWS if row[2] != 7)
     again = [record for record in world.seen() if record.headers]
     assert sorted(record.row[2] for record in again) == [3, 11]
@@ -98,7 +98,7 @@ def test_a_row_that_fails_again_is_kept_and_not_tried_by_the_same_version_again(
     world.define(BROKEN.replace("isin([3, 7, 11])", "isin([3, 7, 11, 99])"), more=SHARE)
     failed = redrive(world)
     assert (failed.action, failed.published, failed.dead) == ("nothing", 0, 3)
-    assert "0 events repaired of 3 dead letters; 3 dead letters are left (null 3)" in failed.because
+    assert "0 events repaired of 3 dead letters; still dead: null 3" in failed.because
     assert letters(world) == [(n, "null", 2, "redrives") for n in (3, 7, 11)]
     assert "nothing new to try" in redrive(world).because
     assert letters(world) == [(n, "null", 2, "redrives") for n in (3, 7, 11)]
@@ -119,7 +119,7 @@ def test_a_fix_that_alters_other_events_publishes_none_of_them(world: "World") -
     world.define(body, more=SHARE)
     result = redrive(world)
     assert (result.action, result.published, result.rows_read) == ("redrive", 3, 20)
-    assert "also makes 1 other events anew or different and 1 vanish" in result.because
+    assert "also makes 1 other event new or different and 1 event vanish" in result.because
     assert world.counted() == Counter(ROWS)
     assert reconciled(world) == "agrees"
     # The whole state in order of time, as a replay publishes it.
@@ -176,7 +176,7 @@ def test_rows_that_the_mended_transform_leaves_out_are_counted(world: "World") -
     world.define("return rows[rows['amount'] != 7]", more=SHARE)
     result = redrive(world)
     assert (result.published, result.dead) == (2, 0)
-    assert "1 rows are left out by the transform now" in result.because
+    assert "1 row left out by the transform now" in result.because
 
 
 @pytest.mark.parametrize("commits", [0, 2])

@@ -95,16 +95,17 @@ def cluster() -> Iterator[PostgresServer]:
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     try:
         write_json(folder / _OWNER, asdict(OwnedProcess.current()))
-        server = _start(folder)
+        server = start_postgres(folder)
         try:
             yield server
         finally:
-            _stop(server.process)
+            stop_postgres(server.process)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(folder: Path) -> PostgresServer:
+def start_postgres(folder: Path) -> PostgresServer:
+    """A new cluster in a folder; raises ServerUnavailable where PostgreSQL is not installed."""
     programs, as_user, problem = _programs(), _as_user(folder), _driver_error()
     data, log = folder / "data", folder / "postgresql.log"
     initdb = [*as_user, str(programs / "initdb"), "-D", str(data), "-U", "sluice", "--auth=trust"]
@@ -133,7 +134,7 @@ def _start(folder: Path) -> PostgresServer:
             return server
         except problem:
             if time.monotonic() > deadline or not process.is_alive():
-                _stop(process)
+                stop_postgres(process)
                 raise ServerFailed(
                     "PostgreSQL", "did not come up", log=log, log_tail=log.read_text()[-2000:]
                 ) from None
@@ -175,7 +176,8 @@ def _as_user(folder: Path) -> list[str]:
     return [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
 
 
-def _stop(process: OwnedProcess) -> None:
+def stop_postgres(process: OwnedProcess) -> None:
+    """End it in order."""
     # "Fast": sessions are ended, not waited for.
     if process.send(signal.SIGINT) and not process.wait_gone(10):
         process.kill()
@@ -187,5 +189,5 @@ def _end_orphans() -> None:
         owner, orphan = read_json(folder / _OWNER), read_json(folder / _PROCESS)
         if owner and not OwnedProcess(**owner).is_alive():
             with suppress(TypeError):
-                _stop(OwnedProcess(**orphan))
+                stop_postgres(OwnedProcess(**orphan))
             shutil.rmtree(folder, ignore_errors=True)

@@ -27,14 +27,15 @@ class Dose:
     broker_kills: int
     registry_losses: int
     warehouse_losses: int
+    lost_connections: int
     full_disks: int
     raising_rows: int
     ledger_entries: int
     broker_losses: int
 
 
-SMALL = Dose("small", 30, 1, 2, 1, 0, 1, 2, 2, 3, 3, 100_000, 0)
-FULL = Dose("full", 220, 12, 15, 6, 3, 5, 6, 8, 12, 9, 100_000, 12)
+SMALL = Dose("small", 30, 1, 2, 1, 0, 1, 2, 2, 1, 3, 3, 100_000, 0)
+FULL = Dose("full", 220, 12, 15, 6, 3, 5, 6, 8, 8, 12, 9, 100_000, 12)
 DOSES = {dose.name: dose for dose in (SMALL, FULL)}
 
 

@@ -70,12 +70,14 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Size:
-    """`windows` of `rows` rows over `keys` keys, in `states` successive states of the warehouse."""
+    """`windows` of `rows` rows over `keys` keys, each `padding` bytes longer than it need be, in `states` successive
+    states of the warehouse."""
 
     windows: int
     rows: int = 120
     keys: int = 11
     states: int = 1
+    padding: int = 0
 
 
 class Ground:
@@ -137,7 +139,11 @@ class Ground:
         midnight = _FIRST_DAY + timedelta(days=number)
         seconds = chance.sample(range(86_400), self.size.rows)
         rows = [
-            Row(f"{number:04d}-{n % self.size.keys}", midnight + timedelta(seconds=second), n)
+            Row(
+                f"{number:04d}-{n % self.size.keys}{'x' * self.size.padding}",
+                midnight + timedelta(seconds=second),
+                n,
+            )
             for n, second in enumerate(seconds)
         ]
         for step in range(1, state + 1):
@@ -148,16 +154,20 @@ class Ground:
         """The warehouse's file in one of its states."""
         return self.folder / f"state{state}.duckdb"
 
+    def table(self, state: int = 0) -> pa.Table:
+        """All rows of one state, as a warehouse holds them."""
+        rows = [row for number in range(self.size.windows) for row in self.rows(number, state)]
+        return pa.table(
+            {
+                "id": [row.key for row in rows],
+                "happened_at": pa.array([row.happened_at for row in rows], pa.timestamp("us", "UTC")),
+                "amount": [row.amount for row in rows],
+            }
+        )
+
     def _fill(self) -> None:
         for state in range(self.size.states):
-            rows = [row for number in range(self.size.windows) for row in self.rows(number, state)]
-            table = pa.table(
-                {
-                    "id": [row.key for row in rows],
-                    "happened_at": pa.array([row.happened_at for row in rows], pa.timestamp("us", "UTC")),
-                    "amount": [row.amount for row in rows],
-                }
-            )
+            table = self.table(state)
             with duckdb.connect(str(self.warehouse(state))) as connection:
                 connection.register("rows_of_python", table)
                 connection.execute("CREATE TABLE happenings AS SELECT * FROM rows_of_python")

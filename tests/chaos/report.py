@@ -25,7 +25,7 @@ def line(outcome: Outcome) -> str:
     kills = f"{len(outcome.kills)} kills, " if outcome.kills else ""
     left_out = f": {outcome.left_out}" if outcome.left_out else ""
     return (
-        f"{outcome.name:<15} {outcome.verdict:<8} {kills}{outcome.launches} launches, {outcome.checked} windows "
+        f"{outcome.name:<16} {outcome.verdict:<8} {kills}{outcome.launches} launches, {outcome.checked} windows "
         f"judged, {outcome.seconds:.0f} s{left_out}"
     )
 

@@ -2,6 +2,8 @@
 
 import argparse
 import random
+import signal
+import sys
 import tempfile
 import time
 import traceback
@@ -30,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(10**8)
     names = asked.only or list(SCENARIOS)
     print(f"chaos, {dose.name} dose, seed {seed}: {', '.join(names)}", flush=True)
+    # The servers are processes of their own: whoever ends this one ends them too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
     outcomes = []
     with ExitStack() as stack:

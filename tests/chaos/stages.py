@@ -21,6 +21,7 @@ from resources.kafka.transactions import TransactionalProducer
 from resources.snapshots import SnapshotStore
 from resources.snapshots.store import SnapshotWriter
 from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse.postgresql.warehouse import PostgreSQLWarehouse
 
 SOURCING = "sourcing"
 TRANSFORMING = "transforming"
@@ -113,7 +114,8 @@ def install(marker: Marker) -> None:
     _wrap(marker, Reconciler, "reconcile", lambda _: RECONCILING)
     _wrap(marker, correction, "difference", lambda *_: COMPARING)
     _tombstones(marker)
-    _sourcing(marker)
+    _sourcing(marker, DuckDBWarehouse)
+    _sourcing(marker, PostgreSQLWarehouse)
 
 
 def _claims(marker: Marker) -> None:
@@ -159,12 +161,12 @@ def _tombstones(marker: Marker) -> None:
     TransactionalProducer.produce_rows = produce_rows  # type: ignore[method-assign]
 
 
-def _sourcing(marker: Marker) -> None:
-    real = DuckDBWarehouse.stream
+def _sourcing(marker: Marker, warehouse: Any) -> None:
+    real = warehouse.stream
 
     @contextmanager
     def stream(self: Any, *arguments: Any, **more: Any) -> Iterator[Any]:
         with marker.stage(SOURCING), real(self, *arguments, **more) as batches:
             yield batches
 
-    DuckDBWarehouse.stream = stream  # type: ignore[method-assign,assignment]
+    warehouse.stream = stream

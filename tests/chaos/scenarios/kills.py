@@ -129,6 +129,8 @@ class _Story:
         self._number, self._kind, self._stage, self._durations = number, kind, stage, durations
         self._chance = arena.chance(NAME, number)
         self._window = number + 2  # behind the undisturbed ones
+        # Both ways to produce keep the same promise.
+        self._more = {"SLUICE_PRODUCING": "public"} if number % 3 == 2 else {}
         self._unplaced: list[Kill] = []
 
     def run(self) -> int:
@@ -162,7 +164,7 @@ class _Story:
     def _killed(self, state: int, stage: str) -> bool:
         calm = self._durations["correction" if state else "backfill"].get(stage) or [0.001]
         place, delay = instant(self._chance, calm)
-        launched = self._ground.launch(self._window, state)
+        launched = self._ground.launch(self._window, state, more=self._more)
         first_mark = stage == ANYWHERE
         if launched.reach(stages.SOURCING if first_mark else stage, 0 if first_mark else place):
             time.sleep(delay)
@@ -179,7 +181,7 @@ class _Story:
         return True
 
     def _to_the_end(self, state: int) -> None:
-        launched = self._ground.launch(self._window, state)
+        launched = self._ground.launch(self._window, state, more=self._more)
         launched.wait()
         self._ended(launched)
         self._place(launched)

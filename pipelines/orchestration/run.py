@@ -114,6 +114,14 @@ class WindowRun:
         failed: dict[str, str] = {}
         passing: PassingFault | None = None
         todo = self._todo()
+        if todo and "published" in self._stages:
+            try:
+                self._publisher.require_fit(todo)
+            except PassingFault as fault:
+                self._warn(str(fault))
+                passing, failed[todo[0].key], todo = fault, f"{fault}; no window was begun", []
+            except SluiceError as error:
+                raise dg.Failure(str(error), allow_retries=False) from None
         for number, window in enumerate(todo, start=1):
             try:
                 self._pacer.between(window.key, f"{number - 1} of {len(todo)} windows were done")

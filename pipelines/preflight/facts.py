@@ -95,4 +95,4 @@ class Facts:
     @property
     def carries_state(self) -> bool:
         """Whether only the newest event of a key matters to consumers: then a topic may compact."""
-        return self.event.tombstones
+        return self.event.tombstones or self.event.stale_writes == "skip"

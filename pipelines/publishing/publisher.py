@@ -6,14 +6,16 @@ next run reads the ledger and continues behind it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipelines.authoring.event import Event
+from pipelines.authoring.windows import Window
 from pipelines.encoding import RecordEncoder
+from pipelines.preflight.fitness import require_fit
 from pipelines.publishing.decision import Decision, decide, decide_redrive, decide_replay
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
 from pipelines.publishing.generations import following
@@ -72,6 +74,15 @@ class Publisher:
             schema_id=lambda: self._schema_id,
             encoder=lambda: self._encoder,
         )
+
+    def require_fit(self, windows: Sequence[Window]) -> None:
+        """The preflight of all windows of a run, in time order. Raises PreflightFailed with everything that does not
+        hold, before any of them is begun; PassingFault where Kafka or the registry does not answer."""
+        topic = self._wish.replay.topic if self._wish.replay else None
+        fit = require_fit(self._event, self._platform, windows, topic=topic, say=self._say)
+        self._topic = fit.topic
+        if fit.schema_id is not None:
+            self._schema_id = fit.schema_id
 
     @cached_property
     def _schema_id(self) -> int:

@@ -19,7 +19,7 @@ from pipelines.publishing.decision import Decision, decide, decide_replay
 from pipelines.publishing.entry import LedgerEntry, ledger_key
 from pipelines.publishing.planning import NeverPublished, Planned, Planner
 from pipelines.publishing.preflight import subject_of
-from pipelines.publishing.stored import contract_of, stored_snapshot
+from pipelines.publishing.stored import contract_of, encoder_of, stored_snapshot
 from pipelines.publishing.wish import Expected, Replay, Wish
 from pipelines.steps.sourced import source_window
 from pipelines.steps.transformed import Transformed, transform_window
@@ -233,15 +233,7 @@ class _WindowForesight:
     def _encoder(self, entry: LedgerEntry, rows: pa.Schema) -> RecordEncoder:
         if entry.contract == self._event.contract.fingerprint:
             return self._whole.encoder
-        contract = contract_of(self._event, self._platform, entry)
-        id_field = self._event.event_id if self._event.event_id not in rows.names else None
-        return RecordEncoder(
-            contract,
-            schema_id=entry.schema_id,
-            topic=self._event.topic,
-            key=self._event.key,
-            event_id=id_field,
-        )
+        return encoder_of(self._event, self._platform, entry, rows)
 
     def _schema_of(self, entry: LedgerEntry) -> Any:
         text = contract_of(self._event, self._platform, entry).text

@@ -29,8 +29,7 @@ class Outgoing:
             stored_snapshot(platform, entry, "vanished", entry.vanished) if entry.vanished else None
         )
         schema = platform.snapshots.schema(self._rows)
-        # A replay to a shadow topic keeps the ids of the topic whose events it repeats.
-        self._encoder = encoder_of(event, platform, entry, schema, topic=entry.shadow_of or entry.topic)
+        self._encoder = encoder_of(event, platform, entry, schema)
         self._again = entry.kind != "backfill"
         self._marks = publication_headers(kind=entry.kind, generation=entry.generation, reason=entry.reason)
         self._source = f"/{platform.settings.code_location}/{event.full_name}"

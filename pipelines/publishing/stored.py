@@ -47,22 +47,30 @@ def contract_of(event: Event, platform: Platform, entry: LedgerEntry) -> Contrac
     return parse_contract(text, Path(f"schema id {entry.schema_id}"))
 
 
-def encoder_of(
-    event: Event, platform: Platform, entry: LedgerEntry, rows: pa.Schema, *, topic: str
-) -> RecordEncoder:
-    """The encoder of the entry's records: its contract, its schema id, and event ids as of `topic`.
-
-    Raises NotPublishable where the rows were made with another key or id field than the event has now.
-    """
-    contract = contract_of(event, platform, entry)
-    names = [field.name for field in contract.fields]
-    # The id field is in the contract and not in the rows; both are of the time of publication.
-    event_id = event.event_id if event.event_id in names and event.event_id not in rows.names else None
-    if event.key not in rows.names or not rows.equals(contract.without(event_id).arrow_schema):
+def encoder_of(event: Event, platform: Platform, entry: LedgerEntry, rows: pa.Schema) -> RecordEncoder:
+    """The encoder of the entry's records. Raises NotPublishable where they cannot be made any more."""
+    found = encoder_for(entry, contract_of(event, platform, entry), rows, event.key)
+    if found is None:
         raise NotPublishable(
             f"{entry.event} {entry.window}",
             f"generation {entry.generation} was made by another version of the module (code version "
-            f"{entry.code_version[:12]}), with another key or event_id, so its records cannot be made again",
+            f"{entry.code_version[:12]}), with another contract or event_id, so its records cannot be made again",
             next_step="publish it with the module of that version, then go on with this one",
         )
-    return RecordEncoder(contract, schema_id=entry.schema_id, topic=topic, key=event.key, event_id=event_id)
+    return found
+
+
+def encoder_for(entry: LedgerEntry, contract: Contract, rows: pa.Schema, key: str) -> RecordEncoder | None:
+    """The encoder of stored rows under the contract of their publication; None where the two do not fit.
+
+    `key` is the key field of rows that do not name their own.
+    """
+    # Key and id field of then: the key is noted with the rows, the id field is in the contract and not in the rows.
+    key = (rows.metadata or {}).get(b"sluice.key", key.encode()).decode()
+    names = [field.name for field in contract.fields if field.name not in rows.names]
+    event_id = names[0] if len(names) == 1 else None
+    if key not in rows.names or not rows.equals(contract.without(event_id).arrow_schema):
+        return None
+    # On a shadow topic events have the ids that they have on their own.
+    topic = entry.shadow_of or entry.topic
+    return RecordEncoder(contract, schema_id=entry.schema_id, topic=topic, key=key, event_id=event_id)

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
 from pipelines.authoring.event import Event
-from pipelines.contract import Contract, parse_contract
+from pipelines.contract import Contract
 from pipelines.encoding import RecordEncoder
 from pipelines.publishing.entry import LedgerEntry
+from pipelines.publishing.stored import encoder_for
 from resources.errors import SluiceError
 from resources.platform import Platform
 from resources.snapshots import Snapshot
@@ -28,14 +28,6 @@ class Records:
 
     def __len__(self) -> int:
         return len(self.keys)
-
-
-def contract_of(event: Event, platform: Platform, entry: LedgerEntry) -> Contract:
-    """The contract the entry was published under; the event's own may have moved on since."""
-    if entry.contract == event.contract.fingerprint:
-        return event.contract
-    text = platform.registry.by_id(entry.schema_id)
-    return parse_contract(text, Path(f"schema id {entry.schema_id}"))
 
 
 def expected_records(
@@ -115,17 +107,12 @@ def _stored(platform: Platform, entry: LedgerEntry, stage: str, sha256: str) -> 
 
 
 def _encoder(event: Event, entry: LedgerEntry, contract: Contract, schema: pa.Schema) -> RecordEncoder:
-    # Key and id field of then: the key is noted with the rows, the id field is in the contract and not in the rows.
-    key = (schema.metadata or {}).get(b"sluice.key", event.key.encode()).decode()
-    names = [field.name for field in contract.fields if field.name not in schema.names]
-    event_id = names[0] if len(names) == 1 else None
-    if key not in schema.names or not schema.equals(contract.without(event_id).arrow_schema):
+    found = encoder_for(entry, contract, schema, event.key)
+    if found is None:
         raise CannotReconcile(
             f"{entry.event} {entry.window}",
             f"was published by another version of the module (code version {entry.code_version[:12]}), with another "
             "contract or event_id, so its records cannot be made again",
             next_step="verify it with the module of that version",
         )
-    # On a shadow topic events have the ids that they have on their own.
-    topic = entry.shadow_of or entry.topic
-    return RecordEncoder(contract, schema_id=entry.schema_id, topic=topic, key=key, event_id=event_id)
+    return found

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from pipelines.authoring.event import Event
 from pipelines.contract import Contract
 from pipelines.publishing.entry import LedgerEntry
+from pipelines.publishing.stored import contract_of
 from pipelines.reconciling.attribution import Attribution
 from pipelines.reconciling.comparison import Comparison, Standing
-from pipelines.reconciling.expected import contract_of, expected_records, state_records
+from pipelines.reconciling.expected import expected_records, state_records
 from pipelines.reconciling.log import LogReader
 from pipelines.reconciling.pieces import Bounds, between, pieces_of
 from pipelines.reconciling.placement import Sent

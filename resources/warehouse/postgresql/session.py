@@ -47,7 +47,8 @@ class Transaction:
         self._cursor = cursor
         self._explain = explain
         self.reading = False
-        """True from the first row of `copied` to the last: ended before, the query still runs at the server."""
+        """Set it before the first row of `copied`; the last one takes it back. While it stands, the query runs at the
+        server, and must be cancelled by whoever wants no more of it."""
 
     def schema(self, sql: str) -> pa.Schema:
         """The driver's schema of the query's rows; the server parses it and runs nothing."""
@@ -66,7 +67,6 @@ class Transaction:
         from adbc_driver_manager._reader import AdbcRecordBatchReader
 
         with self._explained():
-            self.reading = True
             self._cursor.adbc_statement.set_options(**{_BATCH_BYTES: str(batch_bytes)})
             self._cursor.execute(sql)
             handle = self._cursor.fetch_arrow()
@@ -115,8 +115,7 @@ class Sessions:
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """A transaction, begun. Left by an exception, or before its rows were read to the end, its query is
-        cancelled and its session closed."""
+        """A transaction, begun. Left by an exception, or before its rows were read to the end, its session is closed."""
         connection, transaction = self._begun()
         orderly = False
         try:
@@ -125,9 +124,6 @@ class Sessions:
                 transaction.commit()
                 orderly = True
         finally:
-            if not orderly:
-                # Else closing would read the rest of the rows, or leave the server sorting for nobody.
-                transaction.cancel()
             transaction.close()
             if orderly:
                 self._idle.append(connection)

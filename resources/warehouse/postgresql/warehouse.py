@@ -77,20 +77,24 @@ class PostgreSQLWarehouse:
             ThreadPoolExecutor(1, thread_name_prefix="sluice-postgresql") as thread,
         ):
             columns = self._columns(transaction, query)
-            rows = transaction.copied(_ordered(query, columns, order_by), batch_bytes=_BATCH_BYTES)
+            ordered = _ordered(query, columns, order_by)
             try:
-                yield self._batches(rows, thread, columns, batch_rows)
+                yield self._batches(transaction, ordered, thread, columns, batch_rows)
             finally:
                 if transaction.reading:
-                    transaction.cancel()  # before the thread is waited for
+                    # Before the thread is waited for; else it would wait for a sort that nobody wants.
+                    transaction.cancel()
 
     def _batches(
         self,
-        rows: Iterator[pa.RecordBatch],
+        transaction: Transaction,
+        query: str,
         thread: ThreadPoolExecutor,
         columns: Sequence[SourceColumn],
         batch_rows: int,
     ) -> Iterator[pa.RecordBatch]:
+        transaction.reading = True
+        rows = transaction.copied(query, batch_bytes=_BATCH_BYTES)
         coming = thread.submit(next, rows, None)
         while (batch := coming.result()) is not None:
             coming = thread.submit(next, rows, None)

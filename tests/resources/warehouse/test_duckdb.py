@@ -16,7 +16,7 @@ from tests.resources.warehouse.conftest import taken
 
 @pytest.fixture
 def warehouse(path: Path) -> Iterator[DuckDBWarehouse]:
-    opened = DuckDBWarehouse(str(path), memory_limit="100MB")
+    opened = DuckDBWarehouse(str(path), memory_limit="128MB")
     yield opened
     opened.close()
 
@@ -32,7 +32,7 @@ def test_one_process_may_open_a_file_twice_with_other_limits(path: Path) -> None
 
 
 def test_sorting_more_than_the_memory_spills(warehouse: DuckDBWarehouse) -> None:
-    # 400,000 rows of over 100 bytes twice over, within 100 MB.
+    # 400,000 rows of over 100 bytes twice over, within 128 MB.
     found = taken(warehouse, "SELECT s, s || s AS ss FROM wide", order_by=("s",), batch_rows=50_000)
     assert found.num_rows == 400_000
 

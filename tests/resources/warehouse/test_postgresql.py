@@ -15,6 +15,7 @@ import pytest
 from resources.errors import PassingFault, SluiceError
 from resources.warehouse import Warehouse, WarehouseError
 from resources.warehouse.postgresql import session
+from resources.warehouse.postgresql.errors import Explainer
 from tests.fixtures_postgres import PostgresServer, execute, query
 from tests.resources.warehouse.conftest import opened, taken
 from tests.resources.warehouse.cutting import cutting
@@ -45,7 +46,14 @@ _TRAPS = {
     "k jsonb": ("""'{"a":1.0}'""", """'{"a":1.00}'"""),
     "x xml": ("'<a/>'", "'<a></a>'"),
     "ta text[]": ("'{a,B}'", "'{B,a}'", "'{}'"),
-    "fa float8[]": ("'{0}'", "'{-0}'", "'{NULL}'"),
+    "fa float8[]": (
+        "'{0}'",
+        "'{-0}'",
+        "'{NULL}'",
+        "'{0.1}'",
+        "'{0.10000000000000002}'",
+        "'{0.10000000000000003}'",
+    ),
     "m mood": ("'sad'", "'happy'"),
     "at timestamptz": ("'2013-01-01 00:00+00'", "'2013-06-01 00:00+00'"),
 }
@@ -287,6 +295,14 @@ def test_a_login_that_fails_says_why_and_tells_no_secret(
     assert type(caught.value) is kind
     for part in ("hun%74er2", "hunter", "s3cr3t"):
         assert part not in str(caught.value)
+
+
+def test_whatever_a_server_says_the_password_is_not_told_on() -> None:
+    explain = Explainer("warehouse erp", f"postgresql://me:{SECRET}@db/erp?sslpassword=k3y")
+    for said in (SECRET, "hunter2-s3cr3t", "k3y"):
+        told = [explain.refused_login(Exception(f"connection to server failed: {said}!"))]
+        told.append(explain.refused(Exception(f"ERROR:  {said}!")))
+        assert all(said not in str(error) and "********!" in str(error) for error in told)
 
 
 def test_a_right_password_is_taken_with_its_special_characters(postgres: PostgresServer) -> None:

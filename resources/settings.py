@@ -51,7 +51,10 @@ _SCALARS: dict[str, tuple[str | bool | int, str]] = {
     ),
     "producing": ("auto", "how records reach the client: auto, native or public"),
     "reconcile": (True, "read back what a run published and compare it with the snapshot"),
-    "max_dead_letters": (10000, "dead letters kept per window; the count is always complete"),
+    "max_dead_letters": (
+        10000,
+        "dead letters of a window kept with row and value; of the others place and reason are",
+    ),
     "memory_limit": ("128MB", "memory of the embedded query engine; beyond it spills to disk"),
 }
 # Read elsewhere, or by the test suite; allowed to stand in the environment.

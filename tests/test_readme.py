@@ -47,7 +47,7 @@ def test_a_sluice_command_is_there_with_these_arguments(page: str, words: list[s
 
 def test_every_sluice_command_is_shown_in_some_page() -> None:
     shown = {words[1] for _, words in SLUICE} | {
-        name for page in PAGES for name in re.findall(r"`sluice ([a-z]+)", page.read_text())
+        name for page in PAGES for name in re.findall(r"`sluice ([a-z-]+)", page.read_text())
     }
     assert set(sluice.list_commands(click.Context(sluice))) <= shown
 
@@ -55,7 +55,7 @@ def test_every_sluice_command_is_shown_in_some_page() -> None:
 def test_commands_in_running_text_exist() -> None:
     known = set(sluice.list_commands(click.Context(sluice)))
     for page in PAGES:
-        named = set(re.findall(r"`sluice ([a-z]+)", page.read_text()))
+        named = set(re.findall(r"`sluice ([a-z-]+)", page.read_text()))
         assert named <= known, f"{page.name} names {named - known}"
 
 

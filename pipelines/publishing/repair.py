@@ -60,14 +60,15 @@ def repaired(
 
 
 def _without(batches: Iterable[pa.RecordBatch], rows: Integers) -> Iterator[pa.RecordBatch]:
-    """Batches without the rows of these ascending numbers."""
+    """Batches without the rows of these ascending numbers; none of them is empty."""
     first = 0
     for batch in batches:
         low, high = np.searchsorted(rows, [first, first + batch.num_rows])
         keep = np.ones(batch.num_rows, bool)
         keep[rows[low:high] - first] = False
         first += batch.num_rows
-        yield batch if high == low else batch.filter(pa.array(keep))
+        if keep.any():
+            yield batch if high == low else batch.filter(pa.array(keep))
 
 
 def together(

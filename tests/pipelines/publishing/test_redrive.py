@@ -285,14 +285,17 @@ def test_a_correction_that_was_blocked_goes_out_without_a_question(world: "World
     assert (result.action, result.generation, result.published) == ("correct", 2, 3)
     assert world.counted() == Counter(ROWS)
 
-    # One that alters other events asks, as any run does.
-    world.define(BROKEN.replace("3, 7, 11", "100"))
-    world.rows([*ROWS, ("k", 500, 100)])
+
+def test_a_blocked_correction_whose_fix_alters_other_events_asks(world: "World") -> None:
+    world.define(BROKEN)
+    world.deliver(ALIVE)
+    world.rows(ROWS)
     world.prepare()
     world.define("return rows.assign(amount=rows['amount'].where(rows['amount'] != 5, 50))")
-    with pytest.raises(DefinitionChanged):
+    with pytest.raises(DefinitionChanged) as asked:
         redrive(world)
-    assert world.counted() == Counter(ROWS)
+    assert (asked.value.changed, asked.value.gone) == (4, 1)
+    assert world.counted() == Counter(ALIVE)
 
 
 def test_newer_rows_wait_for_a_run_of_their_own(world: "World") -> None:

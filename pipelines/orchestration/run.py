@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
@@ -89,7 +89,7 @@ class WindowRun:
         if self._limits and "published" in self._stages:
             self._say(f"limits: {self._limits}")
         try:
-            with ExitStack() as slots, self._reconciled, self._publisher:
+            with closing(self._pacer), ExitStack() as slots, self._reconciled, self._publisher:
                 if "sourced" in self._stages:
                     # Once per run: claiming and freeing it for every window would cost more than a small window.
                     slots.enter_context(self._warehouse_slot())

@@ -30,6 +30,9 @@ class Groups(Protocol):
     def similar(self, group: str) -> str:
         """A hint at a group whose name is near, or an empty string."""
 
+    def close(self) -> None:
+        """Free what asking took."""
+
 
 class _Group:
     def __init__(self, name: str, limit: LagLimit, clock: Callable[[], float]) -> None:
@@ -96,6 +99,10 @@ class LagBrake:
             # As much was sent as the last look allowed; the next one tells whether they keep up.
             return Hold("consumer_lag", "", self._asked_at + _ASK_EVERY_SECONDS - now)
         return None
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._groups.close()
 
     def most_rows(self) -> int:
         """What a transaction may hold now."""

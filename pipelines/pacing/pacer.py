@@ -92,6 +92,11 @@ class Pacer:
         """Between windows, or while waiting for something else: holds while paused. Raises Cancelled."""
         self._wait(what, [self._operator.hold], lambda: done)
 
+    def close(self) -> None:
+        """Free what asking for consumers' lag took."""
+        if self._lag is not None:
+            self._lag.close()
+
     def _brakes(self, entry: LedgerEntry) -> list[Callable[[], Hold | None]]:
         brakes: list[Callable[[], Hold | None]] = [self._operator.hold]
         # The groups of the limits read the event's topic, and nobody is known to read a shadow topic.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
+    Consumer,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -41,11 +41,20 @@ class GroupLag:
 
 
 class GroupReader:
-    """Asks the brokers; joins no group and commits nothing."""
+    """Asks the brokers; joins no group and commits nothing. Close it after use."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._admin = admin(settings)
+        # One for each group. Not the admin client's list_consumer_group_offsets: in librdkafka 2.16 it ends the whole
+        # process (SIGSEGV) when the brokers answer that the group's coordinator has moved or is not there yet.
+        self._members: dict[str, Consumer] = {}
+
+    def close(self) -> None:
+        """Free the clients."""
+        for member in self._members.values():
+            member.close()
+        self._members.clear()
 
     def lag(self, topic: str, group: str) -> GroupLag:
         """How far `group` is behind on `topic`.
@@ -98,16 +107,31 @@ class GroupReader:
             raise explain(f"topic {topic}", error) from None
 
     def _committed(self, topic: str, group: str, kafka_partitions: list[int]) -> dict[int, int]:
-        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, p) for p in kafka_partitions])
+        if group not in self._members:
+            self._assert_readable(group)
+            # Never subscribed, so it does not join; a consumer that only asks leaves the group as it is.
+            self._members[group] = consumer(self._settings, **{"group.id": group})
         try:
-            found = self._admin.list_consumer_group_offsets([asked], request_timeout=_SECONDS)[group].result()
+            found = self._members[group].committed(
+                [TopicPartition(topic, p) for p in kafka_partitions], _SECONDS
+            )
         except KafkaException as error:
+            # A right that was taken away looks like a coordinator that is not to be found.
+            self._assert_readable(group)
             raise self._unreadable(group, error) from None
-        for partition in found.topic_partitions:
+        for partition in found:
             if partition.error is not None:
                 raise self._unreadable(group, partition.error)
         # A partition without a commit has offset -1001.
-        return {tp.partition: tp.offset for tp in found.topic_partitions if tp.offset >= 0}
+        return {tp.partition: tp.offset for tp in found if tp.offset >= 0}
+
+    def _assert_readable(self, group: str) -> None:
+        try:
+            self._admin.describe_consumer_groups([group], request_timeout=_SECONDS)[group].result()
+        except KafkaException as error:
+            # A group that nobody has used yet is none to the brokers.
+            if kafka_error(error).code() != KafkaError.GROUP_ID_NOT_FOUND:
+                raise self._unreadable(group, error) from None
 
     def _unreadable(self, group: str, error: KafkaException | KafkaError) -> Exception:
         inner = kafka_error(error)

@@ -48,6 +48,9 @@ class World:
     def similar(self, group: str) -> str:  # noqa: ARG002
         return " Did you mean 'billing'?"
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def hold(self) -> Hold | None:
         return Hold("operator", "paused by operator anna", 1) if self.paused else None
 

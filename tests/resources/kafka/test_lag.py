@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,14 +62,21 @@ def read(cluster: "Cluster", topic: str, group: str, most: int) -> int:
 
 
 @pytest.fixture
+def reader(cluster: "Cluster") -> Iterator[GroupReader]:
+    with closing(GroupReader(cluster.settings())) as made:
+        yield made
+
+
+@pytest.fixture
 def topic(cluster: "Cluster") -> str:
     return cluster.topic(3)
 
 
-def test_a_group_is_behind_by_what_it_has_not_read(cluster: "Cluster", topic: str) -> None:
+def test_a_group_is_behind_by_what_it_has_not_read(
+    cluster: "Cluster", topic: str, reader: GroupReader
+) -> None:
     publish(cluster, topic, 300)
     assert read(cluster, topic, "billing", 300) == 300
-    reader = GroupReader(cluster.settings())
     drained = reader.lag(topic, "billing")
     assert 0 <= drained.records <= 3, "a marker in each partition"
     publish(cluster, topic, 120)
@@ -79,18 +86,20 @@ def test_a_group_is_behind_by_what_it_has_not_read(cluster: "Cluster", topic: st
     assert not reader.nothing_left(topic, behind)
 
 
-def test_what_is_in_an_open_transaction_is_not_yet_behind(cluster: "Cluster", topic: str) -> None:
+def test_what_is_in_an_open_transaction_is_not_yet_behind(
+    cluster: "Cluster", topic: str, reader: GroupReader
+) -> None:
     publish(cluster, topic, 3)
     read(cluster, topic, "billing", 3)
-    reader = GroupReader(cluster.settings())
     before = reader.lag(topic, "billing").records
     with transaction(cluster, topic, 300):
         assert reader.lag(topic, "billing").records == before
 
 
-def test_a_group_that_never_committed_is_behind_by_the_whole_log(cluster: "Cluster", topic: str) -> None:
+def test_a_group_that_never_committed_is_behind_by_the_whole_log(
+    cluster: "Cluster", topic: str, reader: GroupReader
+) -> None:
     publish(cluster, topic, 90)
-    reader = GroupReader(cluster.settings())
     lag = reader.lag(topic, "nobody")
     assert 90 <= lag.records <= 93 and lag.committed == {}
     consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": "somebody"})
@@ -100,15 +109,14 @@ def test_a_group_that_never_committed_is_behind_by_the_whole_log(cluster: "Clust
     assert reader.similar("sombody") == " Did you mean 'somebody'?"
 
 
-def test_an_empty_topic_holds_nobody_back(cluster: "Cluster", topic: str) -> None:
-    assert GroupReader(cluster.settings()).lag(topic, "nobody").records == 0
+def test_an_empty_topic_holds_nobody_back(topic: str, reader: GroupReader) -> None:
+    assert reader.lag(topic, "nobody").records == 0
 
 
-def test_aborted_records_leave_nothing_to_read(cluster: "Cluster", topic: str) -> None:
+def test_aborted_records_leave_nothing_to_read(cluster: "Cluster", topic: str, reader: GroupReader) -> None:
     publish(cluster, topic, 3)
     read(cluster, topic, "billing", 3)
     publish(cluster, topic, 600, commit=False)
-    reader = GroupReader(cluster.settings())
     behind = reader.lag(topic, "billing")
     assert behind.records >= 600
     assert reader.nothing_left(topic, behind)

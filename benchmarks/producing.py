@@ -218,8 +218,10 @@ def _child(
     from pipelines.contract.contract import parse_contract
     from pipelines.encoding import RecordEncoder
 
-    home = tempfile.mkdtemp()
-    settings = load_settings({"SLUICE_HOME": home, "SLUICE_KAFKA_BOOTSTRAP_SERVERS": bootstrap})
+    # Nothing is written there.
+    settings = load_settings(
+        {"SLUICE_HOME": tempfile.gettempdir(), "SLUICE_KAFKA_BOOTSTRAP_SERVERS": bootstrap}
+    )
     contract = parse_contract(_CONTRACT, Path("bench.avsc"))
     encoder = RecordEncoder(contract, schema_id=1, topic=topic, key="reading_id")
     table = arrow_rows(rows, value_bytes).cast(contract.arrow_schema)
@@ -288,13 +290,14 @@ def main() -> None:
     from resources.servers.apache_kafka import ApacheKafka
     from resources.servers.server import start
 
-    folder = Path(tempfile.mkdtemp())
-    running = None if options.bootstrap else start(ApacheKafka(), folder)
-    bootstrap = options.bootstrap or running.address  # type: ignore[union-attr]
-    try:
-        table(options, bootstrap)
-    finally:
-        if running:
+    if options.bootstrap:
+        table(options, options.bootstrap)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        running = start(ApacheKafka(), Path(folder))
+        try:
+            table(options, running.address)
+        finally:
             running.process.stop(30)
 
 

@@ -186,7 +186,7 @@ def main() -> None:
     from tests.fixtures_postgres import cluster
 
     with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
-        url = given.url or stack.enter_context(cluster()).url()
+        url = given.url or stack.enter_context(cluster({})).url()
         path = Path(folder) / "lineitem.duckdb"
         _make(url, path, given.rows)
         duckdb_url = f"duckdb://{path}"
@@ -194,7 +194,7 @@ def main() -> None:
         for _ in range(given.repeat):
             for way in _ways(url, duckdb_url):
                 command = [sys.executable, __file__, "--way", way, "--url", url, "--duckdb", duckdb_url]
-                told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+                told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
                 found[way].append(json.loads(told.stdout))
                 if found[way][-1]["rows"] != given.rows:
                     raise SystemExit(f"{way} read {found[way][-1]['rows']} rows of {given.rows}")

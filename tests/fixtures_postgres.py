@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,6 +35,8 @@ _SETTINGS = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
+}
+_TRAPS = {
     # Sessions that say nothing must still be given UTC, UTF-8 and no timeout by Sluice itself.
     "timezone": "Asia/Kathmandu",
     "datestyle": "SQL, DMY",
@@ -84,18 +86,18 @@ def postgres() -> Iterator[PostgresServer]:
     """A real PostgreSQL: up in 2 s. Give each test module a database of its own."""
     with ExitStack() as stack:
         with skipping_where_unavailable():
-            server = stack.enter_context(cluster())
+            server = stack.enter_context(cluster(_TRAPS))
         yield server
 
 
 @contextmanager
-def cluster() -> Iterator[PostgresServer]:
-    """A cluster of its own, gone with all its data at the end. Raises ServerUnavailable."""
+def cluster(settings: Mapping[str, str]) -> Iterator[PostgresServer]:
+    """A cluster of its own with these settings, gone with all its data at the end. Raises ServerUnavailable."""
     _end_orphans()
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     try:
         write_json(folder / _OWNER, asdict(OwnedProcess.current()))
-        server = start_postgres(folder)
+        server = start_postgres(folder, settings)
         try:
             yield server
         finally:
@@ -104,7 +106,7 @@ def cluster() -> Iterator[PostgresServer]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def start_postgres(folder: Path) -> PostgresServer:
+def start_postgres(folder: Path, given: Mapping[str, str] = _TRAPS) -> PostgresServer:
     """A new cluster in a folder; raises ServerUnavailable where PostgreSQL is not installed."""
     programs, as_user, problem = _programs(), _as_user(folder), _driver_error()
     data, log = folder / "data", folder / "postgresql.log"
@@ -121,7 +123,7 @@ def start_postgres(folder: Path) -> PostgresServer:
     access = data / "pg_hba.conf"
     access.write_text(f"host all locked {LOOPBACK}/32 scram-sha-256\n{access.read_text()}")
     (port,) = free_ports(1)
-    settings = [f"--{name}={value}" for name, value in (_SETTINGS | {"port": str(port)}).items()]
+    settings = [f"--{name}={value}" for name, value in {**_SETTINGS, **given, "port": str(port)}.items()]
     process = spawn(
         [*as_user, str(programs / "postgres"), "-D", str(data), *settings], folder=folder, log=log, env={}
     )

@@ -1,4 +1,4 @@
-"""Everyone in the comparison, in the order of the table; the yardsticks are the first and `raw-c`."""
+"""Everyone in the comparison, in the order of the table; report.py names the yardsticks."""
 
 from benchmarks.compare.contender import Contender
 

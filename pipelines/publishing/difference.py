@@ -78,7 +78,7 @@ def _write_ids(path: Path, encoded: Iterable[Encoded], limit: int | None = None)
     with pq.ParquetWriter(path, _IDS, compression="none", use_dictionary=False) as out:
         for batch in encoded:
             size = len(batch) if limit is None else min(len(batch), limit - row)
-            if size <= 0:
+            if size <= 0 and limit is not None and row >= limit:
                 break
             if batch.event_ids is None:
                 raise ValueError("batches must be encoded with_ids=True")

@@ -194,6 +194,7 @@ class _Window:
             window=self._window,
             topic=self._topic,
             max_message_bytes=self._fit().max_message_bytes,
+            kafka_partitions=self._fit().partitions,
         ) as producer:
             producer.claim()
             guard = self._publisher._guard(self._topic, self._fit().partitions)

@@ -311,3 +311,59 @@ def test_run_config_is_validated(ui: Ui, config: dict[str, str], valid: bool) ->
     assert told["__typename"] == (
         "PipelineConfigValidationValid" if valid else "RunConfigValidationInvalid"
     ), told
+
+
+_BACKFILL = """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) {
+    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+
+
+def test_an_operator_replays_windows_by_run_config(ui: Ui, page: Page, shot: Callable[[str], None]) -> None:
+    event = ui.project.catalogue.find("flight_cancelled")
+    published = [_SLUICE, "publish", event.name, "2013-02-10..2013-02-11"]
+    subprocess.run(published, env={**os.environ, **ui.project.environ}, capture_output=True, check=True)
+    before = ui.project.outsider.ends(event.topic)
+    launched = ui.ask(
+        _BACKFILL,
+        p={
+            "assetSelection": [{"path": ["flights", "flight_cancelled", "published"]}],
+            "partitionNames": ["2013-02-10", "2013-02-11"],
+            "runConfigData": {
+                "ops": {
+                    "flights__flight_cancelled": {
+                        "config": {
+                            "replay": "stored",
+                            "reason": "billing lost its state",
+                            "requested_by": "anna",
+                        }
+                    }
+                }
+            },
+        },
+    )["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+    (run,) = ui.until(
+        lambda: [
+            r
+            for r in ui.runs(dagster__backfill=launched["backfillId"])
+            if r["status"] in ("SUCCESS", "FAILURE")
+        ],
+        "the run of the replay",
+    )
+    assert run["status"] == "SUCCESS"
+    replayed = ui.project.outsider.read(event.topic, before)
+    ids = [record.headers["ce_id"] for record in replayed]
+    assert len(ids) == len(set(ids)) > 0
+    assert {record.headers["sluice_kind"] for record in replayed} == {b"replay"}
+    assert {record.headers["sluice_reason"] for record in replayed} == {b"billing lost its state"}
+    entries = ui.project.outsider.newest(ui.project.environ["SLUICE_LEDGER_TOPIC"])
+    told = [
+        e
+        for e in entries.values()
+        if e["event"] == event.full_name and e["window"] in ("2013-02-10", "2013-02-11")
+    ]
+    assert {(e["kind"], e["generation"], e["requested_by"], e["reason"]) for e in told} == {
+        ("replay", 2, "anna", "billing lost its state")
+    }
+    page.goto(f"{ui.url}/assets/flights/flight_cancelled/published?view=partitions&partition=2013-02-10")
+    expect(page.get_by_role("row", name=re.compile(r"^action\s+replay\b"))).to_be_visible()
+    shot("11-replayed")

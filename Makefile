@@ -9,10 +9,13 @@ PYTHON ?= python3.11
 RUN := cd $(ROOT) && $(VENV)/bin
 STAMP := $(VENV)/.installed
 UI_PORT ?= 3000
+DOSE ?= full
+SEED ?=
+BENCH ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test ui down lint lock clean
+.PHONY: help setup demo test chaos bench ui down lint lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +36,12 @@ demo: setup ## Publish one week of every sample event, from nothing
 
 test: setup ## Every test this machine can run; starts the real servers itself
 	@$(RUN)/python -m pytest
+
+chaos: setup ## Break everything on purpose, and judge what consumers see (DOSE=small for minutes, SEED=n to repeat)
+	@$(RUN)/python -m tests.chaos --dose $(DOSE) $(if $(SEED),--seed $(SEED)) --report chaos.md
+
+bench: setup ## Sluice beside hand-written publishers, peers and raw librdkafka on one real Kafka (BENCH="--scale 1")
+	@$(RUN)/python -m benchmarks.compare $(BENCH)
 
 ui: setup ## Dagster's web server and daemon on this project
 	@$(RUN)/sluice ui --port $(UI_PORT)

@@ -25,7 +25,12 @@ def test_the_first_screen_has_the_three_commands() -> None:
 
 
 def test_every_command_is_one_of_ours_or_a_shells() -> None:
-    assert {words[0] for _, words in COMMANDS} <= {"make", "sluice", *_OTHERS}
+    assert {words[0] for _, words in COMMANDS} <= {"make", "sluice", "python", *_OTHERS}
+    for page, words in COMMANDS:
+        if words[0] == "python":
+            module = ROOT / (words[2].replace(".", "/") if words[1] == "-m" else words[1].removesuffix(".py"))
+            there = module.with_suffix(".py").is_file() or (module / "__main__.py").is_file()
+            assert there, f"{page} names {' '.join(words)}"
 
 
 @pytest.mark.parametrize("target", MAKE_TARGETS)

@@ -50,7 +50,7 @@ def command(
       sluice plan --apply plan.json
       sluice plan flight_departed --replay --key 2013-01-02-B6-155-JFK --reason "asked for by billing"
 
-    A plan writes nothing but FILE. Applying one is a run like any other, that refuses every window whose rows or whose
+    A plan never writes anything but FILE. Applying one is a run like any other, that refuses every window whose rows or whose
     place in the ledger have changed since.
     """
     from pipelines.cli.applying import apply

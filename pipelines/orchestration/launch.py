@@ -1,6 +1,7 @@
 """Runs started outside the UI: Dagster runs like any other, executed in this process and seen in the UI."""
 
 import getpass
+import logging
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ from pipelines.orchestration.control import asked_of
 from pipelines.orchestration.home import prepare_home
 from pipelines.orchestration.keys import STAGES, asset_key, op_name, topic_pool, warehouse_pool
 from pipelines.orchestration.lost_runs import end_lost_runs, process_tags
-from pipelines.orchestration.pools import telling_of_pool
+from pipelines.orchestration.pools import telling_of_pool, wait_for_pool
 from resources.settings import Settings
+
+# What a terminal shows of a run it started.
+terminal = logging.getLogger("sluice.run")
 
 _WAREHOUSE_SLOTS = 4
 _RANGE_START = "dagster/asset_partition_range_start"
@@ -65,10 +69,12 @@ def launch(
     definitions = build_definitions(Catalogue({event.full_name: event}, catalogue.assets_root))
     job = definitions.resolve_implicit_global_asset_job_def()
     end_lost_runs(instance)
+    pool = topic_pool(event)
+    wait_for_pool(instance, pool, say=terminal.warning, look=lambda: end_lost_runs(instance))
     first, last = windows[0].key, windows[-1].key
     span = {"dagster/partition": first} if first == last else {_RANGE_START: first, _RANGE_END: last}
     run_id = str(uuid4())
-    with telling_of_pool(instance, topic_pool(event), run_id):
+    with telling_of_pool(instance, pool, run_id, say=terminal.warning):
         result = job.execute_in_process(
             run_id=run_id,
             instance=instance,

@@ -5,23 +5,19 @@ its warehouse's pool, from the same storage, so the limit is set and seen in the
 Concurrency) and is freed by Dagster when a run dies.
 """
 
-import logging
 import threading
 import time
-from _thread import interrupt_main
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import dagster as dg
-
-from pipelines.orchestration.control import RunControl
+from dagster._core.instance.config import PoolGranularity
 
 _ASK_EVERY_SECONDS = 1.0
 _SAY_EVERY_SECONDS = 30.0
+_LOOK_EVERY = 10
 # A slot is taken within this time where one is free.
 _SAY_AFTER_SECONDS = 2.0
-
-terminal = logging.getLogger("sluice.run")
 
 
 @contextmanager
@@ -54,15 +50,47 @@ def pool_slot(
         storage.free_concurrency_slot_for_step(run_id, claimant)
 
 
-@contextmanager
-def telling_of_pool(instance: dg.DagsterInstance, pool: str, run_id: str) -> Iterator[None]:
-    """While the block runs a Dagster run in this process: say on the terminal that it waits for its place in `pool`.
+def wait_for_pool(
+    instance: dg.DagsterInstance,
+    pool: str,
+    *,
+    say: Callable[[str], None],
+    look: Callable[[], None] = lambda: None,
+) -> None:
+    """Before a run begins in this process: wait, and say so, while every slot of `pool` is taken.
 
-    Dagster itself claims the slot of an op, and says so in the run's log alone. An operator who cancels the run
-    meanwhile interrupts it.
+    Dagster would wait within the run: with one core busy, with a word in the run's log alone, and deaf to Ctrl-C. It
+    still claims the slot itself; whoever is a moment later waits there. `look` is called every ten seconds.
     """
+    waiting, rounds = _Waiting(instance, pool, say), 0
+    while _is_full(instance, pool):
+        waiting.go_on()
+        time.sleep(_ASK_EVERY_SECONDS)
+        rounds += 1
+        if rounds % _LOOK_EVERY == 0:
+            look()
+    waiting.over()
+
+
+def _is_full(instance: dg.DagsterInstance, pool: str) -> bool:
+    storage = instance.event_log_storage
+    if not storage.supports_global_concurrency_limits:
+        return False
+    if instance.get_concurrency_config().pool_config.pool_granularity == PoolGranularity.RUN:
+        return False  # Dagster counts runs of its queue then, and this one is not in it
+    if pool not in {limit.name for limit in storage.get_pool_limits()}:
+        return False
+    info = storage.get_concurrency_info(pool)
+    return info.active_slot_count >= info.slot_count
+
+
+@contextmanager
+def telling_of_pool(
+    instance: dg.DagsterInstance, pool: str, run_id: str, *, say: Callable[[str], None]
+) -> Iterator[None]:
+    """While a run in this process still waits for its slot of `pool`, since another took it in that moment: say so."""
     over = threading.Event()
-    arguments = (instance, pool, run_id, over)
+    arguments = (instance, pool, run_id, say, over)
     thread = threading.Thread(target=_watch, args=arguments, name="sluice-pool", daemon=True)
     if instance.event_log_storage.supports_global_concurrency_limits:
         thread.start()
@@ -74,10 +102,14 @@ def telling_of_pool(instance: dg.DagsterInstance, pool: str, run_id: str) -> Ite
             thread.join(_ASK_EVERY_SECONDS * 5)
 
 
-def _watch(instance: dg.DagsterInstance, pool: str, run_id: str, over: threading.Event) -> None:
-    control = RunControl(instance, run_id)
-    waiting = _Waiting(instance, pool, terminal.warning)
-    pause = _SAY_AFTER_SECONDS
+def _watch(
+    instance: dg.DagsterInstance,
+    pool: str,
+    run_id: str,
+    say: Callable[[str], None],
+    over: threading.Event,
+) -> None:
+    waiting, pause = _Waiting(instance, pool, say), _SAY_AFTER_SECONDS
     while not over.wait(pause):
         pause = _ASK_EVERY_SECONDS
         info = instance.event_log_storage.get_concurrency_info(pool)
@@ -86,14 +118,6 @@ def _watch(instance: dg.DagsterInstance, pool: str, run_id: str, over: threading
             return
         if run_id in info.pending_run_ids:
             waiting.go_on()
-            by = control.cancelled_by()
-            run = instance.get_run_by_id(run_id)
-            if by is not None and run is not None:
-                told = f"cancelled by operator {by} while it waited for a place in pool {pool}"
-                terminal.warning(told)
-                instance.report_run_canceling(run, message=told)
-                interrupt_main()
-                return
 
 
 class _Waiting:

@@ -129,8 +129,8 @@ class GroupReader:
         try:
             self._admin.describe_consumer_groups([group], request_timeout=_SECONDS)[group].result()
         except KafkaException as error:
-            # A group that nobody has used yet is none to the brokers.
-            if kafka_error(error).code() != KafkaError.GROUP_ID_NOT_FOUND:
+            # Anything else (a group that nobody has used yet, a coordinator that is only being made) the asking tells.
+            if kafka_error(error).code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
                 raise self._unreadable(group, error) from None
 
     def _unreadable(self, group: str, error: KafkaException | KafkaError) -> Exception:

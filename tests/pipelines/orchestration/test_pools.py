@@ -1,12 +1,15 @@
 """A warehouse's pool: the operator's limit holds, no limit means no wait."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 import pytest
 
-from pipelines.orchestration.pools import pool_slot
+from pipelines.orchestration import pools
+from pipelines.orchestration.pools import pool_slot, telling_of_pool, wait_for_pool
 
 POOL = "warehouse_default"
 
@@ -61,3 +64,63 @@ def test_the_default_limit_is_for_a_pool_without_one(tmp_path: Path) -> None:
     with an_instance(tmp_path, WITH_DEFAULT) as instance:
         hold_a_slot(instance)
         assert instance.event_log_storage.get_concurrency_info(POOL).slot_count == 1
+
+
+OTHER = "0123456789abcdef"
+
+
+def an_instance_with_a_full_pool(folder: Path, granularity: str = "op") -> dg.DagsterInstance:
+    instance = an_instance(folder, WITH_DEFAULT.replace("granularity: op", f"granularity: {granularity}"))
+    storage = instance.event_log_storage
+    storage.initialize_concurrency_limit_to_default(POOL)
+    assert storage.claim_concurrency_slot(POOL, OTHER, "step").is_claimed
+    return instance
+
+
+def test_a_command_that_waits_for_a_pool_says_who_has_it_and_looks_for_dead_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pools, "_ASK_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(pools, "_SAY_EVERY_SECONDS", 0.02)
+    with an_instance_with_a_full_pool(tmp_path) as instance:
+
+        def frees() -> None:
+            instance.event_log_storage.free_concurrency_slots_for_run(OTHER)
+
+        wait_for_pool(instance, POOL, say=said.append, look=frees)
+    assert said[0] == f"waiting for a place in pool {POOL}: run 01234567 has it"
+    assert len(said) > 2 and "(for 0 s)" in said[1], "again and again"
+    assert said[-1] == f"has its place in pool {POOL} after 0 s"
+
+
+@pytest.mark.usefixtures("never_waits")
+def test_a_command_does_not_wait_where_dagster_would_not_hold_it(tmp_path: Path) -> None:
+    with an_instance_with_a_full_pool(tmp_path, granularity="run") as instance:
+        wait_for_pool(instance, POOL, say=[].append)
+        wait_for_pool(instance, "pool_without_a_limit", say=[].append)
+
+
+def test_a_run_that_was_a_moment_late_says_so_while_dagster_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "_ASK_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(pools, "_SAY_AFTER_SECONDS", 0.05)
+    said: list[str] = []
+    with an_instance_with_a_full_pool(tmp_path) as instance:
+        storage = instance.event_log_storage
+
+        def says(text: str) -> None:
+            said.append(text)
+            storage.free_concurrency_slots_for_run(OTHER)
+
+        @dg.asset(pool=POOL)
+        def held() -> None:
+            time.sleep(0.5)
+
+        run_id = str(uuid4())
+        job = dg.Definitions(assets=[held]).resolve_implicit_global_asset_job_def()
+        with telling_of_pool(instance, POOL, run_id, say=says):
+            assert job.execute_in_process(instance=instance, run_id=run_id).success
+    assert said[0] == f"waiting for a place in pool {POOL}: run 01234567 has it"
+    assert "has its place" in said[-1]

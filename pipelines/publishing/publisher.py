@@ -63,9 +63,12 @@ class Publisher:
         self._say = say
         self._run_id = run_id
         self._wish = wish or Wish()
+        if self._wish.replay is not None:
+            self._wish.replay.require_shadow(event.topic, self._settings.ledger_topic)
         self._pace = pace or Unlimited()
         self._topic: Topic | None = None
         self._stale: StaleGuard | None = None
+        self._free_shadow: str | None = None
         self._planner = Planner(
             event,
             platform,
@@ -112,8 +115,8 @@ class Publisher:
             return _Publishing(self, window).run()
         if replay.source == "fresh" and not replay.selection.everything and replay.topic is None:
             # What changed goes out as a correction first, so that the snapshot that is replayed from is the topic's.
-            _Publishing(self, window).run()
-            return _Replaying(self, window, replace(replay, source="stored")).run()
+            corrected = _Correcting(self, window).run()
+            return _Replaying(self, window, replace(replay, source="stored")).run().after(corrected)
         return _Replaying(self, window, replay).run()
 
     def _redrive(self, window: str, redrive: Redrive) -> PublishResult:
@@ -161,9 +164,22 @@ class Publisher:
         self.close()
 
     def ledger(self, window: str, topic: str | None = None, **patience: float) -> LedgerEntry | None:
-        """The newest committed entry of a window on the event's topic, or another."""
-        key = ledger_key(topic or self._event.topic, window)
-        return read_entry(key, self._platform.ledger.latest(key, **patience))
+        """The newest committed entry of a window on the event's topic, or a shadow of it. Raises TopicOfAnother."""
+        own = self._event.topic
+        key = ledger_key(topic or own, window)
+        entry = read_entry(key, self._platform.ledger.latest(key, **patience))
+        if entry is not None:
+            entry.require_of(own, replayed_to=topic if topic != own else None)
+        return entry
+
+    def _require_free_shadow(self, topic: str) -> None:
+        """Raise TopicOfAnother where the topic that is replayed to has other events, whatever their window."""
+        if self._free_shadow == topic:
+            return
+        for key, value in self._platform.ledger.entries():
+            if key.startswith(f"{topic}|") and (entry := read_entry(key, value)) is not None:
+                entry.require_of(self._event.topic, replayed_to=topic)
+        self._free_shadow = topic
 
 
 class _Window:
@@ -218,6 +234,10 @@ class _Window:
                     planned = self._planner.going_on(entry)
                 elif planned := self._plan(decision, entry):
                     planned = replace(planned, entry=following(planned.entry, entry))
+                elif done:
+                    return self._result(
+                        replace(decision, action="finish"), done, 0, time.monotonic() - started
+                    )
                 else:
                     return self._unselected(decision, entry)
                 if decision.action != "backfill":
@@ -256,8 +276,10 @@ class _Window:
                 next_step="plan again; nothing of this window was published",
             )
         found = (entry.generation, entry.rows_done) if entry else (0, 0)
+        # What stopped on the way to the same rows is completed: also a run of this plan that is retried.
+        on_its_way = decision.action == "resume" and found[0] <= expected.generation + 1
         if found != (expected.generation, expected.rows_done) and not (
-            entry and entry.run_id == self._run_id
+            on_its_way or (entry and entry.run_id == self._run_id)
         ):
             raise PlanOutdated(
                 where,
@@ -369,6 +391,15 @@ class _Publishing(_Window):
         return self._snapshot.rows
 
 
+class _Correcting(_Publishing):
+    """The same, of a window that is to be replayed: one that was never published is not."""
+
+    def _decide(self, entry: LedgerEntry | None) -> Decision:
+        if entry is None:
+            raise _never_published(self._event, self._window)
+        return super()._decide(entry)
+
+
 class _Replaying(_Window):
     """Publishes the window's events again, or some of them."""
 
@@ -380,13 +411,19 @@ class _Replaying(_Window):
         self._snapshot: Snapshot | None = None
 
     def _prepare(self) -> None:
+        if self._shadow:
+            self._publisher._require_free_shadow(self._topic)
         if self._replay.source == "fresh":
             self._snapshot, self._facts = validated(self._event, self._platform, self._window)
 
     def _decide(self, entry: LedgerEntry | None) -> Decision:
         if entry is None and not self._shadow:
-            raise self._never_published()
-        return decide_replay(entry, self._replay.request)
+            raise _never_published(self._event, self._window)
+        decision = decide_replay(entry, self._replay.request)
+        if decision.action != "replay":
+            return decision
+        by = f" by {self._wish.requested_by}" if self._wish.requested_by else ""
+        return replace(decision, because=f"{decision.because}{by}: {self._wish.reason}")
 
     def _plan(self, decision: Decision, entry: LedgerEntry | None) -> Planned | None:
         planner, window = self._planner, self._window
@@ -399,7 +436,7 @@ class _Replaying(_Window):
         else:
             origin = self._publisher.ledger(window) if self._shadow else entry
         if origin is None:
-            raise self._never_published()
+            raise _never_published(self._event, self._window)
         planned = planner.replay(decision, origin, self._replay, topic=self._topic)
         # A key that is sought in a year of windows leaves no mark on those without it.
         return planned if planned.entry.rows_total or planned.entry.selection is None else None
@@ -409,13 +446,6 @@ class _Replaying(_Window):
             return self._snapshot.sha256
         origin = self._publisher.ledger(self._window) if self._shadow else entry
         return origin.snapshot if origin else ""
-
-    def _never_published(self) -> NeverPublished:
-        return NeverPublished(
-            f"{self._event.full_name} {self._window}",
-            f"was never published to {self._event.topic}, so there is nothing to replay",
-            next_step=f"sluice publish {self._event.full_name} {self._window}",
-        )
 
     def _rows_read(self, entry: LedgerEntry) -> int:
         return entry.rows_total
@@ -458,6 +488,14 @@ class _Redriving(_Window):
 
     def _rows_read(self, entry: LedgerEntry) -> int:
         return stored_snapshot(self._platform, entry, "transformed", entry.snapshot).rows
+
+
+def _never_published(event: Event, window: str) -> NeverPublished:
+    return NeverPublished(
+        f"{event.full_name} {window}",
+        f"was never published to {event.topic}, so there is nothing to replay",
+        next_step=f"sluice publish {event.full_name} {window}",
+    )
 
 
 def validated(event: Event, platform: Platform, window: str) -> tuple[Snapshot, dict[str, Any]]:

@@ -20,7 +20,17 @@ from resources.kafka.cluster import describe
 from resources.platform import Platform
 from resources.servers import ServerStatus, status
 
-_PACKAGES = ("sluice", "dagster", "confluent-kafka", "pyarrow", "pandas", "duckdb", "fastavro", "sqlglot")
+_PACKAGES = (
+    "sluice",
+    "dagster",
+    "confluent-kafka",
+    "pyarrow",
+    "pandas",
+    "duckdb",
+    "adbc-driver-postgresql",
+    "fastavro",
+    "sqlglot",
+)
 
 
 def versions() -> list[tuple[str, str]]:

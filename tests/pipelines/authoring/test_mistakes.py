@@ -12,7 +12,7 @@ COLUMNS = "flight_id, departed_at, delay_minutes"
 FIELDS = "the fields of flight_departed.avsc: flight_id, departed_at, delay_minutes"
 ALL = (
     "topic, key, event_time, windows, owner, source, event_id, headers, record_timestamp, dead_letters, "
-    "tombstones, whole_window, limits, warehouse, description"
+    "tombstones, whole_window, stale_writes, limits, warehouse, description"
 )
 VERSION = (
     "does not end in its version; allowed: a name and a version: '<domain>.<event>.v1'; "

@@ -13,6 +13,7 @@ from pipelines.orchestration import metadata
 from pipelines.orchestration.config import RunConfig
 from pipelines.orchestration.control import RunControl
 from pipelines.orchestration.keys import FITS_CONTRACT, STAGES, asset_key, table_key, warehouse_pool
+from pipelines.orchestration.open_storage import storage_kept_open
 from pipelines.orchestration.pools import pool_slot
 from pipelines.orchestration.reconciled import ReconciledCheck
 from pipelines.pacing.hold import Cancelled

@@ -1,0 +1,340 @@
+"""What a window costs that holds next to nothing: many windows of one event each, through Dagster, on real Apache Kafka.
+
+    python benchmarks/small_windows.py [--windows 365] [--processes 2] [--bootstrap HOST:PORT]
+
+One run of daily windows of one row each sources, transforms, checks, publishes and reads back every window, as
+`sluice publish` does, on Dagster's own SQLite storage. Time is counted where it is spent: a part's milliseconds do
+not hold those of the parts that it calls. `calls` are per window. The parts with Dagster's name are its own work; the
+others are Sluice's, and their sum is what Sluice costs beside it. With `--processes` the same windows are published
+again to another topic, by one process and then by so many side by side, and the ratio is printed.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+_MODULE = '''"""A reading was taken."""
+
+from pipelines import daily, event
+
+
+@event(
+    topic="bench.{name}.v1",
+    key="sensor",
+    event_time="taken_at",
+    windows=daily("2013-01-01", "2023-01-01"),
+    owner="team:bench",
+    source="""
+        SELECT sensor, taken_at, value FROM readings WHERE taken_at >= :window_start AND taken_at < :window_end
+    """,
+)
+def {name}(rows):
+    """Same rows; value in thousandths."""
+    return rows.assign(value=rows["value"] * 1000)
+'''
+_CONTRACT = {
+    "type": "record",
+    "name": "Reading",
+    "namespace": "bench",
+    "doc": "A reading.",
+    "fields": [
+        {"name": "sensor", "type": "string", "doc": "Which sensor."},
+        {
+            "name": "taken_at",
+            "type": {"type": "long", "logicalType": "timestamp-micros"},
+            "doc": "When, UTC.",
+        },
+        {"name": "value", "type": "long", "doc": "Thousandths."},
+    ],
+}
+
+
+class Clock:
+    """Seconds by part, each without those of the parts inside it; and how often each was entered."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        self._stack = ["Dagster: its engine"]
+        self._since = time.perf_counter()
+
+    def _turn(self) -> None:
+        now = time.perf_counter()
+        self.seconds[self._stack[-1]] += now - self._since
+        self._since = now
+
+    def enter(self, part: str) -> None:
+        self._turn()
+        self._stack.append(part)
+
+    def leave(self) -> None:
+        self._turn()
+        self._stack.pop()
+
+    def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, its time counted for `part`."""
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            self.calls[part] += 1
+            self.enter(part)
+            try:
+                return function(*arguments, **named)
+            finally:
+                self.leave()
+
+        return call
+
+    def counted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, its calls counted under `name`."""
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            self.calls[name] += 1
+            return function(*arguments, **named)
+
+        return call
+
+    def generator(self, part: str, function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        """A generator function whose steps count for `part`, and what its reader does between them does not."""
+
+        def call(*arguments: Any, **named: Any) -> Iterator[Any]:
+            steps = function(*arguments, **named)
+            while True:
+                self.enter(part)
+                try:
+                    item = next(steps)
+                except StopIteration:
+                    return
+                finally:
+                    self.leave()
+                yield item
+
+        return call
+
+
+def watch(clock: Clock) -> None:
+    """Puts the clock around what a window is made of."""
+    from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+
+    from pipelines.orchestration import run
+    from pipelines.orchestration.reconciled import ReconciledCheck
+    from pipelines.orchestration.run import WindowRun
+    from pipelines.publishing import publisher
+    from pipelines.publishing.sending import Sender
+    from resources.kafka.ledger import LedgerLog
+    from resources.kafka.transactions import TransactionalProducer
+    from resources.snapshots.store import SnapshotStore, SnapshotWriter
+
+    WindowRun.windows = clock.generator("the rest of Sluice", WindowRun.windows)  # type: ignore[method-assign]
+    parts: list[tuple[Any, str, str]] = [
+        (run, "source_window", "source"),
+        (run, "transform_window", "transform"),
+        (SnapshotWriter, "__init__", "snapshots"),
+        (SnapshotWriter, "finish", "snapshots"),
+        (SnapshotStore, "_write_json", "snapshots"),
+        (SnapshotStore, "_read_json", "snapshots"),
+        (publisher.Publisher, "publish", "publish: plan and encode"),
+        (LedgerLog, "latest", "publish: ledger"),
+        (TransactionalProducer, "__init__", "publish: claim"),
+        (TransactionalProducer, "claim", "publish: claim"),
+        (TransactionalProducer, "close", "publish: close"),
+        (Sender, "send", "publish: send"),
+        (TransactionalProducer, "settle", "publish: send"),
+        (TransactionalProducer, "commit", "publish: commit"),
+        (ReconciledCheck, "evaluate", "reconcile"),
+        (SqliteEventLogStorage, "store_event", "Dagster: writing events"),
+        (SqliteEventLogStorage, "get_event_records", "Dagster: reading events"),
+        (SqliteEventLogStorage, "fetch_materializations", "Dagster: reading events"),
+    ]
+    for owner, name, part in parts:
+        setattr(owner, name, clock.timed(part, getattr(owner, name)))
+    os.fsync = clock.counted("fsync", os.fsync)
+    SqliteEventLogStorage._connect = clock.counted(  # type: ignore[method-assign]
+        "connections to SQLite", SqliteEventLogStorage._connect
+    )
+
+
+def make_ground(folder: Path, windows: int, names: tuple[str, ...]) -> None:
+    """Events of these names over one table, with a row a day."""
+    import duckdb
+
+    with duckdb.connect(str(folder / "readings.duckdb")) as connection:
+        connection.execute(
+            f"""
+            CREATE TABLE readings AS
+            SELECT 'sensor-' || (i % 7) AS sensor, i AS value,
+                   TIMESTAMPTZ '2013-01-01 12:00:00+00' + to_days(i::INTEGER) AS taken_at
+            FROM range({windows}) AS t(i)
+            """
+        )
+    assets = folder / "assets" / "bench"
+    assets.mkdir(parents=True)
+    for name in names:
+        (assets / f"{name}.py").write_text(_MODULE.format(name=name))
+        (assets / f"{name}.avsc").write_text(json.dumps({**_CONTRACT, "name": name.title().replace("_", "")}))
+
+
+def publish(folder: Path, name: str, first: int, count: int, *, clock: Clock | None = None) -> float:
+    """`count` windows of the event `name` from the day `first` on, in one run; seconds of the run."""
+    import warnings
+
+    warnings.simplefilter("ignore")
+    from pipelines import load_catalogue
+    from pipelines.orchestration.launch import dagster_instance, launch, limit_warehouses
+    from resources.settings import load_settings
+
+    catalogue = load_catalogue(folder / "assets")
+    event = catalogue.find(name)
+    windows = event.windows.between(_key(first), _key(first + count - 1))
+    with dagster_instance(load_settings()) as instance:
+        limit_warehouses(instance, catalogue)
+        if clock is not None:
+            watch(clock)
+            clock.enter("Dagster: its engine")
+        started = time.perf_counter()
+        done = launch(event, windows, instance, catalogue=catalogue)
+        seconds = time.perf_counter() - started
+        if clock is not None:
+            clock.leave()
+    assert done.success and len(done.windows) == count, done.error
+    assert all(window["rows_published"] == 1 for window in done.windows.values())
+    return seconds
+
+
+def _key(day: int) -> str:
+    return (date(2013, 1, 1) + timedelta(days=day)).isoformat()
+
+
+def _child(folder: str, name: str, first: str, count: str, what: str) -> None:
+    """One run. `what`: `parts` counts where the time goes, `plain` does not; `waits` begins at a line of input."""
+    clock = Clock() if what == "parts" else None
+    if what == "waits":
+        print("ready", flush=True)
+        input()
+    seconds = publish(Path(folder), name, int(first), int(count), clock=clock)
+    parts = {"seconds": dict(clock.seconds), "calls": dict(clock.calls)} if clock else None
+    print(json.dumps({"seconds": seconds, "parts": parts}), flush=True)
+
+
+def _start(folder: Path, name: str, first: int, count: int, what: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, __file__, "--child", str(folder), name, str(first), str(count), what],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def _told(child: "subprocess.Popen[str]") -> dict[str, Any]:
+    out, _ = child.communicate()
+    if child.returncode:
+        sys.exit(f"a run failed, see above; {out}")
+    told: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return told
+
+
+def print_parts(told: dict[str, Any], windows: int) -> None:
+    """The table of where the time of a run went."""
+    seconds, calls = Counter(told["parts"]["seconds"]), Counter(told["parts"]["calls"])
+    whole = sum(seconds.values())
+    print(f"{'part':26}{'ms a window':>12}{'share':>8}{'calls':>8}")
+    for part, spent in seconds.most_common():
+        often = f"{calls[part] / windows:8.1f}" if calls[part] else ""
+        print(f"{part:26}{spent / windows * 1000:12.1f}{spent / whole:8.0%}{often}")
+    theirs = sum(spent for part, spent in seconds.items() if part.startswith("Dagster"))
+    print(f"{'Sluice in all':26}{(whole - theirs) / windows * 1000:12.1f}{(whole - theirs) / whole:8.0%}")
+    print(f"{'Dagster in all':26}{theirs / windows * 1000:12.1f}{theirs / whole:8.0%}")
+    for name in ("fsync", "connections to SQLite"):
+        print(f"{name:26}{calls[name] / windows:12.1f} a window")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--windows", type=int, default=365)
+    parser.add_argument("--processes", type=int, default=0, help="also publish side by side")
+    parser.add_argument("--bootstrap", help="a Kafka of yours; else one is started")
+    parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        _child(*options.child)
+        return
+    from resources.servers.apache_kafka import ApacheKafka
+    from resources.servers.embedded_registry import EmbeddedRegistry
+    from resources.servers.server import start
+
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as place:
+        folder = Path(place)
+        kafka = None if options.bootstrap else start(ApacheKafka(), folder / "kafka")
+        registry = start(EmbeddedRegistry(), folder / "registry")
+        try:
+            os.environ |= {
+                "SLUICE_HOME": str(folder / "home"),
+                "SLUICE_KAFKA_BOOTSTRAP_SERVERS": kafka.address if kafka else options.bootstrap,
+                "SLUICE_REGISTRY_URL": registry.address,
+                "SLUICE_CREATE_TOPICS": "true",
+                "SLUICE_REGISTER_CONTRACTS": "true",
+                "SLUICE_LEDGER_TOPIC": f"bench-ledger-{time.time_ns()}",
+                "SLUICE_WAREHOUSE_DEFAULT": f"duckdb://{folder / 'readings.duckdb'}",
+            }
+            run = f"r{time.time_ns()}"
+            make_ground(folder, options.windows, (f"{run}_parts", f"{run}_alone", f"{run}_beside"))
+            measure(folder, run, options)
+        finally:
+            registry.process.stop(10)
+            if kafka:
+                kafka.process.stop(30)
+
+
+def measure(folder: Path, run: str, options: argparse.Namespace) -> None:
+    """Runs and prints."""
+    windows = options.windows
+    # What a topic, a registry and a ledger cost when they are new is not a window's.
+    _told(_start(folder, f"{run}_parts", 0, 1, "plain"))
+    told = _told(_start(folder, f"{run}_parts", 1, windows - 1, "parts"))
+    took = told["seconds"]
+    print(
+        f"{windows - 1} windows of one event in one run: {took:.1f} s, {took / (windows - 1) * 1000:.0f} ms each"
+    )
+    print_parts(told, windows - 1)
+    if options.processes > 1:
+        beside(folder, run, windows, options.processes)
+
+
+def beside(folder: Path, run: str, windows: int, processes: int) -> None:
+    """The same windows by one process and by several."""
+    for name in (f"{run}_alone", f"{run}_beside"):
+        _told(_start(folder, name, 0, 1, "plain"))
+    alone = _told(_start(folder, f"{run}_alone", 1, windows - 1, "plain"))["seconds"]
+    cuts = [1 + (windows - 1) * n // processes for n in range(processes + 1)]
+    children = [
+        _start(folder, f"{run}_beside", first, last - first, "waits") for first, last in pairwise(cuts)
+    ]
+    for child in children:
+        assert child.stdout is not None and child.stdout.readline() == "ready\n"
+    started = time.perf_counter()
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("\n")
+        child.stdin.flush()
+    for child in children:
+        _told(child)
+    together = time.perf_counter() - started
+    print(
+        f"one process {alone:.1f} s, {processes} side by side {together:.1f} s: {alone / together:.2f} times as fast"
+    )
+
+
+if __name__ == "__main__":
+    main()

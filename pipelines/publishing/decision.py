@@ -17,6 +17,7 @@ A replay is another wish, and has a table of its own:
     ledger says              asked by         action
     nothing                  any              replay on a shadow topic; elsewhere there is nothing to replay
     published                this request     nothing: a retry of a run must not replay again
+    published, later         this request     nothing: so too where the window was corrected since
     published                another          replay, next generation
     publishing               this request     resume after rows_done
     publishing               another          finish that generation, then decide again
@@ -74,9 +75,19 @@ def decide_replay(entry: LedgerEntry | None, request: str) -> Decision:
         if entry.complete:
             return Decision("nothing", entry.generation, "replayed by this request before")
         return Decision("resume", entry.generation, _stopped(entry))
-    if entry.complete:
-        return Decision("replay", entry.generation + 1, "asked for")
-    return Decision("finish", entry.generation, f"{_stopped(entry)}; that {entry.kind} is completed first")
+    if not entry.complete:
+        return Decision(
+            "finish", entry.generation, f"{_stopped(entry)}; that {entry.kind} is completed first"
+        )
+    for earlier in entry.earlier:
+        # To its end: a replay that is not whole is finished before anything else.
+        if earlier.get("request") == request:
+            return Decision(
+                "nothing",
+                entry.generation,
+                f"replayed by this request before, as generation {earlier['generation']}",
+            )
+    return Decision("replay", entry.generation + 1, "asked for")
 
 
 def decide_redrive(entry: LedgerEntry, repaired: int | None, because: str) -> Decision:

@@ -19,6 +19,10 @@ class LedgerDamaged(SluiceError):
     """A ledger record that this version of Sluice cannot read; publishing on would be a guess."""
 
 
+class TopicOfAnother(SluiceError):
+    """A topic that holds another event's publications or replays; nothing was written."""
+
+
 @dataclass(frozen=True)
 class LedgerEntry:
     """The newest committed state of a window.
@@ -69,6 +73,18 @@ class LedgerEntry:
     def complete(self) -> bool:
         """True when the topic equals the snapshot."""
         return self.status == "published"
+
+    def require_of(self, topic: str, *, replayed_to: str | None) -> None:
+        """Raise TopicOfAnother unless this is a window of the events of `topic`, there or replayed to another topic."""
+        if (self.shadow_of or self.topic) == topic and (self.shadow_of is None) == (replayed_to is None):
+            return
+        told = f"replays of {self.shadow_of}" if self.shadow_of else f"the events of {self.event}"
+        raise TopicOfAnother(
+            f"topic {self.topic}",
+            f"holds {told} in window {self.window}, as the ledger says",
+            allowed="a topic that nothing else is published to",
+            next_step="replay to another topic" if replayed_to else "publish to another topic",
+        )
 
     def to_json(self) -> bytes:
         """The record's value."""

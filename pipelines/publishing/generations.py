@@ -17,7 +17,7 @@ _MOST_BYTES = 200_000
 # What it takes to make a generation's records again and to know where they are.
 _KEPT = (
     "event", "generation", "kind", "status", "snapshot", "rows_total", "rows_done", "code_version", "contract",
-    "schema_id", "run_id", "written_at", "delta", "vanished", "stale", "offsets",
+    "schema_id", "run_id", "written_at", "delta", "vanished", "request", "stale", "offsets",
 )  # fmt: skip
 
 
@@ -44,5 +44,5 @@ def _kept(entry: LedgerEntry) -> dict[str, Any]:
 def _read(one: Mapping[str, Any]) -> dict[str, Any]:
     offsets = {p: (int(first), int(last)) for p, (first, last) in one["offsets"].items()}
     # What a generation has not is null, and not what the newest has.
-    absent = dict.fromkeys(("delta", "vanished"))
+    absent = dict.fromkeys(("delta", "vanished", "request"))
     return absent | {name: one[name] for name in _KEPT if name in one} | {"offsets": offsets}

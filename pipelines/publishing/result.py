@@ -1,7 +1,7 @@
 """What a publication did, in counts of what happened."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipelines.publishing.decision import Action
 from pipelines.steps.transformed import Transformed
@@ -38,6 +38,28 @@ class PublishResult:
     transformed: Transformed | None = None
     dead: int = 0
     offsets: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
+    def after(self, first: "PublishResult") -> "PublishResult":
+        """This, with what the same run published of the window before."""
+        offsets = dict(first.offsets)
+        for p, (low, high) in self.offsets.items():
+            known = offsets.get(p, (low, high))
+            offsets[p] = (min(low, known[0]), max(high, known[1]))
+        kept = first if self.action == "nothing" and first.published else self
+        return replace(
+            self,
+            action=kept.action,
+            because=kept.because,
+            published=first.published + self.published,
+            tombstones=first.tombstones + self.tombstones,
+            gone=first.gone + self.gone,
+            stale=first.stale + self.stale,
+            bytes_sent=first.bytes_sent + self.bytes_sent,
+            transactions=first.transactions + self.transactions,
+            seconds=first.seconds + self.seconds,
+            encoding=self.encoding or first.encoding,
+            offsets=offsets,
+        )
 
     @property
     def rows_per_second(self) -> float:

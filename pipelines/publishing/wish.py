@@ -25,6 +25,17 @@ class Replay:
     selection: Selection = field(default_factory=Selection)
     topic: str | None = None
 
+    def require_shadow(self, own: str, ledger: str) -> None:
+        """Raise SluiceError where `topic` is the event's `own`, or the `ledger`."""
+        if self.topic == own:
+            raise SluiceError(
+                f"shadow topic {own}",
+                "is the event's own topic",
+                next_step="leave it out (--to, or to_topic in the run config) to replay there, or name another",
+            )
+        if self.topic == ledger:
+            raise SluiceError(f"shadow topic {ledger}", "is the ledger", allowed="a topic of its own")
+
 
 @dataclass(frozen=True)
 class Redrive:
@@ -48,9 +59,9 @@ class Wish:
     """Publish the windows, `replay` them, or `redrive` their dead letters. `reason` and `requested_by` (who) are kept
     in the ledger.
 
-    `expected`: by window, what a plan found; a window that has changed since is refused. `on_definition_change`: what to do with a window that another version of the module or contract published, where
-    its events differ: `ask` refuses it with the figures, `correct` publishes the difference, `replay` publishes
-    every event again as a new generation.
+    `expected`: by window, what a plan found; a window that has changed since is refused. `on_definition_change`: what
+    to do with a window that another version of the module or contract published, where its events differ: `ask` refuses
+    it with the figures, `correct` publishes the difference, `replay` publishes every event again as a new generation.
     """
 
     reason: str | None = None

@@ -1,13 +1,16 @@
-"""Any sequence of snapshots with runs that stop anywhere: the topic ends up with the last, nothing twice.
+"""Any sequence of snapshots and replays with runs that stop anywhere: the topic ends up with the last snapshot, no
+correction and no replay is sent twice, and the ledger says of every generation what it put there.
 
 The publisher, the decision, the difference and the store are the real ones; the log and its ledger are a
 list here, so that hundreds of crashes fit into a test. That Kafka's transactions keep the same promise is
 shown by test_crashes.py.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +21,11 @@ from hypothesis import strategies as st
 
 from pipelines import Event
 from pipelines.publishing import publisher as publishing
-from pipelines.publishing.publisher import Publisher
-from resources.kafka.topics import Topic
+from pipelines.publishing.publisher import NeverPublished, Publisher
+from pipelines.publishing.selection import Selection
+from pipelines.publishing.wish import Replay, Wish
 from resources.kafka.rows import Rows
+from resources.kafka.topics import Topic
 from resources.kafka.transactions import Delivered
 from resources.platform import Platform
 from resources.settings import load_settings
@@ -45,6 +50,7 @@ class Log:
 
     topic: list[tuple[str, Row | None]] = field(default_factory=list)
     ledger: dict[str, bytes] = field(default_factory=dict)
+    commits: list[tuple[dict[str, Any], list[tuple[str, Row | None]]]] = field(default_factory=list)
     steps_left: int | None = None
 
     def step(self) -> None:
@@ -90,6 +96,8 @@ class FakeProducer:
         self.log.step()
         self.log.topic += self._records
         self.log.ledger |= self._ledger
+        (value,) = self._ledger.values()
+        self.log.commits.append((json.loads(value), self._records))
         self.log.step()
 
 
@@ -140,26 +148,42 @@ class Model:
         )
         self.asked: Counter[Row] = Counter()
         self._before: Counter[Row] = Counter()
+        self.rows_of: dict[str, list[Row]] = {}
 
-    def attempt(self, rows: Sequence[Row], rng: dict[str, int], crash_after: int | None) -> str:
-        """Publish these rows; "crashed", or the action of the run."""
+    def attempt(
+        self,
+        rows: Sequence[Row] | None,
+        rng: dict[str, int],
+        crash_after: int | None,
+        *,
+        code_version: str = "one",
+        **wish: Any,
+    ) -> str:
+        """Publish these rows, or as `wish` says (None: nothing is sourced); "crashed", or the action of the run."""
         self.log.steps_left = crash_after
-        self.asked += Counter(rows) - self._before
-        self._before = Counter(rows)
+        if rows is not None:
+            self.asked += Counter(rows) - self._before
+            self._before = Counter(rows)
         platform = Platform(self._settings)
         platform.__dict__["ledger"], platform.__dict__["registry"] = FakeLedger(self.log), FakeRegistry()
-        object.__setattr__(platform, "settings", _replaced(platform, rng))
+        object.__setattr__(platform, "settings", replace(platform.settings, **rng))
         FakeProducer.log = self.log
-        self._store(platform, rows)
+        if rows is not None:
+            self._store(platform, rows, code_version)
         try:
-            return Publisher(self.event, platform, run_id="run").publish(WINDOW).action
+            before = len(self.log.topic)
+            result = Publisher(self.event, platform, run_id="run", wish=Wish(**wish)).publish(WINDOW)
+            assert result.published == len(self.log.topic) - before, "what is said of a run is what it did"
+            return result.action
         except Crash:
             return "crashed"
+        except NeverPublished:
+            return "never published"
         finally:
             self.log.steps_left = None
             platform.close()
 
-    def _store(self, platform: Platform, rows: Sequence[Row]) -> None:
+    def _store(self, platform: Platform, rows: Sequence[Row], code_version: str) -> None:
         schema = self.event.contract.arrow_schema
         ordered = sorted(rows, key=lambda row: (row[1], row[0]))
         table = [{"id": key, "happened_at": MIDNIGHT + amount, "amount": amount} for key, amount in ordered]
@@ -168,11 +192,39 @@ class Model:
                 columns = [pa.array([row[f.name] for row in table]).cast(f.type) for f in schema]
                 out.write(pa.RecordBatch.from_arrays(columns, schema=schema))
             snapshot = out.finish({})
-        facts = {"passed": True, "contract": self.event.contract.fingerprint, "code_version": "one"}
+        facts = {"passed": True, "contract": self.event.contract.fingerprint, "code_version": code_version}
+        self.rows_of[snapshot.sha256] = ordered
         platform.snapshots.set_validation("tests/happened", WINDOW, snapshot.sha256, facts)
 
     def published(self) -> Counter[Row]:
         return Counter(row for _, row in self.log.topic if row is not None)
+
+    def published_once(self) -> Counter[Row]:
+        """What was not replayed."""
+        return Counter(
+            row
+            for entry, records in self.log.commits
+            if entry["kind"] != "replay"
+            for _, row in records
+            if row is not None
+        )
+
+    def generations(self) -> dict[int, tuple[dict[str, Any], list[tuple[str, Row | None]]]]:
+        """Of each generation the last that the ledger said of it, and its records. The ledger never loses count."""
+        found: dict[int, tuple[dict[str, Any], list[tuple[str, Row | None]]]] = {}
+        last: dict[str, Any] = {"generation": 0, "status": "published"}
+        for entry, records in self.log.commits:
+            number = entry["generation"]
+            if number != last["generation"]:
+                assert number == last["generation"] + 1
+                whole = last["status"] == "published" or (last["kind"] == "backfill" and not last["delta"])
+                assert whole, "a generation was begun upon one that nobody can name"
+            found[number] = (entry, [*found.get(number, ({}, []))[1], *records])
+            assert entry["rows_done"] == len(found[number][1])
+            assert (entry["status"] == "published") == (entry["rows_done"] == entry["rows_total"])
+            assert [one["generation"] for one in entry["earlier"]] == list(range(1, number))
+            last = entry
+        return found
 
     def in_force(self) -> Counter[Row]:
         """Events behind the last tombstone of their key."""
@@ -183,12 +235,6 @@ class Model:
             else:
                 found[row] += 1
         return found
-
-
-def _replaced(platform: Platform, rng: dict[str, int]) -> Any:
-    from dataclasses import replace
-
-    return replace(platform.settings, **rng)
 
 
 def sub(one: Counter[Row], other: Counter[Row]) -> bool:
@@ -262,3 +308,79 @@ def test_however_often_a_backfill_stops_it_ends_in_the_order_of_its_snapshot(
     for crash_after in [*crashes, None]:
         model.attempt(rows, rng, crash_after)
     assert [row for _, row in model.log.topic] == sorted(rows, key=lambda row: (row[1], row[0]))
+
+
+# A retry asks for the same again.
+REQUESTS = {
+    "all": Selection(),
+    "of a": Selection(frozenset("a")),
+    "early": Selection(until=datetime(2013, 1, 1, tzinfo=UTC) + timedelta(microseconds=2)),
+    "fresh": Selection(),
+    "fresh of b": Selection(frozenset("b")),
+}
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["publish", "redefine", *REQUESTS, *REQUESTS]),
+        ROWS,
+        st.none() | st.integers(0, 14),
+    ),
+    min_size=1,
+    max_size=9,
+)
+
+
+def selected(selection: Selection, rows: Sequence[Row]) -> list[Row]:
+    return [
+        row
+        for row in rows
+        if (not selection.keys or row[0] in selection.keys) and (selection.until is None or row[1] < 2)
+    ]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=STEPS,
+    last=ROWS,
+    tombstones=st.booleans(),
+    rng=st.fixed_dictionaries({"transaction_rows": st.integers(1, 4), "batch_rows": st.integers(1, 5)}),
+)
+def test_replays_between_runs_that_stop_anywhere_are_sent_once_each(
+    events: dict[bool, Event],
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[str, list[Row], int | None]],
+    last: list[Row],
+    tombstones: bool,
+    rng: dict[str, int],
+) -> None:
+    model, version = Model(events[tombstones], tmp_path_factory.mktemp("model")), "one"
+    for step, rows, crash_after in [*steps, ("publish", last, None)]:
+        told: dict[str, Any] = {"on_definition_change": "correct"}
+        sourced: list[Row] | None = rows
+        if step == "redefine":
+            version, told["on_definition_change"] = f"{version}+", "replay"
+        elif step in REQUESTS:
+            source = "fresh" if step.startswith("fresh") else "stored"
+            told |= {"reason": "asked", "replay": Replay(step, source, REQUESTS[step])}
+            sourced = rows if source == "fresh" else None
+        begun = bool(model.log.commits)
+        outcome = model.attempt(sourced, rng, crash_after, code_version=version, **told)
+        if step in REQUESTS and not begun:
+            assert outcome == "never published" or (outcome == "crashed" and not model.log.commits)
+            assert not model.log.topic
+        generations = model.generations()
+        # Every event as often as the snapshots asked for it, and each replay once.
+        assert sub(model.published_once(), model.asked)
+        asked = Counter(entry["request"] for entry, _ in generations.values() if entry["request"])
+        assert max(asked.values(), default=1) == 1, "a request was replayed twice"
+        for entry, records in generations.values():
+            if entry["request"] and entry["status"] == "published":
+                wanted = selected(REQUESTS[entry["request"]], model.rows_of[entry["snapshot"]])
+                assert [row for _, row in records if row] == wanted
+        if step in ("publish", "redefine") and outcome != "crashed":
+            assert sub(Counter(rows), model.in_force()), "a row of the snapshot is not on the topic"
+            if tombstones:
+                gone = {row[0] for row in model.published()} - {row[0] for row in rows}
+                assert not {row[0] for row in model.in_force()} & gone, "a vanished key is still in force"
+    records = len(model.log.topic)
+    assert model.attempt(last, rng, None, code_version=version) == "nothing"
+    assert len(model.log.topic) == records

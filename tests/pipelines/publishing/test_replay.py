@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
+from pipelines.publishing.entry import LedgerEntry, TopicOfAnother, ledger_key, read_entry
 from pipelines.publishing.planning import NeverPublished
 from pipelines.publishing.selection import Selection, read_keys
 from pipelines.publishing.wish import Replay, Wish
@@ -214,7 +214,78 @@ def test_a_fresh_replay_of_some_keys_corrects_first(world: "World") -> None:
     assert (result.action, result.generation) == ("replay", 3)
     kinds = Counter(record.headers.get("sluice_kind") for record in world.seen())
     assert kinds == {None: 30, "correction": 1, "replay": 6}
+    assert result.published == 7
     assert {r.row for r in again(world)} == {row for row in changed if row[0] == "k4"}
+
+
+def test_a_fresh_replay_of_some_keys_publishes_no_window_for_the_first_time(world: "World") -> None:
+    """It corrects first, and a correction of nothing would be a publication."""
+    world.rows(ROWS)
+    world.prepare()
+    with pytest.raises(NeverPublished, match="never published"):
+        world.publish(**asked(source="fresh", selection=Selection(frozenset({"k4"}))))
+    assert world.publish().action == "backfill"
+
+
+def test_a_replay_that_was_corrected_since_is_not_replayed_again_by_its_retry(world: "World") -> None:
+    world.deliver(ROWS)
+    world.publish(**asked("run-1"))
+    changed = [*ROWS[:-1], ("k4", 290, 999)]
+    assert world.deliver(changed).action == "correct"
+    retried = world.publish(**asked("run-1"))
+    assert (retried.action, retried.published) == ("nothing", 0)
+    assert "as generation 2" in retried.because
+    assert world.publish(**asked("run-2")).generation == 4
+
+
+def test_a_finished_generation_counts_also_where_nothing_is_selected(
+    world: "World", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.deliver(ROWS)
+    real, commits = TransactionalProducer.commit, 0
+
+    def commit(self: TransactionalProducer) -> Any:
+        nonlocal commits
+        commits += 1
+        if commits == 2:
+            raise KeyboardInterrupt
+        return real(self)
+
+    monkeypatch.setattr(TransactionalProducer, "commit", commit)
+    with pytest.raises(KeyboardInterrupt):
+        world.publish(world.platform(transaction_rows=7), **asked("run-1"))
+    result = world.publish(**asked("run-2", selection=Selection(frozenset({"nobody"}))))
+    assert (result.action, result.published, result.generation) == ("finish", 23, 2)
+
+
+def test_a_shadow_topic_is_nothing_elses(world: "World") -> None:
+    """The ledger knows a topic's windows by the topic's name: two owners would overwrite each other's entries."""
+    world.deliver(ROWS)
+    first = world.event
+    for topic, problem in (
+        (world.topic, "is the event's own topic"),
+        (f"{world.name}.ledger", "is the ledger"),
+    ):
+        with pytest.raises(SluiceError, match=problem):
+            world.publish(**asked(topic=topic, source="fresh", selection=Selection(frozenset({"k1"}))))
+
+    shadow = f"{world.name}.rehearsal.v1"
+    world.publish(**asked(topic=shadow, selection=Selection(frozenset({"k1"}))))
+    # As another event's own topic the few replayed rows would pass for the whole window.
+    world.define(topic=shadow)
+    world.rows(ROWS)
+    world.prepare()
+    with pytest.raises(
+        TopicOfAnother, match=r"holds replays of .*happened.v1 in window .* publish to another"
+    ):
+        world.publish()
+
+    other = f"{world.name}.other.v1"
+    world.define(topic=other)
+    world.deliver(ROWS)
+    for topic, problem in ((first.topic, "holds the events of"), (shadow, "holds replays of")):
+        with pytest.raises(TopicOfAnother, match=problem):
+            world.publish(**asked(topic=topic))
 
 
 def test_a_changed_definition_can_be_replayed_as_a_new_generation(world: "World") -> None:

@@ -90,10 +90,11 @@ class WindowRun:
         if self._limits and "published" in self._stages:
             self._say(f"limits: {self._limits}")
         try:
-            with closing(self._pacer), ExitStack() as slots, self._reconciled, self._publisher:
+            with closing(self._pacer), ExitStack() as held, self._reconciled, self._publisher:
+                held.enter_context(storage_kept_open(self._context.instance, self._context.run.run_id))
                 if "sourced" in self._stages:
                     # Once per run: claiming and freeing it for every window would cost more than a small window.
-                    slots.enter_context(self._warehouse_slot())
+                    held.enter_context(self._warehouse_slot())
                 yield from self._each()
         except Cancelled as cancelled:
             self._warn(str(cancelled))
@@ -196,25 +197,30 @@ class WindowRun:
             if result.transformed is not None:  # by a redrive, which sources nothing
                 yield from self._transformed(window, result.transformed)
             dead = result.dead or dead
-            self._say(
-                f"{window.key}: {result.action}: {result.published:,} published, {result.skipped:,} skipped"
+            told = (
+                f"{result.action}: {result.published:,} published, {result.skipped:,} skipped"
                 f"{f', {result.stale:,} of them stale' if result.stale else ''} ({result.because})"
             )
+            # To the terminal alone: the run's log has it as the description of what is recorded below, and each entry
+            # of that log costs as much as a tenth of a small window.
+            terminal.info(f"{window.key}: {told}")
             # Before it is recorded: a window whose topic is wrong is not a published one.
             reconciled = self._reconciled.evaluate(window.key, result)
             if reconciled is not None:
                 yield reconciled
-                self._say(f"{window.key}: reconciled: {reconciled.description}")
+                terminal.info(f"{window.key}: reconciled: {reconciled.description}")
                 if not reconciled.passed:
                     raise self._reconciled.failed(window.key, reconciled)
             about = metadata.of_published(event, result, dead, platform)
             about |= metadata.of_waiting(waited, self._pacer.waited)
             if self._wish.replay and self._wish.replay.topic:
                 # The event's own topic is as it was.
-                yield dg.AssetObservation(asset_key(event, "published"), partition=window.key, metadata=about)
+                yield dg.AssetObservation(
+                    asset_key(event, "published"), partition=window.key, metadata=about, description=told
+                )
                 return
             rows = {asset_key(event, "transformed"): result.snapshot}
-            yield self._materialized("published", window, result.snapshot, about, rows)
+            yield self._materialized("published", window, result.snapshot, about, rows, told)
 
     def _transformed(self, window: Window, done: Transformed) -> Iterator[object]:
         """The stage's record and its check. A window that is blocked is not transformed, only observed: its counts
@@ -235,6 +241,7 @@ class WindowRun:
         sha256: str,
         about: metadata.Metadata,
         inputs: Mapping[dg.AssetKey, str],
+        told: str | None = None,
     ) -> dg.AssetMaterialization:
         """The stage's materialization with its data version and those of its inputs, by which Dagster sees what is
         out of date; an explicit materialization carries only the versions it is given."""
@@ -247,7 +254,7 @@ class WindowRun:
             tags[f"dagster/input_data_version/{key.to_user_string()}"] = version
             tags[f"dagster/input_event_pointer/{key.to_user_string()}"] = self._pointer(key, window)
         return dg.AssetMaterialization(
-            asset_key(self._event, stage), partition=window.key, metadata=about, tags=tags
+            asset_key(self._event, stage), partition=window.key, metadata=about, tags=tags, description=told
         )
 
     def _pointer(self, upstream: dg.AssetKey, window: Window) -> str:

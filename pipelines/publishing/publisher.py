@@ -253,6 +253,7 @@ class _Window:
         parts: list[Progress] = []
         while True:
             entry = guard.refined(entry) if guard else entry
+            self._platform.snapshots.settle(entry.event, entry.window)
             outgoing = Outgoing(self._event, self._platform, entry)
             self._encoding = outgoing.encoding
             parts.append(sender.send(entry, outgoing.records()))

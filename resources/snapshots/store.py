@@ -6,6 +6,10 @@
 
 A file is named by the hash of its bytes, so two runs that find the same rows write the same file, and
 nobody can publish bytes other than those that were validated.
+
+Rows are on the disk itself when a file is sealed, and the names of a window's files when `settle` returns: the ledger
+outlives a power cut, so what it names must too. Pointers and proofs wait for no disk. One that a power cut leaves
+empty counts as absent: the window is then made again, and nothing is published without its proof.
 """
 
 import hashlib
@@ -159,7 +163,9 @@ class SnapshotWriter:
             self._flush(pa.Table.from_batches(self._pending, self._schema))
         try:
             self._parquet.close()
-            self._sink.sync()
+            # Letters of which there are none say nothing that could be lost.
+            if self.rows or self._stage != "dead":
+                self._sink.sync()
             self._sink.close()
         except OSError as error:
             raise self._unwritable(error) from None
@@ -187,6 +193,7 @@ class SnapshotStore:
                 allowed="a folder, or a URL of a file system known to fsspec",
                 next_step="install the fsspec package of that file system (s3fs, gcsfs, adlfs, …)",
             ) from None
+        self._settled: set[Path] = set()
         self._local = "file" in (
             (self._fs.protocol,) if isinstance(self._fs.protocol, str) else self._fs.protocol
         )
@@ -270,7 +277,7 @@ class SnapshotStore:
         """Store a text under its hash; returns its address, which fsspec opens."""
         data = text.encode()
         path = f".{kind}/{hashlib.sha256(data).hexdigest()}.txt"
-        self._write_bytes(path, data)
+        self._write_bytes(path, data, durable=True)
         return self.url_of(path)
 
     def verify(self, snapshot: Snapshot) -> None:
@@ -314,6 +321,28 @@ class SnapshotStore:
         with self._parquet(snapshot.path) as parquet:
             return declared_schema(parquet.schema_arrow)
 
+    def settle(self, event: str, window: str) -> None:
+        """Bring the names of a window's files to the disk; called before a ledger names one of them."""
+        if not self._local:
+            return  # what an object store has acknowledged is kept
+        root, folder = Path(self._root), Path(self._at(self.folder(event, window)))
+        wanted = [folder]
+        # What is above holds folders alone, and each is made once.
+        while folder not in self._settled and folder != root and root in folder.parents:
+            self._settled.add(folder)
+            folder = folder.parent
+            wanted.append(folder)
+        try:
+            for one in wanted:
+                handle = os.open(one, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+        except OSError as error:
+            self._settled.clear()
+            raise PassingFault(f"snapshots of {event} {window}", f"cannot be stored: {error}") from None
+
     def adopt(self, staging: Path, path: str) -> None:
         """Move a finished staging file to its address; the same content is stored once."""
         target = self._at(path)
@@ -355,7 +384,10 @@ class SnapshotStore:
 
     def _read_json(self, path: str) -> dict[str, Any] | None:
         try:
-            found: dict[str, Any] = json.loads(self._fs.cat_file(self._at(path)))
+            data: bytes = self._fs.cat_file(self._at(path))
+            if not data.strip(b"\0"):
+                return None  # its name reached the disk before a power cut, its content did not
+            found: dict[str, Any] = json.loads(data)
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -367,11 +399,11 @@ class SnapshotStore:
     def _write_json(self, path: str, value: Mapping[str, Any]) -> None:
         self._write_bytes(path, json.dumps(value, indent=1, sort_keys=True).encode())
 
-    def _write_bytes(self, path: str, data: bytes) -> None:
+    def _write_bytes(self, path: str, data: bytes, *, durable: bool = False) -> None:
         target = self._at(path)
         try:
             if self._local:
-                _write_whole(Path(target), data)
+                _write_whole(Path(target), data, durable=durable)
             else:
                 self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
                 self._fs.pipe_file(target, data)
@@ -387,15 +419,16 @@ def _unwritable(where: str, error: OSError) -> SnapshotError:
     )
 
 
-def _write_whole(target: Path, data: bytes) -> None:
+def _write_whole(target: Path, data: bytes, *, durable: bool) -> None:
     """A reader sees the old file or the new one, never half of one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished, handle = _new_file(str(target.parent), ".json")
     try:
         with handle:
             handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
+            if durable:
+                handle.flush()
+                os.fsync(handle.fileno())
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -260,3 +260,41 @@ def test_writing_and_reading_hold_a_few_row_groups_at_most(tmp_path: Path) -> No
     for _ in store.read(snapshot, batch_rows=4096):
         peak = max(peak, pa.total_allocated_bytes() - before)
     assert peak < 6 * group_bytes
+
+
+def test_rows_reach_the_disk_and_their_names_when_settled_and_nothing_else_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def sync(handle: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    store = SnapshotStore(str(tmp_path))
+    transformed = write(store, rows(3), stage="transformed")
+    store.set_validation(EVENT, WINDOW, transformed.sha256, {"passed": True})
+    with store.writer(EVENT, WINDOW, "dead", rows(0).schema) as out:
+        out.finish({})
+    assert [Path(path).parent.name for path in synced] == [".staging"], "one for the rows"
+    store.settle(EVENT, WINDOW)
+    folder = tmp_path / EVENT / WINDOW
+    above = [folder.parent, folder.parent.parent, tmp_path]
+    assert synced[1:] == [str(path) for path in (folder, *above)]
+    store.settle(EVENT, WINDOW)
+    assert synced[5:] == [str(folder)], "a window's folder is made once"
+    write(store, rows(3), window="2013-01-02")
+    del synced[:]
+    store.settle(EVENT, "2013-01-02")
+    assert synced == [str(folder.parent / "2013-01-02"), str(folder.parent)]
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 40])
+def test_a_pointer_or_proof_that_a_power_cut_left_empty_counts_as_absent(tmp_path: Path, left: bytes) -> None:
+    store = SnapshotStore(str(tmp_path))
+    made = write(store, rows(3))
+    store.set_validation(EVENT, WINDOW, made.sha256, {"passed": True})
+    for name in ("sourced.json", f"validated-{made.sha256}.json"):
+        (tmp_path / EVENT / WINDOW / name).write_bytes(left)
+    assert store.current(EVENT, WINDOW, "sourced") is None
+    assert store.validation(EVENT, WINDOW, made.sha256) is None

@@ -21,6 +21,9 @@ _ASK_SECONDS = 15
 # Another producer's open transaction holds readers back until it ends.
 _WAIT_SECONDS = 120.0
 _BATCH = 10_000
+# Messages are objects that the garbage collector counts, and from 700 new ones on it looks through all that the process
+# holds: with more at a time, that took longer than reading them. What is kept of a message it does not count.
+_AT_A_TIME = 500
 # What the client may fetch ahead: all that this holds in memory, whatever the size of a record.
 _AHEAD_KILOBYTES = 16_384
 
@@ -109,14 +112,10 @@ class LogReader:
             self._consumer.assign([TopicPartition(topic, p, ranges[p][0]) for p in ends])
             moved = time.monotonic()
             while ends:
-                first = self._consumer.poll(0.2)
-                # Not `if first`: a message is as true as its value is long, and a tombstone has none.
-                messages = [] if first is None else [first, *self._consumer.consume(_BATCH, timeout=0)]
-                records = [message for message in messages if message.error() is None]
-                reached = self._ended(topic, messages) if len(records) < len(messages) else {}
-                if records:
+                records, reached = self._next(topic)
+                if len(records):
                     moved = time.monotonic()
-                    chunk = _chunk(records)
+                    chunk = records.committed()
                     for p in ends:
                         own = chunk.offsets[chunk.kafka_partitions == p]
                         if len(own):
@@ -133,6 +132,23 @@ class LogReader:
                     )
         finally:
             self._consumer.unassign()
+
+    def _next(self, topic: str) -> tuple["_Columns", dict[int, int]]:
+        """The next records, of those that are here a batch, and which kafka_partitions ended where."""
+        columns, reached = _Columns(), dict[int, int]()
+        first = self._consumer.poll(0.2)
+        # Not `if first`: a message is as true as its value is long, and a tombstone has none.
+        messages = [] if first is None else [first]
+        while messages:
+            if any(map(Message.error, messages)):
+                reached |= self._ended(topic, messages)
+                messages = [message for message in messages if message.error() is None]
+            columns.add(messages)
+            del messages  # freed before the next are made
+            if len(columns) >= _BATCH:
+                break
+            messages = self._consumer.consume(_AT_A_TIME, timeout=0)
+        return columns, reached
 
     def _ended(self, topic: str, messages: list[Message]) -> dict[int, int]:
         reached: dict[int, int] = {}
@@ -158,13 +174,31 @@ class LogReader:
         self._consumer.close()
 
 
-def _chunk(records: list[Message]) -> Committed:
-    return Committed(
-        np.array([message.partition() for message in records], np.int32),
-        np.array([message.offset() for message in records], np.int64),
-        pa.array([message.key() for message in records], pa.large_binary()),
-        pa.array([message.value() for message in records], pa.large_binary()),
-    )
+class _Columns:
+    """What is wanted of messages, column by column."""
+
+    def __init__(self) -> None:
+        self._kafka_partitions: list[int | None] = []
+        self._offsets: list[int | None] = []
+        self._keys: list[str | bytes | None] = []
+        self._values: list[str | bytes | None] = []
+
+    def add(self, messages: list[Message]) -> None:
+        self._kafka_partitions += map(Message.partition, messages)
+        self._offsets += map(Message.offset, messages)
+        self._keys += map(Message.key, messages)
+        self._values += map(Message.value, messages)
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def committed(self) -> Committed:
+        return Committed(
+            np.array(self._kafka_partitions, np.int32),
+            np.array(self._offsets, np.int64),
+            pa.array(self._keys, pa.large_binary()),
+            pa.array(self._values, pa.large_binary()),
+        )
 
 
 def _within(chunk: Committed, bound: npt.NDArray[np.int64]) -> Committed:

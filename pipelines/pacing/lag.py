@@ -137,7 +137,8 @@ class LagBrake:
         return None
 
     def _warn(self, lag: GroupLag) -> None:
-        if lag.committed or lag.group in self._warned:
+        # On an empty topic nobody has anything to commit.
+        if lag.committed or not lag.records or lag.group in self._warned:
             return
         self._warned.add(lag.group)
         self._say(

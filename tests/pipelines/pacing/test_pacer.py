@@ -252,8 +252,11 @@ def test_what_no_consumer_can_read_holds_nobody_back(world: World) -> None:
 
 
 def test_a_group_without_a_commit_counts_as_behind_by_everything_and_is_named(world: World) -> None:
-    world.groups["biling"] = GroupLag("biling", 70, {}, {0: 70})
     pacer = world.pacer(limits(lag={"biling": 100}))
+    world.groups["biling"] = GroupLag("biling", 0, {}, {0: 0})
+    pacer.before(an_entry())
+    assert world.said == [], "nor is anything to be said of an empty topic"
+    world.groups["biling"] = GroupLag("biling", 70, {}, {0: 70})
     for _ in range(3):
         world.now += 1
         assert pacer.before(an_entry()).rows == 30

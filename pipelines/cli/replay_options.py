@@ -63,7 +63,7 @@ class Selected:
 
 def _read(name: str) -> list[str]:
     try:
-        with click.open_file(name, encoding="utf-8") as lines:
+        with click.open_file(name, encoding="utf-8-sig") as lines:
             keys = [line.strip() for line in lines if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"--keys {name}: cannot be read: {error}") from None

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pipelines.authoring.event import Event
 from pipelines.encoding import EncodedBatch, cloudevents_headers, publication_headers
 from pipelines.publishing.entry import LedgerEntry
-from pipelines.publishing.stored import encoder_of, rows_of, stored_snapshot
+from pipelines.publishing.stored import encoder_of, event_times, rows_of, stored_snapshot
 from resources.kafka.rows import Rows
 from resources.kafka.transactions import Headers
 from resources.platform import Platform
@@ -52,12 +52,11 @@ class Outgoing:
         with_headers = self._again or event.headers == "cloudevents"
         for batch in store.read(snapshot, batch_rows=self._platform.settings.batch_rows, from_row=from_row):
             encoded = self._encoder.encode(batch, with_ids=with_headers)
-            times = batch.column(batch.schema.get_field_index(event.event_time))
             yield Rows(
                 encoded.keys,
                 encoded.values,
-                self._headers(encoded, times) if with_headers else None,
-                _milliseconds(times) if event.record_timestamp == "event_time" else None,
+                self._headers(encoded, batch) if with_headers else None,
+                _milliseconds(event_times(event, batch)) if event.record_timestamp == "event_time" else None,
             )
 
     def _tombstones(self, vanished: Snapshot, from_row: int) -> Iterator[Rows]:
@@ -66,12 +65,12 @@ class Outgoing:
             keys = batch.column(0)
             yield Rows(keys, pa.nulls(len(keys), pa.large_binary()), [self._marks] * len(keys))
 
-    def _headers(self, encoded: EncodedBatch, times: pa.Array) -> list[Headers]:
+    def _headers(self, encoded: EncodedBatch, batch: pa.RecordBatch) -> list[Headers]:
         ids = encoded.event_ids.to_pylist() if encoded.event_ids is not None else []
         if self._event.headers != "cloudevents":
             return [[("sluice_event_id", event_id.encode()), *self._marks] for event_id in ids]
         marks = self._marks if self._again else []
-        instants = times.cast(pa.timestamp("us", "UTC")).to_pylist()
+        instants = event_times(self._event, batch).cast(pa.timestamp("us", "UTC")).to_pylist()
         return [
             cloudevents_headers(
                 event_id=event_id,

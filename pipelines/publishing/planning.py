@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pipelines.authoring.event import Event
@@ -11,7 +12,7 @@ from pipelines.publishing.decision import Decision
 from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.redriving import Repair
 from pipelines.publishing.sending import now
-from pipelines.publishing.stored import stored_snapshot
+from pipelines.publishing.stored import event_times, key_field, stored_snapshot
 from pipelines.publishing.wish import Replay, Wish
 from resources.errors import SluiceError
 from resources.platform import Platform
@@ -132,8 +133,8 @@ class Planner:
         store = self._platform.snapshots
         rows = selection.rows(
             store.read(snapshot, batch_rows=self._platform.settings.batch_rows),
-            key=event.key,
-            event_time=event.event_time,
+            key=key_field(store.schema(snapshot), event.key),
+            times_of=partial(event_times, event),
         )
         # By the name of then, beside the snapshot it is a part of.
         delta = store_rows(

@@ -1,6 +1,6 @@
 """Which events of a window a replay publishes again: all, some keys, or a range of event time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,6 +23,14 @@ class Selection:
     keys: frozenset[str] = frozenset()
     since: datetime | None = None
     until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.since and self.until and self.since >= self.until:
+            raise SluiceError(
+                "replay",
+                f"its range of event time {_instant(self.since)}..{_instant(self.until)} ends before it begins",
+                allowed="from before until; until is not part of the range",
+            )
 
     @property
     def everything(self) -> bool:
@@ -53,9 +61,9 @@ class Selection:
         return "; ".join(parts) or None
 
     def rows(
-        self, batches: Iterable[pa.RecordBatch], *, key: str, event_time: str
+        self, batches: Iterable[pa.RecordBatch], *, key: str, times_of: Callable[[pa.RecordBatch], pa.Array]
     ) -> Iterator[pa.RecordBatch]:
-        """The selected rows of conformed batches, in their order."""
+        """The selected rows of conformed batches, in their order. `key`: the field; `times_of`: a batch's event times."""
         wanted = None
         for batch in batches:
             keep = None
@@ -63,9 +71,9 @@ class Selection:
                 column = batch.column(batch.schema.get_field_index(key))
                 wanted = self._wanted(column.type) if wanted is None else wanted
                 keep = pc.is_in(key_bytes(column), value_set=wanted)
-            times = batch.column(batch.schema.get_field_index(event_time))
             for bound, compare in ((self.since, pc.greater_equal), (self.until, pc.less)):
                 if bound is not None:
+                    times = times_of(batch)
                     # In microseconds: a bound between two milliseconds must not be rounded to one of them.
                     inside = compare(
                         times.cast(pa.timestamp("us", "UTC")), pa.scalar(bound, pa.timestamp("us", "UTC"))
@@ -95,7 +103,7 @@ def read_keys(address: str) -> frozenset[str]:
     if not address:
         return frozenset()
     try:
-        with fsspec.open(address, "rt", encoding="utf-8") as lines:
+        with fsspec.open(address, "rt", encoding="utf-8-sig") as lines:
             keys = frozenset(line.strip() for line in lines) - {""}
     except (OSError, ValueError, ImportError) as error:
         raise SluiceError(

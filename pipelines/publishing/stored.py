@@ -47,6 +47,24 @@ def contract_of(event: Event, platform: Platform, entry: LedgerEntry) -> Contrac
     return parse_contract(text, Path(f"schema id {entry.schema_id}"))
 
 
+def key_field(rows: pa.Schema, key: str) -> str:
+    """The key field of stored rows: it is noted with them; `key` is that of rows that do not say."""
+    return str((rows.metadata or {}).get(b"sluice.key", key.encode()).decode())
+
+
+def event_times(event: Event, batch: pa.RecordBatch) -> pa.Array:
+    """The event times of stored rows. Raises NotPublishable where they have no such field: the module has changed."""
+    place = batch.schema.get_field_index(event.event_time)
+    if place < 0:
+        raise NotPublishable(
+            event.full_name,
+            f"its stored rows have no field {event.event_time!r}: another version of the module, with another event_time, "
+            "published them",
+            next_step="do this with the module of that version, or publish the window again",
+        )
+    return batch.column(place)
+
+
 def encoder_of(event: Event, platform: Platform, entry: LedgerEntry, rows: pa.Schema) -> RecordEncoder:
     """The encoder of the entry's records. Raises NotPublishable where they cannot be made any more."""
     found = encoder_for(entry, contract_of(event, platform, entry), rows, event.key)
@@ -66,7 +84,7 @@ def encoder_for(entry: LedgerEntry, contract: Contract, rows: pa.Schema, key: st
     `key` is the key field of rows that do not name their own.
     """
     # Key and id field of then: the key is noted with the rows, the id field is in the contract and not in the rows.
-    key = (rows.metadata or {}).get(b"sluice.key", key.encode()).decode()
+    key = key_field(rows, key)
     names = [field.name for field in contract.fields if field.name not in rows.names]
     event_id = names[0] if len(names) == 1 else None
     if key not in rows.names or not rows.equals(contract.without(event_id).arrow_schema):

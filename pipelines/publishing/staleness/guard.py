@@ -25,7 +25,7 @@ from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.outgoing import VANISHED_SCHEMA
 from pipelines.publishing.staleness.instants import Instants
 from pipelines.publishing.staleness.standing import Row, Standing
-from pipelines.publishing.stored import rows_of, stored_snapshot
+from pipelines.publishing.stored import event_times, key_field, rows_of, stored_snapshot
 from resources.kafka.rows import Rows
 from resources.kafka.tail import Tail
 from resources.kafka.transactions import Delivered
@@ -74,7 +74,7 @@ class StaleGuard:
         rows = rows_of(self._platform, entry)
         window = self._event.windows.window(entry.window)
         done = min(entry.rows_done, rows.rows)
-        stale = self._standing.stale(self._rows(rows, done), self._own(entry))
+        stale = self._standing.stale(self._rows(rows, done), *self._own(entry))
         lost = self._overtaken_tombstones(entry, window, max(0, entry.rows_done - rows.rows))
         if not len(stale) and not len(lost):
             return entry
@@ -127,6 +127,8 @@ class StaleGuard:
         for messages in self._committed.read(self._known, ends):
             self._standing.add(messages)
         self._known, self._markers, self._stirred = ends, set(), False
+        # Of a window that failed: its records must not pass for those of the next.
+        self._sent.clear()
 
     def _harmless(self, sent: list[Rows], spans: dict[int, tuple[int, int]]) -> bool:
         """Look at what stands between our records. True when nothing there is newer than one of ours behind it."""
@@ -158,18 +160,20 @@ class StaleGuard:
         for batch in self._platform.snapshots.read(
             snapshot, batch_rows=settings.batch_rows, from_row=from_row
         ):
-            names = batch.schema
-            times = batch.column(names.get_field_index(event.event_time))
-            at = times.cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-            yield key_bytes(batch.column(names.get_field_index(event.key))), at
+            at = event_times(event, batch).cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+            yield key_bytes(batch.column(key_field(batch.schema, event.key))), at
 
-    def _own(self, entry: LedgerEntry) -> Iterator[Row]:
-        """What this window has put on the topic, or is about to: its own later events are no reason to leave one out."""
-        store = self._platform.snapshots
-        for sha256 in {entry.snapshot, entry.base_snapshot} - {None}:
-            found = store.find(entry.event, entry.window, "transformed", sha256 or "")
-            if found is not None:
-                yield from self._rows(found, 0)
+    def _own(self, entry: LedgerEntry) -> tuple[Iterator[Row], Iterator[Row]]:
+        """This window's events before a correction and after it: one that moved to an earlier time is not stale for what
+        it was. Nothing where the generation corrects nothing."""
+        if entry.base_snapshot is None:
+            return iter(()), iter(())
+        return self._whole(entry, entry.base_snapshot), self._whole(entry, entry.snapshot)
+
+    def _whole(self, entry: LedgerEntry, sha256: str) -> Iterator[Row]:
+        found = self._platform.snapshots.find(entry.event, entry.window, "transformed", sha256)
+        if found is not None and self._event.event_time in self._platform.snapshots.schema(found).names:
+            yield from self._rows(found, 0)
 
     def _overtaken_tombstones(self, entry: LedgerEntry, window: Window, from_row: int) -> pa.Int64Array:
         """Keys that vanished from the window, and that have a value of its time or later which is not the window's own:
@@ -186,7 +190,7 @@ class StaleGuard:
             for batch in batches:
                 yield batch.column(0), pa.array([before] * batch.num_rows, pa.int64())
 
-        stale = self._standing.stale(rows(), self._own(entry))
+        stale = self._standing.stale(rows(), *self._own(entry))
         return pa.array(np.asarray(stale) + from_row, pa.int64())
 
     def _without(self, entry: LedgerEntry, lost: pa.Int64Array) -> tuple[str | None, int]:

@@ -60,24 +60,34 @@ class Standing:
         self._connection.execute("INSERT INTO log SELECT * FROM batch")
         self._connection.unregister("batch")
 
-    def stale(self, rows: Iterable[Row], own: Iterable[Row]) -> pa.Int64Array:
+    def stale(
+        self, rows: Iterable[Row], before: Iterable[Row] = (), after: Iterable[Row] = ()
+    ) -> pa.Int64Array:
         """Numbers of the `rows` whose key has a newer value on the topic, ascending.
 
-        `own`: keys and event times of this window's events that stand there already; they overwrite each other.
+        `before` and `after`: keys and event times of this window's events before a correction and after it. What is gone
+        between them is no reason to leave a row out; nor is what is among the `rows`, since it is about to stand again.
         """
         folder = Path(self._folder.name)
         files = {
             "rows": folder / "rows.parquet",
-            "own": folder / "own.parquet",
+            "before": folder / "before.parquet",
+            "after": folder / "after.parquet",
             "standing": folder / "s.parquet",
         }
         _write(files["rows"], rows)
-        _write(files["own"], own)
+        _write(files["before"], before)
+        _write(files["after"], after)
         self._write_standing(files["rows"], files["standing"])
         query = f"""
-            WITH newest AS (
+            WITH overwritten AS (
+                SELECT before.key, before.instant FROM read_parquet('{files["before"]}') AS before
+                ANTI JOIN read_parquet('{files["after"]}') AS after
+                    ON after.key = before.key AND after.instant = before.instant
+                UNION ALL SELECT key, instant FROM read_parquet('{files["rows"]}')
+            ), newest AS (
                 SELECT key, max(instant) AS instant FROM read_parquet('{files["standing"]}') AS found
-                ANTI JOIN read_parquet('{files["own"]}') AS own ON own.key = found.key AND own.instant = found.instant
+                ANTI JOIN overwritten ON overwritten.key = found.key AND overwritten.instant = found.instant
                 GROUP BY key
             )
             SELECT ours.row FROM read_parquet('{files["rows"]}') AS ours JOIN newest USING (key)

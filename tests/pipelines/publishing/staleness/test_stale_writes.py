@@ -16,6 +16,7 @@ from confluent_kafka import Producer
 
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
 from pipelines.publishing.publisher import Publisher
+from pipelines.publishing.selection import Selection
 from pipelines.publishing.wish import Replay
 from pipelines.reconciling.reconciler import reconcile_window
 from resources.kafka.transactions import Delivered, TransactionalProducer
@@ -176,6 +177,40 @@ def test_a_window_may_correct_its_own_later_event(state: "World") -> None:
     assert (result.published, result.stale) == (1, 0)
     assert state.publish(reason="again", replay=Replay("r")).published == 3
     assert standing(state) == {"k1": 9, "k2": 3}
+
+
+def test_a_window_does_not_bring_back_its_own_older_event(state: "World") -> None:
+    """Part of a window goes out: what stands behind the part, and stays, is newer, whoever wrote it."""
+    rows: list[Row] = [("k1", 5, 1), ("k1", 600, 2), ("k2", 5, 3)]
+    state.deliver(rows)
+    early = Selection(until=at(10))
+    replayed = state.publish(reason="the first minutes", replay=Replay("r", selection=early))
+    assert (replayed.published, replayed.stale) == (1, 1)
+    assert standing(state) == {"k1": 2, "k2": 3}
+    # A correction of the older event likewise, and a replay of all sends all: the newer comes again behind it.
+    corrected = state.deliver([("k1", 5, 9), *rows[1:]])
+    assert (corrected.published, corrected.stale) == (0, 1)
+    assert state.publish(reason="all", replay=Replay("all")).published == 3
+    assert standing(state) == {"k1": 2, "k2": 3}
+    assert agrees(state)
+
+
+def test_a_topic_whose_beginning_was_deleted_is_read_from_where_it_begins(world: "World") -> None:
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    world.define(more=SKIP)
+    world.create_topic(3, cleanup_policy="delete")
+    other = Foreigner(world)
+    for number in range(5):
+        other.put("k1", at(number, day=4), number)
+    placed = next(record.kafka_partition for record in world.seen())
+    client = AdminClient({"bootstrap.servers": world.bootstrap})
+    gone = client.delete_records([TopicPartition(world.topic, placed, 4)])
+    for future in gone.values():
+        future.result(20)
+    result = world.deliver(ROWS)
+    assert (result.published, result.stale) == (29, 1)
 
 
 def test_a_tombstone_does_not_delete_what_others_wrote(world: "World") -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from tests.chaos.ground import Ground, Size
-from tests.chaos.launch import TOLD
+from tests.chaos.launch import PASSING
 from tests.chaos.outcome import Outcome
 from tests.chaos.processes import Launched
 from tests.chaos.witness import Asked, HeldBack, by_window, judge
@@ -49,7 +49,6 @@ class Arena:
     seed: int
     dose: Dose
     only: int | None = None
-    say: Callable[[str], None] = lambda _: None
     _mark: str = field(default_factory=lambda: uuid4().hex[:8])
 
     def chance(self, scenario: str, point: int) -> random.Random:
@@ -104,12 +103,13 @@ def settle(
 def relaunched(
     outcome: Outcome, launched: Launched, relaunch: Callable[[], Launched], replay: str, most: int = 5
 ) -> int:
-    """Wait for a launch and, where it ended with an error in a user's words, launch again until one ends well;
-    how many ended so."""
+    """Wait for a launch and, where it ended with a fault that Dagster would try again by itself, launch again until
+    one ends well; how many ended so."""
     for again in range(most):
         if launched.wait() == 0:
             return again
-        if launched.code != TOLD:
+        outcome.told += [line for line in launched.said.splitlines() if line.startswith("Error: ")]
+        if launched.code != PASSING:
             outcome.failures.append(f"a launch ended with {launched.code}: {launched.said} [{replay}]")
         launched = relaunch()
     launched.kill()

@@ -6,7 +6,6 @@ without asking any of Sluice's code.
 
 import json
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -215,8 +214,3 @@ def _changed(rows: list[Row], step: int, midnight: datetime, chance: random.Rand
         for n in range(max(1, len(rows) // 10))
     ]
     return [*rows, *late]
-
-
-def windows_of(numbers: Sequence[int], ground: Ground) -> str:
-    """Window keys for people."""
-    return ", ".join(ground.window(number) for number in numbers)

@@ -4,14 +4,13 @@ It is forked from a warm server that has imported everything and opened nothing,
 what its work costs.
 """
 
-import json
 import os
 import resource
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from resources.settings import load_settings
 from resources.warehouse.duckdb import DuckDBWarehouse
 from tests.chaos.stages import Marker, install
 
-TOLD, DEFECT, DIFFERS = 1, 70, 3
+TOLD, PASSING, DIFFERS, DEFECT = 1, 2, 3, 70
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,8 @@ class Order:
 
 
 def run(order: Order, pipe: Connection) -> None:
-    """The process. Exit codes: 0, TOLD (an error in a user's words), DIFFERS, DEFECT (a stack trace)."""
+    """The process. Exit codes: 0; TOLD (an error in a user's words); PASSING (one that is retried by
+    itself); DIFFERS (it read back something else); DEFECT (a stack trace)."""
     log = os.open(order.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -61,10 +61,10 @@ def run(order: Order, pipe: Connection) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (order.file_limit, resource.RLIM_INFINITY))
         if order.lost_after is not None:
             _lose_warehouse(order.lost_after)
-        code = _steps(order, marker)
+        code = _steps(order)
     except SluiceError as error:
         tell(error)
-        code = TOLD
+        code = PASSING if isinstance(error, PassingFault) else TOLD
     except Exception:
         traceback.print_exc()
         code = DEFECT
@@ -74,7 +74,7 @@ def run(order: Order, pipe: Connection) -> None:
     os._exit(code)
 
 
-def _steps(order: Order, marker: Marker) -> int:
+def _steps(order: Order) -> int:
     event = load_catalogue(Path(order.assets)).find(order.event)
     window = event.windows.window(order.window)
     with Platform(load_settings({**order.environ, **order.more}), say=_say) as platform:
@@ -85,7 +85,6 @@ def _steps(order: Order, marker: Marker) -> int:
         wish = Wish(on_definition_change="correct" if order.correct else "ask")
         publisher = Publisher(event, platform, run_id=order.run_id, wish=wish, say=_say)
         result = publisher.publish(window.key)
-        marker.write("=", json.dumps({k: v for k, v in asdict(result).items() if k != "offsets"}))
         with Reconciler(event, platform) as reconciler:
             found = reconciler.reconcile(window.key)
         _say(f"{window.key}: {result.action}, {result.published} published; {found.told}")

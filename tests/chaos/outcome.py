@@ -22,7 +22,8 @@ class Kill:
 
 @dataclass
 class Outcome:
-    """A scenario's verdict. `checked`: windows judged; `failures`: what is wrong, each with the point to replay."""
+    """A scenario's verdict. `checked`: windows judged; `failures`: what is wrong, each with the point to replay;
+    `told`: what launches said that ended early."""
 
     name: str
     promise: str
@@ -31,6 +32,7 @@ class Outcome:
     kills: list[Kill] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
     seconds: float = 0.0
     left_out: str | None = None
 

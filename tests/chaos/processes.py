@@ -1,6 +1,5 @@
 """Launched processes from the side of the one who kills them."""
 
-import json
 import multiprocessing
 import os
 import select
@@ -24,8 +23,8 @@ PATIENCE_SECONDS = 200.0
 
 @dataclass(frozen=True)
 class Mark:
-    """Something a process told: it entered (`+`) or left (`-`) a stage, found this many rows of so many in the
-    ledger (`!`), or has a result (`=`)."""
+    """Something a process told: it entered (`+`) or left (`-`) a stage, or found this many rows of so
+    many in the ledger (`!`)."""
 
     at_ns: int
     sign: str
@@ -157,12 +156,6 @@ class Launched:
             return None
         done, total = told.split()
         return int(done), int(total)
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """What it published, as it told; empty where it did not come so far."""
-        found = [json.loads(mark.what) for mark in self.marks if mark.sign == "="]
-        return found[-1] if found else {}
 
     def durations(self) -> dict[str, list[float]]:
         """Seconds spent in each occurrence of each stage that was left."""

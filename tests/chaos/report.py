@@ -68,10 +68,10 @@ class Report:
 
     def page(self) -> str:
         """Markdown."""
-        told = ", ".join(f"{name} {number}" for name, number in versions().items())
+        ran = ", ".join(f"{name} {number}" for name, number in versions().items())
         parts = [
             f"# Chaos report\n\n{self.dose.name} dose, seed {self.seed}, {datetime.now(UTC):%Y-%m-%d}, "
-            f"{self.seconds:.0f} s. {told}.",
+            f"{self.seconds:.0f} s. {ran}.",
             "## Scenarios\n\n"
             + _table(
                 ("Scenario", "Promise", "Verdict", "Kills", "Launches", "Windows judged", "Seconds"),
@@ -87,6 +87,14 @@ class Report:
         facts = [(o.name, name, fact) for o in self.outcomes for name, fact in o.facts.items()]
         if facts:
             parts.append("## Figures\n\n" + _table(("Scenario", "Figure", "Value"), facts))
+        told = Counter((o.name, _without_places(line)) for o in self.outcomes for line in o.told)
+        if told:
+            parts.append(
+                "## What launches said that ended early\n\n"
+                + _table(
+                    ("Scenario", "Times", "Error"), [(name, n, line) for (name, line), n in told.items()]
+                )
+            )
         failures = [f"- {o.name}: {failure}" for o in self.outcomes for failure in o.failures]
         if failures:
             parts.append("## Failures\n\n" + "\n".join(failures))
@@ -127,6 +135,13 @@ def versions() -> dict[str, str]:
 
 def _verdict(outcome: Outcome) -> str:
     return f"left out: {outcome.left_out}" if outcome.left_out else outcome.verdict
+
+
+def _without_places(line: str) -> str:
+    """Said of any window, topic and address."""
+    line = re.sub(r"\d{4}-\d\d-\d\d", "WINDOW", line.removeprefix("Error: "))
+    line = re.sub(r"[a-z]+-[a-z]+-[0-9a-f]{8}", "NAME", line)
+    return re.sub(r"127\.0\.0\.1:\d+", "HOST:PORT", line)
 
 
 def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:

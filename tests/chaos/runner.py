@@ -44,9 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ServerUnavailable as missing:
             print(missing)
             return 2
-        arena = Arena(
-            kafka, registry, folder, seed, dose, only=asked.point, say=lambda text: print(f"  {text}")
-        )
+        arena = Arena(kafka, registry, folder, seed, dose, only=asked.point)
         for name in names:
             outcome = timed(name, arena)
             outcomes.append(outcome)

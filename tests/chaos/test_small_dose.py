@@ -29,6 +29,7 @@ def test_it_holds(name: str, arena: Arena) -> None:
     assert not outcome.failures, "\n".join(outcome.failures)
     assert outcome.checked, "nothing was judged"
     if name == "kills":
-        phases = {kill.transaction for kill in outcome.kills}
         assert len(outcome.kills) >= SMALL.kills
-        assert phases >= {"before any transaction", "before a commit", "inside a commit", "after a commit"}
+        assert len({kill.stage for kill in outcome.kills}) >= 6, "the kills all fell in a few stages"
+        in_transactions = [kill for kill in outcome.kills if kill.transaction != "before any transaction"]
+        assert len(in_transactions) >= SMALL.kills // 5, "too few kills fell where it matters"

@@ -104,7 +104,7 @@ class ThreeBrokers:
 
     def wait_in_sync(self, topics: Sequence[str], seconds: float = 90) -> None:
         """Until all three hold every partition of these topics: only then may another be lost."""
-        client = AdminClient({"bootstrap.servers": self.bootstrap})
+        client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 3})
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             described = client.describe_topics(TopicCollection(list(topics)), request_timeout=20)

@@ -4,6 +4,7 @@ import time
 
 from tests.chaos.arena import Arena, close, settle
 from tests.chaos.ground import Size
+from tests.chaos.launch import TOLD
 from tests.chaos.outcome import Outcome
 from tests.chaos.witness import Asked
 
@@ -34,11 +35,11 @@ def run(arena: Arena) -> Outcome:
         if 0 not in codes:
             outcome.failures.append(f"no launch came to its end: {codes} [{arena.replay(NAME, point)}]")
         for launched in runs:
-            if launched.code and (launched.code != 1 or _TOLD not in launched.said):
+            if launched.code and (launched.code != TOLD or _TOLD not in launched.said):
                 outcome.failures.append(
                     f"a launch ended with {launched.code}, saying:\n{launched.said} [{arena.replay(NAME, point)}]"
                 )
-            fenced += launched.code == 1
+            fenced += launched.code == TOLD
         stories[point] = [Asked(ground.rows(point, state)) for state in states]
     settle(outcome, ground, stories, lambda n: arena.replay(NAME, n))
     if arena.only is None and not fenced:

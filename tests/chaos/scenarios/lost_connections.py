@@ -11,7 +11,7 @@ from resources.servers.errors import ServerUnavailable
 from tests.chaos import stages
 from tests.chaos.arena import Arena, close, relaunched, settle
 from tests.chaos.ground import Size
-from tests.chaos.launch import TOLD
+from tests.chaos.launch import PASSING
 from tests.chaos.outcome import Outcome
 from tests.chaos.witness import Asked
 from tests.fixtures_postgres import PostgresServer, query, start_postgres, stop_postgres
@@ -62,7 +62,7 @@ def _lose(arena: Arena, outcome: Outcome, server: PostgresServer) -> None:
         launched.reach(stages.SOURCING)
         time.sleep(chance.uniform(0, usual * 0.7))
         query(url, _END)
-        if launched.wait() == TOLD:
+        if launched.wait() == PASSING:
             lost += 1
             if "connection" not in launched.said:
                 outcome.failures.append(f"a lost connection is not called one: {launched.said} [{replay}]")

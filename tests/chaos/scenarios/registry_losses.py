@@ -3,6 +3,7 @@
 from tests.chaos import stages
 from tests.chaos.arena import Arena, close, relaunched, settle
 from tests.chaos.ground import Size
+from tests.chaos.launch import PASSING
 from tests.chaos.outcome import Outcome
 from tests.chaos.witness import Asked
 
@@ -32,7 +33,7 @@ def run(arena: Arena) -> Outcome:
         code = launched.wait()
         arena.registry.restart()
         if point == 0:
-            if code != 1 or "registry" not in launched.said:
+            if code != PASSING or "registry" not in launched.said:
                 outcome.failures.append(
                     f"a launch without a registry ended with {code}: {launched.said} [{replay}]"
                 )

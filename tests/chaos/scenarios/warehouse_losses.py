@@ -6,6 +6,7 @@ then raises what a driver's adapter raises.
 
 from tests.chaos.arena import Arena, close, settle
 from tests.chaos.ground import Size
+from tests.chaos.launch import PASSING
 from tests.chaos.outcome import Outcome
 from tests.chaos.witness import Asked
 
@@ -27,7 +28,7 @@ def run(arena: Arena) -> Outcome:
             ground.launch(point, state).wait()
         before = ground.witness.written()
         lost = ground.launch(point, states[-1], lost_after=chance.randrange(batches))
-        if lost.wait() != 1 or "the connection was lost" not in lost.said:
+        if lost.wait() != PASSING or "the connection was lost" not in lost.said:
             outcome.failures.append(
                 f"a launch that lost its rows ended with {lost.code}: {lost.said} [{replay}]"
             )

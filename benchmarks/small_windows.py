@@ -193,6 +193,7 @@ def publish(folder: Path, name: str, first: int, count: int, *, clock: Clock | N
     warnings.simplefilter("ignore")
     from pipelines import load_catalogue
     from pipelines.orchestration.launch import dagster_instance, launch, limit_warehouses
+    from pipelines.orchestration.keys import topic_pool
     from resources.settings import load_settings
 
     catalogue = load_catalogue(folder / "assets")
@@ -200,6 +201,8 @@ def publish(folder: Path, name: str, first: int, count: int, *, clock: Clock | N
     windows = event.windows.between(_key(first), _key(first + count - 1))
     with dagster_instance(load_settings()) as instance:
         limit_warehouses(instance, catalogue)
+        # Side by side means: as many at once as the pool of the topic says.
+        instance.event_log_storage.set_concurrency_slots(topic_pool(event), 8)
         if clock is not None:
             watch(clock)
             clock.enter("Dagster: its engine")

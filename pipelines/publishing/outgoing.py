@@ -1,7 +1,6 @@
 """The records of one publication, in the one order that makes a row number mean the same in every run."""
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -9,12 +8,16 @@ import pyarrow as pa
 
 from pipelines.authoring.event import Event
 from pipelines.encoding import EncodedBatch, cloudevents_headers, publication_headers
+from pipelines.publishing.ahead import ahead
 from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.stored import encoder_of, event_times, rows_of, stored_snapshot
 from resources.kafka.rows import Rows
 from resources.kafka.transactions import Headers
 from resources.platform import Platform
 from resources.snapshots import Snapshot
+
+# Encoded batches that wait for the producer: enough to bridge a commit, and a few megabytes each.
+_AHEAD = 2
 
 VANISHED_SCHEMA = pa.schema([("key", pa.binary())])
 
@@ -39,13 +42,22 @@ class Outgoing:
         """The encoder's strategy."""
         return self._encoder.strategy
 
-    def records(self) -> Iterator[Rows]:
-        """The records that are not committed yet."""
+    def records(self) -> Generator[Rows, None, None]:
+        """The records that are not committed yet; to be closed by whoever does not take them all.
+
+        They are read and encoded in a thread, while those before them are produced.
+        """
+        if self._entry.rows_total - self._entry.rows_done <= self._platform.settings.batch_rows:
+            # One batch, and nothing to do beside it.
+            yield from self._records()
+        else:
+            yield from ahead(self._records, most=_AHEAD)
+
+    def _records(self) -> Iterator[Rows]:
         done, changed = self._entry.rows_done, self._rows.rows
-        rows = self._encoded(self._rows, min(done, changed))
-        if self._vanished is None:
-            return rows
-        return chain(rows, self._tombstones(self._vanished, max(0, done - changed)))
+        yield from self._encoded(self._rows, min(done, changed))
+        if self._vanished is not None:
+            yield from self._tombstones(self._vanished, max(0, done - changed))
 
     def _encoded(self, snapshot: Snapshot, from_row: int) -> Iterator[Rows]:
         event, store = self._event, self._platform.snapshots

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.compare.contenders import CONTENDERS
 from benchmarks.compare.datasets import DATASETS, make_dataset
-from benchmarks.compare.report import figures, notes, table, write
+from benchmarks.compare.report import figures, notes, put_into, table, write
 from benchmarks.compare.runner import Line, compare
 from benchmarks.compare.servers import bench_servers
 from benchmarks.compare.tools import bench_cache
@@ -64,11 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SluiceError as problem:
         print(problem, file=sys.stderr)
         return 1
-    latest = {line.contender.name: line for line in everyone}
-    said = notes(list(latest.values()), runs=asked.runs)
+    said = notes(everyone)
     print(said)
     if asked.report:
         write(asked.report, "\n\n".join([*parts, said]), data)
+    if asked.into:
+        put_into(asked.into, "comparison", "\n\n".join([*parts, said]))
     return 1 if any(line.failed and line.runs for line in everyone) else 0
 
 

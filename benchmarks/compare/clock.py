@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.compare.job import Measured
-from benchmarks.compare.process_tree import cpu_seconds, tree_cpu_seconds, tree_peak_mib
+from benchmarks.compare.process_tree import cpu_seconds, machine_cpu_seconds, tree_cpu_seconds, tree_peak_mib
 from benchmarks.compare.threads import ThreadTimes
 
 # Set by the profiler: the watching of threads costs a little itself.
@@ -23,20 +23,29 @@ class Clock:
 
     def __init__(self, broker_pid: int) -> None:
         self._broker_pid = broker_pid
-        self._taken: tuple[float, float, float] | None = None
+        self._taken: tuple[float, float, float, float] | None = None
         self._peak_mib: float | None = None
         self.root = os.getpid()
         self.facts: dict[str, Any] = {}
+
+    def _now(self) -> tuple[float, float, float, float]:
+        return (
+            time.monotonic(),
+            tree_cpu_seconds(self.root),
+            cpu_seconds(self._broker_pid),
+            machine_cpu_seconds(),
+        )
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """The work stands in this block, and nothing else."""
         threads = ThreadTimes(os.getpid()) if os.environ.get(WATCH_THREADS) else None
         used = threads.snapshot() if threads else {}
-        before = time.monotonic(), tree_cpu_seconds(self.root), cpu_seconds(self._broker_pid)
+        before = self._now()
         yield
-        after = time.monotonic(), tree_cpu_seconds(self.root), cpu_seconds(self._broker_pid)
-        self._taken = (after[0] - before[0], after[1] - before[1], after[2] - before[2])
+        seconds, cpu, broker, machine = (end - start for start, end in zip(before, self._now(), strict=True))
+        others = max(0.0, machine - cpu - broker) / (seconds * (os.cpu_count() or 1))
+        self._taken = seconds, cpu, broker, others
         if threads:
             threads.stop()
             now = threads.snapshot()
@@ -52,4 +61,5 @@ class Clock:
         if self._taken is None:
             raise RuntimeError("the contender never started its clock")
         self.stop()
-        return Measured(rows, *self._taken, self._peak_mib or 0.0, self.facts)
+        seconds, cpu, broker, others = self._taken
+        return Measured(rows, seconds, cpu, broker, self._peak_mib or 0.0, self.facts, others)

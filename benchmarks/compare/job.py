@@ -87,6 +87,7 @@ class Measured:
     """One run. Seconds are of the work alone: interpreters, JVMs and sessions are started before the clock is.
 
     CPU seconds are the contender's own processes'; `broker_cpu_seconds` is what the broker used meanwhile.
+    `others_share`: how much of all cores went to neither, 0 on a machine that does nothing else.
     `peak_mib`: the largest resident memory of each of its processes since it began, added up.
     """
 
@@ -96,3 +97,4 @@ class Measured:
     broker_cpu_seconds: float
     peak_mib: float
     facts: dict[str, Any]
+    others_share: float = 0.0

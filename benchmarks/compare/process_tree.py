@@ -49,3 +49,10 @@ def tree_cpu_seconds(root: int) -> float:
 def tree_peak_mib(root: int) -> float:
     """Peak memory of the tree's living processes, added up."""
     return sum(peak_mib(pid) for pid in tree(root))
+
+
+def machine_cpu_seconds() -> float:
+    """What all processes of the machine have used since it started, in user and system mode."""
+    ticks = [int(part) for part in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    user, nice, system = ticks[:3]
+    return (user + nice + system) / _TICKS

@@ -23,6 +23,7 @@ from benchmarks.compare.contenders import CONTENDERS
 from benchmarks.compare.datasets import DATASETS, make_dataset
 from benchmarks.compare.flame import flame_svg
 from benchmarks.compare.job import Job, Measured
+from benchmarks.compare.report import put_into
 from benchmarks.compare.runner import KAFKA_PARTITIONS, ROOT, TRANSACTION_ROWS
 from benchmarks.compare.servers import bench_servers
 from benchmarks.compare.tools import bench_cache, peers_program
@@ -208,10 +209,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known = [one.name for one in CONTENDERS if one.module.startswith("sluice")]
     parser.add_argument("--contender", choices=known, default="sluice")
     parser.add_argument("--svg", type=Path, help="where the flame graph is written")
+    parser.add_argument("--into", type=Path, help="put the tables into this page, between its profile marks")
     asked = parser.parse_args(arguments)
     measured, stacks = profile(asked.data, asked.contender, scale=asked.scale, rows=asked.rows)
     title = f"{asked.contender}, {asked.data}"
-    print(tables(measured, stacks, title))
+    said = tables(measured, stacks, title)
+    print(said)
+    if asked.into:
+        put_into(asked.into, "profile", f"```text\n{said}\n```")
     if asked.svg:
         asked.svg.parent.mkdir(parents=True, exist_ok=True)
         asked.svg.write_text(

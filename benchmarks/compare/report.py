@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.compare.contenders import ABSENT
 from benchmarks.compare.datasets import Dataset
 from benchmarks.compare.runner import KAFKA_PARTITIONS, TRANSACTION_ROWS, Line
+from resources.errors import SluiceError
 
 # The yardsticks: the common hand-written way, the best one, and what the client library can do at all.
 COMMON, BEST, LIMIT = "read-sql", "fetchmany", "raw-c"
@@ -123,9 +124,14 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return f"| {' | '.join(padded)} |"
 
 
-def notes(lines: Sequence[Line], *, runs: int) -> str:
+def notes(lines: Sequence[Line]) -> str:
     """What stands beside the figures: machine, versions, settings, guarantees, who is absent."""
+    measured = [run for line in lines for run in line.runs.values()]
+    runs = max((len(line.runs) for line in lines), default=0)
+    others = [run.others_share for run in measured] or [0.0]
     told = [
+        f"Other programs took {median(others):.0%} of the machine in the median run, {max(others):.0%} at most; "
+        "above a few per cent, times and rates say little, ratios and CPU seconds more.",
         f"Medians of {runs} interleaved runs; a ratio is the median of the ratios within a round: to the common "
         f"hand-written way ({COMMON}), to the best one ({BEST}) and to the C program ({LIMIT}). Clocks run from the "
         "first read of the source to the last acknowledgement or commit, after interpreters and JVMs have started. "
@@ -142,7 +148,7 @@ def notes(lines: Sequence[Line], *, runs: int) -> str:
     ]
     told += [f"{one.contender.name} did not run: {one.failed}." for one in lines if one.failed]
     told += [f"{name} is not here: {why}." for name, why in ABSENT.items()]
-    return "\n".join(f"- {text}" for text in told)
+    return "\n".join(f"- {text}" for text in dict.fromkeys(told))
 
 
 def _machine() -> str:
@@ -173,6 +179,20 @@ def _versions(lines: Sequence[Line]) -> str:
                 if name not in ("encoding", "transactions")
             }
     return ", ".join(f"{name} {value}" for name, value in told.items())
+
+
+def put_into(page: Path, part: str, text: str) -> None:
+    """Replace what stands between `<!-- part -->` and `<!-- /part -->` in a page of the documentation."""
+    before, opened, rest = page.read_text().partition(f"<!-- {part} -->\n")
+    _, closed, after = rest.partition(f"<!-- /{part} -->")
+    if not (opened and closed):
+        raise SluiceError(
+            str(page),
+            f"has no place for the {part}",
+            allowed=f"a line <!-- {part} --> and, below it, a line <!-- /{part} -->",
+            next_step="add the two lines where it is to stand",
+        )
+    page.write_text(f"{before}{opened}\n{text}\n\n{closed}{after}")
 
 
 def write(report: Path, text: str, data: Mapping[str, Any]) -> None:

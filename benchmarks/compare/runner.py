@@ -5,7 +5,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.compare.child import MARK
@@ -46,27 +47,38 @@ def compare(
     runs: int,
     say: Callable[[str], None],
 ) -> list[Line]:
-    """`runs` rounds; in each, every contender once. What it wrote in the first round is read back."""
+    """`runs` rounds; in each, every contender once. What it wrote in the first round is read back.
+
+    Ctrl-C ends the data set with what was measured so far.
+    """
     lines = [Line(one, min(one.max_rows or dataset.rows, dataset.rows)) for one in contenders]
     shared = work / f"shared-{dataset.name}"
     shared.mkdir(parents=True)
     for line in lines:
         absent = [told for need in line.contender.needs if (told := lacking(need))]
         line.failed = "; ".join(absent) or None
-    for number in range(runs):
-        for line in lines:
-            if line.failed:
-                continue
-            try:
-                _run(line, number, dataset, servers, work, shared)
-                done = line.runs[number]
-                rate = f"{done.rows / done.seconds:,.0f} rows/s, {done.seconds:.1f} s"
-                say(f"{dataset.name}, run {number + 1}, {line.contender.name}: {rate}")
-            except (Failed, Wrong) as problem:
-                line.failed = str(problem)
-                say(f"{dataset.name}, run {number + 1}, {line.contender.name} FAILED: {problem}")
+    with suppress(KeyboardInterrupt):  # what was measured until then is worth its table
+        for number in range(runs):
+            for line in lines:
+                if not line.failed:
+                    say(
+                        f"{dataset.name}, run {number + 1}, {_attempt(line, number, dataset, servers, work, shared)}"
+                    )
     shutil.rmtree(shared)
     return lines
+
+
+def _attempt(
+    line: Line, number: int, dataset: Dataset, servers: BenchServers, work: Path, shared: Path
+) -> str:
+    """One run, and what to say of it; a failure takes the contender out of the later rounds."""
+    try:
+        _run(line, number, dataset, servers, work, shared)
+    except (Failed, Wrong) as problem:
+        line.failed = str(problem)
+        return f"{line.contender.name} FAILED: {problem}"
+    done = line.runs[number]
+    return f"{line.contender.name}: {done.rows / done.seconds:,.0f} rows/s, {done.seconds:.1f} s"
 
 
 def _run(line: Line, number: int, dataset: Dataset, servers: BenchServers, work: Path, shared: Path) -> None:
@@ -97,7 +109,7 @@ def _run(line: Line, number: int, dataset: Dataset, servers: BenchServers, work:
     servers.create_topic(topic, KAFKA_PARTITIONS)
     try:
         if contender.prepares and number == 0:
-            _child(replace(job), contender, "prepare")
+            _child(job, contender, "prepare")
         measured = _child(job, contender, "run")
         if measured is None or measured.rows != line.rows:
             raise Wrong(f"{contender.name} says {measured and measured.rows} records of {line.rows:,}")

@@ -12,11 +12,12 @@ from benchmarks.compare.contenders import CONTENDERS
 from benchmarks.compare.datasets import DATASETS, Dataset, make_dataset
 from benchmarks.compare.flame import flame_svg
 from benchmarks.compare.job import Job, Measured
-from benchmarks.compare.report import figures, notes, table
+from benchmarks.compare.report import figures, notes, put_into, table
 from benchmarks.compare.runner import Line, compare
 from benchmarks.compare.servers import BenchServers
 from benchmarks.compare.tools import CONTENDERS as FOLDER
 from benchmarks.compare.verifying import Wrong, verify
+from resources.errors import SluiceError
 from tests.fixtures_servers import KafkaServer, RegistryServer
 
 _BY_NAME = {one.name: one for one in CONTENDERS}
@@ -97,7 +98,7 @@ def test_who_could_not_run_is_told_with_the_reason(tmp_path: Path) -> None:
     lines = [Line(_BY_NAME["raw-c"], 1000, failed="gcc is missing: apt-get install gcc")]
     found = figures(lines)
     assert "none |" in table(Dataset("flights", tmp_path, tmp_path, "id", 1000, ("id",), "f"), found)
-    assert "raw-c did not run: gcc is missing" in notes(lines, runs=1)
+    assert "raw-c did not run: gcc is missing" in notes(lines)
 
 
 def test_a_contender_publishes_and_is_read_back(
@@ -137,3 +138,12 @@ def test_a_flame_graph_shows_shares_as_widths() -> None:
         title, box = group[0].text or "", group[1]
         widths[title] = float(box.get("width", "0"))
     assert widths == {"a: 99.0%": 1188.0, "b<c>: 75.0%": 900.0, "d: 24.0%": 288.0, "e: 1.0%": 12.0}
+
+
+def test_a_page_takes_the_table_between_its_marks(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- comparison -->\nold\n<!-- /comparison -->\nafter\n")
+    put_into(page, "comparison", "new")
+    assert page.read_text() == "before\n<!-- comparison -->\n\nnew\n\n<!-- /comparison -->\nafter\n"
+    with pytest.raises(SluiceError, match="has no place for the profile"):
+        put_into(page, "profile", "new")

@@ -47,7 +47,7 @@ CONTENDERS = (
         "spark",
         "peer",
         "at least once: a task that is retried repeats its records; records of one run become visible one by one",
-        max_rows=2_000_000,
+        max_rows=1_000_000,
         prepares=True,
         peers=True,
         needs=("java", "maven"),
@@ -59,7 +59,7 @@ CONTENDERS = (
         "peer",
         "at least once: a snapshot that is interrupted begins again; makes its own schema, with instants as text; the "
         "figures are Connect's alone, PostgreSQL is not counted",
-        max_rows=1_000_000,
+        max_rows=500_000,
         own_schema=True,
         needs=("java", "maven", "postgresql"),
     ),

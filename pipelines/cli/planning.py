@@ -87,7 +87,7 @@ def show_plan(event: Event, plan: Plan, out: Path | None) -> None:
     """Print the plan for people."""
     _windows(plan)
     _samples(event, plan)
-    _estimate(plan)
+    _estimate(event, plan)
     for one in plan.refused[:20]:
         click.echo(err=True)
         for number, line in enumerate(unfolded(one.refused or "")):
@@ -154,7 +154,7 @@ def _samples(event: Event, plan: Plan) -> None:
     table((event.key, "field", "published", "now"), rows)
 
 
-def _estimate(plan: Plan) -> None:
+def _estimate(event: Event, plan: Plan) -> None:
     click.echo()
     records = sum(one.records for one in plan.windows)
     if not records:
@@ -162,6 +162,10 @@ def _estimate(plan: Plan) -> None:
         return
     about = "unknown" if plan.seconds is None else f"about {_duration(plan.seconds)}"
     click.echo(f"{records:,} records would be published; time: {about} ({plan.speed}).")
+    if event.stale_writes == "skip":
+        click.echo(
+            "At most: those whose key has a newer value on the topic by then are left out (stale_writes)."
+        )
 
 
 def _duration(seconds: float) -> str:

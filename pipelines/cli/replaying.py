@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import click
 
+from pipelines.authoring.catalogue import Catalogue
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.cli.ledger_reading import entries_of
@@ -38,6 +39,18 @@ def windows_to_replay(
             next_step=f"sluice status {event.full_name} lists what is published",
         )
     return touched
+
+
+def require_free(topic: str | None, catalogue: Catalogue) -> None:
+    """Raise SluiceError where the shadow topic is an event's own."""
+    for event in catalogue.events.values():
+        if event.topic == topic:
+            raise SluiceError(
+                f"--to {topic}",
+                f"is the topic of {event.full_name}",
+                allowed="a topic that nothing else is published to",
+                next_step="leave --to out to replay to the event's own topic, or name another",
+            )
 
 
 def unbroken(windows: Sequence[Window]) -> Iterator[list[Window]]:

@@ -15,7 +15,7 @@ from pipelines.encoding import RecordEncoder, decode_record
 from pipelines.encoding.keys import key_bytes
 from pipelines.foresight.plan import WindowPlan
 from pipelines.publishing.correction import DefinitionChanged
-from pipelines.publishing.decision import Decision, decide, decide_replay
+from pipelines.publishing.decision import Action, Decision, decide, decide_replay
 from pipelines.publishing.entry import LedgerEntry, ledger_key
 from pipelines.publishing.planning import NeverPublished, Planned, Planner
 from pipelines.publishing.preflight import subject_of
@@ -38,6 +38,11 @@ class Foresight:
     ) -> None:
         self._event, self._platform, self._wish = event, platform, wish
         self._entries, self._shown = entries, shown
+        if wish.replay is not None:
+            wish.replay.require_shadow(event.topic, platform.settings.ledger_topic)
+            for entry in entries.values():
+                if entry.topic == wish.replay.topic:
+                    entry.require_of(event.topic, replayed_to=entry.topic)
 
     def windows(self, windows: Sequence[Window]) -> Iterator[WindowPlan]:
         """Each window's plan, in turn; what would stop one in a run is said of it and leaves the others their turn.
@@ -57,8 +62,12 @@ class Foresight:
                         yield WindowPlan(window.key, "refused", error.problem, expected, refused=str(error))
 
     def entry(self, window: Window, topic: str | None = None) -> LedgerEntry | None:
-        """The newest entry of a window."""
-        return self._entries.get(ledger_key(topic or self._event.topic, window.key))
+        """The newest entry of a window. Raises TopicOfAnother."""
+        own = self._event.topic
+        entry = self._entries.get(ledger_key(topic or own, window.key))
+        if entry is not None:
+            entry.require_of(own, replayed_to=topic if topic != own else None)
+        return entry
 
     @cached_property
     def schema_id(self) -> int:
@@ -123,6 +132,7 @@ class _WindowForesight:
             )
         plan = self._described(decision, planned, entry, expected, rows=done.snapshot.rows)
         plan = replace(plan, dead=done.dead, records=plan.records + finished)
+        assert planned is not None or not finished, "what is finished first is corrected then"
         if planned is not None and entry is not None and self._asks(planned, entry):
             asked = DefinitionChanged(
                 self._event.full_name, self._window.key, plan.records, done.snapshot.rows, plan.gone
@@ -157,26 +167,42 @@ class _WindowForesight:
                 f"was never published to {self._event.topic}, so there is nothing to replay",
                 next_step=f"sluice publish {self._event.full_name} {self._window.key}",
             )
-        decision, done = decide_replay(there, "a plan"), None
+        decision, done, first = decide_replay(there, "a plan"), None, 0
+        expected = Expected(own.snapshot if own else None, *_state(there))
         if decision.action == "finish":
             assert there is not None
             decision = Decision("replay", there.generation + 1, decision.because)
+            first = there.rows_total - there.rows_done
+            if not shadow:
+                own = there.advanced(status="published", rows_done=there.rows_total)
         if replay.source == "fresh":
             done = self._made()
             if not done.passed:
                 raise SluiceError(f"{self._event.full_name} {self._window.key}", done.verdict)
             facts = dict(done.snapshot.facts)
+            expected = replace(expected, snapshot=done.snapshot.sha256)
             if own is not None and not shadow and replay.selection.everything:
                 planned = self._planner.replay_fresh(
                     decision, own, self._window.key, done.snapshot, facts, replay
                 )
-                expected = Expected(done.snapshot.sha256, *_state(there))
-                return self._described(decision, planned, own, expected, rows=done.snapshot.rows)
+                plan = self._described(decision, planned, own, expected, rows=done.snapshot.rows)
+                return replace(plan, records=plan.records + first)
+            if own is not None and not shadow:
+                # A run corrects the window, and then replays what is selected.
+                corrected = self._publication()
+                if corrected.refused:
+                    return corrected
+                first = corrected.records
+                decision = replace(decision, generation=corrected.generation + 1)
             own = self._planner.fresh_origin(decision, self._window.key, done.snapshot, facts)
         assert own is not None
         planned = self._planner.replay(decision, own, replay, topic=topic)
-        expected = Expected(own.snapshot, *_state(there))
-        return self._described(decision, planned, None, expected, rows=planned.entry.rows_total)
+        if planned.entry.selection is not None and not planned.entry.rows_total:
+            action: Action = "correct" if first and done else "finish" if first else "nothing"
+            told = Decision(action, decision.generation - 1, "none of its events is selected")
+            return replace(self._described(told, None, None, expected, rows=0), records=first)
+        plan = self._described(decision, planned, None, expected, rows=planned.entry.rows_total)
+        return replace(plan, records=plan.records + first)
 
     def _made(self) -> Transformed:
         source_window(self._event, self._window, self._scratch, run_id="plan")

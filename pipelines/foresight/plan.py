@@ -86,8 +86,9 @@ def read_plan(address: str) -> Plan:
             for one in raw.pop("windows")
         )
         return Plan(**{**raw, "stages": tuple(raw["stages"]), "windows": windows})
-    except OSError as error:
-        raise PlanUnreadable(f"plan {address}", f"cannot be read: {error.strerror or error}") from None
+    except (OSError, ImportError) as error:
+        told = getattr(error, "strerror", None) or error
+        raise PlanUnreadable(f"plan {address}", f"cannot be read: {told}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PlanUnreadable(
             f"plan {address}",

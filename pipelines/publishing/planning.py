@@ -104,7 +104,7 @@ class Planner:
                 f"is published to {origin.rows_done:,} of {origin.rows_total:,} records only",
                 next_step=f"sluice publish {event.full_name} {origin.window}, then replay it",
             )
-        snapshot = stored_snapshot(self._platform, origin, "transformed", origin.snapshot)
+        store, snapshot = self._stored(origin)
         selection = replay.selection.within(event.windows.window(origin.window))
         current = origin.contract == event.contract.fingerprint
         entry = LedgerEntry(
@@ -130,7 +130,6 @@ class Planner:
         )
         if selection.everything:
             return Planned(entry)
-        store = self._platform.snapshots
         rows = selection.rows(
             store.read(snapshot, batch_rows=self._platform.settings.batch_rows),
             key=key_field(store.schema(snapshot), event.key),
@@ -161,6 +160,16 @@ class Planner:
     ) -> LedgerEntry:
         """What `replay` repeats where the window was newly sourced and is not on the event's topic."""
         return self._fresh(decision, window, snapshot, facts).advanced(status="published")
+
+    def _stored(self, origin: LedgerEntry) -> tuple[SnapshotStore, Snapshot]:
+        """The rows of `origin`: of an earlier run, or sourced anew by a plan in its folder."""
+        if self._work is not self._platform.snapshots:
+            made = self._work.find(origin.event, origin.window, "transformed", origin.snapshot)
+            if made is not None:
+                return self._work, made
+        return self._platform.snapshots, stored_snapshot(
+            self._platform, origin, "transformed", origin.snapshot
+        )
 
     def _fresh(
         self, decision: Decision, window: str, snapshot: Snapshot, facts: dict[str, Any]

@@ -56,6 +56,7 @@ def command(
     from pipelines.cli.applying import apply
     from pipelines.cli.choosing import catalogue_and_event
     from pipelines.cli.planning import Wanted, made, show_plan
+    from pipelines.cli.replaying import require_free
 
     selected = Selected(keys, keys_file, since, until, fresh, topic)
     if apply_file is not None:
@@ -74,12 +75,18 @@ def command(
         )
     if replay and not (reason and reason.strip()):
         raise click.UsageError('a replay needs a reason: --reason "billing lost its state"')
-    found = catalogue_and_event(event)[1]
+    if out is not None and not out.absolute().parent.is_dir():
+        raise click.UsageError(f"--out {out}: there is no folder {out.absolute().parent}")
+    catalogue, found = catalogue_and_event(event)
+    require_free(topic, catalogue)
     config = {"reason": reason or "", "on_definition_change": "correct" if correct else "ask"}
     config |= selected.config() if replay else {}
     plan = made(found, Wanted(windows, config, shown=show))
     if out is not None:
-        out.write_text(plan.to_json(), encoding="utf-8")
+        try:
+            out.write_text(plan.to_json(), encoding="utf-8")
+        except OSError as error:
+            raise click.UsageError(f"--out {out}: cannot be written: {error.strerror or error}") from None
     if as_json:
         click.echo(plan.to_json())
     else:

@@ -50,7 +50,7 @@ def command(
 
     from pipelines.cli.choosing import catalogue_and_event
     from pipelines.cli.launching import run_all
-    from pipelines.cli.replaying import unbroken, windows_to_replay
+    from pipelines.cli.replaying import require_free, unbroken, windows_to_replay
     from pipelines.cli.reporting import announcing, report
     from pipelines.orchestration.config import RunConfig
     from resources.platform import Platform
@@ -59,6 +59,7 @@ def command(
     if not (reason and reason.strip()):
         raise click.UsageError('a replay needs a reason: --reason "billing lost its state"')
     catalogue, found = catalogue_and_event(event)
+    require_free(topic, catalogue)
     selected = Selected(keys, keys_file, since, until, fresh, topic).config()
     with Platform() as platform:
         kept = with_keys_kept(selected, partial(platform.snapshots.keep_text, "keys"))

@@ -146,6 +146,45 @@ def test_a_plan_counts_what_an_interrupted_run_left(world: "World", monkeypatch:
     assert world.publish(expected={WINDOW: found.expected}).published == 20
 
 
+def interrupted(world: "World", monkeypatch: pytest.MonkeyPatch, **wish: Any) -> None:
+    """Publish, and die at the second commit."""
+    real, commits = TransactionalProducer.commit, 0
+
+    def commit(self: TransactionalProducer) -> Any:
+        nonlocal commits
+        commits += 1
+        if commits == 2:
+            raise KeyboardInterrupt
+        return real(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TransactionalProducer, "commit", commit)
+        with pytest.raises(KeyboardInterrupt):
+            world.publish(world.platform(transaction_rows=10), **wish)
+
+
+@pytest.mark.parametrize("source", ["stored", "fresh"])
+@pytest.mark.parametrize("keys", [(), ("k1", "k7"), ("nobody",)])
+@pytest.mark.parametrize("stopped", [None, "backfill", "replay"])
+def test_a_plan_of_a_replay_is_what_the_run_does(
+    world: "World", monkeypatch: pytest.MonkeyPatch, source: Any, keys: tuple[str, ...], stopped: str | None
+) -> None:
+    world.rows(ROWS)
+    world.prepare()
+    if stopped == "backfill":
+        interrupted(world, monkeypatch)
+    else:
+        world.publish()
+    if stopped == "replay":
+        interrupted(world, monkeypatch, reason="another", replay=Replay("another"))
+    world.rows(CHANGED)
+    how = replay(source=source, selection=Selection(frozenset(keys)))
+    found = plan(world, ledger(world), **how)
+    result = (world.deliver if source == "fresh" else world.publish)(expected={WINDOW: found.expected}, **how)
+    assert (found.records, found.generation) == (result.published, result.generation)
+    assert found.action == result.action
+
+
 def test_never_published_is_refused_in_a_plan_of_a_replay(world: "World") -> None:
     world.rows(ROWS)
     found = plan(world, **replay())

@@ -173,15 +173,6 @@ class WindowRun:
         return [window for window in windows if window.key not in done]
 
     def _window(self, window: Window) -> Iterator[object]:
-        if self._stages == set(STAGES):
-            self._publisher.claim_ahead(window.key)
-        try:
-            yield from self._staged(window)
-        finally:
-            # Where its rows could not be had, or are blocked.
-            self._publisher.drop_claim()
-
-    def _staged(self, window: Window) -> Iterator[object]:
         event, platform, run_id = self._event, self._platform, self._context.run.run_id
         dead, waited = 0, dict(self._pacer.waited)
         if "sourced" in self._stages:

@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.encoding import RecordEncoder
 from pipelines.preflight.fitness import require_fit
-from pipelines.publishing.claiming import ClaimAhead
 from pipelines.publishing.decision import Decision, decide, decide_redrive, decide_replay
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
 from pipelines.publishing.generations import following
@@ -68,7 +67,6 @@ class Publisher:
             self._wish.replay.require_shadow(event.topic, self._settings.ledger_topic)
         self._pace = pace or Unlimited()
         self._topic: Topic | None = None
-        self._ahead: ClaimAhead | None = None
         self._stale: StaleGuard | None = None
         self._free_shadow: str | None = None
         self._planner = Planner(
@@ -153,48 +151,8 @@ class Publisher:
             self._stale = StaleGuard(self._event, self._platform, topic, kafka_partitions, say=self._say)
         return self._stale
 
-    def claim_ahead(self, window: str) -> None:
-        """Begin to claim `window` while its rows are still made ready, where it was never published: it then is
-        published whatever they are. `publish` takes the claim, `drop_claim` gives it up."""
-        self.drop_claim()
-        if self._topic is None or self._wish.replay or self._wish.redrive:
-            return
-        # What stands in the way of reading the ledger is told when the window's turn has come.
-        with suppress(SluiceError):
-            if self.ledger(window, patience_seconds=_PATIENCE_SECONDS) is None:
-                self._ahead = ClaimAhead(
-                    window, partial(self._producer, window, self._event.topic, self._topic)
-                )
-
-    def drop_claim(self) -> None:
-        """Give up a claim that was made ahead and not taken."""
-        ahead = self._ahead
-        self._ahead = None
-        if ahead is not None:
-            ahead.close()
-
-    def _taken_ahead(self, window: str, topic: str) -> TransactionalProducer | None:
-        ahead = self._ahead
-        if ahead is None or (ahead.window, self._event.topic) != (window, topic):
-            return None
-        self._ahead = None
-        return ahead.take()
-
-    def _producer(self, window: str, topic: str, fit: Topic) -> TransactionalProducer:
-        """A producer that fences every other one of the window as soon as it has claimed it."""
-        return TransactionalProducer(
-            self._settings,
-            f"{self._settings.code_location}|{ledger_key(topic, window)}",
-            event=self._event.full_name,
-            window=window,
-            topic=topic,
-            max_message_bytes=fit.max_message_bytes,
-            kafka_partitions=fit.partitions,
-        )
-
     def close(self) -> None:
         """Free what was opened for the run's windows."""
-        self.drop_claim()
         if self._stale is not None:
             self._stale.close()
             self._stale = None
@@ -238,18 +196,23 @@ class _Window:
     def run(self) -> PublishResult:
         started = time.monotonic()
         self._prepare()
-        ahead = self._publisher._taken_ahead(self._window, self._topic)
-        if ahead is None:
-            # Asking the ledger first costs no producer; most windows of a repeated backfill end here. Where a killed
-            # run's transaction hides the ledger's end, the claim below ends that, sooner than the brokers would.
-            with suppress(LedgerHeldBack):
-                entry = self._entry(patience_seconds=_PATIENCE_SECONDS)
-                decision = self._decide(entry)
-                if decision.action == "nothing":
-                    return self._nothing(decision, entry)
-        with ahead or self._publisher._producer(self._window, self._topic, self._fit()) as producer:
-            if ahead is None:
-                producer.claim()
+        # Asking the ledger first costs no producer; most windows of a repeated backfill end here. Where a killed
+        # run's transaction hides the ledger's end, the claim below ends that, sooner than the brokers would.
+        with suppress(LedgerHeldBack):
+            entry = self._entry(patience_seconds=_PATIENCE_SECONDS)
+            decision = self._decide(entry)
+            if decision.action == "nothing":
+                return self._nothing(decision, entry)
+        with TransactionalProducer(
+            self._settings,
+            f"{self._settings.code_location}|{ledger_key(self._topic, self._window)}",
+            event=self._event.full_name,
+            window=self._window,
+            topic=self._topic,
+            max_message_bytes=self._fit().max_message_bytes,
+            kafka_partitions=self._fit().partitions,
+        ) as producer:
+            producer.claim()
             guard = self._publisher._guard(self._topic, self._fit().partitions)
             sender = Sender(
                 self._settings, producer, pace=self._publisher._pace, guard=guard, say=self._publisher._say

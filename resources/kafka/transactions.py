@@ -76,9 +76,9 @@ class TransactionalProducer:
         """How records reach the client: `native` or `public`."""
         return self._client.way
 
-    def claim(self, patience_seconds: float = _CLAIM_SECONDS) -> None:
+    def claim(self) -> None:
         """Take over the window: finish or abort what a predecessor left, and fence it."""
-        deadline = time.monotonic() + patience_seconds
+        deadline = time.monotonic() + _CLAIM_SECONDS
         while True:
             try:
                 self._client.init_transactions(max(1.0, deadline - time.monotonic()))

@@ -2,6 +2,7 @@
 
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
@@ -160,6 +161,9 @@ class RunConfig:
                 _instant("event_time_from", self.event_time_from),
                 _instant("event_time_until", self.event_time_until),
             )
+            # A re-execution with another selection is another request.
+            asked = repr((self.replay, sorted(selection.keys), selection.since, selection.until, self.to_topic))
+            request = f"{request}/{sha256(asked.encode()).hexdigest()[:8]}"
             replay = Replay(request, self.replay, selection, self.to_topic or None)
         elif given:
             raise SluiceError(

@@ -1,9 +1,10 @@
-"""Peak memory of one window as it grows: sourced, transformed and published, each in a process of its own.
+"""Where time and memory of one window go as it grows: each step, and reading back, in a process of its own.
 
-    python benchmarks/memory.py [--rows 500000 2000000 8000000]
+    python benchmarks/memory.py [--rows 500000 2000000 8000000] [--apache]
 
-The window's rows come from a DuckDB file made here; the broker and registry are the embedded ones (their memory
-is theirs and not counted). Flat means: the last column of a step does not grow with the rows.
+The window's rows come from a DuckDB file made here; the broker and registry are the embedded ones, or with
+`--apache` a real Apache Kafka (their memory and processor time is theirs and not counted). Flat means: the last
+column of a step does not grow with the rows. Start-up and imports are part of the memory and not of the time.
 """
 
 import argparse
@@ -69,30 +70,35 @@ def make_warehouse(path: Path, rows: int) -> None:
 
 
 def step(name: str, assets: str) -> None:
-    """Run one step of the window in this process and print its peak memory in MiB and its seconds."""
+    """Run one step of the window in this process and print rows, peak memory in MiB, seconds and processor seconds."""
     from pipelines import load_catalogue
     from pipelines.publishing.publisher import Publisher
+    from pipelines.reconciling.reconciler import reconcile_window
     from pipelines.steps.sourced import source_window
     from pipelines.steps.transformed import transform_window
     from resources.platform import Platform
 
     event = load_catalogue(Path(assets)).find("reading_taken")
     window = event.windows.window("2013-01-01")
-    started = time.monotonic()
+    started, used = time.monotonic(), time.process_time()
     with Platform() as platform:
         if name == "sourced":
             rows = source_window(event, window, platform, run_id="bench").rows
         elif name == "transformed":
             rows = transform_window(event, window, platform, run_id="bench").snapshot.rows
-        else:
+        elif name == "published":
             rows = Publisher(event, platform, run_id="bench").publish(window.key).published
+        else:
+            found = reconcile_window(event, window.key, platform)
+            rows = found.found if found.verdict == "agrees" else -1
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{rows} {peak:.0f} {time.monotonic() - started:.1f}")
+    print(f"{rows} {peak:.0f} {time.monotonic() - started:.2f} {time.process_time() - used:.2f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[500_000, 2_000_000, 8_000_000])
+    parser.add_argument("--apache", action="store_true", help="a real Apache Kafka")
     parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.step:
@@ -100,7 +106,7 @@ def main() -> None:
         return
     from resources.servers import down, up
 
-    print(f"{'rows in the window':>20}{'step':>14}{'rows/s':>10}{'peak MiB':>10}")
+    print(f"{'rows in the window':>20}{'step':>14}{'rows/s':>11}{'cpu s':>8}{'peak MiB':>10}")
     for rows in asked.rows:
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder)
@@ -114,19 +120,21 @@ def main() -> None:
                 "SLUICE_HOME": folder,
                 "SLUICE_WAREHOUSE_DEFAULT": f"duckdb://{home / 'readings.duckdb'}",
             }
-            up(home)
+            up(home, kind="apache" if asked.apache else "embedded")
             try:
-                for name in ("sourced", "transformed", "published"):
+                for name in ("sourced", "transformed", "published", "reconciled"):
                     done = subprocess.run(
                         [sys.executable, __file__, "--step", name, str(module.parent.parent)],
                         env=environment, capture_output=True, text=True, check=False,
                     )  # fmt: skip
                     if done.returncode:
                         sys.exit(done.stderr)
-                    counted, peak, seconds = done.stdout.split()
+                    counted, peak, seconds, used = done.stdout.split()
                     if int(counted) != rows:
                         sys.exit(f"{name}: {counted} of {rows} rows")
-                    print(f"{rows:>20,}{name:>14}{rows / float(seconds):>10,.0f}{peak:>10}", flush=True)
+                    print(
+                        f"{rows:>20,}{name:>14}{rows / float(seconds):>11,.0f}{used:>8}{peak:>10}", flush=True
+                    )
             finally:
                 down(home)
 

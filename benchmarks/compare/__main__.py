@@ -1,6 +1,7 @@
 """`python -m benchmarks.compare`: see the package."""
 
 import argparse
+import signal
 import sys
 import tempfile
 import warnings
@@ -44,6 +45,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = parse(arguments)
+    # As Ctrl-C: the servers are stopped and what was measured is told.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.simplefilter("ignore")
     contenders = [one for one in CONTENDERS if not asked.only or one.name in asked.only]
     parts, data, everyone = [], {}, list[Line]()

@@ -2,6 +2,7 @@
 
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -293,10 +294,12 @@ def test_an_open_transaction_of_another_is_waited_for(
         if begun == 1:
             other.client.begin_transaction()
             other.put("k7", at(0, day=9), 1001)
-            timer = threading.Timer(4, end)
-            timer.start()
+            threading.Thread(target=end).start()
 
     def end() -> None:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and not any("open transaction" in said for said in state.said):
+            time.sleep(0.1)
         waited.set()
         (other.client.commit_transaction if outcome == "commit" else other.client.abort_transaction)(20)
 

@@ -192,8 +192,8 @@ def publish(folder: Path, name: str, first: int, count: int, *, clock: Clock | N
 
     warnings.simplefilter("ignore")
     from pipelines import load_catalogue
-    from pipelines.orchestration.launch import dagster_instance, launch, limit_warehouses
     from pipelines.orchestration.keys import topic_pool
+    from pipelines.orchestration.launch import dagster_instance, launch, limit_warehouses
     from resources.settings import load_settings
 
     catalogue = load_catalogue(folder / "assets")

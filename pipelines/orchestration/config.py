@@ -162,7 +162,9 @@ class RunConfig:
                 _instant("event_time_until", self.event_time_until),
             )
             # A re-execution with another selection is another request.
-            asked = repr((self.replay, sorted(selection.keys), selection.since, selection.until, self.to_topic))
+            asked = repr(
+                (self.replay, sorted(selection.keys), selection.since, selection.until, self.to_topic)
+            )
             request = f"{request}/{sha256(asked.encode()).hexdigest()[:8]}"
             replay = Replay(request, self.replay, selection, self.to_topic or None)
         elif given:

@@ -140,7 +140,7 @@ def _verdict(outcome: Outcome) -> str:
 def _without_places(line: str) -> str:
     """Said of any window, topic and address."""
     line = re.sub(r"\d{4}-\d\d-\d\d", "WINDOW", line.removeprefix("Error: "))
-    line = re.sub(r"[a-z]+-[a-z]+-[0-9a-f]{8}", "NAME", line)
+    line = re.sub(r"[a-z]+(-[a-z]+)*-[0-9a-f]{8}", "NAME", line)
     return re.sub(r"127\.0\.0\.1:\d+", "HOST:PORT", line)
 
 

@@ -183,7 +183,8 @@ def _short(frame: str) -> str:
     """`name (path)` with the path below the project or below site-packages."""
     name, _, path = frame.partition(" (")
     path = re.sub(r"^.*/site-packages/", "", path.rstrip(")")).removeprefix(f"{ROOT}/")
-    return f"{name} ({re.sub(r'^.*/lib/python[0-9.]+/', '', path)})"
+    path = re.sub(r"^.*/lib/python[0-9.]+/", "", path)
+    return f"{name} ({Path(path).name if path.startswith('/') else path})"
 
 
 def drawn(stacks: Mapping[Stack, int], title: str) -> str:

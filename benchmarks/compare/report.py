@@ -18,6 +18,8 @@ from resources.errors import SluiceError
 
 # The yardsticks: the common hand-written way, the best one, and what the client library can do at all.
 COMMON, BEST, LIMIT = "read-sql", "fetchmany", "raw-c"
+# Facts that contenders tell which are no versions.
+_NO_VERSIONS = ("encoding", "transactions", "threads", "schema")
 _PACKAGES = ("confluent-kafka", "dagster", "pyarrow", "pandas", "duckdb", "fastavro")
 _HEAD = (
     "contender",
@@ -173,11 +175,7 @@ def _versions(lines: Sequence[Line]) -> str:
     told |= {name: version(name) for name in _PACKAGES}
     for line in lines:
         for run in line.runs.values():
-            told |= {
-                name: str(value)
-                for name, value in run.facts.items()
-                if name not in ("encoding", "transactions")
-            }
+            told |= {name: str(value) for name, value in run.facts.items() if name not in _NO_VERSIONS}
     return ", ".join(f"{name} {value}" for name, value in told.items())
 
 

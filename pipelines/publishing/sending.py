@@ -134,6 +134,12 @@ class Sender:
                         self._guard.sending(part)
                     chunk.add(part)
                     at += len(part)
+                elif progress.entry.rows_done + chunk.rows >= entry.rows_total:
+                    raise SluiceError(
+                        f"{entry.event} {entry.window}",
+                        f"more rows than the {entry.rows_total:,} that the ledger announces",
+                        next_step="the transaction is aborted; please report this as a defect",
+                    )
                 # The last one is committed below, whether it is full or not.
                 if (
                     not len(part) or self._is_full(chunk)

@@ -53,7 +53,7 @@ def test_a_replay_of_some_keys_is_marked_and_recorded(published: Sluice, tmp_pat
         (("flight_cancelled", "2013-03", "--reason", "x"), "has no published window"),
         (("flight_cancelled", "--from", "soon", "--reason", "x"), "'soon' is no instant"),
         (("flight_cancelled", "--keys", "no-such-file", "--reason", "x"), "cannot be read"),
-        (("flight_cancelled", "--to", "flights.flight-departed.v1", "--reason", "x"), "is the topic of"),
+        (("flight_cancelled", "--to", "flights.carrier-day-closed.v1", "--reason", "x"), "is the topic of"),
         (("flight_cancelled", "--to", "flights.flight-cancelled.v1", "--reason", "x"), "is the topic of"),
         (
             ("flight_cancelled", "--from", "2013-01-02", "--until", "2013-01-01", "--reason", "x"),

@@ -13,7 +13,6 @@ import ctypes
 import logging
 import os
 import time
-import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -72,10 +71,10 @@ class NativeClient:
         self._queue: int = library.queue_get_main(self._client)
         self._topics: dict[str, int] = {}
         library.set_log_queue(self._client, None)
-        # Also when nobody closes it: a client without its process's end would hold the transaction open.
-        self._free = weakref.finalize(
-            self, _free, library, self._client, self._queue, self._topics, os.getpid()
-        )
+        # Freed by `close` alone, which the transaction has been aborted before. Destroying a client whose transaction is
+        # being opened at that moment can end the process on an assertion of librdkafka (2.16, AddPartitionsToTxn); one
+        # that nobody closes lives until its process ends, and the brokers end its transaction then.
+        self._process: int | None = os.getpid()
 
     def init_transactions(self, timeout: float) -> None:
         patiently(self._served(self._library.init_transactions), timeout)
@@ -199,13 +198,15 @@ class NativeClient:
             self._serve(min(left_ms, 50))
 
     def close(self) -> None:
-        if self._free.alive:
-            try:
-                self._library.purge(self._client, PURGE_QUEUE | PURGE_IN_FLIGHT)
-                self.flush(1.0)
-            except KafkaException:
-                pass  # a fenced producer has nothing left to flush
-        self._free()
+        if self._process is None:
+            return
+        try:
+            self._library.purge(self._client, PURGE_QUEUE | PURGE_IN_FLIGHT)
+            self.flush(1.0)
+        except KafkaException:
+            pass  # a fenced producer has nothing left to flush
+        process, self._process = self._process, None
+        _free(self._library, self._client, self._queue, self._topics, process)
 
     def _topic(self, name: str) -> int:
         if name not in self._topics:

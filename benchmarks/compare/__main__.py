@@ -34,6 +34,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--report", type=Path, help="write the table here, and every figure beside it as .json"
     )
     parser.add_argument(
+        "--into", type=Path, help="put the table into this page, between its comparison marks"
+    )
+    parser.add_argument(
         "--work", type=Path, help="folder for the broker's data and scratch files (a temporary one)"
     )
     asked = parser.parse_args(arguments)

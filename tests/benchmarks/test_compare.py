@@ -1,12 +1,14 @@
 """The comparison's harness: its arguments, its table, and that a contender with wrong records is found out."""
 
+import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.compare.__main__ import parse
+from benchmarks.compare.__main__ import main, parse
 from benchmarks.compare.contender import Contender
 from benchmarks.compare.contenders import CONTENDERS
 from benchmarks.compare.datasets import DATASETS, Dataset, make_dataset
@@ -129,6 +131,23 @@ def test_a_contender_publishes_and_is_read_back(
     )  # fmt: skip
     with pytest.raises(Wrong, match="0 records on the topic, 1,000 rows to publish"):
         verify(job, silent)
+
+
+def test_the_table_goes_into_the_report_and_into_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running = "benchmarks.compare.__main__"
+    dataset = Dataset("flights", tmp_path, tmp_path, "id", 1000, ("id",), "f")
+    monkeypatch.setattr(f"{running}.make_dataset", lambda *_, **__: dataset)
+    monkeypatch.setattr(f"{running}.bench_servers", lambda _: nullcontext())
+    missing = [Line(_BY_NAME["raw-c"], 1000, failed="gcc is missing")]
+    monkeypatch.setattr(f"{running}.compare", lambda *_, **__: missing)
+    page, report = tmp_path / "page.md", tmp_path / "report.md"
+    page.write_text("<!-- comparison -->\n<!-- /comparison -->\n")
+    assert main(["--data", "flights", "--report", str(report), "--into", str(page)]) == 0
+    for told in (page.read_text(), report.read_text(), capsys.readouterr().out):
+        assert "**flights**" in told and "gcc is missing" in told
+    assert "flights" in json.loads(report.with_suffix(".json").read_text())
 
 
 def test_a_flame_graph_shows_shares_as_widths() -> None:

@@ -6,7 +6,6 @@ to disk, finds the rows without a partner (as a multiset: two equal rows need tw
 flat in the size of the window.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from resources.scratch import scratch_folder
 
 _IDS = pa.schema([("row", pa.int64()), ("id", pa.string()), ("key", pa.binary())])
 
@@ -45,12 +46,12 @@ class Difference:
 def difference(
     base: Iterable[Encoded], target: Iterable[Encoded], *, base_rows: int, memory_limit: str, with_keys: bool
 ) -> Difference:
-    """Compare the first `base_rows` rows of `base` with `target`; both encoded with ids."""
-    with tempfile.TemporaryDirectory(prefix="sluice-difference-") as folder:
-        files = {"base": Path(folder) / "base.parquet", "target": Path(folder) / "target.parquet"}
+    """Compare the first `base_rows` rows of `base` with `target`; both encoded with ids. Raises ScratchFull."""
+    with scratch_folder("sluice-difference-") as folder:
+        files = {"base": folder / "base.parquet", "target": folder / "target.parquet"}
         _write_ids(files["base"], base, limit=base_rows)
         _write_ids(files["target"], target)
-        connection = duckdb.connect(config={"memory_limit": memory_limit, "temp_directory": folder})
+        connection = duckdb.connect(config={"memory_limit": memory_limit, "temp_directory": str(folder)})
         try:
             for name, path in files.items():
                 connection.execute(

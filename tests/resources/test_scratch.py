@@ -15,10 +15,10 @@ def test_a_sort_that_finds_no_room_to_spill_is_told_where_and_what_to_do() -> No
     with (
         pytest.raises(ScratchFull, match="no room for what does not fit into memory") as told,
         scratch_folder("sluice-test-") as folder,
+        duckdb.connect(config={"memory_limit": "30MB", "temp_directory": str(folder)}) as connection,
     ):
-        with duckdb.connect(config={"memory_limit": "30MB", "temp_directory": str(folder)}) as connection:
-            connection.execute("SET max_temp_directory_size = '1MB'")
-            connection.execute("CREATE TABLE t AS SELECT md5(i::VARCHAR) AS a FROM range(2000000) t(i)")
+        connection.execute("SET max_temp_directory_size = '1MB'")
+        connection.execute("CREATE TABLE t AS SELECT md5(i::VARCHAR) AS a FROM range(2000000) t(i)")
     assert tempfile.gettempdir() in told.value.where
     assert "TMPDIR" in str(told.value.next_step)
     assert "\n" not in str(told.value), "one line"

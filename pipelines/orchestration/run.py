@@ -12,8 +12,8 @@ from pipelines.authoring.windows import Window
 from pipelines.orchestration import metadata
 from pipelines.orchestration.config import RunConfig
 from pipelines.orchestration.control import RunControl
+from pipelines.orchestration.event_log import EventLog, event_log
 from pipelines.orchestration.keys import FITS_CONTRACT, STAGES, asset_key, table_key, warehouse_pool
-from pipelines.orchestration.open_storage import storage_kept_open
 from pipelines.orchestration.pools import pool_slot
 from pipelines.orchestration.reconciled import ReconciledCheck
 from pipelines.pacing.hold import Cancelled
@@ -59,6 +59,7 @@ class WindowRun:
         )
         topic = self._wish.replay.topic if self._wish.replay else None
         self._reconciled = ReconciledCheck(event, platform, topic=topic)
+        self._log = EventLog()
 
     def _check_stages(self) -> None:
         """A redrive and a replay from stored snapshots read no warehouse, and a fresh replay must: a partition that was
@@ -91,7 +92,7 @@ class WindowRun:
             self._say(f"limits: {self._limits}")
         try:
             with closing(self._pacer), ExitStack() as held, self._reconciled, self._publisher:
-                held.enter_context(storage_kept_open(self._context.instance, self._context.run.run_id))
+                self._log = held.enter_context(event_log(self._context.instance))
                 if "sourced" in self._stages:
                     # Once per run: claiming and freeing it for every window would cost more than a small window.
                     held.enter_context(self._warehouse_slot())
@@ -127,7 +128,8 @@ class WindowRun:
         for number, window in enumerate(todo, start=1):
             try:
                 self._pacer.between(window.key, f"{number - 1} of {len(todo)} windows were done")
-                yield from self._window(window)
+                with self._log.one_window():
+                    yield from self._window(window)
             except Cancelled:
                 raise
             except PassingFault as fault:
@@ -148,6 +150,8 @@ class WindowRun:
                 failed[window.key] = (
                     f"{type(error).__name__}: {error} (a defect; its stack trace is in the log)"
                 )
+            # Behind the handlers: that Dagster cannot record a window is no fault of the window.
+            self._log.write()
         if passing and self._context.retry_number < _RETRIES:
             wait = _FIRST_WAIT_SECONDS * 2**self._context.retry_number
             self._say(f"trying again in {wait} s, from there")
@@ -252,15 +256,16 @@ class WindowRun:
         }
         for key, version in inputs.items():
             tags[f"dagster/input_data_version/{key.to_user_string()}"] = version
-            tags[f"dagster/input_event_pointer/{key.to_user_string()}"] = self._pointer(key, window)
+            pointer = f"dagster/input_event_pointer/{key.to_user_string()}"
+            tags[pointer] = "NULL"  # a table
+            if key.path[-1] in STAGES and not self._log.point(tags, pointer, key, window.key):
+                tags[pointer] = self._pointer(key, window)
         return dg.AssetMaterialization(
             asset_key(self._event, stage), partition=window.key, metadata=about, tags=tags, description=told
         )
 
     def _pointer(self, upstream: dg.AssetKey, window: Window) -> str:
         """Place of the upstream window's newest materialization in Dagster's log: what comes behind it is newer."""
-        if upstream.path[-1] not in STAGES:
-            return "NULL"  # a table
         wanted = dg.AssetRecordsFilter(asset_key=upstream, asset_partitions=[window.key])
         found = self._context.instance.fetch_materializations(wanted, limit=1).records
         return str(found[0].storage_id) if found else "NULL"

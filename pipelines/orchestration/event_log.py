@@ -1,0 +1,297 @@
+"""Dagster's SQLite event log while a run works: its files stay open, and events that belong together are written as one.
+
+Dagster stores each event by itself: a connection and a commit for the run's file, one or two more for the file of all
+runs, each waiting for the disk. For a window of one row that is most of its time. Here a window's events are held back
+until it is done and written in one transaction per file. What is written is still done by Dagster's own storage;
+changed are the connections that it gets. Every other storage (PostgreSQL) is left as it is.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from weakref import WeakKeyDictionary
+
+import dagster as dg
+import sqlalchemy
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from sqlalchemy.engine import Connection
+from sqlalchemy.pool import StaticPool
+
+_ALL_RUNS = "index"
+# Who watches a run sees what it did at most so much later.
+_HELD_AT_MOST_SECONDS = 1.0
+# Other runs write to the file of all runs too, and wait meanwhile.
+_ONE_TRANSACTION = 250
+_HELD = {
+    dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.ASSET_OBSERVATION,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+}
+
+Place = tuple[dg.AssetKey, str]
+
+
+class EventLog:
+    """What a run needs of the event log. This one is for any storage: Dagster writes each event as it comes."""
+
+    @contextmanager
+    def one_window(self) -> Iterator[None]:
+        """The events of the block belong together; they are stored by `write`, or a second after they happened."""
+        yield
+
+    def write(self) -> None:
+        """Store what is held back. Raises what the storage raises; what could not be stored is tried again."""
+
+    def point(self, tags: dict[str, str], tag: str, asset: dg.AssetKey, partition: str) -> bool:  # noqa: ARG002
+        """Have `tag` name the place in the log of the materialization of `asset` that this window has brought, as soon
+        as there is one. False where it has brought none: then the log must be asked."""
+        return False
+
+
+@contextmanager
+def event_log(instance: dg.DagsterInstance) -> Iterator[EventLog]:
+    """The instance's event log, while the block works."""
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqliteEventLogStorage):
+        yield EventLog()
+    elif storage in _open:
+        yield _open[storage]
+    else:
+        log = _open[storage] = _SqliteEventLog(storage)
+        try:
+            with log:
+                yield log
+        finally:
+            del _open[storage]
+
+
+class _SqliteEventLog(EventLog):
+    """Takes over some of the methods of Dagster's storage object, until it is closed."""
+
+    def __init__(self, storage: SqliteEventLogStorage) -> None:
+        self._storage, self._dagster = storage, type(storage)
+        # Dagster's own lock lets one connection work at a time, too.
+        self._lock = threading.RLock()
+        self._files: dict[str, Connection] = {}
+        self._transactions: dict[str, sqlalchemy.engine.Transaction] | None = None
+        self._tables: set[str] = set()
+        self._holding = False
+        self._held: list[EventLogEntry] = []
+        self._held_since = 0.0
+        self._pointers: list[tuple[dict[str, str], str, Place]] = []
+        self._stored: dict[Place, int] = {}
+        self._over = threading.Event()
+        self._clock: threading.Thread | None = None
+
+    def __enter__(self) -> "_SqliteEventLog":
+        for name in _TAKEN_OVER:
+            setattr(self._storage, name, getattr(self, name))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._clock is not None:
+            self._clock.join()
+        try:
+            self.write()
+        finally:
+            for name in _TAKEN_OVER:
+                delattr(self._storage, name)
+            with self._lock:
+                self._close_files()
+
+    # What the run uses.
+
+    @contextmanager
+    def one_window(self) -> Iterator[None]:
+        with self._lock:
+            self._stored.clear()
+            self._holding = True
+            if self._clock is None:
+                self._clock = threading.Thread(target=self._write_in_time, name="sluice-events", daemon=True)
+                self._clock.start()
+        try:
+            yield
+        finally:
+            self._holding = False
+
+    def write(self) -> None:
+        with self._lock:
+            if not self._held:
+                return
+            try:
+                with self._transaction():
+                    for event in self._held:
+                        self._store(event)
+            except Exception as error:
+                # A log would come back here as an event.
+                sys.stderr.write(f"Events are written one by one, together they could not be: {error}\n")
+                # Whatever is wrong with a connection shall not be wrong with the next.
+                self._close_files()
+                self._write_one_by_one()
+            else:
+                self._held.clear()
+                self._pointers.clear()
+
+    def point(self, tags: dict[str, str], tag: str, asset: dg.AssetKey, partition: str) -> bool:
+        with self._lock:
+            place = (asset, partition)
+            if place in self._stored:
+                tags[tag] = str(self._stored[place])
+                return True
+            if any(_materialized(event) == place for event in self._held):
+                self._pointers.append((tags, tag, place))
+                return True
+            return False
+
+    # What Dagster uses instead of its own.
+
+    @contextmanager
+    def run_connection(self, run_id: str | None = None) -> Iterator[Connection]:
+        with self._connection(str(run_id)) as connection:
+            yield connection
+
+    @contextmanager
+    def index_connection(self) -> Iterator[Connection]:
+        with self._connection(_ALL_RUNS) as connection:
+            yield connection
+
+    def has_table(self, table_name: str) -> bool:
+        # It is asked for with every event, and opens a connection.
+        if table_name not in self._tables and self._dagster.has_table(self._storage, table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
+
+    def store_event(self, event: EventLogEntry) -> None:
+        with self._lock:
+            if self._holding and event.dagster_event and event.dagster_event.event_type in _HELD:
+                if not self._held:
+                    self._held_since = time.monotonic()
+                self._held.append(event)
+            else:
+                # In order: what was held back stands before it.
+                self.write()
+                with self._transaction():
+                    self._store(event)
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Dagster's own takes a batch one by one."""
+        with self._lock:
+            self.write()
+            for first in range(0, len(events), _ONE_TRANSACTION):
+                with self._transaction():
+                    for event in events[first : first + _ONE_TRANSACTION]:
+                        self._dagster.store_event(self._storage, event)
+
+    def _store(self, event: EventLogEntry) -> None:
+        # Filled in at each attempt: a transaction that was taken back took its places along.
+        for tags, tag, place in self._pointers:
+            if place in self._stored:
+                tags[tag] = str(self._stored[place])
+        self._dagster.store_event(self._storage, event)
+        came = _materialized(event)
+        if came and (self._holding or self._held):
+            newest = sqlalchemy.select(sqlalchemy.func.max(SqlEventLogStorageTable.c.id))
+            with self._connection(_ALL_RUNS) as connection:
+                self._stored[came] = connection.execute(newest).scalar_one()
+
+    def _write_one_by_one(self) -> None:
+        failed: list[Exception] = []
+        for event in list(self._held):
+            try:
+                self._store(event)
+            except Exception as error:
+                failed.append(error)
+            else:
+                self._held.remove(event)
+        self._pointers.clear()
+        if failed:
+            raise failed[0]
+
+    def _write_in_time(self) -> None:
+        while not self._over.wait(_HELD_AT_MOST_SECONDS / 4):
+            with self._lock:
+                if self._held and time.monotonic() - self._held_since > _HELD_AT_MOST_SECONDS:
+                    # The run meets the error when it writes.
+                    with suppress(Exception):
+                        self.write()
+
+    # Connections.
+
+    @contextmanager
+    def _connection(self, shard: str) -> Iterator[Connection]:
+        with self._lock:
+            connection = self._file(shard)
+            if self._transactions is None:
+                with connection.begin():
+                    yield connection
+            else:
+                if shard not in self._transactions:
+                    self._transactions[shard] = connection.begin()
+                yield connection
+
+    def _file(self, shard: str) -> Connection:
+        if shard not in self._files:
+            # Dagster makes the tables of a run's file when it first connects to it.
+            with self._dagster.run_connection(self._storage, shard):
+                pass
+            engine = sqlalchemy.create_engine(
+                self._storage.conn_string_for_shard(shard),
+                poolclass=StaticPool,
+                connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+            )
+            self._files[shard] = engine.connect()
+        return self._files[shard]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """What is done in the block: one transaction for each file, the run's file first as with Dagster."""
+        self._transactions, before = {}, dict(self._stored)
+        try:
+            with ExitStack() as unfinished:
+                unfinished.callback(self._take_back)
+                yield
+                for shard in sorted(self._transactions, key=_ALL_RUNS.__eq__):
+                    self._transactions[shard].commit()
+                    del self._transactions[shard]
+                    if shard != _ALL_RUNS:
+                        self._tell(shard)
+        except BaseException:
+            self._stored = before
+            raise
+        finally:
+            self._transactions = None
+
+    def _take_back(self) -> None:
+        for transaction in (self._transactions or {}).values():
+            with suppress(sqlalchemy.exc.SQLAlchemyError):
+                transaction.rollback()
+
+    def _tell(self, shard: str) -> None:
+        """Dagster's UI reads a run's file when that changes. While it is open, SQLite writes to its log beside it."""
+        with suppress(OSError):
+            os.utime(self._storage.path_for_shard(shard))
+
+    def _close_files(self) -> None:
+        for connection in self._files.values():
+            with suppress(sqlalchemy.exc.SQLAlchemyError):
+                connection.close()
+                connection.engine.dispose()
+        self._files.clear()
+
+
+_TAKEN_OVER = ("run_connection", "index_connection", "has_table", "store_event", "store_event_batch")
+_open: WeakKeyDictionary[SqliteEventLogStorage, _SqliteEventLog] = WeakKeyDictionary()
+
+
+def _materialized(event: EventLogEntry) -> Place | None:
+    told = event.dagster_event
+    if told is None or told.event_type != dg.DagsterEventType.ASSET_MATERIALIZATION:
+        return None
+    return (told.asset_key, told.partition) if told.asset_key and told.partition else None

@@ -22,9 +22,9 @@ import pytest
 
 from resources.servers.errors import ServerFailed, ServerUnavailable
 from resources.servers.files import read_json, write_json
-from resources.servers.ports import LOOPBACK, free_ports
+from resources.servers.ports import LOOPBACK
 from resources.servers.process import OwnedProcess, spawn
-from tests.fixtures_servers import skipping_where_unavailable
+from tests.fixtures_servers import own_ports, skipping_where_unavailable
 
 _PREFIX = "sluice-test-postgresql-"
 _OWNER, _PROCESS = "owner.json", "process.json"
@@ -122,7 +122,7 @@ def start_postgres(folder: Path, given: Mapping[str, str] = _TRAPS) -> PostgresS
         raise ServerFailed("PostgreSQL", "initdb failed", log=log, log_tail=made.stderr)
     access = data / "pg_hba.conf"
     access.write_text(f"host all locked {LOOPBACK}/32 scram-sha-256\n{access.read_text()}")
-    (port,) = free_ports(1)
+    (port,) = own_ports(1)
     settings = [f"--{name}={value}" for name, value in {**_SETTINGS, **given, "port": str(port)}.items()]
     process = spawn(
         [*as_user, str(programs / "postgres"), "-D", str(data), *settings], folder=folder, log=log, env={}

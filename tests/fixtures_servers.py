@@ -5,6 +5,7 @@ SLUICE_REQUIRE_SERVERS=1, they fail instead, so that nothing passes by being lef
 """
 
 import os
+import random
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +23,13 @@ from resources.servers.embedded_registry import EmbeddedRegistry
 from resources.servers.errors import ServerUnavailable
 from resources.servers.files import read_json, write_json
 from resources.servers.java import java_program
+from resources.servers.ports import is_free
 from resources.servers.process import OwnedProcess
 from resources.servers.server import Running, Server, recorded_process, start
 
 _OWNER = "owner.json"
+# Ports that no client connects from (Linux takes those from 32768 on): a server's is still there after its restart.
+_PORTS = range(10_000, 32_000)
 # A test that asks for the fixture needs no mark of its own; `-m "not kafka"` still leaves it out.
 # What a topic's policy removes is removed while a test waits: by default a broker looks after 30 s and every 5 min.
 _TIDY = {
@@ -111,28 +115,28 @@ HandleT = TypeVar("HandleT", bound=ServerHandle)
 @pytest.fixture(scope="session")
 def embedded_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     """The embedded broker (noida-db): up in 0.2 s, for everything that does not turn on broker faults."""
-    with _session(KafkaServer, EmbeddedBroker(), tmp_path_factory) as handle:
+    with own_server(KafkaServer, EmbeddedBroker(), tmp_path_factory) as handle:
         yield handle
 
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     """A real Apache Kafka, one node: up in 4 s."""
-    with _session(KafkaServer, ApacheKafka(_TIDY), tmp_path_factory) as handle:
+    with own_server(KafkaServer, ApacheKafka(_TIDY), tmp_path_factory) as handle:
         yield handle
 
 
 @pytest.fixture(scope="session")
 def embedded_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
     """Our own schema registry: up in 1 s."""
-    with _session(RegistryServer, EmbeddedRegistry(), tmp_path_factory) as handle:
+    with own_server(RegistryServer, EmbeddedRegistry(), tmp_path_factory) as handle:
         yield handle
 
 
 @pytest.fixture(scope="session")
 def apicurio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
     """A real Apicurio registry under its Confluent-compatible path: up in 4 s."""
-    with _session(RegistryServer, Apicurio(), tmp_path_factory) as handle:
+    with own_server(RegistryServer, Apicurio(), tmp_path_factory) as handle:
         yield handle
 
 
@@ -163,14 +167,15 @@ def skipping_where_unavailable() -> Iterator[None]:
 
 
 @contextmanager
-def _session(
+def own_server(
     handle_type: type[HandleT], server: Server, folders: pytest.TempPathFactory
 ) -> Iterator[HandleT]:
+    """A server of the caller's own, stopped at the end. Skips or fails as the session's do where it cannot run."""
     with skipping_where_unavailable():
         _end_orphans(folders)
         folder = folders.mktemp(server.name)
         write_json(folder / _OWNER, asdict(OwnedProcess.current()))
-        running = start(server, folder)
+        running = start(server, folder, preferred_ports=own_ports(server.port_count))
     handle = handle_type(server, running)
     try:
         yield handle
@@ -178,9 +183,21 @@ def _session(
         handle.stop()  # the handle's, not the one started above: a test may have restarted it
 
 
+def own_ports(count: int) -> tuple[int, ...]:
+    """Free ports that no other worker of this session takes, not even while the server on them is down."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ours = [port for port in _PORTS if port % workers == worker]
+    random.Random().shuffle(ours)  # not the seed that plugins set: two sessions may run at once
+    free = (port for port in ours if is_free(port))
+    return tuple(next(free) for _ in range(count))
+
+
 def _end_orphans(folders: pytest.TempPathFactory) -> None:
     """End the servers of earlier sessions that were killed before they could."""
-    for owner_file in folders.getbasetemp().parent.glob(f"*/*/{_OWNER}"):
+    workers = "PYTEST_XDIST_WORKER" in os.environ  # then a worker's folder is in its session's
+    sessions = folders.getbasetemp().parents[1 if workers else 0]
+    for owner_file in [*sessions.glob(f"*/*/{_OWNER}"), *sessions.glob(f"*/popen-gw*/*/{_OWNER}")]:
         owner, orphan = read_json(owner_file), recorded_process(owner_file.parent)
         if owner and orphan and not OwnedProcess(**owner).is_alive():
             orphan.kill()

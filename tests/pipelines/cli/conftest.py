@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from resources.sample import build_sample_warehouse
-from tests.fixtures_servers import KafkaServer, RegistryServer
+from resources.servers.embedded_broker import EmbeddedBroker
+from resources.servers.embedded_registry import EmbeddedRegistry
+from tests.fixtures_servers import KafkaServer, RegistryServer, own_server
 
 ROOT = Path(__file__).resolve().parents[3]
 Sluice = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -49,23 +51,24 @@ def command(*arguments: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def servers(
-    embedded_broker: KafkaServer,
-    embedded_registry: RegistryServer,
-    sample: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, str]:
-    """An environment of this module's own on the session's servers: ledger, topics and snapshots apart from others'."""
-    home = tmp_path_factory.mktemp("home")
-    return environment(
-        home,
-        SLUICE_KAFKA_BOOTSTRAP_SERVERS=embedded_broker.bootstrap,
-        SLUICE_REGISTRY_URL=embedded_registry.url,
-        SLUICE_WAREHOUSE_DEFAULT=f"duckdb://{sample}",
-        SLUICE_LEDGER_TOPIC=f"ledger.{home.parent.name}.{home.name}",
-        SLUICE_CREATE_TOPICS="true",
-        SLUICE_REGISTER_CONTRACTS="true",
-    )
+def servers(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """An environment on servers of this module's own.
+
+    Not the session's: topics and subjects are named after the events, and a test may say of one that it is not
+    there yet.
+    """
+    with (
+        own_server(KafkaServer, EmbeddedBroker(), tmp_path_factory) as broker,
+        own_server(RegistryServer, EmbeddedRegistry(), tmp_path_factory) as registry,
+    ):
+        yield environment(
+            tmp_path_factory.mktemp("home"),
+            SLUICE_KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap,
+            SLUICE_REGISTRY_URL=registry.url,
+            SLUICE_WAREHOUSE_DEFAULT=f"duckdb://{sample}",
+            SLUICE_CREATE_TOPICS="true",
+            SLUICE_REGISTER_CONTRACTS="true",
+        )
 
 
 @pytest.fixture(scope="module")

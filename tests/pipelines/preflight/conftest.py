@@ -17,7 +17,7 @@ from resources.kafka.ledger import LedgerLog
 from resources.kafka.topics import Topic
 from resources.platform import Platform
 from resources.settings import load_settings
-from tests.fixtures_servers import KafkaServer, RegistryServer, _session
+from tests.fixtures_servers import KafkaServer, RegistryServer, own_server
 from tests.pipelines.preflight.secured_kafka import LOGIN, PASSWORD, Acls, Right, SecuredKafka
 from tests.pipelines.preflight.topics import create_topic
 from tests.pipelines.publishing.conftest import World
@@ -180,7 +180,7 @@ class SecuredWorld:
 @pytest.fixture(scope="session")
 def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     """A real Apache Kafka with an authorizer, started when the first test asks."""
-    with _session(KafkaServer, SecuredKafka(), tmp_path_factory) as handle:
+    with own_server(KafkaServer, SecuredKafka(), tmp_path_factory) as handle:
         yield handle
 
 

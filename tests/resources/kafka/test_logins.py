@@ -20,13 +20,13 @@ from resources.kafka.rows import Rows
 from resources.kafka.transactions import TransactionalProducer
 from resources.servers.ports import LOOPBACK
 from resources.settings import Settings, load_settings
-from tests.fixtures_servers import KafkaServer, _session
+from tests.fixtures_servers import KafkaServer, own_server
 from tests.resources.kafka.tls_kafka import PASSWORD, USER, TlsKafka, token_endpoint
 
 
 @pytest.fixture(scope="module")
 def broker(real_kafka: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:  # noqa: ARG001
-    with _session(KafkaServer, TlsKafka(), tmp_path_factory) as handle:
+    with own_server(KafkaServer, TlsKafka(), tmp_path_factory) as handle:
         admin = AdminClient({"bootstrap.servers": handle.bootstrap})
         admin.create_topics([NewTopic("events", 3, 1)])["events"].result()
         scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)

@@ -15,6 +15,7 @@ from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.orchestration.build import build_definitions
 from pipelines.orchestration.control import asked_of
+from pipelines.orchestration.event_log import event_log
 from pipelines.orchestration.home import prepare_home
 from pipelines.orchestration.keys import STAGES, asset_key, op_name, topic_pool, warehouse_pool
 from pipelines.orchestration.lost_runs import end_lost_runs, process_tags
@@ -74,7 +75,7 @@ def launch(
     first, last = windows[0].key, windows[-1].key
     span = {"dagster/partition": first} if first == last else {_RANGE_START: first, _RANGE_END: last}
     run_id = str(uuid4())
-    with telling_of_pool(instance, pool, run_id, say=terminal.warning):
+    with telling_of_pool(instance, pool, run_id, say=terminal.warning), event_log(instance):
         result = job.execute_in_process(
             run_id=run_id,
             instance=instance,

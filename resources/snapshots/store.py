@@ -15,167 +15,20 @@ empty counts as absent: the window is then made again, and nothing is published 
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
-from uuid import uuid4
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from resources.errors import PassingFault, SluiceError
+from resources.errors import PassingFault
 from resources.settings import mask
-from resources.snapshots.nullability import as_schema, declared_schema, stored_schema
-
-# Fixed, so that the bytes depend on the rows alone and not on how the warehouse cut its batches.
-ROW_GROUP_ROWS = 65_536
-
-
-class SnapshotError(SluiceError):
-    """A snapshot that is missing, damaged, or cannot be written."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """One immutable Parquet file. `path` is relative to the store; `facts` is what its writer said of it."""
-
-    path: str
-    sha256: str
-    rows: int
-    bytes: int
-    facts: Mapping[str, Any]
-
-
-class _HashingFile:
-    """A binary sink that hashes what passes through it."""
-
-    def __init__(self, raw: IO[bytes]) -> None:
-        self._raw = raw
-        self._hash = hashlib.sha256()
-        self.bytes = 0
-        self.closed = False
-
-    def write(self, data: bytes | memoryview) -> int:
-        view = memoryview(data)
-        self._hash.update(view)
-        self.bytes += view.nbytes
-        return self._raw.write(view)
-
-    def tell(self) -> int:
-        return self.bytes
-
-    def flush(self) -> None:
-        self._raw.flush()
-
-    def sync(self) -> None:
-        """Bring the bytes to the disk itself: the ledger outlives a power cut, so what it names must too."""
-        self._raw.flush()
-        os.fsync(self._raw.fileno())
-
-    def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            self._raw.close()
-
-    def hexdigest(self) -> str:
-        return self._hash.hexdigest()
-
-
-class SnapshotWriter:
-    """Writes batches to a staging file, then moves it to its content address. Use as a context manager."""
-
-    def __init__(
-        self, store: "SnapshotStore", event: str, window: str, stage: str, schema: pa.Schema
-    ) -> None:
-        self._store, self._event, self._window, self._stage = store, event, window, stage
-        self._schema = stored_schema(schema)
-        self._pending: list[pa.RecordBatch] = []
-        self._pending_rows = 0
-        self.rows = 0
-        self._where = f"snapshot {event} {window} {stage}"
-        try:
-            self._staging, staging = _new_file(store.staging_folder(), ".parquet")
-        except OSError as error:
-            raise self._unwritable(error) from None
-        self._sink = _HashingFile(staging)
-        try:
-            self._parquet = pq.ParquetWriter(
-                pa.PythonFile(self._sink, mode="w"), self._schema, compression="zstd", compression_level=1
-            )
-        except (pa.ArrowNotImplementedError, OSError) as error:
-            with suppress(OSError):
-                self._sink.close()
-            self._staging.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise self._unwritable(error) from None
-            columns = ", ".join(
-                f"{field.name}: {field.type}" for field in schema if not _storable(field.type)
-            )
-            raise SnapshotError(
-                self._where,
-                f"a column has a type that Parquet cannot hold ({columns or error})",
-                next_step="cast it in the query, an interval to a number for instance",
-            ) from None
-
-    def __enter__(self) -> "SnapshotWriter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(Exception):
-            self._parquet.close()
-        # On a full disk closing fails too, for what is still to be written; the file goes anyway.
-        with suppress(OSError):
-            self._sink.close()
-        self._staging.unlink(missing_ok=True)
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Append rows; the batch must have the schema the writer was made with."""
-        self._pending.append(as_schema(batch, self._schema))
-        self._pending_rows += batch.num_rows
-        self.rows += batch.num_rows
-        if self._pending_rows >= ROW_GROUP_ROWS:
-            table = pa.Table.from_batches(self._pending, self._schema)
-            whole = table.num_rows - table.num_rows % ROW_GROUP_ROWS
-            # From one group to the next, so that no more than a group and a batch is ever held.
-            for first in range(0, whole, ROW_GROUP_ROWS):
-                self._flush(table.slice(first, ROW_GROUP_ROWS))
-            rest = table.slice(whole)
-            self._pending = rest.to_batches()
-            self._pending_rows = rest.num_rows
-
-    def _flush(self, table: pa.Table) -> None:
-        try:
-            # In one chunk: Parquet cuts its pages where chunks end, and the bytes must not tell of batches.
-            self._parquet.write_table(table.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
-        except OSError as error:
-            raise self._unwritable(error) from None
-
-    def _unwritable(self, error: OSError) -> SnapshotError:
-        return _unwritable(self._where, error)
-
-    def finish(self, facts: Mapping[str, Any], *, make_current: bool = True) -> Snapshot:
-        """Seal the file under its hash; with `make_current` it becomes the window's newest of its stage."""
-        if self._pending_rows:
-            self._flush(pa.Table.from_batches(self._pending, self._schema))
-        try:
-            self._parquet.close()
-            # Letters of which there are none say nothing that could be lost.
-            if self.rows or self._stage != "dead":
-                self._sink.sync()
-            self._sink.close()
-        except OSError as error:
-            raise self._unwritable(error) from None
-        sha256 = self._sink.hexdigest()
-        path = f"{self._store.folder(self._event, self._window)}/{self._stage}-{sha256}.parquet"
-        snapshot = Snapshot(path, sha256, self.rows, self._sink.bytes, dict(facts))
-        self._store.adopt(self._staging, path)
-        if make_current:
-            self._store.set_current(self._event, self._window, self._stage, snapshot)
-        return snapshot
+from resources.snapshots.nullability import as_schema, declared_schema
+from resources.snapshots.snapshot import Snapshot, SnapshotError, unwritable
+from resources.snapshots.writer import SnapshotWriter, new_file
 
 
 class SnapshotStore:
@@ -408,21 +261,13 @@ class SnapshotStore:
                 self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
                 self._fs.pipe_file(target, data)
         except OSError as error:
-            raise _unwritable(f"{self._shown}/{path}", error) from None
-
-
-def _unwritable(where: str, error: OSError) -> SnapshotError:
-    return SnapshotError(
-        where,
-        f"cannot be written: {error.strerror or error}",
-        next_step="free disk space, or point SLUICE_SNAPSHOTS elsewhere; nothing was published from it",
-    )
+            raise unwritable(f"{self._shown}/{path}", error) from None
 
 
 def _write_whole(target: Path, data: bytes, *, durable: bool) -> None:
     """A reader sees the old file or the new one, never half of one."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished, handle = _new_file(str(target.parent), ".json")
+    unfinished, handle = new_file(str(target.parent), ".json")
     try:
         with handle:
             handle.write(data)
@@ -432,17 +277,3 @@ def _write_whole(target: Path, data: bytes, *, durable: bool) -> None:
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def _new_file(folder: str | None, suffix: str) -> tuple[Path, IO[bytes]]:
-    """A new file with the rights any new file of this user has; tempfile's would be readable by nobody else."""
-    path = Path(folder or tempfile.gettempdir()) / f".sluice-{uuid4().hex}{suffix}"
-    return path, path.open("xb")
-
-
-def _storable(arrow_type: pa.DataType) -> bool:
-    try:
-        pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([("column", arrow_type)])).close()
-    except pa.ArrowNotImplementedError:
-        return False
-    return True

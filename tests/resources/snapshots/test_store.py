@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from resources.errors import PassingFault
 from resources.snapshots import Snapshot, SnapshotError, SnapshotStore
-from resources.snapshots.store import ROW_GROUP_ROWS
+from resources.snapshots.writer import ROW_GROUP_ROWS, HashingFile
 
 EVENT, WINDOW = "flights/departed", "2013-01-01"
 
@@ -188,7 +188,7 @@ def test_a_type_that_parquet_cannot_hold_names_its_column(tmp_path: Path) -> Non
     schema = pa.schema([("id", pa.int64()), ("took", pa.month_day_nano_interval())])
     with pytest.raises(SnapshotError, match=r"took: month_day_nano_interval.*cast it in the query"):
         SnapshotStore(str(tmp_path)).writer(EVENT, WINDOW, "sourced", schema)
-    assert not list((tmp_path / ".staging").iterdir())
+    assert not list(tmp_path.rglob("*.parquet"))
 
 
 def test_stored_files_are_as_readable_as_others_of_the_user(tmp_path: Path) -> None:
@@ -202,12 +202,10 @@ def test_stored_files_are_as_readable_as_others_of_the_user(tmp_path: Path) -> N
 
 
 def test_a_full_disk_is_named_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import resources.snapshots.store as module
-
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module._HashingFile, "write", full)
+    monkeypatch.setattr(HashingFile, "write", full)
     with pytest.raises(SnapshotError, match="No space left on device"):
         write(SnapshotStore(str(tmp_path)), rows(ROW_GROUP_ROWS * 3))
     assert not list((tmp_path / ".staging").iterdir())

@@ -12,6 +12,8 @@ UI_PORT ?= 3000
 DOSE ?= full
 SEED ?=
 BENCH ?=
+# Many tests wait for a server: two at a time, each with servers of its own, halve the time of two cores.
+WORKERS ?= 2
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -35,7 +37,7 @@ demo: setup ## Publish one week of every sample event, from nothing
 	@$(RUN)/sluice demo
 
 test: setup ## Every test this machine can run; starts the real servers itself
-	@$(RUN)/python -m pytest
+	@$(RUN)/python -m pytest -n $(WORKERS)
 
 chaos: setup ## Break everything on purpose, and judge what consumers see (DOSE=small for minutes, SEED=n to repeat)
 	@$(RUN)/python -m tests.chaos --dose $(DOSE) $(if $(SEED),--seed $(SEED)) --report chaos.md

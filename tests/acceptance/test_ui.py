@@ -19,10 +19,9 @@ import pytest
 from dagster._core.scheduler.instigation import ScheduleInstigatorData
 from playwright.sync_api import Page, expect, sync_playwright
 
-from resources.servers.ports import free_ports
 from tests.acceptance.conftest import Project, installed
 from tests.acceptance.expected import sorted_rows, warehouse_rows
-from tests.fixtures_servers import KafkaServer, RegistryServer, required
+from tests.fixtures_servers import KafkaServer, RegistryServer, own_ports, required
 
 pytestmark = pytest.mark.browser
 
@@ -93,7 +92,7 @@ def ui(
 
 @contextmanager
 def _served(project: Project, folder: Path) -> Iterator[Ui]:
-    (port,) = free_ports(1)
+    (port,) = own_ports(1)
     elsewhere, log = folder / "elsewhere", folder / "ui.log"
     elsewhere.mkdir()
     with log.open("w") as out:

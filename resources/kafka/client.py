@@ -4,7 +4,7 @@ Producer and client, of whichever way, speak in confluent-kafka's errors: `Kafka
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -16,6 +16,8 @@ from resources.kafka.rows import Headers, Rows
 # Serve acknowledgements this often; each is a callback, so not on every record.
 _SERVE_EVERY = 512
 SLICE_SECONDS = 1.0
+# Answers from an address that was configured, whose connection then is not dropped after all.
+_DROPPED_AT_MOST = 50
 
 
 class TooLarge(Exception):
@@ -36,6 +38,10 @@ class Client(Protocol):
     @property
     def way(self) -> str:
         """`native` or `public`."""
+
+    def connect(self, topics: Sequence[str], seconds: float) -> bool:
+        """Connect to a broker and learn where the topics are, ahead of their use; writes nothing, fences nobody. False
+        when none has answered in time."""
 
     def init_transactions(self, timeout: float) -> None:
         """Fence predecessors. Retriable errors mean: ask again."""
@@ -82,6 +88,26 @@ def patiently(call: Callable[[float], object], timeout: float, first_seconds: fl
         seconds = SLICE_SECONDS
 
 
+def reach(asked: Callable[[float], int], seconds: float) -> bool:
+    """Ask for metadata until a broker of the cluster answers: `asked` takes the seconds to wait and returns its id.
+
+    The first answer comes from an address that was configured, id -1, and librdkafka (2.16) drops that connection for
+    it. Who asks for a transaction's coordinator before there is another one waits half a second: nothing tells that
+    timer. Where no broker is connected librdkafka connects to one when it is asked, but not twice within 11 ms: it is
+    asked again soon, and with more patience each time, for brokers that are far.
+    """
+    deadline, patience, dropped = time.monotonic() + seconds, 0.015, 0
+    while (left := deadline - time.monotonic()) > 0 and dropped < _DROPPED_AT_MOST:
+        try:
+            if asked(min(patience, left)) >= 0:
+                return True
+            dropped += 1
+            time.sleep(0.001)
+        except KafkaException:
+            patience = min(patience * 2, SLICE_SECONDS)
+    return False
+
+
 class PublicClient:
     """confluent-kafka's Producer: one call and one callback for each record."""
 
@@ -91,6 +117,14 @@ class PublicClient:
         self._producer, self._deliveries = producer, deliveries
         self.begin_transaction = producer.begin_transaction
         self.abort_transaction = producer.abort_transaction
+
+    def connect(self, topics: Sequence[str], seconds: float) -> bool:
+        def asked(patience: float) -> int:
+            return min(
+                int(self._producer.list_topics(topic, timeout=patience).orig_broker_id) for topic in topics
+            )
+
+        return reach(asked, seconds)
 
     def init_transactions(self, timeout: float) -> None:
         patiently(self._producer.init_transactions, timeout)

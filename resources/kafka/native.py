@@ -10,17 +10,18 @@ Every call is of librdkafka's public C interface. Three rules keep it from waiti
 """
 
 import ctypes
+import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from confluent_kafka import KafkaError, KafkaException
 
-from resources.kafka.client import TooLarge, patiently
+from resources.kafka.client import TooLarge, patiently, reach
 from resources.kafka.deliveries import Deliveries
 from resources.kafka.errors import kafka_error
 from resources.kafka.native_library import (
@@ -28,6 +29,7 @@ from resources.kafka.native_library import (
     EVENT_ERROR,
     EVENT_LOG,
     MESSAGE,
+    METADATA,
     MSG_F_COPY,
     PARTITION_UNASSIGNED,
     PRODUCER,
@@ -46,6 +48,8 @@ from resources.kafka.native_records import grouped, messages, properties
 from resources.kafka.rows import Rows
 
 _UNCOUNTED = 1
+# A flush looks for acknowledgements this often, a millisecond apart, before it waits for them.
+_EAGER_TURNS = 20
 # Of syslog, to Python's.
 _LEVELS = [logging.CRITICAL] * 3 + [logging.ERROR, logging.WARNING, logging.INFO, logging.INFO, logging.DEBUG]
 
@@ -75,6 +79,22 @@ class NativeClient:
         # being opened at that moment can end the process on an assertion of librdkafka (2.16, AddPartitionsToTxn); one
         # that nobody closes lives until its process ends, and the brokers end its transaction then.
         self._process: int | None = os.getpid()
+
+    def connect(self, topics: Sequence[str], seconds: float) -> bool:
+        for topic in topics:
+            self._topic(topic)
+        return reach(self._asked, seconds)
+
+    def _asked(self, seconds: float) -> int:
+        """Ask for the topics that this client knows by name; which broker answered."""
+        answer = ctypes.c_void_p()
+        code = self._library.metadata(self._client, 0, None, answer, max(1, int(seconds * 1000)))
+        if code:
+            raise KafkaException(self._library.kafka_error(code))
+        try:
+            return int(_structure(answer.value, METADATA)["orig_broker_id"])
+        finally:
+            self._library.metadata_destroy(answer)
 
     def init_transactions(self, timeout: float) -> None:
         patiently(self._served(self._library.init_transactions), timeout)
@@ -187,15 +207,19 @@ class NativeClient:
 
     def flush(self, seconds: float) -> int:
         deadline = time.monotonic() + seconds
-        while True:
+        for turn in itertools.count():
             self._serve(0)
             left_ms = int((deadline - time.monotonic()) * 1000)
             waiting: int = self._library.outq_len(self._client)
             if not waiting or left_ms <= 0:
                 return waiting
-            # Tells its threads to send now; it could not end, as the acknowledgements are served below.
+            # Tells its threads to send now, which holds while it waits, and no longer: the records of a transaction may
+            # be sent only when the brokers have noted their kafka_partition, some milliseconds from here, and then
+            # they would wait for more (linger.ms). It could not end, as the acknowledgements are served below.
             self._library.flush(self._client, 1)
-            self._serve(min(left_ms, 50))
+            if turn >= _EAGER_TURNS:
+                self._serve(min(left_ms, 50))
+        raise AssertionError
 
     def close(self) -> None:
         if self._process is None:
@@ -280,9 +304,13 @@ class NativeClient:
 
 
 def _record(address: int | None) -> np.void:
-    raw: Any = (ctypes.c_char * MESSAGE.itemsize).from_address(address or 0)
-    record: np.void = np.frombuffer(raw, MESSAGE)[0]
-    return record
+    return _structure(address, MESSAGE)
+
+
+def _structure(address: int | None, kind: np.dtype[np.void]) -> np.void:
+    raw: Any = (ctypes.c_char * kind.itemsize).from_address(address or 0)
+    found: np.void = np.frombuffer(raw, kind)[0]
+    return found
 
 
 def _open(library: Library, config: Mapping[str, str]) -> int:

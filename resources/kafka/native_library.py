@@ -42,6 +42,9 @@ PROPERTY = np.dtype(
     }
 )
 
+# rd_kafka_metadata_t: which broker an answer came from, -1 for an address that was configured.
+METADATA = np.dtype({"names": ["orig_broker_id"], "formats": ["i4"], "offsets": [32], "itemsize": 48})
+
 # name -> (result, arguments). Those of _QUICK keep the interpreter's lock: they neither wait nor work long, and
 # giving it up and taking it back would cost more than they do.
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
@@ -78,6 +81,8 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
         [c_void_p, c_size_t, POINTER(c_char_p), POINTER(c_void_p), POINTER(c_size_t)],
     ),
     "err2str": (c_char_p, [c_int]),
+    "metadata": (c_int, [c_void_p, c_int, c_void_p, POINTER(c_void_p), c_int]),
+    "metadata_destroy": (None, [c_void_p]),
     "fatal_error": (c_int, [c_void_p, c_char_p, c_size_t]),
     "error_code": (c_int, [c_void_p]),
     "error_string": (c_char_p, [c_void_p]),
@@ -92,7 +97,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 }
 _WAITING = {
     "new", "destroy", "queue_poll", "produce_batch", "flush", "purge", "event_destroy", "event_message_array",
-    "init_transactions", "begin_transaction", "commit_transaction", "abort_transaction",
+    "init_transactions", "begin_transaction", "commit_transaction", "abort_transaction", "metadata",
 }  # fmt: skip
 
 

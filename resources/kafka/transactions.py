@@ -35,6 +35,9 @@ from resources.settings import Settings
 
 T = TypeVar("T")
 
+_CONNECT_SECONDS = 5.0
+# Asked again after this long: brokers end a connection that nothing uses.
+_CONNECTED_SECONDS = 5.0
 _CLAIM_SECONDS = 60.0
 _COMMIT_SECONDS = 90.0
 
@@ -68,6 +71,8 @@ class TransactionalProducer:
             max_message_bytes=max_message_bytes,
             kafka_partitions=kafka_partitions,
         )
+        self._ledger_topic = settings.ledger_topic
+        self._connected_at = float("-inf")
         self._open = False
         self._began = 0.0
 
@@ -76,8 +81,19 @@ class TransactionalProducer:
         """How records reach the client: `native` or `public`."""
         return self._client.way
 
+    def connect(self) -> bool:
+        """Make ready for the claim, which is shorter then: connected, the topics known. Nobody is fenced, and brokers
+        note nothing. False where they did not answer within some seconds; the claim says why."""
+        with suppress(KafkaException, SystemError):
+            if self._client.connect((self._topic, self._ledger_topic), _CONNECT_SECONDS):
+                self._connected_at = time.monotonic()
+                return True
+        return False
+
     def claim(self) -> None:
         """Take over the window: finish or abort what a predecessor left, and fence it."""
+        if time.monotonic() - self._connected_at > _CONNECTED_SECONDS:
+            self.connect()
         deadline = time.monotonic() + _CLAIM_SECONDS
         while True:
             try:

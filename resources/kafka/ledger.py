@@ -24,6 +24,7 @@ _ASK_SECONDS = 15
 # An open transaction of a killed run ends after its transaction.timeout.ms and the broker's next look.
 _WAIT_SECONDS = 120.0
 _SAY_AFTER_SECONDS = 3.0
+_FETCH_WAIT_MS = 3
 
 
 class LedgerHeldBack(KafkaUnavailable):
@@ -67,7 +68,9 @@ class LedgerLog:
                 f"{self._topic} --add-config cleanup.policy=compact",
             )
         self.partitions = found.partitions
-        self._consumer: Consumer = consumer(settings)
+        # A partition that ends with a commit is known to end by a fetch that found nothing, which waits this long for
+        # something. Fetched is only while the ledger is followed: a partition is assigned for that, and not longer.
+        self._consumer: Consumer = consumer(settings, **{"fetch.wait.max.ms": _FETCH_WAIT_MS})
         self._values: dict[str, bytes] = {}
         self._read_to: dict[int, int] = {}
 
@@ -94,14 +97,24 @@ class LedgerLog:
             for p, mark in self._watermarks(kafka_partitions).items()
             if mark > self._read_to.get(p, 0)
         }
+        if not marks:
+            return
         new = [p for p in marks if p not in self._read_to]
         if new:
             if not self._read_to:
                 # A topic that a connected consumer has not heard of is looked up once a second only.
                 with suppress(KafkaException):
                     self._consumer.list_topics(self._topic, timeout=_ASK_SECONDS)
-            self._consumer.incremental_assign([TopicPartition(self._topic, p, 0) for p in new])
             self._read_to |= dict.fromkeys(new, 0)
+        followed = [TopicPartition(self._topic, p, self._read_to[p]) for p in marks]
+        self._consumer.incremental_assign(followed)
+        try:
+            self._read(marks, patience_seconds)
+        finally:
+            self._consumer.incremental_unassign(followed)
+
+    def _read(self, marks: dict[int, int], patience_seconds: float) -> None:
+        """Take what is there up to the marks, each of which is removed when it is reached."""
         started, said = time.monotonic(), False
         while marks:
             first = self._consumer.poll(0.2)

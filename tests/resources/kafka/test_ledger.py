@@ -1,10 +1,12 @@
 """The ledger: one's own last commit is never missed, and a ledger that would forget is refused."""
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from statistics import median
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +37,21 @@ def commit(settings: Settings, key: str, value: bytes | None, *, times: int = 1)
 
 
 @contextmanager
+def committing(settings: Settings, key: str) -> Iterator[Callable[[bytes], None]]:
+    """As `commit`, once for each call."""
+    with TransactionalProducer(settings, f"id {key}", event="e", window="w", topic="none") as mine:
+        mine.claim()
+
+        def once(value: bytes) -> None:
+            mine.begin()
+            partition = ledger_partition(key, settings.ledger_partitions)
+            mine.record(settings.ledger_topic, partition, key.encode(), value)
+            mine.commit()
+
+        yield once
+
+
+@contextmanager
 def ledger(settings: Settings) -> Iterator[LedgerLog]:
     opened = LedgerLog(settings)
     try:
@@ -50,6 +67,20 @@ def key_beside(key: str, partitions: int) -> str:
         for n in range(1000)
         if ledger_partition(other := f"other|{n}", partitions) == ledger_partition(key, partitions)
     )
+
+
+def test_a_commit_is_read_without_waiting_for_more(cluster: "Cluster") -> None:
+    """A partition's end is told by a fetch that found nothing; with a reader's own patience that takes 20 ms."""
+    settings = cluster.settings()
+    took = []
+    with ledger(settings) as log, committing(settings, KEY) as once:
+        for n in range(25):
+            once(b"%d" % n)
+            began = time.monotonic()
+            assert log.latest(KEY) == b"%d" % n
+            took.append(time.monotonic() - began)
+            assert log._consumer.assignment() == [], "whoever does not read does not fetch either"
+    assert median(took) < 0.015
 
 
 def test_the_newest_committed_value_is_found(any_cluster: "Cluster") -> None:

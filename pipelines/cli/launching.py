@@ -15,9 +15,9 @@ from pipelines.authoring.catalogue import Catalogue
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.cli.failures import Stopped, when_stopped
-from pipelines.cli.screen import progress
+from pipelines.cli.screen import Progress, progress
 from pipelines.orchestration.keys import STAGES
-from pipelines.orchestration.launch import dagster_instance, launch, limit_warehouses
+from pipelines.orchestration.launch import Launched, dagster_instance, launch, limit_warehouses
 from resources.settings import Settings
 
 # What a run says of its windows while it works; told by the orchestration, shown here.
@@ -75,61 +75,58 @@ class RunOutcome:
         return [{**asdict(outcome), "run_id": self.run_id} for outcome in self.windows]
 
 
+Heard = Callable[[str, int], None]
+"""Is told what a run says: the line, and its level as `logging` counts it."""
+
+
 class Launcher:
-    """Launches runs of one catalogue on the instance that the UI shows."""
+    """Launches runs of `catalogue` on `instance`, which the UI shows."""
 
     def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
         for category in (dg.BetaWarning, dg.PreviewWarning):
             warnings.filterwarnings("ignore", category=category)
-        self._catalogue = catalogue
-        self._instance = dagster_instance(settings)
-        limit_warehouses(self._instance, catalogue)
+        self.catalogue = catalogue
+        self.instance = dagster_instance(settings)
+        limit_warehouses(self.instance, catalogue)
 
     def run(
         self,
         event: Event,
         windows: Sequence[Window],
         *,
+        heard: Heard,
         stages: Sequence[str] = STAGES,
         config: Mapping[str, Any] | None = None,
-        every_window: bool = False,
+        run_id: str | None = None,
     ) -> RunOutcome:
-        """Publish contiguous windows of an event in one run, with a bar on a terminal.
-
-        Elsewhere `every_window` prints what the run says of each (of a few among many); warnings always show.
-        """
+        """Publish contiguous windows of an event in one run; `heard` is told what it says."""
         started = time.monotonic()
-        keys = [window.key for window in windows]
-        places = {key: place for place, key in enumerate(keys)}
-        stride = 1 if len(keys) <= _MOST_LINES else len(keys) // _FEW_LINES
-        reached = 0
-        with progress(event.full_name, len(windows)) as bar:
+        with _listening(heard):
+            done = launch(
+                event,
+                windows,
+                self.instance,
+                stages=stages,
+                config=config,
+                catalogue=self.catalogue,
+                run_id=run_id,
+            )
+        return outcome_of(event, windows, done, time.monotonic() - started)
 
-            def heard(line: str, level: int) -> None:
-                nonlocal reached
-                place = places.get(line.partition(": ")[0])
-                # Windows are taken in order: one that is spoken of has all before it behind it.
-                reached = reached if place is None else place
-                bar.at(reached, line)
-                plain = every_window and not bar.redrawn and (place is None or place % stride == 0)
-                if level >= logging.WARNING or plain:
-                    click.echo(f"  {line}", err=True)
 
-            with _listening(heard):
-                done = launch(
-                    event, windows, self._instance, stages=stages, config=config, catalogue=self._catalogue
-                )
-        # Dagster turns Ctrl-C into a failure of the step that was running.
-        stopped = bool(done.cancelled_by) or "DagsterExecutionInterruptedError" in (done.error or "")
-        return RunOutcome(
-            event,
-            done.run_id,
-            time.monotonic() - started,
-            tuple(_outcome(event, key, done.windows.get(key), stopped) for key in keys),
-            done.error,
-            stopped,
-            done.cancelled_by,
-        )
+def outcome_of(event: Event, windows: Sequence[Window], done: Launched, seconds: float) -> RunOutcome:
+    """What a finished run did with each of the windows that were asked of it."""
+    # Dagster turns Ctrl-C into a failure of the step that was running.
+    stopped = bool(done.cancelled_by) or "DagsterExecutionInterruptedError" in (done.error or "")
+    return RunOutcome(
+        event,
+        done.run_id,
+        seconds,
+        tuple(_outcome(event, window.key, done.windows.get(window.key), stopped) for window in windows),
+        done.error,
+        stopped,
+        done.cancelled_by,
+    )
 
 
 def _outcome(event: Event, key: str, metadata: Mapping[str, Any] | None, stopped: bool) -> WindowOutcome:
@@ -147,6 +144,30 @@ def _outcome(event: Event, key: str, metadata: Mapping[str, Any] | None, stopped
     )
 
 
+class Place:
+    """How far a run is in its windows, by what it says of them."""
+
+    def __init__(self, windows: Sequence[Window]) -> None:
+        self._places = {window.key: place for place, window in enumerate(windows)}
+        self._stride = 1 if len(windows) <= _MOST_LINES else len(windows) // _FEW_LINES
+        self._reached = 0
+
+    def of(self, line: str) -> int | None:
+        """The place of the window that the line begins with; None where it speaks of none."""
+        return self._places.get(line.partition(": ")[0])
+
+    def reached(self, line: str) -> int:
+        """How many windows are behind the run. They are taken in order: one that is spoken of has all before it done."""
+        place = self.of(line)
+        self._reached = self._reached if place is None else place
+        return self._reached
+
+    def shown(self, line: str) -> bool:
+        """Whether a log gets the line: a few windows among many do."""
+        place = self.of(line)
+        return place is None or place % self._stride == 0
+
+
 def run_all(
     catalogue: Catalogue,
     settings: Settings,
@@ -159,15 +180,27 @@ def run_all(
     before: Callable[[Event, Sequence[Window]], None] = lambda *_: None,
     after: Callable[[RunOutcome], None] = lambda _: None,
 ) -> list[RunOutcome]:
-    """One run per event, in order. Raises Stopped on Ctrl-C; `again` is the command that goes on from there."""
+    """One run per event, in order, with a bar on a terminal.
+
+    Elsewhere `every_window` prints what the run says of each (of a few among many); warnings always show. Raises
+    Stopped on Ctrl-C; `again` is the command that goes on from there.
+    """
     outcomes: list[RunOutcome] = []
     with when_stopped(lambda: str(stopped_after(outcomes, again))):
         launcher = Launcher(catalogue, settings)
         for event, windows in work:
             before(event, windows)
-            outcomes.append(
-                launcher.run(event, windows, stages=stages, config=config, every_window=every_window)
-            )
+            with progress(event.full_name, len(windows)) as bar:
+                place = Place(windows)
+
+                def heard(line: str, level: int, bar: Progress = bar, place: Place = place) -> None:
+                    bar.at(place.reached(line), line)
+                    plain = every_window and not bar.redrawn and place.shown(line)
+                    if level >= logging.WARNING or plain:
+                        click.echo(f"  {line}", err=True)
+
+                done = launcher.run(event, windows, heard=heard, stages=stages, config=config)
+            outcomes.append(done)
             if outcomes[-1].stopped:
                 raise stopped_after(outcomes, again)
             after(outcomes[-1])
@@ -181,16 +214,18 @@ def stopped_after(outcomes: Sequence[RunOutcome], again: str) -> Stopped:
     ran = [window for outcome in outcomes for window in outcome.windows]
     done = [window for window in ran if window.action not in _UNFINISHED]
     records = sum(window.published or 0 for window in done)
-    by = outcomes[-1].cancelled_by
+    by = next((outcome.cancelled_by for outcome in reversed(outcomes) if outcome.cancelled_by), None)
+    several = sum(outcome.stopped for outcome in outcomes) > 1
+    under_way = "the windows that were" if several else "the window that was"
     return Stopped(
-        f"{f'Cancelled by operator {by}' if by else 'Stopped'}. {len(done)} of {len(ran)} windows are complete, {records:,} events published. Of the window that was "
+        f"{f'Cancelled by operator {by}' if by else 'Stopped'}. {len(done)} of {len(ran)} windows are complete, {records:,} events published. Of {under_way} "
         "under way, what is committed stays and the rest was not sent; later windows were not begun.\n"
         f"Next: {again}   (goes on where it stopped; nothing twice)"
     )
 
 
 @contextmanager
-def _listening(heard: Callable[[str, int], None]) -> Iterator[None]:
+def _listening(heard: Heard) -> Iterator[None]:
     lines, level = _Lines(heard), _RUN_LOG.level
     _RUN_LOG.addHandler(lines)
     _RUN_LOG.setLevel(logging.INFO)
@@ -202,7 +237,7 @@ def _listening(heard: Callable[[str, int], None]) -> Iterator[None]:
 
 
 class _Lines(logging.Handler):
-    def __init__(self, heard: Callable[[str, int], None]) -> None:
+    def __init__(self, heard: Heard) -> None:
         super().__init__(logging.INFO)
         self._heard = heard
 

@@ -1,6 +1,7 @@
 """What a command that ran windows tells of them: a line before, a table and a verdict after, and the failures."""
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 import click
 
@@ -12,6 +13,8 @@ from pipelines.cli.plain import to_json
 from pipelines.cli.screen import table
 
 _MOST_ROWS = 60
+# Of more windows that failed, the ranges are named.
+_MOST_NAMED = 10
 
 
 def announcing(doing: str) -> Callable[[Event, Sequence[Window]], None]:
@@ -41,13 +44,13 @@ def report(
         _print(outcomes, nothing)
     failed = [outcome for outcome in outcomes if outcome.failed or outcome.error]
     for outcome in failed:
-        _tell_failed(outcome)
+        tell_failed(outcome)
     return not failed
 
 
 def _print(outcomes: Sequence[RunOutcome], nothing: str) -> None:
     windows = [(outcome, window) for outcome in outcomes for window in outcome.windows]
-    several = len(outcomes) > 1
+    several = len({outcome.event.full_name for outcome in outcomes}) > 1
     rows = [
         (
             *([window.event] if several else []), window.window, window.action, window.read, window.published,
@@ -74,7 +77,7 @@ def _print(outcomes: Sequence[RunOutcome], nothing: str) -> None:
         rows = rows[-_MOST_ROWS // 2 :]
     table(head, rows, total=["total", *blank, *sums, ""] if len(windows) > 1 else ())
     runs = ", ".join(outcome.run_id[:8] for outcome in outcomes[:5]) + (", …" if len(outcomes) > 5 else "")
-    click.echo(f"\n{_verdict(outcomes, nothing)} Dagster run{'s' * several} {runs}.")
+    click.echo(f"\n{_verdict(outcomes, nothing)} Dagster run{'s' * (len(outcomes) > 1)} {runs}.")
 
 
 def _verdict(outcomes: Sequence[RunOutcome], nothing: str) -> str:
@@ -92,10 +95,9 @@ def _events(count: int) -> str:
     return f"{count:,} event{'s' * (count != 1)}"
 
 
-def _tell_failed(outcome: RunOutcome) -> None:
-    shown = ", ".join(outcome.failed[:10]) + (
-        f" and {len(outcome.failed) - 10} more" if len(outcome.failed) > 10 else ""
-    )
+def tell_failed(outcome: RunOutcome) -> None:
+    """Print to stderr which windows of a run failed, and why."""
+    shown = _listed(outcome)
     click.echo(err=True)
     click.echo(
         f"{click.style('Error: ', fg='red')}{outcome.event.full_name}: not published: {shown or 'see below'}",
@@ -103,3 +105,13 @@ def _tell_failed(outcome: RunOutcome) -> None:
     )
     for line in unfolded(outcome.error or ""):
         click.echo(line, err=True)
+
+
+def _listed(outcome: RunOutcome) -> str:
+    """The windows that failed: each, or of many the unbroken ranges."""
+    if len(outcome.failed) <= _MOST_NAMED:
+        return ", ".join(outcome.failed)
+    failed = set(outcome.failed)
+    groups = groupby(outcome.windows, key=lambda window: window.window in failed)
+    ranges = [[window.window for window in group] for unfinished, group in groups if unfinished]
+    return ", ".join(keys[0] if len(keys) == 1 else f"{keys[0]}..{keys[-1]}" for keys in ranges)

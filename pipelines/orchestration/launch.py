@@ -3,7 +3,7 @@
 import getpass
 import logging
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -65,8 +65,12 @@ def launch(
     stages: Sequence[str] = STAGES,
     config: Mapping[str, Any] | None = None,
     catalogue: Catalogue,
+    run_id: str | None = None,
 ) -> Launched:
-    """Materialize the stages of contiguous `windows` of `event` in one run, here and now."""
+    """Materialize the stages of contiguous `windows` of `event` in one run, here and now.
+
+    `run_id`: the id that the run gets; None: a new one.
+    """
     definitions = build_definitions(Catalogue({event.full_name: event}, catalogue.assets_root))
     job = definitions.resolve_implicit_global_asset_job_def()
     end_lost_runs(instance)
@@ -74,7 +78,7 @@ def launch(
     wait_for_pool(instance, pool, say=terminal.warning, look=lambda: end_lost_runs(instance))
     first, last = windows[0].key, windows[-1].key
     span = {"dagster/partition": first} if first == last else {_RANGE_START: first, _RANGE_END: last}
-    run_id = str(uuid4())
+    run_id = run_id or str(uuid4())
     with telling_of_pool(instance, pool, run_id, say=terminal.warning), event_log(instance):
         result = job.execute_in_process(
             run_id=run_id,
@@ -97,16 +101,21 @@ def launch(
             },
             raise_on_error=False,
         )
-    done = {
-        told.partition: {name: value.value for name, value in told.metadata.items()}
-        for told in map(_told_of_window, result.all_events)
-        if told and told.partition and told.asset_key == asset_key(event, stages[-1])
-    }
+    done = windows_told(result.all_events, event, stages[-1])
     if result.success:
         return Launched(run_id, True, done, None)
     run = instance.get_run_by_id(run_id)
     order, by = asked_of(run) if run else ("", "")
     return Launched(run_id, False, done, _error_of(result), by if order == "cancel" else None)
+
+
+def windows_told(log: Iterable[dg.DagsterEvent], event: Event, stage: str) -> dict[str, Mapping[str, Any]]:
+    """Each window that got this stage, by what a run logged: the stage's metadata, plain values."""
+    return {
+        told.partition: {name: value.value for name, value in told.metadata.items()}
+        for told in map(_told_of_window, log)
+        if told and told.partition and told.asset_key == asset_key(event, stage)
+    }
 
 
 def _told_of_window(event: dg.DagsterEvent) -> dg.AssetMaterialization | dg.AssetObservation | None:

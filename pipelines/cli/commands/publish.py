@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 @click.option("--reason", help="Why; kept in the ledger and in the headers of corrected events.")
 @click.option("--correct", is_flag=True, help="Publish what differs under a changed module or contract.")
 @click.option("--replay", is_flag=True, help="Publish every event again where module or contract changed.")
+@click.option(
+    "--processes", type=click.IntRange(1, 64), default=1, metavar="N",
+    help="Publish in so many processes side by side; see below.",
+)  # fmt: skip
 @limit_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of windows, for programs.")
 def command(
@@ -29,6 +33,7 @@ def command(
     reason: str | None,
     correct: bool,
     replay: bool,
+    processes: int,
     as_json: bool,
     **limits: Any,
 ) -> None:
@@ -44,6 +49,10 @@ def command(
       sluice publish flight_departed 2013-01-01..2013-01-07
       sluice publish weather_observed 2013-01              every hour of January
       sluice publish --all 2013-01-01..2013-01-07
+      sluice publish --all 2013-01 --processes 4           four events at a time
+
+    With --processes the events of --all go side by side, each event's windows in order; the windows of one EVENT
+    are cut into as many ranges, each a run, and events of one key may come in another order than their windows.
 
     It never publishes an event twice, and never a window with rows that do not fit the contract, unless the
     event allows some.
@@ -85,14 +94,26 @@ def command(
         )
 
     changed = "correct" if correct else "replay" if replay else "ask"
-    outcomes = run_all(
-        catalogue,
+    settings, config = (
         load_settings(),
-        work,
-        again=f"sluice publish --all {all_windows}" if all_windows else f"sluice publish {event} {windows}",
-        config={"reason": reason or "", "on_definition_change": changed, **limits_of(**limits)},
-        every_window=True,
-        before=announcing("publishing"),
+        {"reason": reason or "", "on_definition_change": changed, **limits_of(**limits)},
     )
+    again = f"sluice publish --all {all_windows}" if all_windows else f"sluice publish {event} {windows}"
+    if processes > 1:
+        from pipelines.cli.side_by_side import publish_side_by_side
+
+        outcomes = publish_side_by_side(
+            catalogue, settings, work, processes, divide=all_windows is None, config=config, again=again
+        )
+    else:
+        outcomes = run_all(
+            catalogue,
+            settings,
+            work,
+            again=again,
+            config=config,
+            every_window=True,
+            before=announcing("publishing"),
+        )
     if not report(outcomes, as_json=as_json) or not whole:
         raise SystemExit(1)

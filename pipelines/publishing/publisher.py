@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pipelines.authoring.event import Event
@@ -25,6 +26,7 @@ from pipelines.publishing.preflight import fit_topic, registered_schema_id
 from pipelines.publishing.redriving import Redriver, Repair
 from pipelines.publishing.result import PublishResult
 from pipelines.publishing.sending import Pace, Progress, Sender, Unlimited
+from pipelines.publishing.standby import Standby
 from pipelines.publishing.stored import NotPublishable, stored_snapshot
 from pipelines.publishing.wish import Redrive, Replay, Wish
 from resources.errors import SluiceError
@@ -67,6 +69,8 @@ class Publisher:
             self._wish.replay.require_shadow(event.topic, self._settings.ledger_topic)
         self._pace = pace or Unlimited()
         self._topic: Topic | None = None
+        self._behind: dict[str, str] = {}
+        self._standby = Standby()
         self._stale: StaleGuard | None = None
         self._free_shadow: str | None = None
         self._planner = Planner(
@@ -84,6 +88,7 @@ class Publisher:
         topic = self._wish.replay.topic if self._wish.replay else None
         fit = require_fit(self._event, self._platform, windows, topic=topic, say=self._say)
         self._topic = fit.topic
+        self._behind = {window.key: behind.key for window, behind in pairwise(windows)}
         if fit.schema_id is not None:
             self._schema_id = fit.schema_id
 
@@ -108,6 +113,40 @@ class Publisher:
         Raises NotPublishable, PreflightFailed, DefinitionChanged, NeverPublished, TakenOver (all: nothing written by
         this run since its last commit) and PassingFault (try again: it continues).
         """
+        try:
+            result = self._published(window)
+        finally:
+            # Nobody has taken it: the window had nothing to do, or could not be published.
+            self._standby.close()
+        # Most windows of a repeated backfill have nothing to do, and need no producer.
+        if result.transactions:
+            self._stand_by(window)
+        return result
+
+    def _stand_by(self, window: str) -> None:
+        """Make ready the producer of the run's window behind this one."""
+        behind, fit = self._behind.get(window), self._topic
+        if behind is not None and fit is not None:
+            topic = self._wish.replay.topic if self._wish.replay else None
+            topic = topic or self._event.topic
+            self._standby.prepare(ledger_key(topic, behind), partial(self._made, behind, topic, fit))
+
+    def _producer(self, window: str, topic: str, fit: Topic) -> TransactionalProducer:
+        """The producer that fences every other one of the window as soon as it has claimed it."""
+        return self._standby.take(ledger_key(topic, window)) or self._made(window, topic, fit)
+
+    def _made(self, window: str, topic: str, fit: Topic) -> TransactionalProducer:
+        return TransactionalProducer(
+            self._settings,
+            f"{self._settings.code_location}|{ledger_key(topic, window)}",
+            event=self._event.full_name,
+            window=window,
+            topic=topic,
+            max_message_bytes=fit.max_message_bytes,
+            kafka_partitions=fit.partitions,
+        )
+
+    def _published(self, window: str) -> PublishResult:
         replay = self._wish.replay
         if self._wish.redrive is not None:
             return self._redrive(window, self._wish.redrive)
@@ -153,6 +192,7 @@ class Publisher:
 
     def close(self) -> None:
         """Free what was opened for the run's windows."""
+        self._standby.close()
         if self._stale is not None:
             self._stale.close()
             self._stale = None
@@ -203,15 +243,7 @@ class _Window:
             decision = self._decide(entry)
             if decision.action == "nothing":
                 return self._nothing(decision, entry)
-        with TransactionalProducer(
-            self._settings,
-            f"{self._settings.code_location}|{ledger_key(self._topic, self._window)}",
-            event=self._event.full_name,
-            window=self._window,
-            topic=self._topic,
-            max_message_bytes=self._fit().max_message_bytes,
-            kafka_partitions=self._fit().partitions,
-        ) as producer:
+        with self._publisher._producer(self._window, self._topic, self._fit()) as producer:
             producer.claim()
             guard = self._publisher._guard(self._topic, self._fit().partitions)
             sender = Sender(

@@ -81,11 +81,11 @@ class TransactionalProducer:
         """How records reach the client: `native` or `public`."""
         return self._client.way
 
-    def connect(self) -> bool:
+    def connect(self, seconds: float = _CONNECT_SECONDS) -> bool:
         """Make ready for the claim, which is shorter then: connected, the topics known. Nobody is fenced, and brokers
-        note nothing. False where they did not answer within some seconds; the claim says why."""
+        note nothing. False where they did not answer in time; the claim says why."""
         with suppress(KafkaException, SystemError):
-            if self._client.connect((self._topic, self._ledger_topic), _CONNECT_SECONDS):
+            if self._client.connect((self._topic, self._ledger_topic), seconds):
                 self._connected_at = time.monotonic()
                 return True
         return False

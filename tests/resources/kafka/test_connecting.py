@@ -108,12 +108,9 @@ def test_a_connection_that_was_made_long_ago_is_looked_at_again(
     assert asked == [True] * again
 
 
-def test_brokers_out_of_reach_are_not_told_before_the_claim(
-    cluster: "Cluster", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("resources.kafka.transactions._CONNECT_SECONDS", 0.2)
+def test_brokers_out_of_reach_are_not_told_before_the_claim(cluster: "Cluster") -> None:
     with made(cluster.settings(bootstrap_servers="127.0.0.1:1"), "away.v1") as producer:
-        assert not producer.connect()
+        assert not producer.connect(0.2)
 
 
 class Answers:

@@ -1,8 +1,9 @@
 """What the op of an event does with the windows of a run. Each stands or falls alone."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing
+from functools import partial
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
@@ -20,6 +21,7 @@ from pipelines.pacing.hold import Cancelled
 from pipelines.pacing.pacer import Pacer
 from pipelines.publishing.publisher import Publisher
 from pipelines.steps.sourced import source_window
+from pipelines.steps.together import source_and_transform
 from pipelines.steps.transformed import Blocked, Transformed, blocked, transform_window
 from resources.errors import PassingFault, SluiceError
 from resources.kafka.lag import GroupReader
@@ -179,14 +181,20 @@ class WindowRun:
     def _window(self, window: Window) -> Iterator[object]:
         event, platform, run_id = self._event, self._platform, self._context.run.run_id
         dead, waited = 0, dict(self._pacer.waited)
+        transformed: Callable[[], Transformed] = partial(
+            transform_window, event, window, platform, run_id=run_id
+        )
         if "sourced" in self._stages:
-            snapshot = source_window(event, window, platform, run_id=run_id)
+            if "transformed" in self._stages:
+                snapshot, transformed = source_and_transform(event, window, platform, run_id=run_id)
+            else:
+                snapshot = source_window(event, window, platform, run_id=run_id)
             # Nobody observes the tables, so Dagster's word for their version is the one it begins with.
             tables = {table_key(event.warehouse, table): "INITIAL" for table in event.source.tables}
             about = metadata.of_sourced(snapshot, platform)
             yield self._materialized("sourced", window, snapshot.sha256, about, tables)
         if "transformed" in self._stages:
-            done = transform_window(event, window, platform, run_id=run_id)
+            done = transformed()
             dead = done.dead
             yield from self._transformed(window, done)
             if not done.passed:

@@ -2,16 +2,33 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Protocol
+
+import pyarrow as pa
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from resources.errors import SluiceError
 from resources.platform import Platform
-from resources.snapshots import Snapshot
-from resources.warehouse import Warehouse, WarehouseError
+from resources.snapshots import Snapshot, row_groups
+from resources.warehouse import OutOfOrder, Warehouse, WarehouseError
 
 
-def source_window(event: Event, window: Window, platform: Platform, *, run_id: str) -> Snapshot:
+class Beside(Protocol):
+    """Takes the rows while they are stored, in the batches in which the snapshot will be read."""
+
+    def begin(self, schema: pa.Schema) -> None:
+        """Rows of this schema follow, from the first; those of an earlier begin count no more."""
+        ...
+
+    def take(self, batch: pa.RecordBatch) -> None:
+        """The next rows. What this raises ends the sourcing."""
+        ...
+
+
+def source_window(
+    event: Event, window: Window, platform: Platform, *, run_id: str, beside: Beside | None = None
+) -> Snapshot:
     """Stream the window's rows into a `sourced` snapshot, ordered by event time, key, then every other column.
 
     The order makes the snapshot's hash depend on the rows alone. Memory does not grow with the window.
@@ -22,7 +39,10 @@ def source_window(event: Event, window: Window, platform: Platform, *, run_id: s
     sql = event.source.bound(warehouse.parameter_style).sql
     parameters = {"window_start": window.start, "window_end": window.end}
     try:
-        return _stream(event, window, platform, warehouse, sql, parameters, run_id=run_id)
+        try:
+            return _stream(event, window, platform, warehouse, sql, parameters, run_id, beside)
+        except OutOfOrder:
+            return _stream(event, window, platform, warehouse, sql, parameters, run_id, beside)
     except WarehouseError as error:
         if error.next_step:  # not the query's fault, and the error says what to do
             raise
@@ -40,19 +60,25 @@ def _stream(
     warehouse: Warehouse,
     sql: str,
     parameters: Mapping[str, datetime],
-    *,
     run_id: str,
+    beside: Beside | None,
 ) -> Snapshot:
     schema = warehouse.describe(sql, parameters)
     order_by = [name for name in (event.event_time, event.key) if name in schema.names]
+    batch_rows = platform.settings.batch_rows
     with (
-        warehouse.stream(
-            sql, parameters, order_by=order_by, batch_rows=platform.settings.batch_rows
-        ) as batches,
+        warehouse.stream(sql, parameters, order_by=order_by, batch_rows=batch_rows) as batches,
         platform.snapshots.writer(event.full_name, window.key, "sourced", schema) as out,
     ):
-        for batch in batches:
-            out.write(batch)
+        if beside is None:
+            for batch in batches:
+                out.write(batch)
+        else:
+            beside.begin(schema)
+            for group in row_groups(batches, schema):
+                out.write(group)
+                for first in range(0, group.num_rows, batch_rows):
+                    beside.take(group.slice(first, batch_rows))
         return out.finish(
             {
                 "code_version": event.code_version,

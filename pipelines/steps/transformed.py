@@ -1,6 +1,7 @@
 """Step 2: sourced rows pass through the transform and the contract; what does not fit is kept as dead letters."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -89,68 +90,118 @@ def try_rows(
 
     `tried`: dead letters of an earlier try of the same rows.
     """
-    store, settings = platform.snapshots, platform.settings
+    store = platform.snapshots
     # The file may have been altered since the step before wrote it.
     store.verify(source)
-    transformer = Transformer(
-        event.contract,
-        transform=event.transform,
-        key=event.key,
-        event_time=event.event_time,
-        event_id=event.event_id,
-        window_start=window.start,
-        window_end=window.end,
-        whole_window=event.whole_window,
-        where=f"{event.full_name} {window.key}",
-    )
-    row, dropped = 0, 0
-    again = _Following(tried) if tried is not None else None
-    with (
-        store.writer(event.full_name, window.key, "transformed", rows_schema(event)) as out,
-        store.writer(event.full_name, window.key, "dead", LETTERS_SCHEMA) as dead,
-    ):
-        letters = LetterWriter(
-            dead,
+    with closing(Trying(event, window, platform, store.schema(source), run_id=run_id, tried=tried)) as trying:
+        for batch in store.read(source, batch_rows=platform.settings.batch_rows):
+            trying.take(batch)
+        return trying.finish(source)
+
+
+class Trying:
+    """Source rows on their way through the transform and the contract into a snapshot and its dead letters.
+
+    To be closed; what was not finished by then is gone. `schema` is that of the source rows.
+    """
+
+    def __init__(
+        self,
+        event: Event,
+        window: Window,
+        platform: Platform,
+        schema: pa.Schema,
+        *,
+        run_id: str,
+        tried: Tried | None = None,
+    ) -> None:
+        self._event, self._schema, self._run_id = event, schema, run_id
+        self._transformer = Transformer(
+            event.contract,
+            transform=event.transform,
+            key=event.key,
+            event_time=event.event_time,
+            event_id=event.event_id,
+            window_start=window.start,
+            window_end=window.end,
+            whole_window=event.whole_window,
+            where=f"{event.full_name} {window.key}",
+        )
+        self._row, self._dropped = 0, 0
+        self._again = _Following(tried) if tried is not None else None
+        self._held: list[pa.RecordBatch] = []
+        store = platform.snapshots
+        with ExitStack() as opened:
+            self._out = opened.enter_context(
+                store.writer(event.full_name, window.key, "transformed", rows_schema(event))
+            )
+            self._dead = opened.enter_context(
+                store.writer(event.full_name, window.key, "dead", LETTERS_SCHEMA)
+            )
+            self._opened = opened.pop_all()
+        self._letters = LetterWriter(
+            self._dead,
             event=event.full_name,
             window=window.key,
             run_id=run_id,
-            most_whole=settings.max_dead_letters,
+            most_whole=platform.settings.max_dead_letters,
             tried=tried,
         )
-        for batch in _batches(event, platform, source):
-            done = transformer.apply(batch, row)
-            if again is not None:
-                again.follow(done, first_row=row, first_out=out.rows)
-            row += batch.num_rows
-            dropped += done.rows_dropped
-            out.write(done.rows)
-            letters.write(done.dead)
-        passed, verdict = verdict_of(event, rows=row, dead=letters.dead, reasons=letters.reasons)
+
+    def take(self, batch: pa.RecordBatch) -> None:
+        """The next rows, in the batches in which the source snapshot is read."""
+        if self._event.whole_window:
+            self._held.append(batch)
+        else:
+            self._apply(batch)
+
+    def _apply(self, batch: pa.RecordBatch) -> None:
+        done = self._transformer.apply(batch, self._row)
+        if self._again is not None:
+            self._again.follow(done, first_row=self._row, first_out=self._out.rows)
+        self._row += batch.num_rows
+        self._dropped += done.rows_dropped
+        self._out.write(done.rows)
+        self._letters.write(done.dead)
+
+    def finish(self, source: Snapshot) -> Transformed:
+        """All rows of `source` were taken: seal what came of them."""
+        event, letters = self._event, self._letters
+        if event.whole_window:
+            table = pa.Table.from_batches(self._held, self._schema).combine_chunks()
+            self._held.clear()
+            for batch in table.to_batches() or [pa.RecordBatch.from_pylist([], schema=self._schema)]:
+                self._apply(batch)
+        passed, verdict = verdict_of(event, rows=self._row, dead=letters.dead, reasons=letters.reasons)
         facts = {
             "code_version": event.code_version,
             "contract": event.contract.fingerprint,
             "source": source.sha256,
-            "rows_in": row,
+            "rows_in": self._row,
             "dead": letters.dead,
-            "dropped": dropped,
-            "run_id": run_id,
+            "dropped": self._dropped,
+            "run_id": self._run_id,
             "written_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
-        snapshot = out.finish(facts, make_current=False)
-        stored = finish_letters(letters, dead, snapshot, {**facts, "passed": passed})
-    return Transformed(
-        snapshot,
-        row,
-        letters.dead,
-        dropped,
-        dict(letters.reasons),
-        stored,
-        tuple(letters.sample),
-        passed,
-        verdict,
-        {**facts, "passed": passed, "reason": verdict, "letters": stored.sha256},
-        again.found() if again is not None else None,
-    )
+        snapshot = self._out.finish(facts, make_current=False)
+        stored = finish_letters(letters, self._dead, snapshot, {**facts, "passed": passed})
+        return Transformed(
+            snapshot,
+            self._row,
+            letters.dead,
+            self._dropped,
+            dict(letters.reasons),
+            stored,
+            tuple(letters.sample),
+            passed,
+            verdict,
+            {**facts, "passed": passed, "reason": verdict, "letters": stored.sha256},
+            self._again.found() if self._again is not None else None,
+        )
+
+    def close(self) -> None:
+        """Remove what is not sealed."""
+        self._opened.close()
 
 
 class _Following:
@@ -232,16 +283,6 @@ def rows_schema(event: Event) -> pa.Schema:
     contract = event.contract.without(event.event_id) if event.event_id else event.contract
     # The key is part of an event though it is no column of its own: another key, another snapshot.
     return contract.arrow_schema.with_metadata({"sluice.key": event.key})
-
-
-def _batches(event: Event, platform: Platform, source: Snapshot) -> Iterator[pa.RecordBatch]:
-    store = platform.snapshots
-    batches = store.read(source, batch_rows=platform.settings.batch_rows)
-    if not event.whole_window:
-        yield from batches
-        return
-    table = pa.Table.from_batches(list(batches), store.schema(source)).combine_chunks()
-    yield from table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
 
 
 def verdict_of(event: Event, *, rows: int, dead: int, reasons: Mapping[str, int]) -> tuple[bool, str]:

@@ -15,28 +15,50 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from resources.snapshots.nullability import stored_schema
+
 # Enough to tell a repeating column, taken from all over the group: neighbours may be alike without repeating.
 _SAMPLE = 8192
 
 
 @lru_cache(maxsize=256)
-def _leaves(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
-    """Parquet's path and physical type of each column of plain values. Raises ArrowNotImplementedError."""
+def _empty(schema: pa.Schema) -> tuple[tuple[tuple[str, str], ...], pa.Schema]:
+    """Parquet's path and physical type of each column of plain values, and the schema that a file is read with.
+
+    Raises ArrowNotImplementedError where Parquet has no such type.
+    """
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, schema, store_decimal_as_integer=True).close()
     with pq.ParquetFile(pa.BufferReader(sink.getvalue())) as empty:
         columns = (empty.schema.column(place) for place in range(len(empty.schema)))
-        return tuple((column.path, column.physical_type) for column in columns)
+        return tuple((column.path, column.physical_type) for column in columns), empty.schema_arrow
 
 
 def require_storable(schema: pa.Schema) -> None:
     """Raises ArrowNotImplementedError where Parquet has no such type."""
-    _leaves(schema)
+    _empty(schema)
+
+
+def read_as_written(schema: pa.Schema) -> bool:
+    """Whether rows of `schema` are read as the very arrays that were written: a date in milliseconds comes back as
+    one in days, and of a dictionary's values those that no row has may be gone."""
+    stored = stored_schema(schema)
+    try:
+        _, read = _empty(stored)
+    except pa.ArrowNotImplementedError:
+        return False
+    return bool(read.equals(stored)) and not any(_indirect(field.type) for field in schema)
+
+
+def _indirect(type_: pa.DataType) -> bool:
+    if pa.types.is_dictionary(type_) or isinstance(type_, pa.BaseExtensionType):
+        return True
+    return any(_indirect(type_.field(place).type) for place in range(type_.num_fields))
 
 
 def layout(schema: pa.Schema, first_group: pa.Table) -> dict[str, Any]:
     """Options of the ParquetWriter of a file with these rows in front."""
-    leaves = _leaves(schema)
+    leaves, _ = _empty(schema)
     paths = [path for path, _ in leaves]
     if len(set(paths)) < len(
         paths

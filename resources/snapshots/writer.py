@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -156,6 +156,27 @@ class SnapshotWriter:
         if make_current:
             self._store.set_current(self._event, self._window, self._stage, snapshot)
         return snapshot
+
+
+def row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of one row group each, as they will stand in the file."""
+    pending: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        pending.append(as_schema(batch, schema))
+        rows += batch.num_rows
+        while rows >= ROW_GROUP_ROWS:
+            table = pa.Table.from_batches(pending, schema)
+            yield _one_batch(table.slice(0, ROW_GROUP_ROWS))
+            pending = table.slice(ROW_GROUP_ROWS).to_batches()
+            rows -= ROW_GROUP_ROWS
+    if rows:
+        yield _one_batch(pa.Table.from_batches(pending, schema))
+
+
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    (batch,) = table.combine_chunks().to_batches()
+    return batch
 
 
 def new_file(folder: str | None, suffix: str) -> tuple[Path, IO[bytes]]:

@@ -3,20 +3,32 @@
 The file is attached read-only to an engine of our own, so any number of runs may read it at once, in one
 process too (a second connection to the file itself would have to have the very same configuration), and
 each query sorts in bounded memory (`memory_limit`, spilling to a temporary folder).
+
+Sorting costs more than all else that is done to source rows. A query that scans one table, without joining or
+aggregating, gives them in the order they were appended in; where a look at event time and key shows that this is the
+order wanted, they are streamed as they come.
 """
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
 
 from resources.errors import PassingFault, did_you_mean
+from resources.warehouse.ordering import Ascending, OutOfOrder
 from resources.warehouse.protocol import Column, WarehouseError
+
+# Operators that give rows in the order of the table.
+_KEEP_ORDER = {"PROJECTION", "FILTER", "SEQ_SCAN"}
+# Below it sorting is quicker than looking whether it is needed.
+_WORTH_A_LOOK = 65_536
+_LOOK_ROWS = 131_072
 
 
 class DuckDBWarehouse:
@@ -31,6 +43,10 @@ class DuckDBWarehouse:
         self._memory_limit = memory_limit
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._spill: tempfile.TemporaryDirectory[str] | None = None
+        # What was found out about a query, while the file is attached and so cannot change.
+        self._schemas: dict[str, pa.Schema] = {}
+        self._appended: dict[str, bool] = {}
+        self._rows_before: dict[str, int] = {}
 
     @property
     def _where(self) -> str:
@@ -87,8 +103,10 @@ class DuckDBWarehouse:
 
     def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
         """See Warehouse."""
-        with self._query(f"SELECT * FROM (\n{sql}\n) AS source LIMIT 0", parameters, 1) as reader:
-            return reader.schema
+        if sql not in self._schemas:
+            with self._query(f"SELECT * FROM (\n{sql}\n) AS source LIMIT 0", parameters, 1) as reader:
+                self._schemas[sql] = reader.schema
+        return self._schemas[sql]
 
     @contextmanager
     def stream(
@@ -97,10 +115,57 @@ class DuckDBWarehouse:
         """See Warehouse."""
         names = self.describe(sql, parameters).names
         order = [*order_by, *(name for name in names if name not in order_by)]
+        first = (order_by[0], order_by[1]) if len(order_by) > 1 else None
+        source = f"SELECT * FROM (\n{sql}\n) AS source"
+        if first and self._in_order(sql, parameters, first):
+            with self._query(source, parameters, batch_rows) as reader:
+                yield self._still_in_order(sql, self._counted(sql, self._batches(reader)), first)
+            return
         columns = ", ".join(_quoted(name) for name in order)
-        ordered = f"SELECT * FROM (\n{sql}\n) AS source ORDER BY {columns}"
-        with self._query(ordered, parameters, batch_rows) as reader:
-            yield self._batches(reader)
+        with self._query(f"{source} ORDER BY {columns}", parameters, batch_rows) as reader:
+            yield self._counted(sql, self._batches(reader))
+
+    def _in_order(self, sql: str, parameters: Mapping[str, datetime], names: tuple[str, str]) -> bool:
+        """Whether the query's rows ascend by these two columns as they come."""
+        if self._rows_before.get(sql, _WORTH_A_LOOK) < _WORTH_A_LOOK:
+            return False  # as its last window was
+        if sql not in self._appended:
+            self._appended[sql] = self._keeps_order(sql, parameters)
+        if not self._appended[sql]:
+            return False
+        ascending = Ascending(names)
+        columns = ", ".join(_quoted(name) for name in names)
+        with self._query(f"SELECT {columns} FROM (\n{sql}\n) AS source", parameters, _LOOK_ROWS) as reader:
+            return all(ascending.goes_on(batch) for batch in self._batches(reader))
+
+    def _keeps_order(self, sql: str, parameters: Mapping[str, datetime]) -> bool:
+        """Whether the query gives the rows of one table in the order they lie in, and text is ordered by its bytes."""
+        with self._cursor() as cursor:
+            try:
+                rows = cursor.execute(f"EXPLAIN (FORMAT json) {sql}", dict(parameters) or None).fetchall()
+                tables = cursor.execute("SELECT sql FROM duckdb_tables()").fetchall()
+                operators = _operators(json.loads(rows[0][1]))
+            except (duckdb.Error, ValueError, LookupError, TypeError):
+                return False  # the query itself will say what is wrong with it
+        collated = any("collate" in str(text).lower() for text in (sql, *tables))
+        return not collated and operators <= _KEEP_ORDER
+
+    def _still_in_order(
+        self, sql: str, batches: Iterator[pa.RecordBatch], names: tuple[str, str]
+    ) -> Iterator[pa.RecordBatch]:
+        ascending = Ascending(names)
+        for batch in batches:
+            if not ascending.goes_on(batch):
+                self._appended[sql] = False  # a query that says something else each time, for instance
+                raise OutOfOrder(self._where)
+            yield batch
+
+    def _counted(self, sql: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        rows = 0
+        for batch in batches:
+            rows += batch.num_rows
+            yield batch
+        self._rows_before[sql] = rows
 
     def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         while True:
@@ -159,6 +224,8 @@ class DuckDBWarehouse:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        for known in (self._schemas, self._appended, self._rows_before):
+            known.clear()
         if self._spill is not None:
             self._spill.cleanup()
             self._spill = None
@@ -166,6 +233,10 @@ class DuckDBWarehouse:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _operators(plans: list[dict[str, Any]]) -> set[str]:
+    return {name for plan in plans for name in (str(plan["name"]).strip(), *_operators(plan["children"]))}
 
 
 def _refused(where: str, error: Exception) -> WarehouseError:

@@ -1,0 +1,98 @@
+"""Steps 1 and 2 in one pass: rows are transformed while they are stored, and need not be read back."""
+
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from typing import TypeVar
+
+import pyarrow as pa
+
+from pipelines.authoring.event import Event
+from pipelines.authoring.windows import Window
+from pipelines.steps.sourced import source_window
+from pipelines.steps.transformed import Transformed, Trying, make_current, transform_window
+from resources.platform import Platform
+from resources.snapshots import Snapshot, read_as_written
+
+T = TypeVar("T")
+
+
+def source_and_transform(
+    event: Event, window: Window, platform: Platform, *, run_id: str
+) -> tuple[Snapshot, Callable[[], Transformed]]:
+    """What `source_window` returns, and a function that does what `transform_window` does: it makes the transformed
+    snapshot the window's current one, or raises what the transform ended with.
+
+    Both snapshots are byte for byte those of the two steps one after the other. Raises as `source_window` does; nothing
+    of the window is current then.
+    """
+    with closing(_Transforming(event, window, platform, run_id)) as beside:
+        source = source_window(event, window, platform, run_id=run_id, beside=beside)
+        return source, beside.outcome(source)
+
+
+class _Transforming:
+    """The transform beside the sourcing. What it fails with waits until the rows are stored: they are good, and a
+    mended module needs them no second time."""
+
+    def __init__(self, event: Event, window: Window, platform: Platform, run_id: str) -> None:
+        self._event, self._window, self._platform, self._run_id = event, window, platform, run_id
+        self._trying: Trying | None = None
+        self._error: Exception | None = None
+
+    def begin(self, schema: pa.Schema) -> None:
+        """See Beside."""
+        self.close()
+        self._error = None
+        # Otherwise the transform would see other types than where the snapshot is read.
+        if read_as_written(schema):
+            self._trying = self._kept(
+                lambda: Trying(self._event, self._window, self._platform, schema, run_id=self._run_id)
+            )
+
+    def take(self, batch: pa.RecordBatch) -> None:
+        """See Beside."""
+        if self._trying is not None and self._error is None:
+            self._kept(partial(self._trying.take, batch))
+
+    def outcome(self, source: Snapshot) -> Callable[[], Transformed]:
+        """What becomes of the transformed rows of `source`, once it is wanted."""
+        event, window, platform = self._event, self._window, self._platform
+        trying = self._trying
+        done = (
+            self._kept(lambda: trying.finish(source)) if trying is not None and self._error is None else None
+        )
+        if done is None and self._error is None:
+            return partial(transform_window, event, window, platform, run_id=self._run_id)
+        error = self._error
+
+        def current() -> Transformed:
+            if done is None:
+                assert error is not None
+                raise error
+            make_current(event, window, platform, done)
+            return done
+
+        return current
+
+    def close(self) -> None:
+        """Give up what is not finished."""
+        if self._trying is not None:
+            self._trying.close()
+            self._trying = None
+
+    def _kept(self, step: Callable[[], T]) -> T | None:
+        try:
+            return step()
+        except Exception as error:
+            if _interrupted(error):
+                raise
+            self._error = error
+            return None
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether a request to stop is behind an error: one that arrives within C code comes out as a SystemError."""
+    while error is not None and isinstance(error, Exception):
+        error = error.__cause__ or error.__context__
+    return error is not None

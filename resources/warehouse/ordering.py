@@ -1,0 +1,68 @@
+"""Whether rows come in their order already, so that nobody need sort them: as they do from a table that grows by
+appending."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from resources.warehouse.protocol import WarehouseError
+
+
+class OutOfOrder(WarehouseError):
+    """Rows that were in order when they were looked at came in another one. Streamed again, they are sorted."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            where,
+            "the query's rows came in another order than a moment before",
+            next_step="materialize the window again",
+        )
+
+
+class Ascending:
+    """Told the batches of a query one by one, says whether every row is above the one before by `names`, an instant
+    or a number and then a text or a number.
+
+    Rows that are equal in both, or null in one, are not ascending: what decides their order stands in other columns.
+    """
+
+    def __init__(self, names: tuple[str, str]) -> None:
+        self._names = names
+        self._last: list[pa.Array] | None = None
+
+    def goes_on(self, batch: pa.RecordBatch) -> bool:
+        """Whether the rows of `batch` ascend, from the last of the batch before on."""
+        if not batch.num_rows:
+            return True
+        columns = [batch.column(name) for name in self._names]
+        if any(column.null_count for column in columns) or not _comparable(*columns):
+            return False
+        last = [column.slice(len(column) - 1) for column in columns]
+        if self._last is not None:
+            joints = [
+                pa.concat_arrays([before, column.slice(0, 1)])
+                for before, column in zip(self._last, columns, strict=True)
+            ]
+            if not _ascends(*joints):
+                return False
+        self._last = last
+        return _ascends(*columns)
+
+
+def _comparable(first: pa.Array, second: pa.Array) -> bool:
+    """Whether Arrow orders these as DuckDB does."""
+    kind, key = first.type, second.type
+    return bool(
+        (pa.types.is_timestamp(kind) or pa.types.is_date32(kind) or pa.types.is_integer(kind))
+        and (pa.types.is_string(key) or pa.types.is_large_string(key) or pa.types.is_integer(key))
+    )
+
+
+def _ascends(first: pa.Array, second: pa.Array) -> bool:
+    before, behind = first.slice(0, len(first) - 1), first.slice(1)
+    if not len(before) or pc.all(pc.less(before, behind)).as_py():
+        return True
+    if pc.any(pc.greater(before, behind)).as_py():
+        return False
+    ties = pc.equal(before, behind)
+    less = pc.less(second.slice(0, len(before)).filter(ties), second.slice(1).filter(ties))
+    return bool(pc.all(less).as_py())

@@ -1,0 +1,129 @@
+"""Rows that come in their order are not sorted, and come out as though they had been."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse.ordering import Ascending
+
+COUNT = 100_000
+_ROW = f"""
+    SELECT i AS amount, printf('k%07d', i) AS id,
+           TIMESTAMPTZ '2013-01-01 00:00:00+00' + to_microseconds((i // 3) * 1000) AS seen
+    FROM range({COUNT}) AS t(i)
+"""
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.none() | st.integers(-3, 3), st.none() | st.text(alphabet="aé\U0001f600\uffff", max_size=2)
+        ),
+        max_size=8,
+    ),
+    cut=st.integers(1, 8),
+)
+def test_ascending_is_what_python_says_of_the_bytes(
+    rows: list[tuple[int | None, str | None]], cut: int
+) -> None:
+    batch = pa.record_batch(
+        [pa.array([r[0] for r in rows], pa.timestamp("us")), pa.array([r[1] for r in rows], pa.string())],
+        names=["at", "id"],
+    )
+    plain = [(at, key.encode()) for at, key in rows if at is not None and key is not None]
+    expected = len(plain) == len(rows) and all(a < b for a, b in pairwise(plain))
+    ascending = Ascending(("at", "id"))
+    assert all(ascending.goes_on(batch.slice(n, cut)) for n in range(0, len(rows), cut)) is expected
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (pa.array([1.0, 2.0]), pa.array(["a", "b"])),
+        (pa.array(["a", "b"]), pa.array(["a", "b"])),
+        (pa.array([1, 2]), pa.array([1.0, 2.0])),
+    ],
+)
+def test_types_that_engines_order_differently_are_never_ascending(first: pa.Array, second: pa.Array) -> None:
+    assert not Ascending(("x", "y")).goes_on(pa.record_batch([first, second], names=["x", "y"]))
+
+
+@pytest.fixture
+def sorts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
+    """Whether each stream since was sorted by the engine."""
+    seen: list[bool] = []
+    real = DuckDBWarehouse._query
+
+    def query(self: DuckDBWarehouse, sql: str, parameters: object, batch_rows: int) -> object:
+        if sql.startswith("SELECT *") and not sql.endswith("LIMIT 0"):
+            seen.append("ORDER BY" in sql)
+        return real(self, sql, parameters, batch_rows)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(DuckDBWarehouse, "_query", query)
+    yield seen
+
+
+def made(tmp_path: Path, rows: str, *, columns: str = "") -> DuckDBWarehouse:
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
+        connection.execute(f"CREATE OR REPLACE TABLE t {columns} AS {rows}")
+    return DuckDBWarehouse(str(tmp_path / "w.duckdb"))
+
+
+def streamed(warehouse: DuckDBWarehouse, sql: str = "SELECT amount, id, seen FROM t") -> pa.Table:
+    with warehouse.stream(sql, {}, order_by=["seen", "id"], batch_rows=10_000) as batches:
+        return pa.Table.from_batches(batches, warehouse.describe(sql, {}))
+
+
+@pytest.mark.parametrize(
+    ("order", "sql", "sorted_"),
+    [
+        ("seen, id", "SELECT amount, id, seen FROM t", False),
+        ("seen, id", "SELECT amount, upper(id) AS id, seen FROM t WHERE amount % 5 > 0", False),
+        ("seen, id DESC", "SELECT amount, id, seen FROM t", True),
+        ("amount = 99999 DESC, seen, id", "SELECT amount, id, seen FROM t", True),
+        ("seen, id", "SELECT amount, 'same' AS id, seen FROM t", True),
+        ("seen, id", "SELECT amount, nullif(id, 'k0050000') AS id, seen FROM t", True),
+        ("seen, id", "SELECT amount, id COLLATE NOCASE AS id, seen FROM t", True),
+        ("seen, id", "SELECT amount, id, seen FROM t ORDER BY amount", True),
+        ("seen, id", "SELECT amount, id, max(seen) AS seen FROM t GROUP BY ALL", True),
+        ("seen, id", "SELECT t.amount, t.id, t.seen FROM t JOIN t AS u USING (amount)", True),
+    ],
+)
+def test_rows_are_sorted_where_they_must_be_and_come_out_the_same(
+    tmp_path: Path, sorts: list[bool], order: str, sql: str, sorted_: bool
+) -> None:
+    warehouse = made(tmp_path, f"{_ROW} ORDER BY {order}")
+    found = streamed(warehouse, sql)
+    assert sorts == [sorted_]
+    with warehouse._query(f"SELECT * FROM ({sql}) ORDER BY seen, id, amount", {}, 10_000) as reader:
+        assert found.equals(reader.read_all())
+    warehouse.close()
+
+
+def test_a_query_with_few_rows_in_a_window_is_sorted_without_a_look(
+    tmp_path: Path, sorts: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse = made(tmp_path, f"{_ROW} LIMIT 1000")
+    expected = streamed(warehouse)
+    assert sorts == [False]
+    monkeypatch.setattr(Ascending, "goes_on", lambda *_: pytest.fail("looked"))
+    assert streamed(warehouse).equals(expected)
+    assert sorts == [False, True]
+    warehouse.close()
+
+
+def test_a_table_whose_text_is_collated_is_sorted(tmp_path: Path, sorts: list[bool]) -> None:
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
+        connection.execute("CREATE TABLE t (amount BIGINT, id VARCHAR COLLATE NOCASE, seen TIMESTAMPTZ)")
+        connection.execute("INSERT INTO t VALUES (1, 'B', '2013-01-01'), (2, 'a', '2013-01-01')")
+    warehouse = DuckDBWarehouse(str(tmp_path / "w.duckdb"))
+    assert streamed(warehouse)["amount"].to_pylist() == [2, 1]
+    assert sorts == [True]
+    warehouse.close()

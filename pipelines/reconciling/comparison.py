@@ -336,4 +336,4 @@ def _standing(rows: Iterable[tuple[Any, ...]]) -> list[Standing]:
 
 
 def _halves(hashes: npt.NDArray[np.uint64]) -> list[pa.Array]:
-    return [pa.array(np.ascontiguousarray(hashes[:, i])) for i in (0, 1)]
+    return [pa.array(half) for half in hashes]

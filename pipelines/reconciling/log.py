@@ -1,7 +1,7 @@
 """Ranges of offsets read back as a careful consumer does: committed records, in large batches."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -99,19 +99,32 @@ class LogReader:
             return found
         return {}
 
-    def read(self, topic: str, ranges: Mapping[int, tuple[int, int]]) -> Iterator[Committed]:
+    def read(
+        self,
+        topic: str,
+        ranges: Mapping[int, tuple[int, int]],
+        *,
+        held: Callable[[], Collection[int]] = tuple,
+    ) -> Generator[Committed, None, None]:
         """Committed records of `ranges` (kafka_partition -> first offset, end exclusive), which must not reach
-        beyond the log's end. Raises KafkaUnavailable when an open transaction hides them for too long."""
+        beyond the log's end; those of each kafka_partition in the order of the log. `held` is asked again and again
+        for kafka_partitions to read later; it ends early where all that are left are held. Raises KafkaUnavailable
+        when an open transaction hides records for too long."""
         ends = {p: end for p, (first, end) in ranges.items() if first < end}
         if not ends:
             return
         bound = np.zeros(max(ends) + 1, np.int64)
         bound[list(ends)] = list(ends.values())
         self._look_up(topic)
+        paused: set[int] = set()
         try:
             self._consumer.assign([TopicPartition(topic, p, ranges[p][0]) for p in ends])
             moved = time.monotonic()
             while ends:
+                waiting = {p for p in held() if p in ends}
+                if len(waiting) == len(ends):
+                    return
+                self._hold(topic, waiting, paused)
                 records, reached = self._next(topic)
                 if len(records):
                     moved = time.monotonic()
@@ -131,7 +144,18 @@ class LogReader:
                         next_step="look for a hanging producer (kafka-transactions.sh find-hanging), then verify again",
                     )
         finally:
+            # Or they would still be held when they are read the next time.
+            self._hold(topic, set(), paused)
             self._consumer.unassign()
+
+    def _hold(self, topic: str, held: set[int], paused: set[int]) -> None:
+        """Pause what is held and resume what no longer is; `paused` says what is."""
+        if go_on := paused - held:
+            self._consumer.resume([TopicPartition(topic, p) for p in go_on])
+        if stop := held - paused:
+            self._consumer.pause([TopicPartition(topic, p) for p in stop])
+        paused.clear()
+        paused |= held
 
     def _next(self, topic: str) -> tuple["_Columns", dict[int, int]]:
         """The next records, of those that are here a batch, and which kafka_partitions ended where."""

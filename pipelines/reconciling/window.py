@@ -1,6 +1,6 @@
 """Generations of one window against the records of its topic."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,9 +10,10 @@ from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.stored import contract_of
 from pipelines.reconciling.attribution import Attribution
 from pipelines.reconciling.comparison import Comparison, Standing
-from pipelines.reconciling.expected import expected_records, state_records
-from pipelines.reconciling.log import LogReader
-from pipelines.reconciling.pieces import Bounds, between, pieces_of
+from pipelines.reconciling.expected import Records, expected_records, state_records
+from pipelines.reconciling.log import Committed, LogReader
+from pipelines.reconciling.order import Agreement, Held, agrees_in_order
+from pipelines.reconciling.pieces import Bounds, Piece, between, pieces_of
 from pipelines.reconciling.placement import Sent
 from pipelines.reconciling.result import Example, Kind, Reconciliation
 from pipelines.reconciling.schema_ids import OneSchemaId
@@ -57,24 +58,55 @@ class WindowComparison:
 
     def reconcile(self) -> Reconciliation:
         """Reads everything and says what was found."""
-        comparison, entry = self._comparison, self._entry
+        agreed = self._in_order()
+        return self._compared() if agreed is None else self._agreed(agreed)
+
+    def _in_order(self) -> Agreement | None:
+        """What agrees by the order of the log; None where all must be compared without it."""
+        bounds = self._bounds()
+        if self._state_is_known() or any(piece.kept(bounds) != piece for piece in self._pieces):
+            return None
+
+        def expected() -> Generator[Records, None, None]:
+            for entry in self._generations:
+                yield from self._expected(entry)
+
+        def found(held: Held) -> Generator[Committed, None, None]:
+            for entry in self._generations:
+                ranges = _ranges(self._pieces, entry)
+                yield from self._log.read(entry.topic, ranges, held=held)
+
+        rows = sum(entry.rows_done for entry in self._generations)
+        in_thread = rows > self._platform.settings.batch_rows
+        return agrees_in_order(expected, found, self._topic.partitions, in_thread=in_thread)
+
+    def _agreed(self, agreed: Agreement) -> Reconciliation:
+        records, checksum = agreed.checksum.records, str(agreed.checksum)
+        return replace(
+            self._blank(),
+            verdict="agrees",
+            expected=records,
+            found=records,
+            checksum_expected=checksum,
+            checksum_found=checksum,
+            bytes_read=agreed.total_bytes,
+        )
+
+    def _compared(self) -> Reconciliation:
+        comparison = self._comparison
         self._expect()
         bounds = self._bounds()
         self._kept = [piece.kept(bounds) for piece in self._pieces]
         self._read()
         never_sent, keys = comparison.never_sent(_EXAMPLES)
-        plain = Reconciliation(
-            self._event.full_name,
-            entry.window,
-            "differs" if never_sent else "agrees",
-            generation=entry.generation,
-            generations=len(self._generations),
-            complete=entry.complete,
+        plain = replace(
+            self._blank(),
+            verdict="differs" if never_sent else "agrees",
             expected=comparison.expected.records + never_sent,
             found=comparison.in_range.records,
             missing=never_sent,
             examples=tuple(Example("missing", _text(key), None, None) for key in keys),
-            notes=self._general_notes(never_sent),
+            notes=(*self._general_notes(), *_never_sent_told(never_sent)),
             checksum_expected=str(comparison.expected),
             checksum_found=str(comparison.in_range),
         )
@@ -90,14 +122,26 @@ class WindowComparison:
         )
         return self._accounted(plain, duplicated, bounds)
 
+    def _blank(self) -> Reconciliation:
+        return Reconciliation(
+            self._event.full_name,
+            self._entry.window,
+            "agrees",
+            generation=self._entry.generation,
+            generations=len(self._generations),
+            complete=self._entry.complete,
+            notes=self._general_notes(),
+        )
+
+    def _expected(self, entry: LedgerEntry) -> Iterator[Records]:
+        return expected_records(self._event, self._platform, entry, self._contracts[entry.contract])
+
     def _expect(self) -> None:
         comparison = self._comparison
         kept_ms = int(self._topic.config.get("delete.retention.ms", "86400000"))
         for entry in self._generations:
             first = comparison.expected.records
-            for records in expected_records(
-                self._event, self._platform, entry, self._contracts[entry.contract]
-            ):
+            for records in self._expected(entry):
                 comparison.add_expected(records)
             self._sent.append(Sent(first, comparison.expected.records, frozenset(map(int, entry.offsets))))
             age = datetime.now(UTC) - datetime.fromisoformat(entry.written_at)
@@ -127,9 +171,7 @@ class WindowComparison:
     def _read(self) -> None:
         for entry in self._generations:
             schema_ids = OneSchemaId(self._platform, self._contracts[entry.contract], entry.schema_id)
-            own = [piece for piece in self._kept if piece.generation == entry.generation]
-            ranges = {piece.kafka_partition: (piece.first, piece.end) for piece in own}
-            for records in self._log.read(self._entry.topic, ranges):
+            for records in self._log.read(self._entry.topic, _ranges(self._kept, entry)):
                 self._bytes += records.total_bytes
                 self._comparison.add_found(replace(records, values=schema_ids.apply(records.values)))
 
@@ -193,19 +235,12 @@ class WindowComparison:
             examples += [Example(kind, _text(s.key), s.kafka_partition, s.offset) for s in standings]
         return tuple(examples)
 
-    def _general_notes(self, never_sent: int) -> tuple[str, ...]:
-        notes = []
+    def _general_notes(self) -> tuple[str, ...]:
         read = {entry.generation for entry in self._generations}
         unread = [n for n in range(1, self._entry.generation) if n not in read]
-        if self._whole and unread:
-            notes.append(
-                f"not read: {_generations_told(unread)}, which the ledger or the snapshot store has no more"
-            )
-        if never_sent:
-            notes.append(
-                f"{never_sent:,} of the missing are in the window's snapshot and in no generation of it"
-            )
-        return tuple(notes)
+        if not self._whole or not unread:
+            return ()
+        return (f"not read: {_generations_told(unread)}, which the ledger or the snapshot store has no more",)
 
     def _notes(self, bounds: Bounds, compacted: int) -> tuple[str, ...]:
         notes = []
@@ -225,6 +260,18 @@ class WindowComparison:
                 "the one named"
             )
         return tuple(notes)
+
+
+def _ranges(pieces: Sequence[Piece], entry: LedgerEntry) -> dict[int, tuple[int, int]]:
+    """The offsets of each kafka_partition in which the generation of `entry` is."""
+    own = [piece for piece in pieces if piece.generation == entry.generation]
+    return {piece.kafka_partition: (piece.first, piece.end) for piece in own}
+
+
+def _never_sent_told(records: int) -> tuple[str, ...]:
+    if not records:
+        return ()
+    return (f"{records:,} of the missing are in the window's snapshot and in no generation of it",)
 
 
 def _generations_told(numbers: Sequence[int]) -> str:

@@ -5,6 +5,7 @@ from functools import cached_property
 from types import TracebackType
 
 from resources.kafka.ledger import LedgerLog
+from resources.kafka.lending import LentConsumer
 from resources.registry import ConfluentRegistry, Registry
 from resources.settings import Settings, load_settings
 from resources.snapshots import SnapshotStore
@@ -36,6 +37,11 @@ class Platform:
         """The ledger; its topic is created or checked when this is first used."""
         return LedgerLog(self.settings, say=lambda text: self.say(text))
 
+    @cached_property
+    def reader(self) -> LentConsumer:
+        """What reads events back."""
+        return LentConsumer(self.settings)
+
     def warehouse(self, name: str) -> Warehouse:
         """The warehouse of this name; raises WarehouseError naming the known ones."""
         if name not in self._warehouses:
@@ -49,7 +55,7 @@ class Platform:
         for warehouse in self._warehouses.values():
             warehouse.close()
         self._warehouses.clear()
-        for name in ("ledger", "registry"):
+        for name in ("ledger", "registry", "reader"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
 

@@ -120,7 +120,8 @@ def _sample(event: Event, result: PublishResult, platform: Platform, most: int =
     try:
         for record in EventReader(platform).read(result.topic or event.topic, starts):
             found.append(printable(record))
-            if len(found) >= most:
+            # Not on to the end of the topic: that there is nothing more is known only when nothing has come for a while.
+            if len(found) >= min(most, result.published):
                 break
     except (SluiceError, KafkaException) as error:
         # The window is published; that nobody may look at it here does not undo that.

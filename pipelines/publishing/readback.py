@@ -8,7 +8,6 @@ from typing import Any, cast
 from confluent_kafka import Message, TopicPartition
 
 from pipelines.encoding import FrameError, decode_record, split_frame
-from resources.kafka.clients import consumer
 from resources.kafka.errors import explain
 from resources.platform import Platform
 
@@ -59,10 +58,9 @@ class EventReader:
     ) -> Iterator[ReadBack]:
         """Committed records from `offsets` (kafka_partition -> offset) until every partition's end, or without
         end when `follow`. Gives up a partition that stays quiet for `quiet_seconds` behind an open transaction."""
-        reader = consumer(self._platform.settings)
         open_partitions = set(offsets)
         quiet = 0.0
-        try:
+        with self._platform.reader.lent(topic) as reader:
             reader.assign([TopicPartition(topic, p, offset) for p, offset in offsets.items()])
             while open_partitions and (follow or quiet < quiet_seconds):
                 message = reader.poll(0.5)
@@ -78,8 +76,6 @@ class EventReader:
                         open_partitions.discard(message.partition())
                 else:
                     raise explain(f"topic {topic}", error)
-        finally:
-            reader.close()
 
 
 def printable(record: ReadBack) -> dict[str, Any]:

@@ -1,25 +1,20 @@
 """Several runs at once, each in a process of its own: given out, listened to, and ended in order."""
 
-import json
 import logging
-import queue
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
-from typing import IO, Any
+from typing import Any
 
 import click
 import dagster as dg
 
 from pipelines.cli.launching import Place, RunOutcome, WindowOutcome, outcome_of, stopped_after
 from pipelines.cli.parts import Part
+from pipelines.cli.process import Process, Processes
 from pipelines.cli.reporting import tell_failed
 from pipelines.cli.screen import Progress, progress
 from pipelines.orchestration.keys import STAGES
@@ -27,13 +22,12 @@ from pipelines.orchestration.launch import Launched
 from pipelines.orchestration.side_by_side import end_of_run
 
 _PUBLISHED = STAGES[-1]
-_END_SECONDS = 5.0
 
 
 def run_side_by_side(
-    parts: Sequence[Part], processes: int, instance: dg.DagsterInstance, *, again: str
+    parts: Sequence[Part], processes: Processes, instance: dg.DagsterInstance, *, again: str
 ) -> list[RunOutcome]:
-    """Publish the parts, at most `processes` at a time; what became of each, in their order.
+    """Publish the parts in `processes`, each of which does one at a time; what became of each, in their order.
 
     A process that dies takes its own run with it and no other. Ctrl-C and SIGTERM end every run in order, a second one
     kills the processes; after either, and after an operator has cancelled a run, no further one is begun and Stopped
@@ -51,150 +45,81 @@ def run_side_by_side(
     return outcomes
 
 
-class _Process:
-    """A worker process. What it tells goes to `tell(self, kind, what)`, from threads of its own; the last is `gone`."""
-
-    def __init__(self, tell: Callable[["_Process", str, Any], None]) -> None:
-        self.part: Part | None = None
-        self.began = 0.0
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.cli.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            # A terminal's Ctrl-C is for the parent, who passes it on once.
-            process_group=0,
-        )
-        self.pid = self._process.pid
-        self._tell = partial(tell, self)
-        assert self._process.stderr is not None
-        self._words = threading.Thread(target=self._overhear, args=(self._process.stderr,), daemon=True)
-        self._words.start()
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def give(self, part: Part) -> None:
-        """Have it run the part."""
-        self.part, self.began = part, time.monotonic()
-        job = {
-            "event": part.event.full_name,
-            "code_version": part.event.code_version,
-            "first": part.windows[0].key,
-            "last": part.windows[-1].key,
-            "config": dict(part.config),
-            "run_id": part.run_id,
-        }
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(job) + "\n")
-            self._process.stdin.flush()
-        except OSError:
-            pass  # it is gone, and says so
-
-    def stop(self) -> None:
-        """No further run; the one under way ends in order."""
-        assert self._process.stdin is not None
-        with suppress(OSError):
-            self._process.stdin.close()
-
-    def kill(self) -> None:
-        """End it at once."""
-        self._process.kill()
-
-    def _overhear(self, words: IO[str]) -> None:
-        for line in words:
-            self._tell("words", line.rstrip("\n"))
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._tell("told", json.loads(line))
-        self._words.join(_END_SECONDS)
-        self._tell("gone", self._process.wait())
-
-
 class _SideBySide:
     def __init__(
         self,
         parts: Sequence[Part],
-        processes: int,
+        processes: Processes,
         instance: dg.DagsterInstance,
         bar: Progress,
         again: str,
     ) -> None:
         self.stopping = False
-        self._parts, self._most, self._instance, self._bar, self._again = (
-            parts,
-            processes,
-            instance,
-            bar,
-            again,
-        )
+        self._parts, self._processes, self._instance = parts, processes, instance
+        self._bar, self._again = bar, again
         self._waiting = deque(parts)
-        self._idle: list[_Process] = []
-        self._alive: set[_Process] = set()
+        self._under_way: dict[Process, Part] = {}
+        self._began: dict[Process, float] = {}
         self._outcomes: dict[str, RunOutcome] = {}
         self._places = {part.run_id: Place(part.windows) for part in parts}
         self._reached = dict.fromkeys(self._places, 0)
-        # Signal handlers put into it too, for which a SimpleQueue is made.
-        self._heard: queue.SimpleQueue[tuple[_Process | None, str, Any]] = queue.SimpleQueue()
 
     def run(self) -> list[RunOutcome]:
-        try:
-            with _signals(lambda: self._heard.put((None, "stop", None))):
+        heard = self._processes.heard
+        with _signals(lambda: heard.put((None, "stop", None))):
+            self._begin()
+            while self._processes.alive:
+                process, kind, what = heard.get()
+                if process is None:
+                    self._stop()
+                elif kind == "words":
+                    self._echo(process, what)
+                elif kind == "gone":
+                    self._gone(process, what)
+                elif "line" in what:
+                    self._line(self._under_way[process], what["line"], what["level"])
+                else:
+                    self._done(process, what)
                 self._begin()
-                while self._alive:
-                    process, kind, what = self._heard.get()
-                    if process is None:
-                        self._stop()
-                    elif kind == "words":
-                        self._echo(process, what)
-                    elif kind == "gone":
-                        self._gone(process, what)
-                    elif "line" in what:
-                        self._line(process, what["line"], what["level"])
-                    else:
-                        self._done(process, what)
-                    self._begin()
-        finally:
-            for process in self._alive:
-                process.kill()
         return [self._outcomes[part.run_id] for part in self._parts if part.run_id in self._outcomes]
 
     def _begin(self) -> None:
         """Give out what waits; let go of those for whom nothing is left."""
-        while self._waiting and not self.stopping and (self._idle or len(self._alive) < self._most):
-            process = self._idle.pop() if self._idle else _Process(lambda *told: self._heard.put(told))
-            self._alive.add(process)
+        while self._waiting and not self.stopping and (process := self._processes.free()):
             part = self._waiting.popleft()
-            process.give(part)
+            self._under_way[process], self._began[process] = part, time.monotonic()
+            process.give(
+                {
+                    "event": part.event.full_name,
+                    "code_version": part.event.code_version,
+                    "first": part.windows[0].key,
+                    "last": part.windows[-1].key,
+                    "config": dict(part.config),
+                    "run_id": part.run_id,
+                }
+            )
             click.echo(
                 f"publishing {part.name}{_count(part)} in process {process.pid}, run {part.run_id[:8]}",
                 err=True,
             )
         if self.stopping or not self._waiting:
-            for process in self._idle:
-                process.stop()
-            self._idle.clear()
+            self._processes.let_go()
 
     def _stop(self) -> None:
-        under_way = [process for process in self._alive if process.part]
+        under_way = len(self._under_way)
         if self.stopping:
-            click.echo(f"ending {len(under_way)} processes at once", err=True)
-            for process in self._alive:
+            click.echo(f"ending {under_way} processes at once", err=True)
+            for process in self._under_way:
                 process.kill()
             return
         self.stopping = True
         click.echo(
-            f"stopping: {len(under_way)} runs end in order; once more ends their processes at once", err=True
+            f"stopping: {under_way} runs end in order; once more ends their processes at once", err=True
         )
-        for process in self._alive:
+        for process in self._under_way:
             process.stop()
 
-    def _line(self, process: _Process, line: str, level: int) -> None:
-        part = process.part
-        assert part is not None
+    def _line(self, part: Part, line: str, level: int) -> None:
         place = self._places[part.run_id]
         self._reached[part.run_id] = place.reached(line)
         named = f"{part.event.full_name} {line}" if place.of(line) is not None else f"{part.name}: {line}"
@@ -202,40 +127,36 @@ class _SideBySide:
         if level >= logging.WARNING or (not self._bar.redrawn and place.shown(line)):
             click.echo(f"  {named}", err=True)
 
-    def _echo(self, process: _Process, words: str) -> None:
+    def _echo(self, process: Process, words: str) -> None:
         """What a transform, a library or the interpreter printed."""
         if words.strip():
-            about = process.part.name if process.part else f"process {process.pid}"
+            part = self._under_way.get(process)
+            about = part.name if part else f"process {process.pid}"
             click.echo(f"  {about}: {words}", err=True)
 
-    def _done(self, process: _Process, told: dict[str, Any]) -> None:
-        part = process.part
-        assert part is not None
-        process.part = None
+    def _done(self, process: Process, told: dict[str, Any]) -> None:
+        part = self._under_way.pop(process)
         if "windows" in told:
             windows = tuple(WindowOutcome(**window) for window in told.pop("windows"))
             outcome = RunOutcome(part.event, part.run_id, windows=windows, **told)
         else:
-            outcome = _failed(part, told["error"], time.monotonic() - process.began)
+            outcome = self._ended(process, part, Launched(part.run_id, False, {}, told["error"]))
         self._take(part, outcome)
         if self.stopping:
             process.stop()
         else:
-            self._idle.append(process)
+            self._processes.idle.append(process)
 
-    def _gone(self, process: _Process, code: int) -> None:
-        self._alive.discard(process)
-        if process in self._idle:
-            self._idle.remove(process)
-        part = process.part
+    def _gone(self, process: Process, code: int) -> None:
+        self._processes.gone(process)
+        part = self._under_way.pop(process, None)
         if part is None:
             return
         why = _why(part, process.pid, code, self._again)
         found = end_of_run(self._instance, part.event, part.run_id, _PUBLISHED, why=why)
         if found is None and self.stopping:
             return  # stopped before its run began
-        done = found or Launched(part.run_id, False, {}, why)
-        outcome = outcome_of(part.event, part.windows, done, time.monotonic() - process.began)
+        outcome = self._ended(process, part, found or Launched(part.run_id, False, {}, why))
         if self.stopping and not outcome.stopped:
             stopped = tuple(
                 replace(window, action="stopped") if window.action == "failed" else window
@@ -244,16 +165,15 @@ class _SideBySide:
             outcome = replace(outcome, windows=stopped, stopped=True)
         self._take(part, outcome)
 
+    def _ended(self, process: Process, part: Part, done: Launched) -> RunOutcome:
+        return outcome_of(part.event, part.windows, done, time.monotonic() - self._began[process])
+
     def _take(self, part: Part, outcome: RunOutcome) -> None:
         self._outcomes[part.run_id] = outcome
         self._reached[part.run_id] = len(part.windows)
         # As where one run follows another: whoever cancels one does not want the next.
         if outcome.cancelled_by:
             self._waiting.clear()
-
-
-def _failed(part: Part, error: str, seconds: float) -> RunOutcome:
-    return outcome_of(part.event, part.windows, Launched(part.run_id, False, {}, error), seconds)
 
 
 def _count(part: Part) -> str:

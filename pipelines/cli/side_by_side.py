@@ -11,6 +11,7 @@ from pipelines.authoring.windows import Window
 from pipelines.cli.failures import when_stopped
 from pipelines.cli.launching import Launcher, RunOutcome, stopped_after
 from pipelines.cli.parts import Part, divided, require_uncompacted
+from pipelines.cli.process import Processes
 from pipelines.cli.processes import run_side_by_side
 from resources.kafka.topics import describe_topic
 from resources.settings import Settings
@@ -20,18 +21,18 @@ def publish_side_by_side(
     catalogue: Catalogue,
     settings: Settings,
     work: Sequence[tuple[Event, Sequence[Window]]],
-    processes: int,
+    processes: Processes,
     *,
     divide: bool,
     config: Mapping[str, Any],
     again: str,
 ) -> list[RunOutcome]:
-    """Publish the windows of each event of `work`, at most `processes` runs at a time.
+    """Publish the windows of each event of `work`, one run at a time in each of `processes`.
 
-    An event's windows are one run, in their order; with `divide` they are cut into `processes` runs. Raises SluiceError
+    An event's windows are one run, in their order; with `divide` they are cut into as many runs as there are processes. Raises SluiceError
     where an event cannot be divided, and Stopped as `run_all` does.
     """
-    again = f"{again} --processes {processes}"
+    again = f"{again} --processes {processes.most}"
     with when_stopped(lambda: str(stopped_after([], again))):
         # Here first: what a new home lacks is made by one process, not by several at once.
         instance = Launcher(catalogue, settings).instance
@@ -39,7 +40,7 @@ def publish_side_by_side(
         for event, windows in work:
             if divide:
                 parts += divided(
-                    event, windows, processes, config=config, settings=settings, instance=instance
+                    event, windows, processes.most, config=config, settings=settings, instance=instance
                 )
                 if len(parts) > 1:
                     _look_at_topic(event, settings, len(parts))

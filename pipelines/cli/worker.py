@@ -68,12 +68,24 @@ class Worker:
 
     def work(self, orders: Orders) -> None:
         """Until the orders end."""
+        self._load()
         for job in orders:
             try:
                 with orders.interrupting():
                     self._say(self._done(job))
             except KeyboardInterrupt:
                 return  # what the run came to is in Dagster's storage
+
+    def _load(self) -> None:
+        """What a run needs, while the parent still looks at what there is to do."""
+        import pipelines.cli.launching
+        import pipelines.orchestration.run  # noqa: F401
+        from pipelines import CatalogueError, load_catalogue
+
+        try:
+            self._catalogue = load_catalogue()
+        except CatalogueError as error:
+            self._catalogue = error.healthy  # the parent tells of the others
 
     def _done(self, job: Job) -> dict[str, Any]:
         from resources.errors import SluiceError
@@ -88,17 +100,13 @@ class Worker:
             return {"error": told}
 
     def _run(self, job: Job) -> "RunOutcome":
-        from pipelines import CatalogueError, load_catalogue
         from pipelines.cli.launching import Launcher
         from resources.errors import SluiceError
         from resources.settings import load_settings
 
         if self._launcher is None:
-            try:
-                catalogue = load_catalogue()
-            except CatalogueError as error:
-                catalogue = error.healthy  # the parent has told of the others
-            self._launcher = Launcher(catalogue, load_settings())
+            # Now, not before: the parent makes what a new Dagster home lacks.
+            self._launcher = Launcher(self._catalogue, load_settings())
         event = self._launcher.catalogue.find(job["event"])
         if event.code_version != job["code_version"]:
             raise SluiceError(

@@ -1,6 +1,7 @@
 """A warehouse, an event over it and a platform, so that a test says only what its rows are."""
 
 import json
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -68,6 +69,24 @@ class Seen:
         assert self.value is not None
         at = self.value["happened_at"]
         return (self.value["id"], at.hour * 60 + at.minute, self.value["amount"])
+
+
+def wait_for_commits(bootstrap: str, topic: str, partitions: int, seconds: float = 5.0) -> None:
+    """A commit is answered before its markers are written, and until then a reader stops in front of it."""
+    kinds = ("read_uncommitted", "read_committed")
+    told = {"bootstrap.servers": bootstrap, "group.id": "g"}
+    ends = [Consumer({**told, "isolation.level": kind}) for kind in kinds]
+    deadline = time.monotonic() + seconds
+    try:
+        for p in range(partitions):
+            place = TopicPartition(topic, p)
+            while len({end.get_watermark_offsets(place, timeout=5)[1] for end in ends}) > 1:
+                if time.monotonic() > deadline:
+                    return  # a transaction that stays open is what the test is about
+                time.sleep(0.01)
+    finally:
+        for end in ends:
+            end.close()
 
 
 class World:
@@ -200,6 +219,7 @@ class World:
     def seen(self, *, partitions: int = 3, topic: str | None = None) -> list[Seen]:
         """Every record of the topic that a read_committed consumer sees now, by kafka_partition and offset."""
         topic = topic or self.topic
+        wait_for_commits(self.bootstrap, topic, partitions)
         registry = self.platform().registry
         consumer = Consumer(
             {

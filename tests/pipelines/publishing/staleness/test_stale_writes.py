@@ -114,7 +114,7 @@ def state_records(world: "World") -> list[Any]:
     from confluent_kafka import Consumer, TopicPartition
 
     from pipelines.encoding import FrameError, decode_record
-    from tests.pipelines.publishing.conftest import Seen
+    from tests.pipelines.publishing.conftest import Seen, wait_for_commits
 
     consumer = Consumer(
         {
@@ -124,13 +124,14 @@ def state_records(world: "World") -> list[Any]:
             "enable.partition.eof": True,
         }
     )
+    wait_for_commits(world.bootstrap, world.topic, 3)
     consumer.assign([TopicPartition(world.topic, p, 0) for p in range(3)])
-    found, ended = [], 0
-    while ended < 3:
+    found, ended = [], set()
+    while len(ended) < 3:
         message = consumer.poll(10)
         assert message is not None
         if message.error() is not None:
-            ended += 1
+            ended.add(message.partition())
             continue
         value = message.value()
         try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from resources.snapshots.store import SnapshotStore
 
 # Fixed, so that the bytes depend on the rows alone and not on how the warehouse cut its batches.
-ROW_GROUP_ROWS = 65_536
+ROW_GROUP_ROWS = 32_768
 
 
 class HashingFile:

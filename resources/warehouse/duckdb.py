@@ -10,7 +10,6 @@ order wanted, they are streamed as they come.
 """
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -20,7 +19,8 @@ from typing import Any, Literal
 import duckdb
 import pyarrow as pa
 
-from resources.errors import PassingFault, did_you_mean
+from resources.errors import did_you_mean
+from resources.warehouse.engines import Engines, Work, first_line, quoted
 from resources.warehouse.ordering import Ascending, OutOfOrder
 from resources.warehouse.protocol import Column, WarehouseError
 
@@ -40,9 +40,7 @@ class DuckDBWarehouse:
     def __init__(self, path: str, *, memory_limit: str = "128MB") -> None:
         # duckdb:///var/x is absolute, duckdb:////var/x too; duckdb://x is relative to where one stands.
         self._path = Path("/" + path.lstrip("/")) if path.startswith("/") else Path(path)
-        self._memory_limit = memory_limit
-        self._connection: duckdb.DuckDBPyConnection | None = None
-        self._spill: tempfile.TemporaryDirectory[str] | None = None
+        self._engines = Engines(self._path, memory_limit)
         # What was found out about a query, while the file is attached and so cannot change.
         self._schemas: dict[str, pa.Schema] = {}
         self._appended: dict[str, bool] = {}
@@ -52,49 +50,12 @@ class DuckDBWarehouse:
     def _where(self) -> str:
         return f"warehouse {self._path.name}"
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        if self._connection is not None:
-            return self._connection
-        if not self._path.exists():
-            raise WarehouseError(
-                str(self._path),
-                "there is no such DuckDB file",
-                next_step="`sluice up` builds the sample warehouse; or set SLUICE_WAREHOUSE_DEFAULT=duckdb:///path",
-            )
-        spill = tempfile.TemporaryDirectory(prefix="sluice-duckdb-")
-        connection: duckdb.DuckDBPyConnection | None = None
-        try:
-            connection = duckdb.connect(
-                config={"memory_limit": self._memory_limit, "temp_directory": spill.name}
-            )
-            path = str(self._path).replace("'", "''")
-            connection.execute(f"ATTACH '{path}' AS {_quoted(self._catalog)} (READ_ONLY)")
-        except duckdb.Error as error:
-            if connection is not None:
-                connection.close()
-            spill.cleanup()
-            if isinstance(error, duckdb.IOException) and "lock" in str(error).lower():
-                raise PassingFault(
-                    str(self._path),
-                    f"cannot be opened: {_first_line(error)}",
-                    next_step="a writer holds DuckDB's lock: close it, or read from a copy",
-                ) from None
-            raise WarehouseError(str(self._path), f"cannot be opened: {_first_line(error)}") from None
-        self._connection, self._spill = connection, spill
-        return connection
-
-    @property
-    def _catalog(self) -> str:
-        """What DuckDB itself would call the database: the file's name, so that `sales.main.orders` works."""
-        stem = self._path.stem
-        return f"{stem}_file" if stem.lower() in ("memory", "system", "temp") else stem
-
     @contextmanager
-    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _cursor(self, work: Work = Work.ANYTHING) -> Iterator[duckdb.DuckDBPyConnection]:
         # A cursor per query: two open readers on one connection would cut each other off.
-        cursor = self._open().cursor()
+        cursor = self._engines.get(work).cursor()
         try:
-            cursor.execute(f"USE {_quoted(self._catalog)}")
+            cursor.execute(f"USE {quoted(self._engines.catalog)}")
             # Instants leave as UTC whatever zone this machine is in.
             cursor.execute("SET TimeZone = 'UTC'")
             yield cursor
@@ -118,11 +79,12 @@ class DuckDBWarehouse:
         first = (order_by[0], order_by[1]) if len(order_by) > 1 else None
         source = f"SELECT * FROM (\n{sql}\n) AS source"
         if first and self._in_order(sql, parameters, first):
-            with self._query(source, parameters, batch_rows) as reader:
+            with self._query(source, parameters, batch_rows, Work.PASSING) as reader:
                 yield self._still_in_order(sql, self._counted(sql, self._batches(reader)), first)
             return
-        columns = ", ".join(_quoted(name) for name in order)
-        with self._query(f"{source} ORDER BY {columns}", parameters, batch_rows) as reader:
+        columns = ", ".join(quoted(name) for name in order)
+        work = Work.SORTING if self._appended.get(sql) else Work.ANYTHING
+        with self._query(f"{source} ORDER BY {columns}", parameters, batch_rows, work) as reader:
             yield self._counted(sql, self._batches(reader))
 
     def _in_order(self, sql: str, parameters: Mapping[str, datetime], names: tuple[str, str]) -> bool:
@@ -134,8 +96,9 @@ class DuckDBWarehouse:
         if not self._appended[sql]:
             return False
         ascending = Ascending(names)
-        columns = ", ".join(_quoted(name) for name in names)
-        with self._query(f"SELECT {columns} FROM (\n{sql}\n) AS source", parameters, _LOOK_ROWS) as reader:
+        columns = ", ".join(quoted(name) for name in names)
+        look = f"SELECT {columns} FROM (\n{sql}\n) AS source"
+        with self._query(look, parameters, _LOOK_ROWS, Work.PASSING) as reader:
             return all(ascending.goes_on(batch) for batch in self._batches(reader))
 
     def _keeps_order(self, sql: str, parameters: Mapping[str, datetime]) -> bool:
@@ -179,9 +142,13 @@ class DuckDBWarehouse:
 
     @contextmanager
     def _query(
-        self, sql: str, parameters: Mapping[str, datetime], batch_rows: int
+        self,
+        sql: str,
+        parameters: Mapping[str, datetime],
+        batch_rows: int,
+        work: Work = Work.ANYTHING,
     ) -> Iterator[pa.RecordBatchReader]:
-        with self._cursor() as cursor:
+        with self._cursor(work) as cursor:
             try:
                 relation = cursor.sql(sql, params=dict(parameters)) if parameters else cursor.sql(sql)
                 # The relation streams; cursor.execute(...) would hold the whole result first.
@@ -212,7 +179,7 @@ class DuckDBWarehouse:
                 f"there is no table {table!r}.{did_you_mean(table, known)}",
                 allowed=", ".join(known),
             )
-        quoted = ".".join(_quoted(part) for part in table.split("."))
+        quoted = ".".join(quoted(part) for part in table.split("."))
         with self._cursor() as cursor:
             described = cursor.execute(f"DESCRIBE {quoted}").fetchall()
         nullable = {name: null != "NO" for name, _, null, *_ in described}
@@ -221,18 +188,9 @@ class DuckDBWarehouse:
 
     def close(self) -> None:
         """See Warehouse."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._engines.close()
         for known in (self._schemas, self._appended, self._rows_before):
             known.clear()
-        if self._spill is not None:
-            self._spill.cleanup()
-            self._spill = None
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _operators(plans: list[dict[str, Any]]) -> set[str]:
@@ -240,9 +198,4 @@ def _operators(plans: list[dict[str, Any]]) -> set[str]:
 
 
 def _refused(where: str, error: Exception) -> WarehouseError:
-    return WarehouseError(where, f"the query was refused: {_first_line(error)}")
-
-
-def _first_line(error: Exception) -> str:
-    """The engine's own words with its pointer to the place, without its trailing dump."""
-    return " ".join(line.strip() for line in str(error).splitlines()[:3] if line.strip())
+    return WarehouseError(where, f"the query was refused: {first_line(error)}")

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse.engines import Work
 from resources.warehouse.ordering import Ascending
 
 COUNT = 100_000
@@ -61,10 +62,12 @@ def sorts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     seen: list[bool] = []
     real = DuckDBWarehouse._query
 
-    def query(self: DuckDBWarehouse, sql: str, parameters: object, batch_rows: int) -> object:
+    def query(
+        self: DuckDBWarehouse, sql: str, parameters: object, batch_rows: int, work: Work = Work.ANYTHING
+    ) -> object:
         if sql.startswith("SELECT *") and not sql.endswith("LIMIT 0"):
             seen.append("ORDER BY" in sql)
-        return real(self, sql, parameters, batch_rows)  # type: ignore[arg-type]
+        return real(self, sql, parameters, batch_rows, work)  # type: ignore[arg-type]
 
     monkeypatch.setattr(DuckDBWarehouse, "_query", query)
     yield seen
@@ -126,4 +129,35 @@ def test_a_table_whose_text_is_collated_is_sorted(tmp_path: Path, sorts: list[bo
     warehouse = DuckDBWarehouse(str(tmp_path / "w.duckdb"))
     assert streamed(warehouse)["amount"].to_pylist() == [2, 1]
     assert sorts == [True]
+    warehouse.close()
+
+
+@pytest.mark.parametrize(("order", "work"), [("seen, id", Work.PASSING), ("hash(id)", Work.SORTING)])
+def test_the_rows_of_one_table_take_one_thread_and_less_memory(
+    tmp_path: Path, order: str, work: Work
+) -> None:
+    warehouse = made(tmp_path, f"{_ROW} ORDER BY {order}")
+    with warehouse.stream(
+        "SELECT amount, id, seen FROM t", {}, order_by=["seen", "id"], batch_rows=10_000
+    ) as batches:
+        next(batches)
+        assert work in warehouse._engines._opened
+        asked = "SELECT current_setting('threads'), current_setting('memory_limit')"
+        limits = {w: warehouse._engines.get(w).execute(asked).fetchall()[0] for w in (Work.ANYTHING, work)}
+    assert limits[work][0] == 1
+    share = {Work.PASSING: 0.25, Work.SORTING: 0.75}[work]
+    mebibytes = {w: float(limits[w][1].removesuffix(" MiB")) for w in limits}
+    assert mebibytes[work] == pytest.approx(mebibytes[Work.ANYTHING] * share, rel=0.02)
+    warehouse.close()
+    assert not warehouse._engines._opened
+
+
+def test_one_thread_sorts_wide_rows_in_its_share_of_the_memory(tmp_path: Path, sorts: list[bool]) -> None:
+    wide = "SELECT i AS amount, repeat('x', 200) || i AS id, TIMESTAMPTZ '2013-01-01' AS seen FROM range(400000) AS t(i)"
+    warehouse = made(tmp_path, f"{wide} ORDER BY hash(i)")
+    with warehouse.stream(
+        "SELECT amount, id, seen, id || id AS twice FROM t", {}, order_by=["seen", "id"], batch_rows=50_000
+    ) as batches:
+        assert sum(batch.num_rows for batch in batches) == 400_000
+    assert sorts == [True] and Work.SORTING in warehouse._engines._opened
     warehouse.close()

@@ -1,0 +1,98 @@
+"""DuckDB engines with one file attached read-only: one for each way of working, opened when first needed.
+
+What an engine holds grows with its threads, each has rows under way of its own, and with the blocks of the file that it
+keeps. Joins and aggregations are what threads are for. Rows of one table are read faster by one thread than they are
+stored, and sorted by one they need a third less memory; passed through, they need none but the block they stand in.
+"""
+
+import tempfile
+from enum import Enum
+from pathlib import Path
+
+import duckdb
+
+from resources.errors import PassingFault
+from resources.warehouse.protocol import WarehouseError
+
+
+class Work(Enum):
+    """What an engine is for."""
+
+    ANYTHING = "anything"
+    SORTING = "the rows of one table"
+    PASSING = "the rows of one table as they lie"
+
+
+# Parts of the memory limit. One thread sorts wide rows in half of what two need; rows that pass through need the blocks
+# of their columns alone, and more would only be kept.
+_SHARES = {Work.SORTING: 0.75, Work.PASSING: 0.25}
+
+
+class Engines:
+    """The engines over the file at `path`, with `memory_limit`, or less where less will do; to be closed."""
+
+    def __init__(self, path: Path, memory_limit: str) -> None:
+        self._path, self._memory_limit = path, memory_limit
+        self._opened: dict[Work, tuple[duckdb.DuckDBPyConnection, tempfile.TemporaryDirectory[str]]] = {}
+
+    @property
+    def catalog(self) -> str:
+        """What DuckDB itself would call the database: the file's name, so that `sales.main.orders` works."""
+        stem = self._path.stem
+        return f"{stem}_file" if stem.lower() in ("memory", "system", "temp") else stem
+
+    def get(self, work: Work) -> duckdb.DuckDBPyConnection:
+        """A connection to the engine for this work. Raises WarehouseError, and PassingFault where a writer is at work."""
+        if work not in self._opened:
+            self._opened[work] = self._open(work)
+        return self._opened[work][0]
+
+    def _open(self, work: Work) -> tuple[duckdb.DuckDBPyConnection, tempfile.TemporaryDirectory[str]]:
+        if not self._path.exists():
+            raise WarehouseError(
+                str(self._path),
+                "there is no such DuckDB file",
+                next_step="`sluice up` builds the sample warehouse; or set SLUICE_WAREHOUSE_DEFAULT=duckdb:///path",
+            )
+        spill = tempfile.TemporaryDirectory(prefix="sluice-duckdb-")
+        connection: duckdb.DuckDBPyConnection | None = None
+        try:
+            connection = duckdb.connect(
+                config={"memory_limit": self._memory_limit, "temp_directory": spill.name}
+            )
+            if work in _SHARES:
+                connection.execute("SET threads = 1")
+                found = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+                limit, unit = str(found[0][0]).split()
+                connection.execute(f"SET memory_limit = '{float(limit) * _SHARES[work]} {unit}'")
+            path = str(self._path).replace("'", "''")
+            connection.execute(f"ATTACH '{path}' AS {quoted(self.catalog)} (READ_ONLY)")
+        except duckdb.Error as error:
+            if connection is not None:
+                connection.close()
+            spill.cleanup()
+            if isinstance(error, duckdb.IOException) and "lock" in str(error).lower():
+                raise PassingFault(
+                    str(self._path),
+                    f"cannot be opened: {first_line(error)}",
+                    next_step="a writer holds DuckDB's lock: close it, or read from a copy",
+                ) from None
+            raise WarehouseError(str(self._path), f"cannot be opened: {first_line(error)}") from None
+        return connection, spill
+
+    def close(self) -> None:
+        """Close every engine and remove what it spilled."""
+        while self._opened:
+            connection, spill = self._opened.popitem()[1]
+            connection.close()
+            spill.cleanup()
+
+
+def quoted(name: str) -> str:
+    """`name` as SQL has it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def first_line(error: Exception) -> str:
+    """The engine's own words with its pointer to the place, without its trailing dump."""
+    return " ".join(line.strip() for line in str(error).splitlines()[:3] if line.strip())

@@ -127,8 +127,9 @@ class Clock:
 def watch(clock: Clock) -> None:
     """Puts the clock around what a window is made of."""
     from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+    from sqlalchemy.dialects import sqlite
 
-    from pipelines.orchestration import run
+    from pipelines.orchestration import event_log, run
     from pipelines.orchestration.reconciled import ReconciledCheck
     from pipelines.orchestration.run import WindowRun
     from pipelines.publishing import publisher
@@ -140,6 +141,7 @@ def watch(clock: Clock) -> None:
     WindowRun.windows = clock.generator("the rest of Sluice", WindowRun.windows)  # type: ignore[method-assign]
     parts: list[tuple[Any, str, str]] = [
         (run, "source_window", "source"),
+        (run, "source_and_transform", "source and transform"),
         (run, "transform_window", "transform"),
         (SnapshotWriter, "__init__", "snapshots"),
         (SnapshotWriter, "finish", "snapshots"),
@@ -154,12 +156,24 @@ def watch(clock: Clock) -> None:
         (TransactionalProducer, "settle", "publish: send"),
         (TransactionalProducer, "commit", "publish: commit"),
         (ReconciledCheck, "evaluate", "reconcile"),
-        (SqliteEventLogStorage, "store_event", "Dagster: writing events"),
+        (event_log._SqliteEventLog, "store_event", "Dagster: writing events"),
+        (event_log._SqliteEventLog, "store_event_batch", "Dagster: writing events"),
+        (event_log._SqliteEventLog, "write", "Dagster: writing events"),
         (SqliteEventLogStorage, "get_event_records", "Dagster: reading events"),
         (SqliteEventLogStorage, "fetch_materializations", "Dagster: reading events"),
     ]
     for owner, name, part in parts:
         setattr(owner, name, clock.timed(part, getattr(owner, name)))
+    SqliteEventLogStorage.store_event = clock.counted(  # type: ignore[method-assign]
+        "events of Dagster", SqliteEventLogStorage.store_event
+    )
+    commit = sqlite.pysqlite.dialect.do_commit
+
+    def counted(self: Any, connection: Any) -> None:
+        clock.calls["commits to SQLite"] += connection.in_transaction
+        commit(self, connection)
+
+    sqlite.pysqlite.dialect.do_commit = counted  # type: ignore[method-assign]
     os.fsync = clock.counted("fsync", os.fsync)
     SqliteEventLogStorage._connect = clock.counted(  # type: ignore[method-assign]
         "connections to SQLite", SqliteEventLogStorage._connect
@@ -257,7 +271,7 @@ def print_parts(told: dict[str, Any], windows: int) -> None:
     theirs = sum(spent for part, spent in seconds.items() if part.startswith("Dagster"))
     print(f"{'Sluice in all':26}{(whole - theirs) / windows * 1000:12.1f}{(whole - theirs) / whole:8.0%}")
     print(f"{'Dagster in all':26}{theirs / windows * 1000:12.1f}{theirs / whole:8.0%}")
-    for name in ("fsync", "connections to SQLite"):
+    for name in ("fsync", "events of Dagster", "commits to SQLite", "connections to SQLite"):
         print(f"{name:26}{calls[name] / windows:12.1f} a window")
 
 

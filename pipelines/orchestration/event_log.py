@@ -35,6 +35,8 @@ _HELD = {
 }
 
 Place = tuple[dg.AssetKey, str]
+# As Dagster writes a pointer to an input that has no materialization.
+NOWHERE = "NULL"
 
 
 class EventLog:
@@ -46,7 +48,8 @@ class EventLog:
         yield
 
     def write(self) -> None:
-        """Store what is held back. Raises what the storage raises; what could not be stored is tried again."""
+        """Store what is held back. Raises what the storage said of an event that it could not store, now or since the
+        last time."""
 
     def point(self, tags: dict[str, str], tag: str, asset: dg.AssetKey, partition: str) -> bool:  # noqa: ARG002
         """Have `tag` name the place in the log of the materialization of `asset` that this window has brought, as soon
@@ -61,7 +64,10 @@ def event_log(instance: dg.DagsterInstance) -> Iterator[EventLog]:
     if not isinstance(storage, SqliteEventLogStorage):
         yield EventLog()
     elif storage in _open:
-        yield _open[storage]
+        try:
+            yield _open[storage]
+        finally:
+            _open[storage].write()
     else:
         log = _open[storage] = _SqliteEventLog(storage)
         try:
@@ -86,6 +92,7 @@ class _SqliteEventLog(EventLog):
         self._held_since = 0.0
         self._pointers: list[tuple[dict[str, str], str, Place]] = []
         self._stored: dict[Place, int] = {}
+        self._failed: Exception | None = None
         self._over = threading.Event()
         self._clock: threading.Thread | None = None
 
@@ -123,21 +130,10 @@ class _SqliteEventLog(EventLog):
 
     def write(self) -> None:
         with self._lock:
-            if not self._held:
-                return
-            try:
-                with self._transaction():
-                    for event in self._held:
-                        self._store(event)
-            except Exception as error:
-                # A log would come back here as an event.
-                sys.stderr.write(f"Events are written one by one, together they could not be: {error}\n")
-                # Whatever is wrong with a connection shall not be wrong with the next.
-                self._close_files()
-                self._write_one_by_one()
-            else:
-                self._held.clear()
-                self._pointers.clear()
+            self._write_held()
+            failed, self._failed = self._failed, None
+        if failed:
+            raise failed
 
     def point(self, tags: dict[str, str], tag: str, asset: dg.AssetKey, partition: str) -> bool:
         with self._lock:
@@ -175,15 +171,15 @@ class _SqliteEventLog(EventLog):
                     self._held_since = time.monotonic()
                 self._held.append(event)
             else:
-                # In order: what was held back stands before it.
-                self.write()
+                # In order: what was held back stands before it. If that failed, this one, which may say so, is stored.
+                self._write_held()
                 with self._transaction():
                     self._store(event)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Dagster's own takes a batch one by one."""
         with self._lock:
-            self.write()
+            self._write_held()
             for first in range(0, len(events), _ONE_TRANSACTION):
                 with self._transaction():
                     for event in events[first : first + _ONE_TRANSACTION]:
@@ -192,8 +188,7 @@ class _SqliteEventLog(EventLog):
     def _store(self, event: EventLogEntry) -> None:
         # Filled in at each attempt: a transaction that was taken back took its places along.
         for tags, tag, place in self._pointers:
-            if place in self._stored:
-                tags[tag] = str(self._stored[place])
+            tags[tag] = str(self._stored.get(place, NOWHERE))
         self._dagster.store_event(self._storage, event)
         came = _materialized(event)
         if came and (self._holding or self._held):
@@ -201,26 +196,31 @@ class _SqliteEventLog(EventLog):
             with self._connection(_ALL_RUNS) as connection:
                 self._stored[came] = connection.execute(newest).scalar_one()
 
-    def _write_one_by_one(self) -> None:
-        failed: list[Exception] = []
-        for event in list(self._held):
-            try:
-                self._store(event)
-            except Exception as error:
-                failed.append(error)
-            else:
-                self._held.remove(event)
+    def _write_held(self) -> None:
+        if not self._held:
+            return
+        try:
+            with self._transaction():
+                for event in self._held:
+                    self._store(event)
+        except Exception as error:
+            # A log would come back here as an event.
+            sys.stderr.write(f"Events are written one by one, together they could not be: {error}\n")
+            # Whatever is wrong with a connection shall not be wrong with the next.
+            self._close_files()
+            for event in self._held:
+                try:
+                    self._store(event)
+                except Exception as alone:
+                    self._failed = self._failed or alone
+        self._held.clear()
         self._pointers.clear()
-        if failed:
-            raise failed[0]
 
     def _write_in_time(self) -> None:
         while not self._over.wait(_HELD_AT_MOST_SECONDS / 4):
             with self._lock:
                 if self._held and time.monotonic() - self._held_since > _HELD_AT_MOST_SECONDS:
-                    # The run meets the error when it writes.
-                    with suppress(Exception):
-                        self.write()
+                    self._write_held()
 
     # Connections.
 

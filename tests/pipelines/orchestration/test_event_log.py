@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
+from pipelines.orchestration import event_log as module
 from pipelines.orchestration.event_log import EventLog, event_log
 
 FIRST, SECOND = dg.AssetKey("first"), dg.AssetKey("second")
@@ -18,7 +19,9 @@ POINTER = "dagster/input_event_pointer/first"
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    # A machine that is busy shall not make two transactions of one.
+    monkeypatch.setattr(module, "_HELD_AT_MOST_SECONDS", 60.0)
     with dg.instance_for_test(temp_dir=str(tmp_path)) as made:
         yield made
 
@@ -125,7 +128,11 @@ def test_a_window_is_stored_when_it_is_done(instance: dg.DagsterInstance) -> Non
     run(instance, body)
 
 
-def test_no_event_waits_longer_than_a_second(instance: dg.DagsterInstance) -> None:
+def test_no_event_waits_longer_than_a_second(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_HELD_AT_MOST_SECONDS", 1.0)
+
     def body(log: EventLog) -> Iterator[object]:
         with log.one_window():
             yield made(FIRST, "a")
@@ -186,13 +193,15 @@ def test_an_error_within_a_batch_loses_no_event_and_doubles_none(
     assert len(instance.fetch_materializations(FIRST, limit=9).records) == 1
 
 
-def test_what_cannot_be_stored_is_said_and_the_others_stand(
+def test_nothing_points_to_what_was_taken_back(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = SqliteEventLogStorage.store_event
+    store, calls = SqliteEventLogStorage.store_event, []
 
     def fails(self: SqliteEventLogStorage, event: Any) -> None:
-        if event.dagster_event and event.dagster_event.asset_key == SECOND:
+        calls.append(event)
+        # The second within the batch; then the first alone.
+        if len(calls) in (2, 3):
             raise sqlite3.OperationalError("disk I/O error")
         store(self, event)
 
@@ -201,10 +210,43 @@ def test_what_cannot_be_stored_is_said_and_the_others_stand(
         with pytest.raises(sqlite3.OperationalError):
             yield from window(log, "a")
         monkeypatch.setattr(SqliteEventLogStorage, "store_event", store)
-        # The disk is well again: the event is still there.
 
     run_id = run(instance, body)
-    assert sorted(stored(instance, run_id)) == ["check a", "first a", "second a"]
+    assert stored(instance, run_id) == ["second a", "check a"]
+    told = instance.fetch_materializations(SECOND, limit=1).records[0].asset_materialization
+    assert told is not None and told.tags is not None and told.tags[POINTER] == "NULL"
+
+
+def test_what_cannot_be_stored_fails_the_run_and_the_others_stand(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqliteEventLogStorage.store_event
+
+    def fails(self: SqliteEventLogStorage, event: Any) -> None:
+        told = event.dagster_event
+        if told and told.is_step_materialization and told.asset_key == SECOND:
+            raise sqlite3.OperationalError("disk I/O error")
+        store(self, event)
+
+    @dg.multi_asset(specs=[dg.AssetSpec(key, skippable=True) for key in (FIRST, SECOND)])
+    def op(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
+        with event_log(context.instance) as log:
+            with log.one_window():
+                yield made(FIRST, "a")
+                yield made(SECOND, "a")
+                context.log.warning("of which Dagster swallows the errors")
+                yield fits("a")
+            log.write()
+            raise AssertionError("not reached")
+
+    monkeypatch.setattr(SqliteEventLogStorage, "store_event", fails)
+    done = dg.materialize([op], instance=instance, raise_on_error=False)
+    assert not done.success
+    run = instance.get_run_by_id(done.run_id)
+    assert run is not None and run.status == dg.DagsterRunStatus.FAILURE
+    assert stored(instance, done.run_id) == ["first a", "check a"]
+    told = [event.step_failure_data.error for event in done.all_events if event.is_step_failure]
+    assert "disk I/O error" in str(told)
 
 
 def test_who_watches_the_run_sees_its_events_while_it_works(instance: dg.DagsterInstance) -> None:

@@ -90,8 +90,8 @@ def test_a_command_that_waits_for_a_pool_says_who_has_it_and_looks_for_dead_runs
 
         wait_for_pool(instance, POOL, say=said.append, look=frees)
     assert said[0] == f"waiting for a place in pool {POOL}: run 01234567 has it"
-    assert len(said) > 2 and "(for 0 s)" in said[1], "again and again"
-    assert said[-1] == f"has its place in pool {POOL} after 0 s"
+    assert len(said) > 2 and "(for " in said[1], "again and again"
+    assert said[-1].startswith(f"has its place in pool {POOL} after ")
 
 
 @pytest.mark.usefixtures("never_waits")

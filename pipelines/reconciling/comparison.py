@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -51,19 +52,24 @@ class Standing:
 
 
 class Comparison:
-    """Expected and found records of one window below `folder`. Use as a context manager."""
+    """Expected and found records of one window, in a folder that is made when the first are added and goes with it.
+    Use as a context manager."""
 
-    def __init__(self, folder: Path, memory_limit: str) -> None:
-        self._folder, self._memory_limit = folder, memory_limit
+    def __init__(self, memory_limit: str) -> None:
+        self._memory_limit = memory_limit
         self._writers: dict[str, pq.ParquetWriter] = {}
         self.expected, self.in_range, self._state = Checksum(), Checksum(), Checksum()
         self._p = "NULL"
 
     @cached_property
+    def _folder(self) -> TemporaryDirectory[str]:
+        return TemporaryDirectory(prefix="sluice-reconcile-")
+
+    @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
         # Only where the sums differ: opening it costs more than reading a small window.
         return duckdb.connect(
-            config={"memory_limit": self._memory_limit, "temp_directory": str(self._folder)}
+            config={"memory_limit": self._memory_limit, "temp_directory": self._folder.name}
         )
 
     def add_expected(self, records: Records) -> None:
@@ -309,7 +315,7 @@ class Comparison:
         self._run(f"CREATE OR REPLACE VIEW {name} AS FROM read_parquet('{self._path(name)}')")
 
     def _path(self, name: str) -> Path:
-        return self._folder / f"{name}.parquet"
+        return Path(self._folder.name) / f"{name}.parquet"
 
     def _run(self, sql: str) -> None:
         self._connection.execute(sql)
@@ -329,6 +335,8 @@ class Comparison:
             self._connection.close()
         for writer in self._writers.values():
             writer.close()
+        if "_folder" in self.__dict__:
+            self._folder.cleanup()
 
 
 def _standing(rows: Iterable[tuple[Any, ...]]) -> list[Standing]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]
 
 from pipelines.encoding.assembly import byte_view
 from resources.kafka.clients import admin, consumer
@@ -24,6 +25,11 @@ _BATCH = 10_000
 # Messages are objects that the garbage collector counts, and from 700 new ones on it looks through all that the process
 # holds: with more at a time, that took longer than reading them. What is kept of a message it does not count.
 _AT_A_TIME = 500
+# A fetch that waits at the broker holds back the next window's first one: nothing is waited for there, since what is
+# read is known to be on the log. Where it cannot be read yet, it is asked for now and then.
+_FETCH_WAIT_MS = 1
+_QUIET_SECONDS = 1.0
+_PAUSE_SECONDS = 0.1
 # What the client may fetch ahead: all that this holds in memory, whatever the size of a record.
 _AHEAD_KILOBYTES = 16_384
 
@@ -55,6 +61,7 @@ class LogReader:
         ahead = {
             "queued.min.messages": _BATCH * 10,
             "queued.max.messages.kbytes": _AHEAD_KILOBYTES,
+            "fetch.wait.max.ms": _FETCH_WAIT_MS,
         }
         self._consumer: Consumer = consumer(settings, **ahead)
 
@@ -62,8 +69,8 @@ class LogReader:
         """First offset still kept and end of each kafka_partition, open transactions included."""
         partitions = sorted(kafka_partitions)
         self._look_up(topic)
-        low = self._offsets(topic, partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-        high = self._offsets(topic, partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        both: list[OffsetSpec] = [OffsetSpec.earliest(), OffsetSpec.latest()]  # type: ignore[no-untyped-call]
+        low, high = self._offsets(topic, partitions, both)
         return {p: (low[p], high[p]) for p in partitions}
 
     def _look_up(self, topic: str) -> None:
@@ -76,15 +83,14 @@ class LogReader:
             with suppress(KafkaException):
                 self._consumer.list_topics(topic, timeout=_ASK_SECONDS)
 
-    def _offsets(self, topic: str, partitions: list[int], which: OffsetSpec) -> dict[int, int]:
+    def _offsets(self, topic: str, partitions: list[int], specs: list[OffsetSpec]) -> list[dict[int, int]]:
+        if not partitions:
+            return [{} for _ in specs]
         deadline = time.monotonic() + _ASK_SECONDS
-        while partitions:
-            asked = {TopicPartition(topic, p): which for p in partitions}
+        while True:
             try:
-                futures = self._admin.list_offsets(
-                    asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ASK_SECONDS
-                )
-                found = {tp.partition: future.result().offset for tp, future in futures.items()}
+                asked = [self._ask(topic, partitions, spec) for spec in specs]
+                found = [{tp.partition: told.result().offset for tp, told in one.items()} for one in asked]
             except KafkaException as error:
                 # A leader that has just moved is found by asking again.
                 if is_passing(kafka_error(error)) and time.monotonic() < deadline:
@@ -92,12 +98,20 @@ class LogReader:
                     continue
                 raise explain(f"topic {topic}", error) from None
             # A request that timed out is no exception but a negative offset.
-            if any(offset < 0 for offset in found.values()):
+            if any(offset < 0 for one in found for offset in one.values()):
                 raise KafkaUnavailable(
                     f"topic {topic}", f"the brokers did not tell its offsets in {_ASK_SECONDS} s"
                 )
             return found
-        return {}
+
+    def _ask(
+        self, topic: str, partitions: list[int], spec: OffsetSpec
+    ) -> dict[TopicPartition, Future[ListOffsetsResultInfo]]:
+        return self._admin.list_offsets(
+            {TopicPartition(topic, p): spec for p in partitions},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=_ASK_SECONDS,
+        )
 
     def read(
         self,
@@ -127,17 +141,21 @@ class LogReader:
                 self._hold(topic, waiting, paused)
                 records, reached = self._next(topic)
                 if len(records):
-                    moved = time.monotonic()
                     chunk = records.committed()
                     for p in ends:
                         own = chunk.offsets[chunk.kafka_partitions == p]
                         if len(own):
                             reached[p] = max(reached.get(p, 0), int(own[-1]) + 1)
                     yield _within(chunk, bound)
+                    moved = time.monotonic()
                 self._finish(
                     [p for p, offset in reached.items() if offset >= ends.get(p, offset + 1)], topic, ends
                 )
-                if ends and time.monotonic() - moved > _WAIT_SECONDS:
+                quiet_seconds = time.monotonic() - moved
+                if ends and quiet_seconds > _QUIET_SECONDS:
+                    self._hold(topic, set(ends), paused)
+                    time.sleep(_PAUSE_SECONDS)
+                if ends and quiet_seconds > _WAIT_SECONDS:
                     raise KafkaUnavailable(
                         f"topic {topic}",
                         f"could not be read to the offsets of the ledger in {_WAIT_SECONDS:.0f} s: a transaction stays open",

@@ -1,11 +1,9 @@
 """Compares what a window should have put on its topic with the committed records that are there."""
 
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 
 from pipelines.authoring.event import Event
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
@@ -70,10 +68,7 @@ class Reconciler:
         if not known:
             return Reconciliation(self._event.full_name, window, "unpublished")
         topic = self._topic(known[-1].topic)
-        with (
-            tempfile.TemporaryDirectory(prefix="sluice-reconcile-") as folder,
-            Comparison(Path(folder), self._platform.settings.memory_limit) as comparison,
-        ):
+        with Comparison(self._platform.settings.memory_limit) as comparison:
             compared = WindowComparison(
                 self._event, self._platform, self._log, topic, known, comparison, whole=whole
             )

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import urandom
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -55,6 +56,20 @@ def test_what_is_committed_is_counted_by_kafka_partition(any_cluster: "Cluster")
             assert delivered.records == 100
             assert set(delivered.offsets) == {0, 1, 2}
     assert sorted(any_cluster.committed(topic)) == sorted((f"k{n}".encode(), b"v%d" % n) for n in range(200))
+
+
+def test_a_record_that_is_waited_for_does_not_wait_for_others(cluster: "Cluster") -> None:
+    """It may be sent only when the brokers have noted its kafka_partition, and nobody asks for it again then."""
+    topic, took = cluster.topic(1), []
+    with claimed(cluster.settings(linger_ms="400"), topic) as producer:
+        for n in range(15):
+            producer.begin()
+            producer.produce(topic, b"k", b"%d" % n)
+            began = time.monotonic()
+            producer.settle()
+            took.append(time.monotonic() - began)
+            producer.commit()
+    assert median(took) < 0.03
 
 
 def test_rows_in_columns_become_the_same_records(any_cluster: "Cluster") -> None:

@@ -161,7 +161,7 @@ def test_runs_side_by_side_stand_or_fall_apart_and_end_with_their_command(place:
         run_id = record.dagster_run.run_id
         assert record.dagster_run.is_finished and run_id[:8] in told
         with place.dagster() as instance:
-            said = [entry.user_message for entry in instance.all_logs(run_id)]
+            said = [entry.message for entry in instance.all_logs(run_id)]
         assert not [text for text in said if "its process" in text], "it ended by itself"
 
     # One process killed: the other's windows stand.

@@ -9,6 +9,7 @@ import pyarrow as pa
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from resources.errors import SluiceError
+from resources.memory import give_back
 from resources.platform import Platform
 from resources.snapshots import Snapshot, row_groups
 from resources.warehouse import OutOfOrder, Warehouse, WarehouseError
@@ -40,9 +41,9 @@ def source_window(
     parameters = {"window_start": window.start, "window_end": window.end}
     try:
         try:
-            return _stream(event, window, platform, warehouse, sql, parameters, run_id, beside)
+            made = _stream(event, window, platform, warehouse, sql, parameters, run_id, beside)
         except OutOfOrder:
-            return _stream(event, window, platform, warehouse, sql, parameters, run_id, beside)
+            made = _stream(event, window, platform, warehouse, sql, parameters, run_id, beside)
     except WarehouseError as error:
         if error.next_step:  # not the query's fault, and the error says what to do
             raise
@@ -51,6 +52,8 @@ def source_window(
             error.problem,
             next_step=f"mend `source` in {event.module_path.name}; `sluice check {event.name}` tries it",
         ) from None
+    give_back(made.rows)
+    return made
 
 
 def _stream(

@@ -11,6 +11,7 @@ from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.steps.sourced import source_window
 from pipelines.steps.transformed import Transformed, Trying, make_current, transform_window
+from resources.memory import give_back
 from resources.platform import Platform
 from resources.snapshots import Snapshot, read_as_written
 
@@ -28,7 +29,9 @@ def source_and_transform(
     """
     with closing(_Transforming(event, window, platform, run_id)) as beside:
         source = source_window(event, window, platform, run_id=run_id, beside=beside)
-        return source, beside.outcome(source)
+        outcome = beside.outcome(source)
+    give_back(source.rows)
+    return source, outcome
 
 
 class _Transforming:

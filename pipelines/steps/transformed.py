@@ -14,6 +14,7 @@ from pipelines.authoring.windows import Window
 from pipelines.steps.letters import Integers, LetterWriter, Tried
 from pipelines.transform import LETTERS_SCHEMA, TransformedBatch, Transformer
 from resources.errors import SluiceError
+from resources.memory import give_back
 from resources.platform import Platform
 from resources.snapshots import Snapshot, SnapshotWriter
 
@@ -73,6 +74,7 @@ def transform_window(event: Event, window: Window, platform: Platform, *, run_id
             next_step="materialize sourced first",
         )
     done = try_rows(event, window, platform, source, run_id=run_id)
+    give_back(source.rows)
     make_current(event, window, platform, done)
     return done
 

@@ -20,14 +20,13 @@ import duckdb
 import pyarrow as pa
 
 from resources.errors import did_you_mean
+from resources.memory import MANY_ROWS
 from resources.warehouse.engines import Engines, Work, first_line, quoted
 from resources.warehouse.ordering import Ascending, OutOfOrder
 from resources.warehouse.protocol import Column, WarehouseError
 
 # Operators that give rows in the order of the table.
 _KEEP_ORDER = {"PROJECTION", "FILTER", "SEQ_SCAN"}
-# Below it sorting is quicker than looking whether it is needed.
-_WORTH_A_LOOK = 65_536
 _LOOK_ROWS = 131_072
 
 
@@ -52,15 +51,11 @@ class DuckDBWarehouse:
 
     @contextmanager
     def _cursor(self, work: Work = Work.ANYTHING) -> Iterator[duckdb.DuckDBPyConnection]:
-        # A cursor per query: two open readers on one connection would cut each other off.
-        cursor = self._engines.get(work).cursor()
-        try:
+        with self._engines.cursor(work) as cursor:
             cursor.execute(f"USE {quoted(self._engines.catalog)}")
             # Instants leave as UTC whatever zone this machine is in.
             cursor.execute("SET TimeZone = 'UTC'")
             yield cursor
-        finally:
-            cursor.close()
 
     def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
         """See Warehouse."""
@@ -74,6 +69,17 @@ class DuckDBWarehouse:
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
     ) -> Iterator[Iterator[pa.RecordBatch]]:
         """See Warehouse."""
+        try:
+            with self._ordered(sql, parameters, order_by, batch_rows) as batches:
+                yield batches
+        finally:
+            if self._rows_before.get(sql, MANY_ROWS) >= MANY_ROWS:
+                self._engines.give_back()
+
+    @contextmanager
+    def _ordered(
+        self, sql: str, parameters: Mapping[str, datetime], order_by: Sequence[str], batch_rows: int
+    ) -> Iterator[Iterator[pa.RecordBatch]]:
         names = self.describe(sql, parameters).names
         order = [*order_by, *(name for name in names if name not in order_by)]
         first = (order_by[0], order_by[1]) if len(order_by) > 1 else None
@@ -89,8 +95,8 @@ class DuckDBWarehouse:
 
     def _in_order(self, sql: str, parameters: Mapping[str, datetime], names: tuple[str, str]) -> bool:
         """Whether the query's rows ascend by these two columns as they come."""
-        if self._rows_before.get(sql, _WORTH_A_LOOK) < _WORTH_A_LOOK:
-            return False  # as its last window was
+        if self._rows_before.get(sql, MANY_ROWS) < MANY_ROWS:
+            return False  # few, as in its last window: sorting is quicker than looking whether it is needed
         if sql not in self._appended:
             self._appended[sql] = self._keeps_order(sql, parameters)
         if not self._appended[sql]:
@@ -179,11 +185,11 @@ class DuckDBWarehouse:
                 f"there is no table {table!r}.{did_you_mean(table, known)}",
                 allowed=", ".join(known),
             )
-        quoted = ".".join(quoted(part) for part in table.split("."))
+        name = ".".join(quoted(part) for part in table.split("."))
         with self._cursor() as cursor:
-            described = cursor.execute(f"DESCRIBE {quoted}").fetchall()
-        nullable = {name: null != "NO" for name, _, null, *_ in described}
-        schema = self.describe(f"SELECT * FROM {quoted}", {})
+            described = cursor.execute(f"DESCRIBE {name}").fetchall()
+        nullable = {column: null != "NO" for column, _, null, *_ in described}
+        schema = self.describe(f"SELECT * FROM {name}", {})
         return [Column(field.name, field.type, nullable[field.name]) for field in schema]
 
     def close(self) -> None:

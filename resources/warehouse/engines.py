@@ -6,6 +6,9 @@ stored, and sorted by one they need a third less memory; passed through, they ne
 """
 
 import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 
@@ -34,6 +37,7 @@ class Engines:
     def __init__(self, path: Path, memory_limit: str) -> None:
         self._path, self._memory_limit = path, memory_limit
         self._opened: dict[Work, tuple[duckdb.DuckDBPyConnection, tempfile.TemporaryDirectory[str]]] = {}
+        self._in_use: Counter[Work] = Counter()
 
     @property
     def catalog(self) -> str:
@@ -80,12 +84,32 @@ class Engines:
             raise WarehouseError(str(self._path), f"cannot be opened: {first_line(error)}") from None
         return connection, spill
 
+    @contextmanager
+    def cursor(self, work: Work) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor of its own for a query: two open readers on one connection would cut each other off."""
+        cursor = self.get(work).cursor()
+        self._in_use[work] += 1
+        try:
+            yield cursor
+        finally:
+            self._in_use[work] -= 1
+            cursor.close()
+
+    def give_back(self) -> None:
+        """Close the engines of single tables that no query uses, for the blocks they keep; opening takes milliseconds."""
+        for work in set(self._opened) - {Work.ANYTHING}:
+            if not self._in_use[work]:
+                self._close(work)
+
+    def _close(self, work: Work) -> None:
+        connection, spill = self._opened.pop(work)
+        connection.close()
+        spill.cleanup()
+
     def close(self) -> None:
         """Close every engine and remove what it spilled."""
-        while self._opened:
-            connection, spill = self._opened.popitem()[1]
-            connection.close()
-            spill.cleanup()
+        for work in list(self._opened):
+            self._close(work)
 
 
 def quoted(name: str) -> str:

@@ -159,5 +159,18 @@ def test_one_thread_sorts_wide_rows_in_its_share_of_the_memory(tmp_path: Path, s
         "SELECT amount, id, seen, id || id AS twice FROM t", {}, order_by=["seen", "id"], batch_rows=50_000
     ) as batches:
         assert sum(batch.num_rows for batch in batches) == 400_000
-    assert sorts == [True] and Work.SORTING in warehouse._engines._opened
+        assert sorts == [True] and Work.SORTING in warehouse._engines._opened
+    warehouse.close()
+
+
+def test_engines_of_large_windows_are_given_back_when_nobody_reads(tmp_path: Path) -> None:
+    warehouse = made(tmp_path, f"{_ROW} ORDER BY seen, id")
+    sql = "SELECT amount, id, seen FROM t"
+    with warehouse.stream(sql, {}, order_by=["seen", "id"], batch_rows=10_000) as outer:
+        next(outer)
+        assert streamed(warehouse).num_rows == COUNT
+        assert Work.PASSING in warehouse._engines._opened
+        assert sum(batch.num_rows for batch in outer) == COUNT - 10_000
+    assert set(warehouse._engines._opened) == {Work.ANYTHING}
+    assert streamed(warehouse).num_rows == COUNT
     warehouse.close()

@@ -11,7 +11,7 @@ import pytest
 from pipelines.encoding import kafka_partitions
 from pipelines.publishing.selection import Selection
 from pipelines.publishing.wish import Replay
-from pipelines.reconciling import order
+from pipelines.reconciling import order, window
 from pipelines.reconciling.expected import Records
 from pipelines.reconciling.log import Committed
 from pipelines.reconciling.order import Agreement, Held, agrees_in_order
@@ -107,6 +107,19 @@ def test_one_difference_where_nobody_else_wrote_is_named(small: Delivery, change
     assert found.verdict == ("differs" if any(figures) else "agrees")
     key = here.records[at][0] or b""
     assert [example.key for example in found.examples] == [key.decode()] * sum(figures)
+
+
+def test_where_many_others_wrote_in_between_it_is_not_tried(
+    small: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("in order")
+
+    monkeypatch.setattr(window, "agrees_in_order", never)
+    here = small.on_new_topic()
+    others = [(b"other", b"%d" % n) for n in range(1_200)]
+    found = here.reconcile(here.send([*here.records[:990], *others, *here.records[990:]]))
+    assert (found.verdict, found.expected, found.others) == ("agrees", 1_000, 1_200)
 
 
 @pytest.mark.usefixtures("only_in_order")

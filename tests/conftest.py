@@ -1,5 +1,6 @@
 """What every test may ask for, and how workers (`pytest -n 2`) share out the tests."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,3 +18,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "LoadFileSch
 
     config.option.loadscopereorder = False  # by the number of tests, of which the longest modules have few
     return LoadFileScheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Quiet from here on: every test has been told of, and every server has stopped.
+
+    Clients that tests left as a crash would leave them speak of the lost broker once a second for as long as the
+    process lives (a worker lives until the last one is done), and DuckDB of what it has not freed at its end.
+    """
+    if capture := config.pluginmanager.getplugin("capturemanager"):
+        capture.stop_global_capturing()  # it would bring the error stream back later
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device
+        os.dup2(nowhere.fileno(), 2)

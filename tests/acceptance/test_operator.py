@@ -23,8 +23,8 @@ from tests.acceptance.test_killed_run import (
 )
 
 _SECONDS = 120
-# Some thirty seconds for a window.
-SLOWLY = {"SLUICE_MAX_ROWS_PER_SECOND": "30"}
+# A minute for a window: a busy machine takes that for the four commands that find its run under way.
+SLOWLY = {"SLUICE_MAX_ROWS_PER_SECOND": "15"}
 
 
 def sluice(project: Project, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -80,7 +80,7 @@ def test_a_publication_is_paused_resumed_and_cancelled_from_another_process(
         assert cancelled.returncode == 0 and "cancelled." in cancelled.stdout, cancelled.stdout
         told = finished(run)
     assert run.returncode == 130, told
-    assert "paused by operator" in told and "limited to 30 rows/s" in told
+    assert "paused by operator" in told and "limited to 15 rows/s" in told
     assert "Cancelled by operator" in told and f"Next: sluice publish {EVENT} {window}" in told
     assert "Traceback" not in told
     ended = project.instance.get_run_by_id(record.dagster_run.run_id)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from resources.sample import build_sample_warehouse
 from resources.servers.embedded_broker import EmbeddedBroker
 from resources.servers.embedded_registry import EmbeddedRegistry
 from tests.fixtures_servers import KafkaServer, RegistryServer, own_server
+from tests.pipelines.cli.warm import Warm
 
 ROOT = Path(__file__).resolve().parents[3]
 Sluice = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -72,17 +74,11 @@ def servers(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def sluice(tree: Path, servers: dict[str, str]) -> Sluice:
+def sluice(tree: Path, servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sluice]:
     """Runs `sluice ...` in the tree as a user would, without a terminal."""
+    with closing(Warm(tree, servers, tmp_path_factory.mktemp("told"))) as warm:
 
-    def run(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            command(*arguments),
-            cwd=tree,
-            env={**servers, **settings},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        def run(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+            return warm.run(arguments, {**servers, **settings}, seconds=300)
 
-    return run
+        yield run

@@ -131,7 +131,7 @@ class Ground:
         environ = self.environ(name)
         if processes > 1:
             subprocess.run(
-                ["dagster", "instance", "concurrency", "set", f"topic_bench_{name}_v1", str(processes)],
+                [sys.executable, "-m", "dagster", "instance", "concurrency", "set", f"topic_bench_{name}_v1", str(processes)],
                 env=environ | {"DAGSTER_HOME": str(self._folder / "home" / "dagster")},
                 check=True, capture_output=True,
             )  # fmt: skip

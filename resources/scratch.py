@@ -21,9 +21,15 @@ class ScratchFull(SluiceError):
 def scratch_folder(prefix: str) -> Iterator[Path]:
     """A new folder below the system's temporary one, removed behind the block. Raises ScratchFull in place of what
     writing to a full disk raises within it."""
+    with scratch_room(), tempfile.TemporaryDirectory(prefix=prefix) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def scratch_room() -> Iterator[None]:
+    """For work that makes its own temporary folders: raises ScratchFull in place of what a full disk raises."""
     try:
-        with tempfile.TemporaryDirectory(prefix=prefix) as folder:
-            yield Path(folder)
+        yield
     except (OSError, duckdb.Error) as error:
         if not is_full(error):
             raise

@@ -15,6 +15,7 @@ from pipelines.reconciling.result import Reconciliation
 from pipelines.reconciling.window import WindowComparison
 from resources.kafka.topics import Topic, describe_topic
 from resources.platform import Platform
+from resources.scratch import scratch_room
 
 
 class Reconciler:
@@ -68,7 +69,7 @@ class Reconciler:
         if not known:
             return Reconciliation(self._event.full_name, window, "unpublished")
         topic = self._topic(known[-1].topic)
-        with Comparison(self._platform.settings.memory_limit) as comparison:
+        with scratch_room(), Comparison(self._platform.settings.memory_limit) as comparison:
             compared = WindowComparison(
                 self._event, self._platform, self._log, topic, known, comparison, whole=whole
             )

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.publishing import difference
-from resources.scratch import ScratchFull, scratch_folder
+from resources.scratch import ScratchFull, scratch_folder, scratch_room
 
 
 def test_a_sort_that_finds_no_room_to_spill_is_told_where_and_what_to_do() -> None:
@@ -45,3 +45,8 @@ def test_another_fault_keeps_its_own_words(tmp_path: Path) -> None:
         (tmp_path / "missing").read_text()
     with pytest.raises(duckdb.ParserException), scratch_folder("sluice-test-"):
         duckdb.sql("SELEC 1")
+
+
+def test_work_with_folders_of_its_own_says_it_too() -> None:
+    with pytest.raises(ScratchFull, match="quota"), scratch_room():
+        raise OSError(122, "Disk quota exceeded")

@@ -33,6 +33,7 @@ _RATE = 100
 
 # The first place that any frame of a stack is in, from the outermost in, is its step.
 _STEPS = {
+    "pipelines/steps/together.py": "sourced and transformed",
     "pipelines/steps/sourced.py": "sourced",
     "pipelines/steps/transformed.py": "transformed",
     "pipelines/publishing/": "published",
@@ -45,7 +46,7 @@ _WORK = {
     "pipelines/encoding/": "encode Avro, keys and partitions",
     "resources/kafka/": "hand to librdkafka, acknowledgements, commit",
     "pipelines/transform/": "transform and conform to the contract",
-    "resources/snapshots/": "write and read snapshots (Parquet, zstd, SHA-256)",
+    "resources/snapshots/": "write and read snapshots (Parquet, SHA-256)",
     "resources/warehouse/": "query and order (DuckDB)",
     "pipelines/publishing/": "publishing's own loop",
     "pipelines/steps/": "the step's own loop",

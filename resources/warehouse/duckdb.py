@@ -19,8 +19,9 @@ from typing import Any, Literal
 import duckdb
 import pyarrow as pa
 
-from resources.errors import did_you_mean
+from resources.errors import SluiceError, did_you_mean
 from resources.memory import MANY_ROWS
+from resources.scratch import is_full, scratch_full
 from resources.warehouse.engines import Engines, Work, first_line, quoted
 from resources.warehouse.ordering import Ascending, OutOfOrder
 from resources.warehouse.protocol import Column, WarehouseError
@@ -203,5 +204,7 @@ def _operators(plans: list[dict[str, Any]]) -> set[str]:
     return {name for plan in plans for name in (str(plan["name"]).strip(), *_operators(plan["children"]))}
 
 
-def _refused(where: str, error: Exception) -> WarehouseError:
+def _refused(where: str, error: Exception) -> SluiceError:
+    if is_full(error):  # it is no fault of the query
+        return scratch_full(error)
     return WarehouseError(where, f"the query was refused: {first_line(error)}")

@@ -9,8 +9,10 @@ import duckdb
 import pytest
 
 from resources.errors import PassingFault
+from resources.scratch import ScratchFull
 from resources.warehouse import WarehouseError, open_warehouse
 from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse.engines import Work
 from tests.resources.warehouse.conftest import taken
 
 
@@ -35,6 +37,17 @@ def test_sorting_more_than_the_memory_spills(warehouse: DuckDBWarehouse) -> None
     # 400,000 rows of over 100 bytes twice over, within 128 MB.
     found = taken(warehouse, "SELECT s, s || s AS ss FROM wide", order_by=("s",), batch_rows=50_000)
     assert found.num_rows == 400_000
+
+
+def test_a_sort_without_room_to_spill_is_no_fault_of_the_query(path: Path) -> None:
+    tight = DuckDBWarehouse(str(path), memory_limit="40MB")
+    try:
+        for work in Work:
+            tight._engines.get(work).execute("SET max_temp_directory_size = '1MB'")
+        with pytest.raises(ScratchFull, match="no room"):
+            taken(tight, "SELECT s, s || s AS ss FROM wide", order_by=("s",), batch_rows=50_000)
+    finally:
+        tight.close()
 
 
 def test_tables_may_be_named_by_schema_and_by_file(warehouse: DuckDBWarehouse) -> None:

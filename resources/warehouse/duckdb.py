@@ -6,12 +6,12 @@ each query sorts in bounded memory (`memory_limit`, spilling to a temporary fold
 
 Sorting costs more than all else that is done to source rows. A query that scans one table, without joining or
 aggregating, gives them in the order they were appended in; where a look at event time and key shows that this is the
-order wanted, they are streamed as they come.
+order wanted, they are streamed as they come. Where it is not, many rows are sorted stretch by stretch of event time.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -25,10 +25,14 @@ from resources.scratch import is_full, scratch_full
 from resources.warehouse.engines import Engines, Work, first_line, quoted
 from resources.warehouse.ordering import Ascending, OutOfOrder
 from resources.warehouse.protocol import Column, WarehouseError
+from resources.warehouse.stretches import bounds, conditions
 
 # Operators that give rows in the order of the table.
 _KEEP_ORDER = {"PROJECTION", "FILTER", "SEQ_SCAN"}
 _LOOK_ROWS = 131_072
+# Rows of some hundred bytes are sorted in 64 MB up to several times as many.
+_SORTED_AT_ONCE = 8_000_000
+_SAMPLE = 16_384
 
 
 class DuckDBWarehouse:
@@ -91,8 +95,31 @@ class DuckDBWarehouse:
             return
         columns = ", ".join(quoted(name) for name in order)
         work = Work.SORTING if self._appended.get(sql) else Work.ANYTHING
-        with self._query(f"{source} ORDER BY {columns}", parameters, batch_rows, work) as reader:
-            yield self._counted(sql, self._batches(reader))
+        stretches = self._stretches(sql, parameters, order[0]) if work is Work.SORTING else [("TRUE", {})]
+
+        def batches() -> Generator[pa.RecordBatch, None, None]:
+            for condition, more in stretches:
+                query = f"{source} WHERE {condition} ORDER BY {columns}"
+                with self._query(query, {**parameters, **more}, batch_rows, work) as reader:
+                    yield from self._batches(reader)
+
+        with closing(batches()) as found:
+            yield self._counted(sql, found)
+
+    def _stretches(
+        self, sql: str, parameters: Mapping[str, datetime], column: str
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Conditions that cut the rows of one table into what can be sorted in the memory there is."""
+        source = f"FROM (\n{sql}\n) AS source"
+        with self._query(f"SELECT count(*) AS rows {source}", parameters, 1, Work.PASSING) as reader:
+            rows = sum(batch.column(0)[0].as_py() for batch in self._batches(reader))
+        if rows <= _SORTED_AT_ONCE:
+            return [("TRUE", {})]
+        name = quoted(column)
+        look = f"SELECT {name} {source} USING SAMPLE reservoir({_SAMPLE} ROWS)"
+        with self._query(look, parameters, _SAMPLE, Work.PASSING) as reader:
+            parts = [batch.column(0) for batch in self._batches(reader)]
+        return conditions(name, bounds(pa.concat_arrays(parts), -(-rows // _SORTED_AT_ONCE)))
 
     def _in_order(self, sql: str, parameters: Mapping[str, datetime], names: tuple[str, str]) -> bool:
         """Whether the query's rows ascend by these two columns as they come."""
@@ -207,4 +234,10 @@ def _operators(plans: list[dict[str, Any]]) -> set[str]:
 def _refused(where: str, error: Exception) -> SluiceError:
     if is_full(error):  # it is no fault of the query
         return scratch_full(error)
+    if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in str(error):
+        return WarehouseError(
+            where,
+            f"the query needs more memory than it may have: {first_line(error)}",
+            next_step="raise SLUICE_MEMORY_LIMIT, or choose shorter windows",
+        )
     return WarehouseError(where, f"the query was refused: {first_line(error)}")

@@ -1,0 +1,96 @@
+"""A sort done stretch by stretch gives the rows of one sort, and every row once."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resources.warehouse import WarehouseError
+from resources.warehouse import duckdb as module
+from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse.stretches import bounds, conditions
+from tests.resources.warehouse.conftest import taken
+
+ROWS = 150_000
+TYPES = ["TIMESTAMPTZ", "TIMESTAMP_NS", "DATE", "BIGINT", "VARCHAR"]
+
+
+@given(
+    sample=st.lists(st.none() | st.integers(-5, 5)),
+    stretches=st.integers(1, 9),
+    rows=st.lists(st.none() | st.integers(-9, 9)),
+)
+def test_every_row_is_in_one_stretch_and_they_follow_each_other(
+    sample: list[int | None], stretches: int, rows: list[int | None]
+) -> None:
+    ends = bounds(pa.array(sample, pa.int64()), stretches)
+    assert ends == sorted(set(ends))
+    assert len(ends) < stretches
+    found: list[int | None] = []
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE t (i BIGINT)")
+        connection.executemany("INSERT INTO t VALUES (?)", [[row] for row in rows or [None]])
+        for condition, parameters in conditions("i", ends):
+            query = f"SELECT i FROM t WHERE {condition} ORDER BY i"
+            found += [row for (row,) in connection.execute(query, parameters or None).fetchall()]
+        whole = [row for (row,) in connection.execute("SELECT i FROM t ORDER BY i").fetchall()]
+    assert found == whole
+
+
+@pytest.fixture(scope="module")
+def shuffled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows in no order; some without an instant, many with the same."""
+    path = tmp_path_factory.mktemp("shuffled") / "shuffled.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            f"""CREATE TABLE t AS SELECT
+                'k' || (i % 977) AS key, i AS n,
+                CASE WHEN i % 101 > 0 THEN TIMESTAMPTZ '2013-01-01 00:00:00+00' + (hash(i) % 1000)::BIGINT * INTERVAL 8600 SECOND END AS moment
+            FROM range({ROWS}) AS r(i)"""
+        )
+    return path
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_stretches_give_the_bytes_of_one_sort(
+    shuffled: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = {"BIGINT": "epoch_us(moment)", "VARCHAR": "moment::VARCHAR"}.get(
+        kind, f"moment::TIMESTAMP::{kind}"
+    )
+    sql = f"SELECT {moment} AS happened, key, n FROM t WHERE moment IS NULL OR moment >= $window_start"
+    start = {"window_start": datetime(2013, 1, 1, 1, tzinfo=UTC)}
+    queries: list[str] = []
+    query = DuckDBWarehouse._query
+
+    def noted(self: DuckDBWarehouse, sql: str, *others: object) -> object:
+        queries.append(sql)
+        return query(self, sql, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(DuckDBWarehouse, "_query", noted)
+    found: list[pa.Table] = []
+    for at_once in (10 * ROWS, ROWS // 7):
+        monkeypatch.setattr(module, "_SORTED_AT_ONCE", at_once)
+        warehouse = DuckDBWarehouse(str(shuffled))
+        try:
+            with warehouse.stream(sql, start, order_by=("happened", "key"), batch_rows=10_000) as batches:
+                found.append(pa.Table.from_batches(batches).combine_chunks())
+        finally:
+            warehouse.close()
+    assert found[0].equals(found[1])
+    assert found[0].column("happened").null_count > 1000
+    assert sum("ORDER BY" in sql for sql in queries) >= 1 + 5, "one sort, and then several"
+
+
+def test_a_query_that_needs_more_memory_is_no_wrong_query(shuffled: Path) -> None:
+    warehouse = DuckDBWarehouse(str(shuffled), memory_limit="4MB")
+    try:
+        with pytest.raises(WarehouseError, match="more memory than it may have") as told:
+            taken(warehouse, "SELECT list(key || n) AS all FROM t")
+        assert "SLUICE_MEMORY_LIMIT" in str(told.value.next_step)
+    finally:
+        warehouse.close()

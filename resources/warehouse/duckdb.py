@@ -94,8 +94,11 @@ class DuckDBWarehouse:
                 yield self._still_in_order(sql, self._counted(sql, self._batches(reader)), first)
             return
         columns = ", ".join(quoted(name) for name in order)
-        work = Work.SORTING if self._appended.get(sql) else Work.ANYTHING
-        stretches = self._stretches(sql, parameters, order[0]) if work is Work.SORTING else [("TRUE", {})]
+        work, stretches = Work.ANYTHING, [("TRUE", dict[str, Any]())]
+        if self._appended.get(sql):
+            work, stretches = Work.SORTING, self._stretches(sql, parameters, order[0])
+            if len(stretches) > 1:
+                self._engines.give_back()  # what the looks have read
 
         def batches() -> Generator[pa.RecordBatch, None, None]:
             for condition, more in stretches:

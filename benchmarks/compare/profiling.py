@@ -34,6 +34,7 @@ _RATE = 100
 # The first place that any frame of a stack is in, from the outermost in, is its step.
 _STEPS = {
     "pipelines/steps/together.py": "sourced and transformed",
+    "resources/snapshots/behind.py": "snapshots, in threads of their own",
     "pipelines/steps/sourced.py": "sourced",
     "pipelines/steps/transformed.py": "transformed",
     "pipelines/publishing/": "published",
@@ -164,7 +165,7 @@ def tables(measured: Measured, stacks: Mapping[Stack, int], title: str) -> str:
         "",
         f"{'us a row':>9}  threads that run Python, by step (py-spy)",
     ]
-    order = ["sourced", "transformed", "published", "reconciled", "the run around them"]
+    order = [*dict.fromkeys(_STEPS.values()), "the run around them"]
     for step in order:
         parts = {work: count for (where, work), count in samples.items() if where == step}
         if not parts:

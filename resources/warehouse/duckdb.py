@@ -49,6 +49,7 @@ class DuckDBWarehouse:
         self._schemas: dict[str, pa.Schema] = {}
         self._appended: dict[str, bool] = {}
         self._rows_before: dict[str, int] = {}
+        self._looked_at = 0
 
     @property
     def _where(self) -> str:
@@ -101,10 +102,17 @@ class DuckDBWarehouse:
                 self._engines.give_back()  # what the looks have read
 
         def batches() -> Generator[pa.RecordBatch, None, None]:
+            given = 0
             for condition, more in stretches:
                 query = f"{source} WHERE {condition} ORDER BY {columns}"
                 with self._query(query, {**parameters, **more}, batch_rows, work) as reader:
-                    yield from self._batches(reader)
+                    for batch in self._batches(reader):
+                        given += batch.num_rows
+                        yield batch
+            if len(stretches) > 1 and given != self._looked_at:
+                # Its rows are others at each look (random(), now()): one look it must be.
+                self._appended[sql] = False
+                raise OutOfOrder(self._where)
 
         with closing(batches()) as found:
             yield self._counted(sql, found)
@@ -116,6 +124,7 @@ class DuckDBWarehouse:
         source = f"FROM (\n{sql}\n) AS source"
         with self._query(f"SELECT count(*) AS rows {source}", parameters, 1, Work.PASSING) as reader:
             rows = sum(batch.column(0)[0].as_py() for batch in self._batches(reader))
+        self._looked_at = rows
         if rows <= _SORTED_AT_ONCE:
             return [("TRUE", {})]
         name = quoted(column)

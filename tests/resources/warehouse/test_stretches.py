@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.warehouse import WarehouseError
+from resources.warehouse import OutOfOrder, WarehouseError
 from resources.warehouse import duckdb as module
 from resources.warehouse.duckdb import DuckDBWarehouse
 from resources.warehouse.stretches import bounds, conditions
@@ -92,5 +92,19 @@ def test_a_query_that_needs_more_memory_is_no_wrong_query(shuffled: Path) -> Non
         with pytest.raises(WarehouseError, match="more memory than it may have") as told:
             taken(warehouse, "SELECT list(key || n) AS all FROM t")
         assert "SLUICE_MEMORY_LIMIT" in str(told.value.next_step)
+    finally:
+        warehouse.close()
+
+
+def test_rows_that_are_others_at_each_look_are_not_taken_from_several(
+    shuffled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SORTED_AT_ONCE", ROWS // 7)
+    sql = "SELECT moment AS happened, key, n FROM t WHERE random() < 0.9"
+    warehouse = DuckDBWarehouse(str(shuffled))
+    try:
+        with pytest.raises(OutOfOrder):
+            taken(warehouse, sql, order_by=("happened", "key"))
+        assert taken(warehouse, sql, order_by=("happened", "key")).num_rows > ROWS // 2
     finally:
         warehouse.close()

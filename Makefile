@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-$(STAMP): $(ROOT)/requirements.lock $(ROOT)/pyproject.toml
+$(STAMP): $(ROOT)/requirements.lock $(ROOT)/pyproject.toml $(wildcard $(ROOT)/resources/compiled/*.[ch])
 	@command -v $(PYTHON) >/dev/null || { echo "Sluice needs Python 3.11: install it, or name one: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Sluice needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Setting up .venv from requirements.lock (about a minute, once) ..."

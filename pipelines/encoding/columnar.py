@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 
 from pipelines.encoding.assembly import Bytes, binary_of, byte_view
 from pipelines.encoding.columns import Column
-from pipelines.encoding.errors import EncodingError
 from pipelines.encoding.integers import add_shortest, add_sized, add_varint
 from pipelines.encoding.level import Level
+from pipelines.encoding.refusals import not_36_characters, not_hexadecimal, too_many_digits
+from pipelines.encoding.symbols import symbol_places
 
 STRATEGY = "columnar"
 
@@ -58,14 +59,14 @@ def _add(level: Level, column: Column) -> None:
         case "fixed" | "bytes":
             _add_bytes(level, column)
         case "enum":
-            add_varint(level, _symbols(column), valid)
+            add_varint(level, symbol_places(column), valid)
         case "int" | "long":
             add_varint(level, _numbers(column, np.int64 if _bits(column) == 64 else np.int32), valid)
         case "float" | "double":
             kind = np.dtype("<f8" if node.kind == "double" else "<f4")
             level.block(_numbers(column, kind).view(np.uint8).reshape(column.length, kind.itemsize), valid)
         case "boolean":
-            array = _values(column)
+            array = column.leaf
             flags = (array.fill_null(False) if array.null_count else array).to_numpy(zero_copy_only=False)
             level.byte(flags.view(np.uint8), valid)
 
@@ -88,7 +89,7 @@ def _add_items(level: Level, column: Column) -> None:
 
 def _add_text(level: Level, column: Column) -> None:
     valid = column.valid
-    offsets, data = byte_view(_values(column))
+    offsets, data = byte_view(column.leaf)
     lengths = np.diff(offsets)
     if valid is not None and lengths[~valid].any():
         offsets, data = byte_view(_shown(column))
@@ -99,7 +100,7 @@ def _add_text(level: Level, column: Column) -> None:
 
 def _shown(column: Column) -> pa.LargeBinaryArray:
     """The byte strings, empty where none is written (what hides under a null is not)."""
-    array = _values(column).cast(pa.binary()).cast(pa.large_binary())
+    array = column.leaf.cast(pa.binary()).cast(pa.large_binary())
     if column.valid is None:
         return array
     return pc.if_else(pa.array(column.valid), array, pa.scalar(b"", pa.large_binary()))
@@ -126,7 +127,7 @@ def _add_bytes(level: Level, column: Column) -> None:
 def _words(column: Column) -> Bytes:
     """Unscaled values as little-endian two's complement, in as many bytes as the precision can need (which a
     contract's fixed always has)."""
-    width = int(_values(column).type.byte_width)
+    width = int(column.leaf.type.byte_width)
     precision = column.node.avro.precision
     needed = (10**precision - 1).bit_length() // 8 + 1
     words = _matrix(column, width)
@@ -134,12 +135,12 @@ def _words(column: Column) -> Bytes:
     for place in range(needed, width):
         beyond = words[:, place] != sign
         if beyond.any() and (column.valid is None or (beyond & column.valid).any()):
-            raise EncodingError(column.node.path, f"a decimal of more than {precision} digits")
+            raise too_many_digits(column.node)
     return words[:, :needed]
 
 
 def _matrix(column: Column, width: int) -> Bytes:
-    array = _values(column)
+    array = column.leaf
     data = array.buffers()[1]
     if data is None:
         return np.zeros((column.length, width), np.uint8)
@@ -148,39 +149,22 @@ def _matrix(column: Column, width: int) -> Bytes:
 
 
 def _uuids(column: Column) -> Bytes:
-    array = _values(column)
+    array = column.leaf
     if column.valid is not None:
         array = pc.if_else(pa.array(column.valid), array, "0" * 36)
     offsets, data = byte_view(array)
     if (np.diff(offsets) != 36).any():
-        raise EncodingError(column.node.path, "a uuid that is not 36 characters", allowed="8-4-4-4-12 digits")
+        raise not_36_characters(column.node)
     digits = _HEX[data[offsets[0] : offsets[-1]].reshape(-1, 36)[:, _UUID_DIGITS]]
     if (digits > 15).any():
-        raise EncodingError(column.node.path, "a uuid with other than hexadecimal digits")
+        raise not_hexadecimal(column.node)
     uuids: Bytes = digits[:, 0::2] << np.uint8(4) | digits[:, 1::2]
     return uuids
 
 
-def _symbols(column: Column) -> npt.NDArray[np.int32]:
-    array = _values(column)
-    places = pc.index_in(array, pa.array(column.node.avro.symbols, pa.string()))
-    if places.null_count:
-        unknown = places.is_null().to_numpy(zero_copy_only=False)
-        if column.valid is not None:
-            unknown &= column.valid
-        if unknown.any():
-            first = array[int(unknown.argmax())].as_py()
-            raise EncodingError(
-                column.node.path, f"symbol {first!r}", allowed=", ".join(column.node.avro.symbols)
-            )
-        places = places.fill_null(0)
-    symbols: npt.NDArray[np.int32] = places.to_numpy()
-    return symbols
-
-
 def _numbers(column: Column, kind: npt.DTypeLike) -> npt.NDArray[Any]:
     """The underlying numbers, as they stand in the buffer (also under nulls)."""
-    array = _values(column)
+    array = column.leaf
     data = array.buffers()[1]
     if data is None:
         return np.zeros(column.length, kind)
@@ -188,9 +172,4 @@ def _numbers(column: Column, kind: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 def _bits(column: Column) -> int:
-    return int(_values(column).type.bit_width)
-
-
-def _values(column: Column) -> pa.Array:
-    assert column.values is not None
-    return column.values
+    return int(column.leaf.type.bit_width)

@@ -36,6 +36,12 @@ class Column:
     counts: npt.NDArray[np.int64] | None = None
     children: tuple["Column", ...] = field(default=())
 
+    @property
+    def leaf(self) -> pa.Array:
+        """The values of a column that has no children."""
+        assert self.values is not None
+        return self.values
+
 
 def columns_of(nodes: Iterable[Node], arrays: Iterable[pa.Array]) -> list[Column]:
     """One column for each field; raises `EncodingError` for a null where the contract requires a value."""

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from pipelines.contract import Contract
-from pipelines.encoding.assembly import binary_from, byte_view, join
+from pipelines.encoding.assembly import binary_from, binary_of, byte_view, join
 from pipelines.encoding.columnar import ColumnarWriter
 from pipelines.encoding.columns import Column, columns_of
+from pipelines.encoding.compiled import CompiledWriter, usable
 from pipelines.encoding.errors import EncodingError
 from pipelines.encoding.event_id import event_ids, id_text
 from pipelines.encoding.frame import frame_header
@@ -16,7 +18,7 @@ from pipelines.encoding.keys import check_key, key_bytes
 from pipelines.encoding.nodes import Node, field_nodes
 from pipelines.encoding.rowwise import RowwiseWriter
 
-Strategy = Literal["auto", "columnar", "fastavro"]
+Strategy = Literal["auto", "compiled", "columnar", "fastavro"]
 
 # Working memory is some hundred bytes a row and encoding is no faster in larger pieces.
 _SLICE_ROWS = 32_768
@@ -86,7 +88,7 @@ class RecordEncoder:
 
     @property
     def strategy(self) -> str:
-        """The way taken: "columnar" or "fastavro"."""
+        """The way taken: "compiled", "columnar" or "fastavro"."""
         return self._write_before.strategy
 
     def encode(self, batch: pa.RecordBatch, *, with_ids: bool = False) -> EncodedBatch:
@@ -120,10 +122,10 @@ class RecordEncoder:
             return EncodedBatch(keys, self._write_before.bodies(columns, length, self._header), None)
         front = self._write_before.bodies(columns[:split], length)
         if self._id_node is None:
-            text = id_text(event_ids(self.topic, keys, front))
+            text = id_text(event_ids(self.topic, keys, front, _empty(length)))
             return EncodedBatch(keys, join([self._header, front]), text)
         back = self._write_after.bodies(columns[split:], length)
-        ids = event_ids(self.topic, keys, join([front, back]))
+        ids = event_ids(self.topic, keys, front, back)
         text = id_text(ids)
         id_field = binary_from(ids) if self._id_node.kind == "fixed" else text.cast(pa.binary())
         # 0x48: the zig-zag varint of 36, the length of a UUID's text.
@@ -131,8 +133,16 @@ class RecordEncoder:
         return EncodedBatch(keys, join([self._header, front, id_head, id_field, back]), text)
 
 
+def _empty(length: int) -> pa.LargeBinaryArray:
+    return binary_of(np.zeros(length + 1, np.int64), np.empty(0, np.uint8))
+
+
 def _writer(nodes: tuple[Node, ...], strategy: Strategy) -> _Writer:
-    return RowwiseWriter(nodes) if strategy == "fastavro" else ColumnarWriter()
+    if strategy == "fastavro":
+        return RowwiseWriter(nodes)
+    return (
+        CompiledWriter() if strategy == "compiled" or (strategy == "auto" and usable()) else ColumnarWriter()
+    )
 
 
 def _check_id(node: Node, topic: str) -> None:

@@ -13,8 +13,8 @@ import pytest
 from pipelines.contract import Contract, parse_contract
 from pipelines.encoding import EncodingError, RecordEncoder
 from pipelines.encoding.encoder import Strategy
+from tests.pipelines.encoding.strategies import STRATEGIES
 
-STRATEGIES: list[Strategy] = ["columnar", "fastavro"]
 EDGES = sorted({s * 2**n + d for n in range(0, 257) for s in (1, -1) for d in (-1, 0, 1)})
 ID = "00112233-4455-6677-8899-aabbccddeeff"
 

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from pipelines.contract import parse_contract
 from pipelines.encoding import RecordEncoder
 from pipelines.encoding.encoder import Strategy
+from tests.pipelines.encoding.strategies import STRATEGIES
 
 
 @dataclass
@@ -228,7 +229,7 @@ def by_fastavro(schema: Any, row: dict[str, Any]) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("strategy", ["columnar", "fastavro"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
 @settings(
     deadline=None,
     max_examples=int(os.environ.get("SLUICE_ENCODING_EXAMPLES", "100")),

@@ -14,6 +14,7 @@ import pytest
 
 from pipelines.contract import parse_contract
 from pipelines.encoding import RecordEncoder
+from tests.pipelines.encoding.strategies import STRATEGIES
 
 pytestmark = pytest.mark.kafka
 
@@ -118,7 +119,7 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("strategy", ["columnar", "fastavro"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_java_reads_every_type_and_writes_the_same_bytes(strategy: Any, jars: Path, tmp_path: Path) -> None:
     fields = [{"name": "key", "type": "string"}]
     fields += [{"name": name, "type": avro} for name, (avro, _) in TYPES.items()]

@@ -1,0 +1,16 @@
+"""What both ways of encoding columns say of a value that has no bytes."""
+
+from pipelines.encoding.errors import EncodingError
+from pipelines.encoding.nodes import Node
+
+
+def too_many_digits(node: Node) -> EncodingError:
+    return EncodingError(node.path, f"a decimal of more than {node.avro.precision} digits")
+
+
+def not_36_characters(node: Node) -> EncodingError:
+    return EncodingError(node.path, "a uuid that is not 36 characters", allowed="8-4-4-4-12 digits")
+
+
+def not_hexadecimal(node: Node) -> EncodingError:
+    return EncodingError(node.path, "a uuid with other than hexadecimal digits")

@@ -1,0 +1,17 @@
+"""The ways of encoding, for tests that hold all of them to the same bytes."""
+
+from typing import get_args
+
+import pytest
+
+from pipelines.encoding.compiled import usable
+from pipelines.encoding.encoder import Strategy
+
+NOT_BUILT = pytest.mark.skipif(
+    not usable(), reason="needs the compiled library: a C compiler at installation"
+)
+STRATEGIES = [
+    pytest.param(way, marks=NOT_BUILT) if way == "compiled" else way
+    for way in get_args(Strategy)
+    if way != "auto"
+]

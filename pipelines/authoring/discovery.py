@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 from pipelines.authoring.catalogue import Catalogue
+from pipelines.authoring.collection import collection_paused, keep, let_go
 from pipelines.authoring.event import Event
-from pipelines.authoring.layout import survey
+from pipelines.authoring.layout import Survey, survey
 from pipelines.authoring.module_import import PACKAGE, application_root, tree_as_package
 from pipelines.authoring.problems import CatalogueError, DeclarationProblem
 from pipelines.authoring.topics import TopicClaim, collision_key
@@ -25,17 +24,25 @@ def load_catalogue(
     Reads only those files; touches no warehouse, broker or registry.
     Raises `CatalogueError` with every mistake of every module, file by file; its `healthy` holds the other events.
     """
+    root = (assets_root or application_root() / PACKAGE).resolve()
+    found = survey(root)
+    let_go(len(found.modules))
+    with collection_paused():
+        catalogue = _loaded(root, found, dialects or {})
+        keep(len(found.modules))
+    return catalogue
+
+
+def _loaded(root: Path, found: Survey, dialects: Mapping[str, str]) -> Catalogue:
     # Imported here: these need sqlglot and pyarrow, which `import pipelines` must not wait for.
     from pipelines.authoring.resolution import Resolver
 
-    root = (assets_root or application_root() / PACKAGE).resolve()
-    found = survey(root)
     problems = list(found.problems)
     warnings: list[DeclarationProblem] = []
     events: list[Event] = []
     refused: dict[str, tuple[DeclarationProblem, ...]] = {}
-    with tree_as_package(root), _collection_paused():
-        resolver = Resolver(root, dialects or {})
+    with tree_as_package(root):
+        resolver = Resolver(root, dialects)
         for path in found.modules:
             resolution = resolver.resolve(path)
             problems += resolution.problems
@@ -53,18 +60,6 @@ def load_catalogue(
         unique = dict.fromkeys(problems)  # a broken helper is one mistake, however many modules import it
         raise CatalogueError(sorted(unique, key=lambda problem: (problem.file, problem.line or 0)), catalogue)
     return catalogue
-
-
-@contextmanager
-def _collection_paused() -> Iterator[None]:
-    """Without it a fifth of the load goes to the garbage collector, which visits every syntax tree over and over."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _shared_topics(topics: Sequence[TopicClaim]) -> list[tuple[str, DeclarationProblem]]:

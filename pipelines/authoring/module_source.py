@@ -6,8 +6,11 @@ import ast
 import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from pipelines.authoring.source_sql import dedented
+
+Node = TypeVar("Node", bound=ast.AST)
 
 
 class ModuleSource:
@@ -64,17 +67,27 @@ def returns_nothing(function: ast.FunctionDef) -> bool:
     """Whether no path of the function gives a value or raises."""
     return not any(
         (isinstance(node, ast.Return) and node.value is not None) or isinstance(node, ast.Raise)
-        for node in _own_nodes(function)
+        for node in _statements(function, into_definitions=False)
     )
 
 
-def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
-    waiting: list[ast.AST] = list(function.body)
+# Where statements hold statements: expressions, which are most of a tree, hold none and need not be visited.
+_BODIES = ("body", "handlers", "orelse", "finalbody", "cases")
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def _statements(node: ast.AST, *, into_definitions: bool) -> Iterator[ast.AST]:
+    """The statements below `node`, with those of the functions and classes among them where they are wanted."""
+    waiting = _children(node)
     while waiting:
-        node = waiting.pop()
-        yield node
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            waiting.extend(ast.iter_child_nodes(node))
+        child = waiting.pop()
+        yield child
+        if into_definitions or not isinstance(child, _DEFINITIONS):
+            waiting += _children(child)
+
+
+def _children(node: ast.AST) -> list[ast.AST]:
+    return [child for name in _BODIES for child in getattr(node, name, ())]
 
 
 def line_of_sql(node: ast.expr | None, text: str, offset: int) -> int | None:
@@ -122,11 +135,11 @@ class CodeText:
 
     def _reduced(self, path: Path, tree: ast.Module) -> tuple[str, tuple[Path, ...]]:
         imported = tuple(self._imports(path, tree))
-        return ast.unparse(_Bare().visit(tree)), imported
+        return ast.unparse(_bare(tree)), imported
 
     def _imports(self, path: Path, tree: ast.Module) -> Iterator[Path]:
         package = path.relative_to(self._root).parts[:-1]
-        for node in ast.walk(tree):
+        for node in _statements(tree, into_definitions=True):
             names: list[tuple[str, ...]] = []
             if isinstance(node, ast.Import):
                 names = [_inside(alias.name) for alias in node.names]
@@ -150,22 +163,21 @@ def _inside(name: str) -> tuple[str, ...]:
     return tuple(rest) if first == "assets" else ()
 
 
-class _Bare(ast.NodeTransformer):
-    """Takes decorators and docstrings off, which do not change what a transform returns."""
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        bare = copy.copy(node)
+def _bare(node: Node) -> Node:
+    """Without decorators of `@event` and docstrings, which do not change what a transform returns."""
+    if not _children(node):
+        return node
+    bare: Any = copy.copy(node)
+    for name in _BODIES:
+        if children := getattr(node, name, None):
+            setattr(bare, name, [_bare(child) for child in children])
+    if isinstance(node, ast.FunctionDef):
         bare.decorator_list = [decorator for decorator in node.decorator_list if not _is_event(decorator)]
-        bare.body = _without_docstring(node.body) or [ast.Pass()]
-        return self.generic_visit(bare)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        bare = copy.copy(node)
-        bare.body = _without_docstring(node.body) or [ast.Pass()]
-        return self.generic_visit(bare)
-
-    def visit_Module(self, node: ast.Module) -> ast.AST:
-        return self.generic_visit(ast.Module(_without_docstring(node.body), []))
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        bare.body = _without_docstring(bare.body) or [ast.Pass()]
+    elif isinstance(node, ast.Module):
+        bare.body = _without_docstring(bare.body)
+    return cast(Node, bare)
 
 
 def _is_event(decorator: ast.expr) -> bool:

@@ -97,7 +97,10 @@ def _analysed(written: str, dialect: str) -> tuple[SourceQuery, list[SqlMistake]
     if mistakes:
         raise SqlMistakes(*mistakes)
     query = SourceQuery(sql, dialect, tables_read(nodes), columns, _normalised(tokens), tuple(spans))
-    return query, _remarks(root, nodes, columns)
+    remarks = _remarks(root, nodes, columns)
+    for node in nodes:
+        node.parent = None  # freed here and now, not by a collector that finds the tree's circles some day
+    return query, remarks
 
 
 @lru_cache

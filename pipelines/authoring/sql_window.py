@@ -18,8 +18,13 @@ class _Use(NamedTuple):
     """How a bound is compared, seen from the column: `column operator :bound`."""
 
     operator: str
-    column: str
+    side: Any = None
     between: bool = False
+
+    @property
+    def column(self) -> str:
+        """As it stands in the SQL. Written out only where there is a mistake to tell of: it takes a while."""
+        return str(self.side.sql())
 
 
 def half_open_mistakes(placeholders: Sequence[Any], spans: Sequence[ParameterSpan]) -> list[SqlMistake]:
@@ -79,17 +84,17 @@ def _use(placeholder: Any) -> _Use:
     operand = placeholder
     while isinstance(operand.parent, (exp.Paren, exp.Cast)):
         if isinstance(operand.parent, exp.Cast) and not operand.parent.to.sql().upper().startswith(_INSTANTS):
-            return _Use("", "")
+            return _Use("")
         operand = operand.parent
     parent = operand.parent
     if isinstance(parent, exp.Between):
         if operand is parent.args.get("low"):
-            return _Use(">=", parent.this.sql(), True)
+            return _Use(">=", parent.this, True)
         if operand is parent.args.get("high"):
-            return _Use("<=", parent.this.sql(), True)
+            return _Use("<=", parent.this, True)
     operator = _RIGHT.get(type(parent))
     if operator is None:
-        return _Use("", "")
+        return _Use("")
     if operand is parent.expression:
-        return _Use(operator, parent.this.sql())
-    return _Use(_TURNED[operator], parent.expression.sql())
+        return _Use(operator, parent.this)
+    return _Use(_TURNED[operator], parent.expression)

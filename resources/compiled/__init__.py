@@ -13,7 +13,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 # As in library.c.
-_INTERFACE = 1
+_INTERFACE = 2
 OFF = "SLUICE_COMPILED"
 
 
@@ -45,6 +45,9 @@ def _loaded(path: Path) -> ctypes.CDLL | None:
         "sluice_field_bytes": (number, []),
         "sluice_can_hash": (ctypes.c_int32, []),
         "sluice_event_digests": (None, [ctypes.c_char_p, number, number, *[address] * 7]),
+        "sluice_take_messages": (number, [address, address, ctypes.c_int32, address, number, address]),
+        "sluice_gather_messages": (None, [address, address, number, *[address] * 6]),
+        "sluice_free_messages": (None, [address, address, number]),
     }
     for name, (result, parameters) in declared.items():
         function = getattr(found, name)

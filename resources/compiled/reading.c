@@ -32,7 +32,8 @@ struct told {
 };
 
 /* How many messages were taken into `messages`: what is here, at most `most` of them, and where nothing is, the first
-   to come in `wait_ms`. `told` says what they are; first_error is the place of the first that is an error, or -1. */
+   to come in `wait_ms`. `told` says what they are; first_error is the place of the first that is an error, or -1.
+   Returns -1 where librdkafka does. */
 SLUICE int64_t sluice_take_messages(
     consume_function consume, void *queue, int32_t wait_ms, struct message **messages, int64_t most, struct told *told)
 {
@@ -56,7 +57,7 @@ SLUICE int64_t sluice_take_messages(
             told->first_error = i;
         }
     }
-    return taken > 0 ? taken : 0;
+    return taken;
 }
 
 /* One side of the records, key or value, as Arrow has a large_binary column. */

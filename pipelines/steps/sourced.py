@@ -8,10 +8,11 @@ import pyarrow as pa
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
+from pipelines.steps.transformed import rows_schema
 from resources.errors import SluiceError
 from resources.memory import give_back
 from resources.platform import Platform
-from resources.snapshots import Snapshot, row_groups
+from resources.snapshots import Snapshot, alike, row_groups
 from resources.warehouse import OutOfOrder, Warehouse, WarehouseError
 
 
@@ -67,6 +68,10 @@ def _stream(
     beside: Beside | None,
 ) -> Snapshot:
     schema = warehouse.describe(sql, parameters)
+    conformed = rows_schema(event)
+    if alike(schema, conformed):
+        # As the transformed snapshot of the same rows is stored, so that the two can be one file.
+        schema = conformed
     order_by = [name for name in (event.event_time, event.key) if name in schema.names]
     batch_rows = platform.settings.batch_rows
     with (

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.steps.letters import Integers, LetterWriter, Tried
-from pipelines.transform import LETTERS_SCHEMA, TransformedBatch, Transformer
+from pipelines.transform import LETTERS_SCHEMA, TransformedBatch, Transformer, same_buffers
 from resources.errors import SluiceError
 from resources.memory import give_back
 from resources.platform import Platform
@@ -98,11 +98,17 @@ def try_rows(
     with closing(Trying(event, window, platform, store.schema(source), run_id=run_id, tried=tried)) as trying:
         for batch in store.read(source, batch_rows=platform.settings.batch_rows):
             trying.take(batch)
+            if trying.waits:
+                break
         return trying.finish(source)
 
 
 class Trying:
     """Source rows on their way through the transform and the contract into a snapshot and its dead letters.
+
+    Rows that come out as the source's own are not written: while all are, the snapshot is the source's, byte for byte.
+    The first that are others, behind rows that were not written, have to wait for the source's snapshot, which holds
+    those; `waits` says so. Nothing is taken from then on, and `finish` reads the rest.
 
     To be closed; what was not finished by then is gone. `schema` is that of the source rows.
     """
@@ -118,6 +124,7 @@ class Trying:
         tried: Tried | None = None,
     ) -> None:
         self._event, self._schema, self._run_id = event, schema, run_id
+        self._window, self._platform = window, platform
         self._transformer = Transformer(
             event.contract,
             transform=event.transform,
@@ -132,14 +139,15 @@ class Trying:
         self._row, self._dropped = 0, 0
         self._again = _Following(tried) if tried is not None else None
         self._held: list[pa.RecordBatch] = []
-        store = platform.snapshots
+        self._rows = rows_schema(event)
+        self._rows_out = 0
+        self._out: SnapshotWriter | None = None
+        self._waiting: TransformedBatch | None = None
         with ExitStack() as opened:
-            self._out = opened.enter_context(
-                store.writer(event.full_name, window.key, "transformed", rows_schema(event))
-            )
-            self._dead = opened.enter_context(
-                store.writer(event.full_name, window.key, "dead", LETTERS_SCHEMA)
-            )
+            self._dead = opened.enter_context(self._writer("dead", LETTERS_SCHEMA))
+            self._opened = opened
+            if not schema.equals(self._rows, check_metadata=True):
+                self._open()
             self._opened = opened.pop_all()
         self._letters = LetterWriter(
             self._dead,
@@ -150,29 +158,72 @@ class Trying:
             tried=tried,
         )
 
+    @property
+    def waits(self) -> bool:
+        """Whether what was taken last waits for the source's snapshot."""
+        return self._waiting is not None
+
     def take(self, batch: pa.RecordBatch) -> None:
         """The next rows, in the batches in which the source snapshot is read."""
         if self._event.whole_window:
             self._held.append(batch)
-        else:
+        elif self._waiting is None:
             self._apply(batch)
 
     def _apply(self, batch: pa.RecordBatch) -> None:
         done = self._transformer.apply(batch, self._row)
+        if self._out is None and not _untouched(done, batch):
+            if self._row:
+                self._waiting = done
+                return
+            self._open()
+        self._keep(done)
+
+    def _keep(self, done: TransformedBatch) -> None:
         if self._again is not None:
-            self._again.follow(done, first_row=self._row, first_out=self._out.rows)
-        self._row += batch.num_rows
+            self._again.follow(done, first_row=self._row, first_out=self._rows_out)
+        self._row += done.rows_in
+        self._rows_out += done.rows.num_rows
         self._dropped += done.rows_dropped
-        self._out.write(done.rows)
+        if self._out is not None:
+            self._out.write(done.rows)
         self._letters.write(done.dead)
 
+    def _open(self) -> SnapshotWriter:
+        self._out = self._opened.enter_context(self._writer("transformed", self._rows))
+        return self._out
+
+    def _writer(self, stage: str, schema: pa.Schema) -> SnapshotWriter:
+        return self._platform.snapshots.writer(self._event.full_name, self._window.key, stage, schema)
+
+    def _catch_up(self, source: Snapshot, waiting: TransformedBatch) -> None:
+        """Write the rows that were the source's own, then those that wait, and take the rest."""
+        store, batch_rows = self._platform.snapshots, self._platform.settings.batch_rows
+        self._waiting = None
+        # The file may have been altered since it was written.
+        store.verify(source)
+        out, missing = self._open(), self._row
+        for batch in store.read(source, batch_rows=batch_rows):
+            if missing <= 0:
+                break
+            out.write(batch.slice(0, missing))
+            missing -= batch.num_rows
+        self._keep(waiting)
+        for batch in store.read(source, batch_rows=batch_rows, from_row=self._row):
+            self._apply(batch)
+
     def finish(self, source: Snapshot) -> Transformed:
-        """All rows of `source` were taken: seal what came of them."""
+        """All rows of `source` were taken, or some of them wait for it: seal what came of them."""
         event, letters = self._event, self._letters
+        if self._waiting is not None:
+            self._catch_up(source, self._waiting)
         if event.whole_window:
             table = pa.Table.from_batches(self._held, self._schema).combine_chunks()
             self._held.clear()
-            for batch in table.to_batches() or [pa.RecordBatch.from_pylist([], schema=self._schema)]:
+            batches = table.to_batches() or [pa.RecordBatch.from_pylist([], schema=self._schema)]
+            if len(batches) > 1 and self._out is None:  # text of more than 2 GiB; a later one could not wait
+                self._open()
+            for batch in batches:
                 self._apply(batch)
         passed, verdict = verdict_of(event, rows=self._row, dead=letters.dead, reasons=letters.reasons)
         facts = {
@@ -185,7 +236,11 @@ class Trying:
             "run_id": self._run_id,
             "written_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
-        snapshot = self._out.finish(facts, make_current=False)
+        if self._out is not None:
+            snapshot = self._out.finish(facts, make_current=False)
+        else:
+            store = self._platform.snapshots
+            snapshot = store.share(source, event.full_name, self._window.key, "transformed", facts)
         stored = finish_letters(letters, self._dead, snapshot, {**facts, "passed": passed})
         return Transformed(
             snapshot,
@@ -204,6 +259,10 @@ class Trying:
     def close(self) -> None:
         """Remove what is not sealed."""
         self._opened.close()
+
+
+def _untouched(done: TransformedBatch, batch: pa.RecordBatch) -> bool:
+    return not done.dead.num_rows and not done.rows_dropped and same_buffers(done.rows, batch)
 
 
 class _Following:

@@ -2,6 +2,7 @@
 
 from pipelines.transform.dead_letters import DEAD_LETTER_SCHEMA, LETTERS_SCHEMA, Reason
 from pipelines.transform.errors import ConformError, ConformProblem, TransformFailed
+from pipelines.transform.sameness import same_buffers
 from pipelines.transform.transformer import MOST_RAISED_ROWS, TransformedBatch, Transformer
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "TransformFailed",
     "TransformedBatch",
     "Transformer",
+    "same_buffers",
 ]

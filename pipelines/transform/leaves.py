@@ -355,11 +355,13 @@ def _time(column: Column, avro: AvroType) -> Any:
     if not pa.types.is_time(found):
         raise ColumnMismatchError(found, "times of day")
     per_second = UNITS_PER_SECOND[found.unit]
-    column.array = _raw(column.array)
+    column.array = counts = _raw(column.array)
     mask = pc.or_(pc.less(column.array, 0), pc.greater_equal(column.array, DAY_SECONDS * per_second))
     column.flag(mask, Reason.OUT_OF_RANGE, "a time from 00:00 to before 24:00")
     unit = unit_of(str(avro.logical))
     _rescale(column, per_second, UNITS_PER_SECOND[unit])
+    if column.array is counts and found == arrow_type(avro):
+        return column.source
     return (
         column.array.cast(pa.int32()).view(arrow_type(avro))
         if unit == "ms"
@@ -375,19 +377,18 @@ def _date(column: Column, avro: AvroType) -> Any:
         )
     if not (pa.types.is_date(found) or pa.types.is_timestamp(found)):
         raise ColumnMismatchError(found, "dates, or naive timestamps at midnight")
-    per_day = 1
-    if pa.types.is_date64(found):
-        per_day = DAY_SECONDS * 1000
-    elif pa.types.is_timestamp(found):
-        per_day = DAY_SECONDS * UNITS_PER_SECOND[found.unit]
+    if pa.types.is_date32(found):
+        column.array = column.array.view(pa.int32())
+        _flag_infinite(column, 2**31 - 1)
+        return column.array.view(arrow_type(avro))
+    per_day = DAY_SECONDS * (1000 if pa.types.is_date64(found) else UNITS_PER_SECOND[found.unit])
     column.array = _raw(column.array)
-    _flag_infinite(column, 2**31 - 1 if pa.types.is_date32(found) else _LONG_MAX)
-    if per_day > 1:
-        days = pc.divide(column.array, per_day)
-        rest = pc.not_equal(pc.multiply(days, per_day), column.array)
-        column.flag(
-            rest, Reason.PRECISION_LOSS, "a date, or a naive timestamp at midnight: cut the time yourself"
-        )
-        column.array = pc.divide(column.array, per_day)
-        _flag_beyond(column, 2**31 - 2, "a date whose count of days fits 32 bits")
+    _flag_infinite(column, _LONG_MAX)
+    days = pc.divide(column.array, per_day)
+    rest = pc.not_equal(pc.multiply(days, per_day), column.array)
+    column.flag(
+        rest, Reason.PRECISION_LOSS, "a date, or a naive timestamp at midnight: cut the time yourself"
+    )
+    column.array = pc.divide(column.array, per_day)
+    _flag_beyond(column, 2**31 - 2, "a date whose count of days fits 32 bits")
     return column.array.cast(pa.int32()).view(arrow_type(avro))

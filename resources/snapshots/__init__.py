@@ -1,8 +1,17 @@
 """Snapshots: immutable, content-addressed Parquet files, and what is known about each."""
 
 from resources.snapshots.layout import read_as_written
+from resources.snapshots.nullability import alike
 from resources.snapshots.snapshot import Snapshot, SnapshotError
 from resources.snapshots.store import SnapshotStore
 from resources.snapshots.writer import SnapshotWriter, row_groups
 
-__all__ = ["Snapshot", "SnapshotError", "SnapshotStore", "SnapshotWriter", "read_as_written", "row_groups"]
+__all__ = [
+    "Snapshot",
+    "SnapshotError",
+    "SnapshotStore",
+    "SnapshotWriter",
+    "alike",
+    "read_as_written",
+    "row_groups",
+]

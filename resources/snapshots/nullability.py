@@ -26,6 +26,13 @@ def declared_schema(stored: pa.Schema) -> pa.Schema:
     return stored if found is None else pa.ipc.read_schema(pa.py_buffer(base64.b64decode(found)))
 
 
+def alike(one: pa.Schema, other: pa.Schema) -> bool:
+    """Whether two schemas differ in nullability and metadata only. Nested fields are taken for different ones."""
+    if any(pa.types.is_nested(field.type) for field in one):
+        return False
+    return [(field.name, field.type) for field in one] == [(field.name, field.type) for field in other]
+
+
 def as_schema(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The same buffers under a schema that differs in nullability and metadata only."""
     if batch.schema.equals(schema, check_metadata=True):

@@ -5,7 +5,8 @@
     <base>/<event>/<window>/validated-<sha256>.json      the proof that a snapshot may be published
 
 A file is named by the hash of its bytes, so two runs that find the same rows write the same file, and
-nobody can publish bytes other than those that were validated.
+nobody can publish bytes other than those that were validated. Two stages whose bytes are the same are two names of one
+file where the file system can do that.
 
 Rows are on the disk itself when a file is sealed, and the names of a window's files when `settle` returns: the ledger
 outlives a power cut, so what it names must too. Pointers and proofs wait for no disk. One that a power cut leaves
@@ -15,6 +16,7 @@ empty counts as absent: the window is then made again, and nothing is published 
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +30,7 @@ from resources.errors import PassingFault
 from resources.settings import mask
 from resources.snapshots.nullability import as_schema, declared_schema
 from resources.snapshots.snapshot import Snapshot, SnapshotError, unwritable
-from resources.snapshots.writer import SnapshotWriter, new_file
+from resources.snapshots.writer import SnapshotWriter, new_file, new_name
 
 
 class SnapshotStore:
@@ -208,6 +210,51 @@ class SnapshotStore:
                 self._fs.put_file(str(staging), target)
         except OSError as error:
             raise PassingFault(f"snapshot {path}", f"cannot be stored: {error}") from None
+
+    def share(
+        self, source: Snapshot, event: str, window: str, stage: str, facts: Mapping[str, Any]
+    ) -> Snapshot:
+        """The bytes of `source`, a snapshot of the same window, as those of another stage too; not its newest.
+
+        They are neither read nor written again where a file can have two names, or where the object store copies. Raises
+        PassingFault where the place takes no more.
+        """
+        path = f"{self.folder(event, window)}/{stage}-{source.sha256}.parquet"
+        try:
+            if self._local:
+                self._share_file(Path(self._at(source.path)), path)
+            elif not self._fs.exists(self._at(path)):
+                self._copy(source.path, path)
+        except OSError as error:
+            raise PassingFault(f"snapshot {path}", f"cannot be stored: {error}") from None
+        return Snapshot(path, source.sha256, source.rows, source.bytes, dict(facts))
+
+    def _copy(self, source: str, path: str) -> None:
+        try:
+            self._fs.cp_file(self._at(source), self._at(path))
+        except NotImplementedError:  # by way of here, then
+            passing = new_name(None, ".parquet")
+            try:
+                self._fs.get_file(self._at(source), str(passing))
+                self.adopt(passing, path)
+            finally:
+                passing.unlink(missing_ok=True)
+
+    def _share_file(self, source: Path, path: str) -> None:
+        unfinished = new_name(self.staging_folder(), ".parquet")
+        try:
+            try:
+                os.link(source, unfinished)
+            except OSError:  # no second names here, or this file has as many as it may
+                with source.open("rb") as original, unfinished.open("xb") as copy:
+                    shutil.copyfileobj(original, copy, 1 << 20)
+                    copy.flush()
+                    os.fsync(copy.fileno())
+            # Over what stands there: it may have been altered, and this is whole.
+            self.adopt(unfinished, path)
+        finally:
+            # Renaming one name of a file to another of its names leaves both.
+            unfinished.unlink(missing_ok=True)
 
     def _at(self, path: str) -> str:
         return f"{self._root.rstrip('/')}/{path}"

@@ -181,8 +181,13 @@ def _one_batch(table: pa.Table) -> pa.RecordBatch:
 
 def new_file(folder: str | None, suffix: str) -> tuple[Path, IO[bytes]]:
     """A new file with the rights any new file of this user has; tempfile's would be readable by nobody else."""
-    path = Path(folder or tempfile.gettempdir()) / f".sluice-{uuid4().hex}{suffix}"
+    path = new_name(folder, suffix)
     return path, path.open("xb")
+
+
+def new_name(folder: str | None, suffix: str) -> Path:
+    """A name for an unfinished file, which nothing else has."""
+    return Path(folder or tempfile.gettempdir()) / f".sluice-{uuid4().hex}{suffix}"
 
 
 def _storable(arrow_type: pa.DataType) -> bool:

@@ -1,29 +1,34 @@
 """Sourced and transformed in one pass come out as the two steps one after the other do."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from pipelines.steps.sourced import source_window
 from pipelines.steps.together import source_and_transform
 from pipelines.steps.transformed import Transformed, transform_window
-from pipelines.transform import ConformError
+from pipelines.transform import ConformError, TransformedBatch, Transformer
 from resources.errors import SluiceError
 from resources.platform import Platform
-from resources.snapshots import Snapshot, SnapshotError, SnapshotStore
+from resources.snapshots import Snapshot, SnapshotError, SnapshotStore, SnapshotWriter
 from resources.snapshots.writer import HashingFile
 from resources.warehouse import OutOfOrder
 
 if TYPE_CHECKING:
     from tests.pipelines.publishing.conftest import World
 
+    Run = Callable[["World", Platform], tuple[Snapshot, Transformed]]
+
 WINDOW, NAME = "2013-01-01", "tests/happened"
 STAGES = ("sourced", "transformed", "dead")
+UNTIL_101 = "if rows['amount'].max() < 101: return rows\n   "
+UNTIL_40_000 = "if rows['amount'].max() < 40_000: return rows\n   "
 
 
 @pytest.fixture
@@ -85,6 +90,14 @@ def current(platform: Platform) -> list[str | None]:
             "dead_letters=0.5,",
         ),
         (500, 7, "return rows.assign(amount=rows['amount'].where(rows['amount'] != 3, None))", ""),
+        # Untouched up to the middle of the window.
+        (500, 7, f"{UNTIL_101} return rows.assign(amount=len(rows))", ""),
+        (70_000, 10_000, f"{UNTIL_40_000} return rows.assign(amount=len(rows))", ""),
+        (70_000, 10_000, f"{UNTIL_40_000} return rows[rows['id'] != 'k5']", ""),
+        (70_000, 10_000, f"{UNTIL_40_000} return rows.iloc[::-1].reset_index(drop=True)", ""),
+        (70_000, 32_768, f"{UNTIL_40_000} return rows.assign(amount=None)", "dead_letters=0.9,"),
+        (70_000, 10_000, "if (rows['amount'] == 40_000).any(): 1 / 0\n    return rows", "dead_letters=0.5,"),
+        (70_000, 10_000, "if (rows['amount'] != 40_000).all(): return rows\n    1 / 0", ""),
     ],
 )
 def test_the_bytes_the_verdict_and_what_is_current_are_the_same(
@@ -105,6 +118,145 @@ def test_the_bytes_the_verdict_and_what_is_current_are_the_same(
     found = platform.snapshots.validation(NAME, WINDOW, done.snapshot.sha256)
     assert found and verdict and found["passed"] == verdict["passed"] == done_again.passed
     assert nothing_left(platform)
+
+
+def stages_written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    written: list[str] = []
+    real = SnapshotStore.writer
+
+    def writer(self: SnapshotStore, event: str, window: str, stage: str, schema: pa.Schema) -> SnapshotWriter:
+        written.append(stage)
+        return real(self, event, window, stage, schema)
+
+    monkeypatch.setattr(SnapshotStore, "writer", writer)
+    return written
+
+
+@pytest.mark.parametrize("run", [apart, together])
+@pytest.mark.parametrize(
+    ("body", "more"),
+    [
+        ("return rows", ""),
+        ("rows = rows.copy()\n    return rows.set_axis(rows.columns, axis=1)", ""),
+        ("return rows[['amount', 'happened_at', 'id']]", ""),  # the contract's order is put back
+        ("return rows.copy()", "whole_window=True,"),
+    ],
+)
+def test_rows_that_nobody_touched_are_written_once(
+    world: "World", monkeypatch: pytest.MonkeyPatch, run: "Run", body: str, more: str
+) -> None:
+    world.define(body, more=more)
+    fill(world, 70_000)
+    platform, written = world.platform(batch_rows=10_000), stages_written(monkeypatch)
+    source, done = run(world, platform)
+    assert sorted(written) == ["dead", "sourced"]
+    store = platform.snapshots
+    assert Path(store.url(source)).samefile(store.url(done.snapshot))
+    assert (done.snapshot.rows, done.rows_in, done.dropped, done.dead) == (70_000, 70_000, 0, 0)
+    # As it is where each value was written anew.
+    monkeypatch.setattr("pipelines.steps.transformed.same_buffers", lambda *_: False)
+    _, anew = run(world, platform)
+    assert "transformed" in written
+    assert anew.snapshot.sha256 == done.snapshot.sha256
+    assert not Path(store.url(source)).samefile(store.url(anew.snapshot))
+    store.verify(anew.snapshot)
+
+
+@pytest.mark.parametrize("run", [apart, together])
+def test_the_first_row_that_is_changed_has_the_rows_before_it_written_and_no_row_transformed_twice(
+    world: "World", monkeypatch: pytest.MonkeyPatch, run: "Run"
+) -> None:
+    world.define(f"{UNTIL_40_000} return rows.assign(amount=rows['amount'] + 1)")
+    fill(world, 100_000)
+    platform, written = world.platform(batch_rows=10_000), stages_written(monkeypatch)
+    applied: list[tuple[int, int]] = []
+    real = Transformer.apply
+
+    def apply(self: Transformer, batch: pa.RecordBatch, first_row: int) -> TransformedBatch:
+        applied.append((first_row, batch.num_rows))
+        return real(self, batch, first_row)
+
+    monkeypatch.setattr(Transformer, "apply", apply)
+    source, done = run(world, platform)
+    assert sorted(written) == ["dead", "sourced", "transformed"]
+    assert [first for first, _ in applied] == [
+        sum(rows for _, rows in applied[:n]) for n in range(len(applied))
+    ]
+    assert sum(rows for _, rows in applied) == 100_000
+    found = pa.Table.from_batches(platform.snapshots.read(done.snapshot, batch_rows=50_000))
+    amounts = pa.Table.from_batches(platform.snapshots.read(source, batch_rows=50_000))["amount"].to_numpy()
+    changed = max(first for first, _ in applied if first <= 40_000)
+    assert (found["amount"].to_numpy() == np.where(np.arange(100_000) < changed, amounts, amounts + 1)).all()
+    assert changed > 0 and nothing_left(platform)
+
+
+@pytest.mark.parametrize("run", [apart, together])
+def test_nulls_where_the_contract_has_none_are_dead_letters_of_untouched_rows(
+    world: "World", run: "Run"
+) -> None:
+    world.define(more="dead_letters=0.5,")
+    fill(world, 70_000, select="nullif(amount, 50_000)")
+    platform = world.platform(batch_rows=10_000)
+    source, done = run(world, platform)
+    assert (source.rows, done.snapshot.rows, done.dead) == (70_000, 69_999, 1)
+    assert done.sample[0]["source_row"] == 50_000
+    (null,) = [
+        batch for batch in platform.snapshots.read(source, batch_rows=70_000) if batch["amount"].null_count
+    ]
+    assert null["amount"].null_count == 1
+
+
+def test_a_source_that_is_altered_before_its_rows_are_read_again_is_refused(
+    world: "World", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.define(f"{UNTIL_40_000} return rows.assign(amount=1)")
+    fill(world, 70_000)
+    platform = world.platform(batch_rows=10_000)
+    real = SnapshotStore.adopt
+
+    def adopt(self: SnapshotStore, staging: Path, path: str) -> None:
+        real(self, staging, path)
+        target = Path(self.url_of(path))
+        whole = target.read_bytes()
+        target.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+
+    monkeypatch.setattr(SnapshotStore, "adopt", adopt)
+    window = world.event.windows.window(WINDOW)
+    _, transformed = source_and_transform(world.event, window, platform, run_id="r")
+    with pytest.raises(SnapshotError, match="altered"):
+        transformed()
+    assert current(platform)[1:] == [None, None] and nothing_left(platform)
+
+
+def test_sources_of_other_types_and_those_stored_as_the_warehouse_described_them_are_written(
+    world: "World", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(world, 500)
+    platform = world.platform()
+    window = world.event.windows.window(WINDOW)
+    _, expected = apart(world, platform)
+    written = stages_written(monkeypatch)
+    monkeypatch.setattr("pipelines.steps.sourced.alike", lambda *_: False)
+    source_window(world.event, window, platform, run_id="r")
+    found = transform_window(world.event, window, platform, run_id="r")
+    assert found.snapshot.sha256 == expected.snapshot.sha256 != found.facts["source"]
+    assert "transformed" in written
+    written.clear()
+    monkeypatch.undo()
+    written = stages_written(monkeypatch)
+    fill(world, 500, select="amount::INTEGER")
+    platform = world.platform()
+    together(world, platform)
+    assert sorted(written) == ["dead", "sourced", "transformed"]
+
+
+def test_another_key_is_another_snapshot(world: "World") -> None:
+    fill(world, 50)
+    platform = world.platform()
+    _, first = together(world, platform)
+    world.define(key="amount")
+    _, other = together(world, platform)
+    assert first.snapshot.sha256 != other.snapshot.sha256
 
 
 def test_types_that_are_read_as_others_than_written_are_read_back(
@@ -176,7 +328,7 @@ def test_a_disk_that_fills_is_named_and_nothing_of_the_window_stays(
     def full(self: HashingFile, data: bytes | memoryview) -> int:
         nonlocal written
         written += len(data)
-        if written > 200_000:
+        if written > 100_000:
             raise OSError(28, "No space left on device")
         return real(self, data)
 

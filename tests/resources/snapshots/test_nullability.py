@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from resources.snapshots import SnapshotStore
+from resources.snapshots import SnapshotStore, alike
 
 LEG = pa.struct([pa.field("fuel", pa.int32(), nullable=False), pa.field("note", pa.string())])
 SCHEMA = pa.schema(
@@ -32,3 +32,19 @@ def test_null_structs_with_required_children_come_back_as_they_were(tmp_path: Pa
     assert found.schema.equals(SCHEMA)
     assert found.to_pylist() == rows
     found.validate(full=True)
+
+
+def test_schemas_are_alike_but_for_nullability_and_metadata() -> None:
+    def schema(*fields: pa.Field) -> pa.Schema:
+        return pa.schema(fields)
+
+    a, b = pa.field("a", pa.int64()), pa.field("b", pa.string())
+    assert alike(schema(a, b), schema(a.with_nullable(False), b).with_metadata({"of": "another"}))
+    for other in (
+        schema(b, a),
+        schema(a),
+        schema(a, b.with_name("c")),
+        schema(a, b.with_type(pa.large_string())),
+    ):
+        assert not alike(schema(a, b), other) and not alike(other, schema(a, b))
+    assert not alike(SCHEMA, SCHEMA)  # nested ones are never

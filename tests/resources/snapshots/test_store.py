@@ -296,3 +296,72 @@ def test_a_pointer_or_proof_that_a_power_cut_left_empty_counts_as_absent(tmp_pat
         (tmp_path / EVENT / WINDOW / name).write_bytes(left)
     assert store.current(EVENT, WINDOW, "sourced") is None
     assert store.validation(EVENT, WINDOW, made.sha256) is None
+
+
+def test_two_stages_with_the_same_bytes_are_two_names_of_one_file(store: SnapshotStore) -> None:
+    source = write(store, rows(100))
+    shared = store.share(source, EVENT, WINDOW, "transformed", {"dead": 0})
+    assert (shared.sha256, shared.rows, shared.bytes) == (source.sha256, source.rows, source.bytes)
+    assert shared.facts == {"dead": 0} and shared.path != source.path
+    assert store.find(EVENT, WINDOW, "transformed", source.sha256) is not None
+    assert store.current(EVENT, WINDOW, "transformed") is None
+    store.verify(shared)
+    assert read(store, shared).equals(rows(100))
+    again = store.share(source, EVENT, WINDOW, "transformed", {"dead": 0})
+    assert again == shared
+    if store.staging_folder() is not None:
+        assert Path(store.url(source)).samefile(store.url(shared))
+        assert not list(Path(store.staging_folder() or "").iterdir())
+
+
+def test_a_shared_file_is_whole_whatever_stood_there(tmp_path: Path) -> None:
+    store = SnapshotStore(str(tmp_path))
+    source = write(store, rows(100))
+    shared = store.share(source, EVENT, WINDOW, "transformed", {})
+    Path(store.url(shared)).write_bytes(b"altered through either name")
+    mended = write(store, rows(100))
+    assert mended == source
+    store.verify(source)
+    with pytest.raises(SnapshotError, match="altered"):
+        store.verify(shared)
+    store.verify(store.share(source, EVENT, WINDOW, "transformed", {}))
+
+
+def test_where_files_have_one_name_alone_the_bytes_are_copied_and_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SnapshotStore(str(tmp_path))
+    source = write(store, rows(100))
+    synced: list[int] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_size), real(handle)))
+
+    def refused(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refused)
+    shared = store.share(source, EVENT, WINDOW, "transformed", {})
+    store.verify(shared)
+    assert not Path(store.url(source)).samefile(store.url(shared))
+    assert synced == [source.bytes]
+    assert not list((tmp_path / ".staging").iterdir())
+
+
+def test_where_the_place_cannot_copy_the_bytes_go_by_way_of_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = SnapshotStore("memory://cannot-copy")
+    source = write(store, rows(100))
+
+    def cannot(*_: object, **__: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(type(store._fs), "cp_file", cannot)
+    store.verify(store.share(source, EVENT, WINDOW, "transformed", {}))
+
+
+@pytest.mark.parametrize("base", ["folder", "memory"])
+def test_a_source_that_is_gone_cannot_be_shared(base: str, tmp_path: Path) -> None:
+    store = SnapshotStore(str(tmp_path) if base == "folder" else "memory://gone")
+    source = write(store, rows(1))
+    store._fs.rm(store._at(source.path))
+    with pytest.raises(PassingFault, match="cannot be stored"):
+        store.share(source, EVENT, WINDOW, "transformed", {})

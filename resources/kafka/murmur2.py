@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from resources.compiled import library
+
 _M = np.uint32(0x5BD1E995)
 _SEED = np.uint32(0x9747B28C)
 
@@ -15,6 +17,15 @@ _SEED = np.uint32(0x9747B28C)
 def murmur2(keys: pa.BinaryArray) -> npt.NDArray[np.uint32]:
     """Kafka's 32-bit murmur2 of each key, as unsigned; Java's int is the same bits. Keys must not be null."""
     offsets, data = _buffers(keys)
+    if (compiled := library()) is None:
+        return murmur2_in_columns(offsets, data)
+    hashes = np.empty(len(keys), np.uint32)
+    compiled.sluice_murmur2(len(keys), offsets.ctypes.data, data.ctypes.data, hashes.ctypes.data)
+    return hashes
+
+
+def murmur2_in_columns(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+    """The same of the keys between `offsets` of `data`, by numpy."""
     starts = offsets[:-1]
     lengths = np.diff(offsets)
     # Every 4-byte word of the data, at every byte position: a view, so that one gather reads unaligned words.

@@ -3,6 +3,7 @@
 What is returned holds addresses only: the columns must outlive every call that is given them.
 """
 
+from ctypes import CDLL
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from resources.compiled import library
 from resources.kafka.murmur2 import kafka_partitions
 from resources.kafka.native_library import (
     MESSAGE,
@@ -35,11 +37,37 @@ _Places = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
 
 def messages(rows: Rows, order: npt.NDArray[np.intp] | None = None) -> npt.NDArray[Any]:
     """One rd_kafka_message_t for each row, in `order` where one is given; headers and timestamps are not part of it."""
+    if (compiled := library()) is not None and not (rows.keys.null_count or rows.values.null_count):
+        return _messages(compiled, rows, order)
+    return messages_in_columns(rows, order)
+
+
+def messages_in_columns(rows: Rows, order: npt.NDArray[np.intp] | None = None) -> npt.NDArray[Any]:
+    """The same by numpy, nulls too."""
     filled = np.zeros(len(rows), MESSAGE)
     columns = (*_places(rows.keys, np.int32), *_places(rows.values, np.int64))
     for name, column in zip(("key", "key_len", "payload", "len"), columns, strict=True):
         filled[name] = column if order is None else column[order]
     return filled
+
+
+def _messages(compiled: CDLL, rows: Rows, order: npt.NDArray[np.intp] | None) -> npt.NDArray[Any]:
+    filled = np.empty(len(rows), MESSAGE)
+    keys, values = _ends(rows.keys, np.int32), _ends(rows.values, np.int64)
+    compiled.sluice_messages(
+        len(rows), None if order is None else order.ctypes.data, *keys, *values, filled.ctypes.data
+    )
+    return filled
+
+
+def _ends(column: pa.Array, offset_type: type[np.signedinteger[Any]]) -> tuple[int, int]:
+    """Addresses of the column's offsets, from its first row on, and of its data."""
+    _, offsets, data = column.buffers()
+    nothing = _SOMEWHERE.ctypes.data
+    if offsets is None or not offsets.address:
+        return nothing, nothing  # no rows
+    start = offsets.address + column.offset * np.dtype(offset_type).itemsize
+    return start, data.address if data is not None and data.address else nothing
 
 
 def grouped(rows: Rows, kafka_partitions_: int) -> npt.NDArray[np.intp] | None:

@@ -1,12 +1,16 @@
 """Kafka's murmur2, against the values of Kafka's own UtilsTest and a scalar transcription of the Java."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.kafka.murmur2 import kafka_partitions, murmur2
+from pipelines.encoding.assembly import byte_view
+from resources.kafka.murmur2 import kafka_partitions, murmur2, murmur2_in_columns
 
 # org.apache.kafka.common.utils.UtilsTest.testMurmur2
 JAVA = {
@@ -34,17 +38,27 @@ def scalar_murmur2(data: bytes) -> int:
     return h ^ h >> 15
 
 
-def test_values_of_the_java_test() -> None:
-    hashes = murmur2(pa.array(list(JAVA), pa.binary())).view(np.int32)
+def in_columns(keys: pa.BinaryArray) -> npt.NDArray[np.uint32]:
+    """What is done where there is no compiled library."""
+    return murmur2_in_columns(*byte_view(keys))
+
+
+WAYS = pytest.mark.parametrize("way", [murmur2, in_columns])
+
+
+@WAYS
+def test_values_of_the_java_test(way: Any) -> None:
+    hashes = way(pa.array(list(JAVA), pa.binary())).view(np.int32)
     assert hashes.tolist() == list(JAVA.values())
 
 
+@WAYS
 @settings(deadline=None)
 @given(keys=st.lists(st.binary(max_size=40)), start=st.integers(0, 3), count=st.integers(1, 1000))
-def test_equals_the_java_on_slices(keys: list[bytes], start: int, count: int) -> None:
+def test_equals_the_java_on_slices(way: Any, keys: list[bytes], start: int, count: int) -> None:
     sliced = pa.array(keys, pa.binary()).slice(min(start, len(keys)))
     expected = [scalar_murmur2(key) for key in keys[start:]]
-    assert murmur2(sliced).tolist() == expected
+    assert way(sliced).tolist() == expected
     assert kafka_partitions(sliced, count).tolist() == [(h & 0x7FFFFFFF) % count for h in expected]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from resources.kafka.murmur2 import kafka_partitions
 from resources.kafka.native_library import VTYPE_HEADER, VTYPE_KEY, VTYPE_TIMESTAMP, VTYPE_VALUE
-from resources.kafka.native_records import grouped, messages, properties
+from resources.kafka.native_records import grouped, messages, messages_in_columns, properties
 from resources.kafka.rows import Rows
 
 texts = st.one_of(st.none(), st.just(b""), st.binary(max_size=40))
@@ -37,9 +37,10 @@ def some_rows(draw: st.DrawFn, *, more: bool = False) -> Rows:
     return whole.slice(first, draw(st.integers(0, len(pairs))))
 
 
-@given(some_rows())
-def test_messages_lead_to_the_bytes_of_their_rows(rows: Rows) -> None:
-    filled = messages(rows)
+@pytest.mark.parametrize("way", [messages, messages_in_columns])
+@given(rows=some_rows())
+def test_messages_lead_to_the_bytes_of_their_rows(way: Any, rows: Rows) -> None:
+    filled = way(rows)
     assert [at(row["key"], row["key_len"]) for row in filled] == rows.keys.to_pylist()
     assert [at(row["payload"], row["len"]) for row in filled] == rows.values.to_pylist()
     for rest in ("err", "rkt", "partition", "offset", "opaque"):

@@ -1,0 +1,71 @@
+/* Records as the structures that librdkafka is given, and where a Java producer puts their keys. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "compiled.h"
+
+/* rd_kafka_message_t of rdkafka.h, part of its stable interface. */
+struct message {
+    int32_t err;
+    void *topic;
+    int32_t partition;
+    const void *payload;
+    size_t length;
+    const void *key;
+    size_t key_length;
+    int64_t offset;
+    void *opaque;
+};
+
+/* Source: org.apache.kafka.common.utils.Utils.murmur2 and BuiltInPartitioner.partitionForKey. */
+static inline uint32_t murmur2(const uint8_t *key, uint64_t length)
+{
+    const uint32_t m = 0x5bd1e995;
+    uint32_t hash = 0x9747b28c ^ (uint32_t)length;
+    for (; length >= 4; key += 4, length -= 4) {
+        uint32_t word;
+        memcpy(&word, key, 4);
+        word *= m;
+        word ^= word >> 24;
+        hash = hash * m ^ word * m;
+    }
+    if (length) {
+        for (uint64_t place = 0; place < length; place++)
+            hash ^= (uint32_t)key[place] << (8 * place);
+        hash *= m;
+    }
+    hash ^= hash >> 13;
+    hash *= m;
+    return hash ^ hash >> 15;
+}
+
+/* Key r is at keys + ends[r] to ends[r + 1]. */
+SLUICE void sluice_murmur2(int64_t rows, const int64_t *ends, const uint8_t *keys, uint32_t *hashes)
+{
+    for (int64_t row = 0; row < rows; row++)
+        hashes[row] = murmur2(keys + ends[row], (uint64_t)(ends[row + 1] - ends[row]));
+}
+
+/* One message for each row, in `order` where there is one. Keys have offsets of 4 bytes, values of 8; `key_data` and
+   `value_data` are not null, also where all are empty. */
+SLUICE void sluice_messages(
+    int64_t rows, const int64_t *order, const int32_t *key_ends, const uint8_t *key_data, const int64_t *value_ends,
+    const uint8_t *value_data, struct message *messages)
+{
+    for (int64_t place = 0; place < rows; place++) {
+        int64_t row = order ? order[place] : place;
+        messages[place] = (struct message){
+            .payload = value_data + value_ends[row],
+            .length = (size_t)(value_ends[row + 1] - value_ends[row]),
+            .key = key_data + key_ends[row],
+            .key_length = (size_t)(key_ends[row + 1] - key_ends[row]),
+        };
+    }
+}
+
+SLUICE int64_t sluice_message_bytes(void)
+{
+    return sizeof(struct message);
+}

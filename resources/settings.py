@@ -58,7 +58,7 @@ _SCALARS: dict[str, tuple[str | bool | int, str]] = {
     "memory_limit": ("128MB", "memory of the embedded query engine; beyond it spills to disk"),
 }
 # Read elsewhere, or by the test suite; allowed to stand in the environment.
-_FOREIGN = {"SLUICE_REQUIRE_SERVERS", "SLUICE_TOML"}
+_FOREIGN = {"SLUICE_COMPILED", "SLUICE_REQUIRE_SERVERS", "SLUICE_TOML"}
 
 
 class SettingsError(SluiceError):

@@ -59,8 +59,6 @@ class DuckDBWarehouse:
     def _cursor(self, work: Work = Work.ANYTHING) -> Iterator[duckdb.DuckDBPyConnection]:
         with self._engines.cursor(work) as cursor:
             cursor.execute(f"USE {quoted(self._engines.catalog)}")
-            # Instants leave as UTC whatever zone this machine is in.
-            cursor.execute("SET TimeZone = 'UTC'")
             yield cursor
 
     def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
@@ -96,8 +94,12 @@ class DuckDBWarehouse:
             return
         columns = ", ".join(quoted(name) for name in order)
         work, stretches = Work.ANYTHING, [("TRUE", dict[str, Any]())]
+        # Few, as in its last window, are not counted: that takes as long as sorting them.
+        uncounted = self._rows_before.get(sql, MANY_ROWS) < MANY_ROWS
         if self._appended.get(sql):
-            work, stretches = Work.SORTING, self._stretches(sql, parameters, order[0])
+            work = Work.SORTING
+            if not uncounted:
+                stretches = self._stretches(sql, parameters, order[0])
             if len(stretches) > 1:
                 self._engines.give_back()  # what the looks have read
 
@@ -105,10 +107,19 @@ class DuckDBWarehouse:
             given = 0
             for condition, more in stretches:
                 query = f"{source} WHERE {condition} ORDER BY {columns}"
-                with self._query(query, {**parameters, **more}, batch_rows, work) as reader:
-                    for batch in self._batches(reader):
-                        given += batch.num_rows
-                        yield batch
+                try:
+                    with self._query(query, {**parameters, **more}, batch_rows, work) as reader:
+                        for batch in self._batches(reader):
+                            given += batch.num_rows
+                            yield batch
+                except _NeedsMemory:
+                    if not uncounted:
+                        raise
+                    self._rows_before[sql] = MANY_ROWS
+                    raise OutOfOrder(
+                        self._where,
+                        "the query's rows are too many to be sorted as those of the window before",
+                    ) from None
             if len(stretches) > 1 and given != self._looked_at:
                 # Its rows are others at each look (random(), now()): one look it must be.
                 self._appended[sql] = False
@@ -239,6 +250,10 @@ class DuckDBWarehouse:
             known.clear()
 
 
+class _NeedsMemory(WarehouseError):
+    """A query that the memory there is does not do for."""
+
+
 def _operators(plans: list[dict[str, Any]]) -> set[str]:
     return {name for plan in plans for name in (str(plan["name"]).strip(), *_operators(plan["children"]))}
 
@@ -247,7 +262,7 @@ def _refused(where: str, error: Exception) -> SluiceError:
     if is_full(error):  # it is no fault of the query
         return scratch_full(error)
     if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in str(error):
-        return WarehouseError(
+        return _NeedsMemory(
             where,
             f"the query needs more memory than it may have: {first_line(error)}",
             next_step="raise SLUICE_MEMORY_LIMIT, or choose shorter windows",

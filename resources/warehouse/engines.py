@@ -69,6 +69,8 @@ class Engines:
                 found = connection.execute("SELECT current_setting('memory_limit')").fetchall()
                 limit, unit = str(found[0][0]).split()
                 connection.execute(f"SET memory_limit = '{float(limit) * _SHARES[work]} {unit}'")
+            # Instants leave as UTC whatever zone this machine is in.
+            connection.execute("SET GLOBAL TimeZone = 'UTC'")
             path = str(self._path).replace("'", "''")
             connection.execute(f"ATTACH '{path}' AS {quoted(self.catalog)} (READ_ONLY)")
         except duckdb.Error as error:

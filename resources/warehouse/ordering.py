@@ -8,14 +8,13 @@ from resources.warehouse.protocol import WarehouseError
 
 
 class OutOfOrder(WarehouseError):
-    """Rows that were in order when they were looked at came in another one. Streamed again, they are sorted."""
+    """Rows that were in order when they were looked at came in another one, or more were to be sorted than thought.
+    Streamed again, they are sorted as they must be."""
 
-    def __init__(self, where: str) -> None:
-        super().__init__(
-            where,
-            "the query's rows came in another order than a moment before",
-            next_step="materialize the window again",
-        )
+    def __init__(
+        self, where: str, problem: str = "the query's rows came in another order than a moment before"
+    ) -> None:
+        super().__init__(where, problem, next_step="materialize the window again")
 
 
 class Ascending:

@@ -1,12 +1,13 @@
 """A sort done stretch by stretch gives the rows of one sort, and every row once."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.warehouse import OutOfOrder, WarehouseError
@@ -24,6 +25,7 @@ TYPES = ["TIMESTAMPTZ", "TIMESTAMP_NS", "DATE", "BIGINT", "VARCHAR"]
     stretches=st.integers(1, 9),
     rows=st.lists(st.none() | st.integers(-9, 9)),
 )
+@settings(deadline=None)
 def test_every_row_is_in_one_stretch_and_they_follow_each_other(
     sample: list[int | None], stretches: int, rows: list[int | None]
 ) -> None:
@@ -106,5 +108,50 @@ def test_rows_that_are_others_at_each_look_are_not_taken_from_several(
         with pytest.raises(OutOfOrder):
             taken(warehouse, sql, order_by=("happened", "key"))
         assert taken(warehouse, sql, order_by=("happened", "key")).num_rows > ROWS // 2
+    finally:
+        warehouse.close()
+
+
+def test_few_rows_are_not_counted_and_many_behind_them_are_found_out(
+    shuffled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = "SELECT moment AS happened, key, n, repeat(key, 50) AS wide FROM t WHERE n < epoch($rows)"
+    counted: list[str] = []
+    stretches = DuckDBWarehouse._stretches
+
+    def noted(self: DuckDBWarehouse, sql: str, *others: object) -> object:
+        counted.append(sql)
+        return stretches(self, sql, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(DuckDBWarehouse, "_stretches", noted)
+    warehouse = DuckDBWarehouse(str(shuffled), memory_limit="16MB")
+
+    def rows(count: int) -> int:
+        told = {"rows": datetime.fromtimestamp(count, UTC)}
+        with warehouse.stream(sql, told, order_by=("happened", "key"), batch_rows=1000) as batches:
+            return sum(batch.num_rows for batch in batches)
+
+    try:
+        assert rows(500) == 500
+        assert len(counted) == 1, "the first window of a query"
+        assert rows(600) == 600
+        assert len(counted) == 1
+        query = DuckDBWarehouse._batches
+
+        def too_many(self: DuckDBWarehouse, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+            raise module._refused("warehouse", duckdb.OutOfMemoryException("64 MB used"))
+            yield from query(self, reader)
+
+        with monkeypatch.context() as tight:
+            tight.setattr(DuckDBWarehouse, "_batches", too_many)
+            with pytest.raises(OutOfOrder, match="too many to be sorted"):
+                rows(ROWS)
+        monkeypatch.setattr(module, "_SORTED_AT_ONCE", ROWS // 7)
+        assert rows(ROWS) == ROWS
+        assert len(counted) == 2
+        with monkeypatch.context() as tight, pytest.raises(WarehouseError, match="more memory") as told:
+            tight.setattr(DuckDBWarehouse, "_batches", too_many)
+            rows(ROWS)
+        assert not isinstance(told.value, OutOfOrder), "counted rows that are too many are so for good"
     finally:
         warehouse.close()

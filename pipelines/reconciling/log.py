@@ -3,18 +3,18 @@
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]
 
 from pipelines.encoding.assembly import byte_view
-from resources.kafka.clients import admin, consumer
+from resources.kafka.clients import admin, batch_reader
 from resources.kafka.errors import KafkaUnavailable, explain, is_passing, kafka_error
+from resources.kafka.reading import Batch, BatchReader
 from resources.kafka.topics import describe_topic
 from resources.settings import Settings
 
@@ -22,9 +22,6 @@ _ASK_SECONDS = 15
 # Another producer's open transaction holds readers back until it ends.
 _WAIT_SECONDS = 120.0
 _BATCH = 10_000
-# Messages are objects that the garbage collector counts, and from 700 new ones on it looks through all that the process
-# holds: with more at a time, that took longer than reading them. What is kept of a message it does not count.
-_AT_A_TIME = 500
 # A fetch that waits at the broker holds back the next window's first one: nothing is waited for there, since what is
 # read is known to be on the log. Where it cannot be read yet, it is asked for now and then.
 _FETCH_WAIT_MS = 1
@@ -63,7 +60,7 @@ class LogReader:
             "queued.max.messages.kbytes": _AHEAD_KILOBYTES,
             "fetch.wait.max.ms": _FETCH_WAIT_MS,
         }
-        self._consumer: Consumer = consumer(settings, **ahead)
+        self._reader: BatchReader = batch_reader(settings, **ahead)
 
     def bounds(self, topic: str, kafka_partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         """First offset still kept and end of each kafka_partition, open transactions included."""
@@ -80,8 +77,7 @@ class LogReader:
         if topic not in self._known:
             self._known.add(topic)
             describe_topic(self._settings, topic, client=self._admin)
-            with suppress(KafkaException):
-                self._consumer.list_topics(topic, timeout=_ASK_SECONDS)
+            self._reader.look_up(topic, _ASK_SECONDS)
 
     def _offsets(self, topic: str, partitions: list[int], specs: list[OffsetSpec]) -> list[dict[int, int]]:
         if not partitions:
@@ -132,21 +128,21 @@ class LogReader:
         self._look_up(topic)
         paused: set[int] = set()
         try:
-            self._consumer.assign([TopicPartition(topic, p, ranges[p][0]) for p in ends])
+            self._reader.assign(topic, {p: ranges[p][0] for p in ends})
             moved = time.monotonic()
             while ends:
                 waiting = {p for p in held() if p in ends}
                 if len(waiting) == len(ends):
                     return
                 self._hold(topic, waiting, paused)
-                records, reached = self._next(topic)
-                if len(records):
-                    chunk = records.committed()
+                batch = self._next(topic)
+                reached = dict(batch.ends)
+                if len(batch):
                     for p in ends:
-                        own = chunk.offsets[chunk.kafka_partitions == p]
+                        own = batch.offsets[batch.kafka_partitions == p]
                         if len(own):
                             reached[p] = max(reached.get(p, 0), int(own[-1]) + 1)
-                    yield _within(chunk, bound)
+                    yield _within(batch, bound)
                     moved = time.monotonic()
                 self._finish(
                     [p for p, offset in reached.items() if offset >= ends.get(p, offset + 1)], topic, ends
@@ -164,90 +160,40 @@ class LogReader:
         finally:
             # Or they would still be held when they are read the next time.
             self._hold(topic, set(), paused)
-            self._consumer.unassign()
+            self._reader.unassign()
 
     def _hold(self, topic: str, held: set[int], paused: set[int]) -> None:
         """Pause what is held and resume what no longer is; `paused` says what is."""
         if go_on := paused - held:
-            self._consumer.resume([TopicPartition(topic, p) for p in go_on])
+            self._reader.resume(topic, go_on)
         if stop := held - paused:
-            self._consumer.pause([TopicPartition(topic, p) for p in stop])
+            self._reader.pause(topic, stop)
         paused.clear()
         paused |= held
 
-    def _next(self, topic: str) -> tuple["_Columns", dict[int, int]]:
-        """The next records, of those that are here a batch, and which kafka_partitions ended where."""
-        columns, reached = _Columns(), dict[int, int]()
-        first = self._consumer.poll(0.2)
-        # Not `if first`: a message is as true as its value is long, and a tombstone has none.
-        messages = [] if first is None else [first]
-        while messages:
-            if any(map(Message.error, messages)):
-                reached |= self._ended(topic, messages)
-                messages = [message for message in messages if message.error() is None]
-            columns.add(messages)
-            del messages  # freed before the next are made
-            if len(columns) >= _BATCH:
-                break
-            messages = self._consumer.consume(_AT_A_TIME, timeout=0)
-        return columns, reached
-
-    def _ended(self, topic: str, messages: list[Message]) -> dict[int, int]:
-        reached: dict[int, int] = {}
-        for message in messages:
-            error = message.error()
-            if error is None:
-                continue
-            if error.code() != KafkaError._PARTITION_EOF:
-                raise explain(f"topic {topic}", error)
-            # Markers and aborted records are not handed over; the end of what can be read is.
-            reached[message.partition() or 0] = message.offset() or 0
-        return reached
+    def _next(self, topic: str) -> Batch:
+        try:
+            return self._reader.next(_BATCH, 0.2)
+        except KafkaException as error:
+            raise explain(f"topic {topic}", error) from None
 
     def _finish(self, done: list[int], topic: str, ends: dict[int, int]) -> None:
         for p in done:
             del ends[p]
         if done and ends:
             # What follows belongs to others and is not fetched.
-            self._consumer.incremental_unassign([TopicPartition(topic, p) for p in done])
+            self._reader.drop(topic, done)
 
     def close(self) -> None:
         """Free the client."""
-        self._consumer.close()
+        self._reader.close()
 
 
-class _Columns:
-    """What is wanted of messages, column by column."""
-
-    def __init__(self) -> None:
-        self._kafka_partitions: list[int | None] = []
-        self._offsets: list[int | None] = []
-        self._keys: list[str | bytes | None] = []
-        self._values: list[str | bytes | None] = []
-
-    def add(self, messages: list[Message]) -> None:
-        self._kafka_partitions += map(Message.partition, messages)
-        self._offsets += map(Message.offset, messages)
-        self._keys += map(Message.key, messages)
-        self._values += map(Message.value, messages)
-
-    def __len__(self) -> int:
-        return len(self._offsets)
-
-    def committed(self) -> Committed:
-        return Committed(
-            np.array(self._kafka_partitions, np.int32),
-            np.array(self._offsets, np.int64),
-            pa.array(self._keys, pa.large_binary()),
-            pa.array(self._values, pa.large_binary()),
-        )
-
-
-def _within(chunk: Committed, bound: npt.NDArray[np.int64]) -> Committed:
-    keep = chunk.offsets < bound[chunk.kafka_partitions]
+def _within(batch: Batch, bound: npt.NDArray[np.int64]) -> Committed:
+    keep = batch.offsets < bound[batch.kafka_partitions]
     if keep.all():
-        return chunk
+        return Committed(batch.kafka_partitions, batch.offsets, batch.keys, batch.values)
     mask = pa.array(keep)
     return Committed(
-        chunk.kafka_partitions[keep], chunk.offsets[keep], chunk.keys.filter(mask), chunk.values.filter(mask)
+        batch.kafka_partitions[keep], batch.offsets[keep], batch.keys.filter(mask), batch.values.filter(mask)
     )

@@ -12,12 +12,15 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
+from resources import compiled
 from resources.kafka.client import Client, PublicClient
 from resources.kafka.deliveries import Deliveries
 from resources.kafka.errors import KafkaRefused, kafka_error
 from resources.kafka.native import NativeClient
 from resources.kafka.native_check import native_library
 from resources.kafka.native_library import Library, NotNative
+from resources.kafka.native_reader import NativeReader
+from resources.kafka.reading import BatchReader, PublicReader
 from resources.settings import Settings
 
 # librdkafka also logs what it reports as an error; without a handler of the user's it stays quiet.
@@ -192,20 +195,31 @@ def _say_once(reason: str) -> None:
 
 def consumer(settings: Settings, **more: object) -> Consumer:
     """A consumer for reading back: read_committed, no group joined, no offset committed."""
-    config: dict[str, object] = {
+    return _make(Consumer, {**_consumer_config(settings), **more, "logger": log})
+
+
+def _consumer_config(settings: Settings) -> dict[str, object]:
+    return {
         "fetch.wait.max.ms": 20,
         # A full queue is looked at again after a second otherwise: seconds per million records.
         "fetch.queue.backoff.ms": 5,
         **_without(_users(settings), _PRODUCER_ONLY),
         "group.id": READING_GROUP,
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
+        "enable.auto.commit": "false",
+        "enable.partition.eof": "true",
         "isolation.level": "read_committed",
         "auto.offset.reset": "earliest",
-        "logger": log,
-        **more,
     }
-    return _make(Consumer, config)
+
+
+def batch_reader(settings: Settings, **more: object) -> BatchReader:
+    """The same for reading much, behind the protocol of both ways to read: the native one where records are produced
+    natively too and the compiled library is there."""
+    loops, library = compiled.library(), _native(settings)
+    if loops is None or library is None:
+        return PublicReader(consumer(settings, **more))
+    config = {name: str(value) for name, value in {**_consumer_config(settings), **more}.items()}
+    return _make(lambda made: NativeReader(library, loops, made, log), config)
 
 
 def admin(settings: Settings) -> AdminClient:

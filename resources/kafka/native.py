@@ -24,6 +24,7 @@ from confluent_kafka import KafkaError, KafkaException
 from resources.kafka.client import TooLarge, patiently, reach
 from resources.kafka.deliveries import Deliveries
 from resources.kafka.errors import kafka_error
+from resources.kafka.native_handle import opened, say
 from resources.kafka.native_library import (
     EVENT_DR,
     EVENT_ERROR,
@@ -50,8 +51,6 @@ from resources.kafka.rows import Rows
 _UNCOUNTED = 1
 # A flush looks for acknowledgements this often, a millisecond apart, before it waits for them.
 _EAGER_TURNS = 20
-# Of syslog, to Python's.
-_LEVELS = [logging.CRITICAL] * 3 + [logging.ERROR, logging.WARNING, logging.INFO, logging.INFO, logging.DEBUG]
 
 
 class NativeClient:
@@ -71,10 +70,9 @@ class NativeClient:
     ) -> None:
         self._library, self._deliveries, self._log = library, deliveries, log
         self._kafka_partitions = kafka_partitions or 0
-        self._client = _open(library, config)
+        self._client = opened(library, PRODUCER, config, EVENT_DR | EVENT_ERROR)
         self._queue: int = library.queue_get_main(self._client)
         self._topics: dict[str, int] = {}
-        library.set_log_queue(self._client, None)
         # Freed by `close` alone, which the transaction has been aborted before. Destroying a client whose transaction is
         # being opened at that moment can end the process on an assertion of librdkafka (2.16, AddPartitionsToTxn); one
         # that nobody closes lives until its process ends, and the brokers end its transaction then.
@@ -258,7 +256,7 @@ class NativeClient:
         if kind == EVENT_DR:
             self._delivered(event)
         elif kind == EVENT_LOG:
-            self._say(event)
+            say(self._library, event, self._log)
         # Errors, EVENT_ERROR, tell of brokers out of reach, which passes, and of fatal ones, asked for after it.
 
     def _delivered(self, event: int) -> None:
@@ -296,12 +294,6 @@ class NativeClient:
             offset = int(record["offset"])
             self._deliveries.acknowledge(int(record["partition"]), offset, offset)
 
-    def _say(self, event: int) -> None:
-        facility, text, level = ctypes.c_char_p(), ctypes.c_char_p(), ctypes.c_int()
-        self._library.event_log(event, facility, text, level)
-        told = [(part.value or b"").decode(errors="replace") for part in (facility, text)]
-        self._log.log(_LEVELS[min(max(level.value, 0), 7)], "%s %s", *told)
-
 
 def _record(address: int | None) -> np.void:
     return _structure(address, MESSAGE)
@@ -311,21 +303,6 @@ def _structure(address: int | None, kind: np.dtype[np.void]) -> np.void:
     raw: Any = (ctypes.c_char * kind.itemsize).from_address(address or 0)
     found: np.void = np.frombuffer(raw, kind)[0]
     return found
-
-
-def _open(library: Library, config: Mapping[str, str]) -> int:
-    text = ctypes.create_string_buffer(512)
-    properties_ = library.conf_new()
-    for name, value in {**config, "log.queue": "true"}.items():
-        if library.conf_set(properties_, name.encode(), value.encode(), text, len(text)):
-            library.conf_destroy(properties_)
-            raise KafkaException(KafkaError(KafkaError._INVALID_ARG, text.value.decode(errors="replace")))
-    library.conf_set_events(properties_, EVENT_DR | EVENT_ERROR | EVENT_LOG)
-    client: int | None = library.new(PRODUCER, properties_, text, len(text))
-    if not client:
-        library.conf_destroy(properties_)
-        raise KafkaException(KafkaError(KafkaError._INVALID_ARG, text.value.decode(errors="replace")))
-    return client
 
 
 def _free(library: Library, client: int, queue: int, topics: dict[str, int], process: int) -> None:

@@ -6,7 +6,7 @@ it is not goes the public way.
 """
 
 import ctypes
-from ctypes import POINTER, c_char_p, c_int, c_int32, c_size_t, c_uint64, c_void_p
+from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_ssize_t, c_uint64, c_void_p
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from confluent_kafka import KafkaError, KafkaException, cimpl
 
 # From rdkafka.h, where all of these are part of the stable interface.
-PRODUCER = 0
+PRODUCER, CONSUMER = 0, 1
 PARTITION_UNASSIGNED = -1
 MSG_F_COPY = 0x2
 PURGE_QUEUE, PURGE_IN_FLIGHT = 0x1, 0x2
@@ -58,6 +58,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "destroy": (None, [c_void_p]),
     "set_log_queue": (c_int, [c_void_p, c_void_p]),
     "queue_get_main": (c_void_p, [c_void_p]),
+    "queue_get_consumer": (c_void_p, [c_void_p]),
     "queue_destroy": (None, [c_void_p]),
     "queue_poll": (c_void_p, [c_void_p, c_int]),
     "topic_new": (c_void_p, [c_void_p, c_char_p, c_void_p]),
@@ -65,6 +66,18 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "topic_name": (c_char_p, [c_void_p]),
     "produce_batch": (c_int, [c_void_p, c_int32, c_int, c_void_p, c_int]),
     "produceva": (c_void_p, [c_void_p, c_void_p, c_size_t]),
+    "topic_partition_list_new": (c_void_p, [c_int]),
+    "topic_partition_list_add": (c_void_p, [c_void_p, c_char_p, c_int32]),
+    "topic_partition_list_set_offset": (c_int, [c_void_p, c_char_p, c_int32, c_int64]),
+    "topic_partition_list_destroy": (None, [c_void_p]),
+    "assign": (c_int, [c_void_p, c_void_p]),
+    "incremental_unassign": (c_void_p, [c_void_p, c_void_p]),
+    "pause_partitions": (c_int, [c_void_p, c_void_p]),
+    "resume_partitions": (c_int, [c_void_p, c_void_p]),
+    "consume_batch_queue": (c_ssize_t, [c_void_p, c_int, c_void_p, c_size_t]),
+    "message_errstr": (c_char_p, [c_void_p]),
+    "message_destroy": (None, [c_void_p]),
+    "consumer_close": (c_int, [c_void_p]),
     "outq_len": (c_int, [c_void_p]),
     "flush": (c_int, [c_void_p, c_int]),
     "purge": (c_int, [c_void_p, c_int]),
@@ -80,6 +93,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
         c_int,
         [c_void_p, c_size_t, POINTER(c_char_p), POINTER(c_void_p), POINTER(c_size_t)],
     ),
+    "last_error": (c_int, []),
     "err2str": (c_char_p, [c_int]),
     "metadata": (c_int, [c_void_p, c_int, c_void_p, POINTER(c_void_p), c_int]),
     "metadata_destroy": (None, [c_void_p]),
@@ -98,11 +112,13 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 _WAITING = {
     "new", "destroy", "queue_poll", "produce_batch", "flush", "purge", "event_destroy", "event_message_array",
     "init_transactions", "begin_transaction", "commit_transaction", "abort_transaction", "metadata",
+    "assign", "incremental_unassign", "pause_partitions", "resume_partitions", "consume_batch_queue", "message_destroy",
+    "consumer_close",
 }  # fmt: skip
 
 
 class NotNative(Exception):
-    """Why producing goes the public way here."""
+    """Why producing, or reading, goes the public way here."""
 
 
 class Library:

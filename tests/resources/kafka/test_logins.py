@@ -1,4 +1,4 @@
-"""Producing through the logins of production, both ways: SASL over TLS and mutual TLS; and a login that is wrong."""
+"""Producing and reading back through the logins of production, both ways: SASL over TLS and mutual TLS; and a login that is wrong."""
 
 import time
 from collections.abc import Iterator
@@ -15,6 +15,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     UserScramCredentialUpsertion,
 )
 
+from resources import compiled
+from resources.kafka.clients import batch_reader
 from resources.kafka.errors import KafkaUnavailable
 from resources.kafka.rows import Rows
 from resources.kafka.transactions import TransactionalProducer
@@ -61,6 +63,23 @@ def publish(found: Settings, way: str) -> None:
         producer.produce_rows("events", Rows(keys, keys.cast(pa.large_binary())))
         producer.settle()
         assert producer.commit().records == 5000
+    read_back(found, way)
+
+
+def read_back(found: Settings, way: str) -> None:
+    reader = batch_reader(found)
+    # Without the compiled library there is one way to read.
+    assert reader.way == way or compiled.library() is None
+    try:
+        reader.look_up("events", 15)
+        reader.assign("events", dict.fromkeys(range(3), 0))
+        ended, records, deadline = set[int](), 0, time.monotonic() + 15
+        while len(ended) < 3 and time.monotonic() < deadline:
+            batch = reader.next(1000, 0.2)
+            records, ended = records + len(batch), ended | set(batch.ends)
+        assert len(ended) == 3 and records >= 5000
+    finally:
+        reader.close()
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])

@@ -1,0 +1,284 @@
+"""Reading ranges of a log, natively and the public way: the same records, the same ends, the same errors."""
+
+import faulthandler
+import gc
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
+
+from pipelines.reconciling import log
+from pipelines.reconciling.log import LogReader
+from resources import compiled
+from resources.errors import SluiceError
+from resources.kafka.errors import KafkaRefused, KafkaUnavailable
+from resources.settings import ROOT
+from tests.fixtures_servers import KafkaServer
+from tests.resources.kafka.conftest import Cluster
+
+Found = list[tuple[int, int, bytes | None, bytes | None]]
+
+
+@pytest.fixture(params=["native", "public"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Every promise holds for both."""
+    chosen: str = request.param
+    if chosen == "native" and compiled.library() is None:
+        pytest.skip("the compiled library is not there")
+    return chosen
+
+
+@pytest.fixture
+def cluster(kafka: KafkaServer, tmp_path: Path, way: str) -> Cluster:
+    return Cluster(kafka, tmp_path, way)
+
+
+@pytest.fixture
+def reader(cluster: Cluster, way: str) -> Iterator[LogReader]:
+    made = LogReader(cluster.settings())
+    assert made._reader.way == way
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def ended_within() -> Iterator[None]:
+    """A hang would be inside C code, where no exception reaches: say where, and end the session."""
+    faulthandler.dump_traceback_later(120, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+class Writer:
+    """One transaction after the other, in kafka_partitions that are named."""
+
+    def __init__(self, cluster: Cluster, topic: str) -> None:
+        self._topic = topic
+        self._producer = Producer({"bootstrap.servers": cluster.bootstrap, "transactional.id": topic})
+        self._producer.init_transactions(10)
+
+    def write(
+        self, p: int, records: Sequence[tuple[bytes | None, bytes | None]], *, end: str = "commit"
+    ) -> None:
+        self._producer.begin_transaction()
+        for key, value in records:
+            self._producer.produce(self._topic, value, key, partition=p)
+        assert self._producer.flush(10) == 0
+        if end == "commit":
+            self._producer.commit_transaction(10)
+        elif end == "abort":
+            self._producer.abort_transaction(10)
+
+
+def some(first: int, end: int) -> list[tuple[bytes | None, bytes | None]]:
+    return [(b"k%d" % n, b"%d" % n * (n % 50)) for n in range(first, end)]
+
+
+def read(reader: LogReader, topic: str, ranges: dict[int, tuple[int, int]], **more: object) -> Found:
+    found: Found = []
+    for part in reader.read(topic, ranges, **more):  # type: ignore[arg-type]
+        columns = part.kafka_partitions.tolist(), part.offsets.tolist()
+        found += zip(*columns, part.keys.to_pylist(), part.values.to_pylist(), strict=True)
+        assert part.total_bytes == sum(
+            len(side or b"") for column in (part.keys, part.values) for side in column.to_pylist()
+        )
+    return found
+
+
+def at(p: int, first: int, records: Sequence[tuple[bytes | None, bytes | None]]) -> Found:
+    return [(p, first + n, key, value) for n, (key, value) in enumerate(records)]
+
+
+def test_records_arrive_as_they_are_and_none_that_was_aborted(cluster: Cluster, reader: LogReader) -> None:
+    topic = cluster.topic(2)
+    writer = Writer(cluster, topic)
+    odd = [(None, b"v"), (b"", b""), (b"k", None), (None, None), (b"\0", b"\xff" * 3000)]
+    writer.write(0, odd)
+    writer.write(0, some(0, 100), end="abort")
+    writer.write(0, some(100, 2_000))
+    writer.write(1, some(0, 10))
+    bounds = reader.bounds(topic, [0, 1])
+    # Each transaction and its marker.
+    assert bounds == {0: (0, 6 + 101 + 1_901), 1: (0, 11)}
+    found = sorted(read(reader, topic, bounds), key=lambda one: one[:2])
+    assert found == at(0, 0, odd) + at(0, 107, some(100, 2_000)) + at(1, 0, some(0, 10))
+
+
+def test_what_is_outside_the_bounds_is_not_handed_over(
+    cluster: Cluster, reader: LogReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = cluster.topic(2)
+    writer = Writer(cluster, topic)
+    for p in (0, 1):
+        writer.write(p, some(0, 3_000))
+    monkeypatch.setattr(log, "_BATCH", 700)
+    for first, end in ((0, 1), (10, 2_990), (2_999, 3_000)):
+        found = read(reader, topic, {0: (first, end), 1: (5, 5)})
+        assert found == at(0, first, some(first, end))
+    found = read(reader, topic, {0: (100, 200), 1: (1_000, 3_000)})
+    assert sorted(found, key=lambda one: one[:2]) == at(0, 100, some(100, 200)) + at(
+        1, 1_000, some(1_000, 3_000)
+    )
+    assert read(reader, topic, {}) == []
+
+
+def test_a_range_that_ends_with_what_was_aborted_ends(cluster: Cluster, reader: LogReader) -> None:
+    topic = cluster.topic(1)
+    writer = Writer(cluster, topic)
+    writer.write(0, some(0, 5))
+    writer.write(0, some(0, 50), end="abort")
+    started = time.monotonic()
+    assert read(reader, topic, reader.bounds(topic, [0])) == at(0, 0, some(0, 5))
+    assert time.monotonic() - started < 10
+
+
+def test_what_is_held_is_read_later_and_from_where_it_was(
+    cluster: Cluster, reader: LogReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = cluster.topic(2)
+    writer = Writer(cluster, topic)
+    for p in (0, 1):
+        writer.write(p, some(0, 4_000))
+    monkeypatch.setattr(log, "_BATCH", 300)
+    asked = iter(range(10**9))
+
+    def held() -> set[int]:
+        turn = next(asked)
+        return {turn // 2 % 2} if turn < 20 else set()
+
+    found = read(reader, topic, {0: (0, 4_000), 1: (7, 4_000)}, held=held)
+    assert [one for one in found if one[0] == 0] == at(0, 0, some(0, 4_000))
+    assert [one for one in found if one[0] == 1] == at(1, 7, some(7, 4_000))
+    # All that is left is held.
+    assert {p for p, *_ in read(reader, topic, {0: (0, 4_000), 1: (0, 4_000)}, held=lambda: {1})} == {0}
+
+
+def test_who_stops_early_can_read_again(cluster: Cluster, reader: LogReader) -> None:
+    topic = cluster.topic(1)
+    writer = Writer(cluster, topic)
+    writer.write(0, some(0, 5_000))
+    for _ in range(3):
+        part = next(part := reader.read(topic, {0: (0, 5_000)}))
+        assert part.offsets[0] == 0
+    assert read(reader, topic, {0: (4_000, 5_000)}) == at(0, 4_000, some(4_000, 5_000))
+
+
+def test_an_open_transaction_is_not_waited_for_without_end(
+    cluster: Cluster, reader: LogReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "_WAIT_SECONDS", 2.0)
+    topic = cluster.topic(1)
+    writer = Writer(cluster, topic)
+    writer.write(0, some(0, 10))
+    writer.write(0, some(0, 10), end="never")
+    with pytest.raises(KafkaUnavailable, match="a transaction stays open"):
+        read(reader, topic, reader.bounds(topic, [0]))
+    # And what is committed can be read all the same.
+    assert read(reader, topic, {0: (3, 10)}) == at(0, 3, some(3, 10))
+
+
+def test_a_topic_that_goes_while_it_is_read_is_told(
+    cluster: Cluster, reader: LogReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "_BATCH", 100)
+    monkeypatch.setattr(log, "_WAIT_SECONDS", 5.0)
+    topic = cluster.topic(1)
+    Writer(cluster, topic).write(0, some(0, 200))
+    going = reader.read(topic, {0: (0, 100_000)})
+    next(going)
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+    admin.delete_topics([topic])[topic].result()
+    with pytest.raises(SluiceError, match=f"topic {topic}: "):
+        list(going)
+
+
+def test_what_the_log_says_reaches_ours(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    topic = cluster.topic(1)
+    Writer(cluster, topic).write(0, some(0, 20))
+    reader = LogReader(cluster.settings(debug="fetch"))
+    with caplog.at_level("DEBUG", "sluice.kafka"):
+        read(reader, topic, {0: (0, 20)})
+    reader.close()
+    assert "initialized" in caplog.text and "is fetchable" in caplog.text
+
+
+def threads() -> int:
+    return sum(1 for _ in Path("/proc/self/task").iterdir())
+
+
+def test_a_reader_is_freed_whoever_closes_it(cluster: Cluster) -> None:
+    topic = cluster.topic(1)
+    Writer(cluster, topic).write(0, some(0, 2_000))
+    before = threads()
+    closed, left = (LogReader(cluster.settings()) for _ in range(2))
+    for reader in (closed, left):
+        next(reader.read(topic, {0: (0, 2_000)}))
+    closed.close()
+    del reader, left, closed
+    gc.collect()
+    deadline = time.monotonic() + 10
+    while threads() > before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert threads() <= before
+
+
+ENDINGS = {
+    "left open": "",
+    "forked": """
+        child = os.fork()
+        if not child:
+            reader.resume(topic, [0])
+            reader.unassign()
+            del reader
+            gc.collect()
+            sys.exit(3)  # with all that runs at the end of an interpreter
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+        while seen < 30_000:
+            seen += len(reader.next(1_000, 5))
+        print(seen, flush=True)
+    """,
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("way", ["native"], indirect=True)
+def test_a_process_ends_whatever_it_left_open(
+    cluster: Cluster, tmp_path: Path, way: str, ending: str
+) -> None:
+    """And a child that was forked neither uses nor frees what is its parent's."""
+    topic = cluster.topic(1)
+    Writer(cluster, topic).write(0, some(0, 30_000))
+    script = f"""
+        import gc, os, sys
+        from resources.kafka.clients import batch_reader
+        from resources.settings import load_settings
+        topic, reader, seen = sys.argv[1], batch_reader(load_settings()), 0
+        reader.look_up(topic, 10)
+        reader.assign(topic, {{0: 0}})
+        while not seen:
+            seen += len(reader.next(1_000, 5))
+        {textwrap.indent(textwrap.dedent(ENDINGS[ending]), " " * 8).strip()}
+    """
+    environ = {
+        "SLUICE_HOME": str(tmp_path),
+        "SLUICE_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap,
+        "SLUICE_PRODUCING": way,
+        "PATH": "/usr/bin:/bin",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), topic],
+        cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert done.stdout == ("30000\n" if ending == "forked" else "")
+
+
+def test_a_property_the_client_refuses_is_named(cluster: Cluster) -> None:
+    with pytest.raises(KafkaRefused, match=r"settings \[kafka\]: "):
+        LogReader(cluster.settings(fetch_max_bytes="much"))

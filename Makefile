@@ -14,10 +14,13 @@ SEED ?=
 BENCH ?=
 # Many tests wait for a server: two at a time, each with servers of its own, halve the time of two cores.
 WORKERS ?= 2
+# Whatever calls the compiled library without a server.
+SANITIZED := tests/resources/compiled tests/pipelines/encoding/test_generated.py tests/pipelines/encoding/test_boundaries.py \
+	tests/pipelines/encoding/test_encoder.py tests/resources/kafka/test_murmur2.py tests/resources/kafka/test_native_records.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test chaos bench ui down lint lock clean
+.PHONY: help setup demo test chaos bench ui down sanitize lint lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -50,6 +53,13 @@ ui: setup ## Dagster's web server and daemon on this project
 
 down: ## Stop the servers that `make demo` or `sluice up` started
 	@test ! -x $(VENV)/bin/sluice || { $(RUN)/sluice down; }
+
+sanitize: setup ## The compiled library's tests under gcc's sanitizers, after a change of it
+	@gcc -shared -fPIC -g -O1 -std=gnu11 -Wall -Wextra -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+		$(ROOT)/resources/compiled/*.c -o $(VENV)/compiled-sanitized.so
+	@cd $(ROOT) && env SLUICE_COMPILED=$(VENV)/compiled-sanitized.so ARROW_DEFAULT_MEMORY_POOL=system \
+		ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		$(VENV)/bin/python -m pytest -q $(SANITIZED)
 
 lint: setup ## Formatting, types and import rules
 	@$(RUN)/ruff check .

@@ -12,16 +12,29 @@ from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+from resources.errors import SluiceError
+
 # As in library.c.
 _INTERFACE = 2
-OFF = "SLUICE_COMPILED"
+# "off", or the path of another build (`make sanitize`).
+NAMED = "SLUICE_COMPILED"
 
 
 @cache
 def library() -> ctypes.CDLL | None:
     """The library, its functions declared; None where there is none to use."""
-    if sys.byteorder != "little" or os.environ.get(OFF, "").lower() in ("0", "off", "no", "false"):
+    wanted = os.environ.get(NAMED, "")
+    if sys.byteorder != "little" or wanted.lower() in ("0", "off", "no", "false"):
         return None
+    if wanted:
+        if (named := _loaded(Path(wanted))) is None:
+            raise SluiceError(
+                f"{NAMED}={wanted}",
+                "is not a compiled library that these sources can use",
+                allowed="off, or the path of a build of resources/compiled",
+                next_step=f"unset {NAMED}",
+            )
+        return named
     folder = Path(__file__).parent
     for suffix in EXTENSION_SUFFIXES:
         built = folder / f"_compiled{suffix}"

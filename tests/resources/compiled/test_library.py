@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import resources.compiled as compiled
+from resources.errors import SluiceError
 
 
 def test_it_is_built_where_tests_must_skip_nothing() -> None:
@@ -27,6 +28,16 @@ def test_it_can_be_switched_off(value: str) -> None:
         check=True,
     )
     assert done.stdout.strip() == "True"
+
+
+def test_a_path_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_COMPILED", "/nowhere/lib.so")
+    compiled.library.cache_clear()
+    try:
+        with pytest.raises(SluiceError, match="off, or the path"):
+            compiled.library()
+    finally:
+        compiled.library.cache_clear()
 
 
 def test_one_of_other_sources_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
@@ -142,7 +143,10 @@ class SnapshotWriter:
         if self._pending_rows:
             self._store_group(pa.Table.from_batches(self._pending, self._schema))
         try:
-            self._opened(self._schema.empty_table()).close()
+            if self._parquet is None:
+                self._sink.write(_no_rows(self._schema.serialize().to_pybytes()))
+            else:
+                self._parquet.close()
             # Letters of which there are none say nothing that could be lost.
             if self.rows or self._stage != "dead":
                 self._sink.sync()
@@ -156,6 +160,16 @@ class SnapshotWriter:
         if make_current:
             self._store.set_current(self._event, self._window, self._stage, snapshot)
         return snapshot
+
+
+@lru_cache(maxsize=64)
+def _no_rows(schema: bytes) -> bytes:
+    """The file of no rows of a schema: nearly every window has one, of its dead letters."""
+    empty = pa.ipc.read_schema(pa.py_buffer(schema)).empty_table()
+    sink = pa.BufferOutputStream()
+    pq.ParquetWriter(sink, empty.schema, **layout(empty.schema, empty)).close()
+    made: bytes = sink.getvalue().to_pybytes()
+    return made
 
 
 def row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

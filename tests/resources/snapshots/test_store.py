@@ -1,5 +1,6 @@
 """Snapshots: same rows same bytes, altered bytes refused, memory flat, nothing half-written."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -14,6 +16,8 @@ from hypothesis import strategies as st
 
 from resources.errors import PassingFault
 from resources.snapshots import Snapshot, SnapshotError, SnapshotStore
+from resources.snapshots.layout import layout
+from resources.snapshots.nullability import stored_schema
 from resources.snapshots.writer import ROW_GROUP_ROWS, HashingFile
 
 EVENT, WINDOW = "flights/departed", "2013-01-01"
@@ -66,6 +70,28 @@ def test_rows_come_back_in_order_and_the_newest_is_current(store: SnapshotStore)
     found = store.find(EVENT, WINDOW, "sourced", first.sha256)
     assert found is not None and read(store, found).equals(rows(10))
     assert store.find(EVENT, WINDOW, "sourced", "0" * 64) is None
+
+
+def test_files_of_no_rows_are_told_apart_by_their_schemas_and_are_as_parquet_writes_them(
+    store: SnapshotStore,
+) -> None:
+    plain = rows(0).drop_columns(["list"]).schema
+    schemas = [
+        plain,
+        plain.with_metadata({"sluice.key": "id"}),
+        plain.with_metadata({"sluice.key": "number"}),
+        pa.schema([field.with_nullable(False) for field in plain]),
+    ]
+    hashes = []
+    for schema in [*schemas, *schemas]:
+        snapshot = write(store, schema.empty_table())
+        assert store.schema(snapshot).equals(schema, check_metadata=True)
+        hashes.append(snapshot.sha256)
+        stored = stored_schema(schema)
+        sink = pa.BufferOutputStream()
+        pq.ParquetWriter(sink, stored, **layout(stored, stored.empty_table())).close()
+        assert snapshot.sha256 == hashlib.sha256(sink.getvalue()).hexdigest()
+    assert hashes[:4] == hashes[4:] and len(set(hashes)) == 4
 
 
 def test_an_empty_window_is_a_snapshot_too(store: SnapshotStore) -> None:

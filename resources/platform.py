@@ -6,6 +6,7 @@ from types import TracebackType
 
 from resources.kafka.ledger import LedgerLog
 from resources.kafka.lending import LentConsumer
+from resources.memory import keep_little
 from resources.registry import ConfluentRegistry, Registry
 from resources.settings import Settings, load_settings
 from resources.snapshots import SnapshotStore
@@ -18,6 +19,7 @@ class Platform:
     def __init__(
         self, settings: Settings | None = None, *, say: Callable[[str], None] = lambda _: None
     ) -> None:
+        keep_little()
         self.settings = settings or load_settings()
         self.say = say
         self._warehouses: dict[str, Warehouse] = {}

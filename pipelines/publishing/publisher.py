@@ -33,6 +33,7 @@ from resources.errors import SluiceError
 from resources.kafka.ledger import LedgerHeldBack
 from resources.kafka.topics import Topic
 from resources.kafka.transactions import Delivered, TransactionalProducer
+from resources.memory import give_back
 from resources.platform import Platform
 from resources.snapshots import Snapshot
 
@@ -118,6 +119,7 @@ class Publisher:
         finally:
             # Nobody has taken it: the window had nothing to do, or could not be published.
             self._standby.close()
+        give_back(result.published)
         # Most windows of a repeated backfill have nothing to do, and need no producer.
         if result.transactions:
             self._stand_by(window)

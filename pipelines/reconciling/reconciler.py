@@ -14,6 +14,7 @@ from pipelines.reconciling.log import LogReader
 from pipelines.reconciling.result import Reconciliation
 from pipelines.reconciling.window import WindowComparison
 from resources.kafka.topics import Topic, describe_topic
+from resources.memory import give_back
 from resources.platform import Platform
 from resources.scratch import scratch_room
 
@@ -74,6 +75,7 @@ class Reconciler:
                 self._event, self._platform, self._log, topic, known, comparison, whole=whole
             )
             found = compared.reconcile()
+        give_back(found.found)
         return replace(found, seconds=time.monotonic() - started)
 
     def _topic(self, name: str) -> Topic:

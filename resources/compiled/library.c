@@ -7,5 +7,5 @@
 
 SLUICE int32_t sluice_interface(void)
 {
-    return 2;
+    return 3;
 }

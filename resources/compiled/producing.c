@@ -6,19 +6,6 @@
 
 #include "compiled.h"
 
-/* rd_kafka_message_t of rdkafka.h, part of its stable interface. */
-struct message {
-    int32_t err;
-    void *topic;
-    int32_t partition;
-    const void *payload;
-    size_t length;
-    const void *key;
-    size_t key_length;
-    int64_t offset;
-    void *opaque;
-};
-
 /* Source: org.apache.kafka.common.utils.Utils.murmur2 and BuiltInPartitioner.partitionForKey. */
 static inline uint32_t murmur2(const uint8_t *key, uint64_t length)
 {

@@ -1,24 +1,11 @@
 /* Messages of a librdkafka consumer as columns. librdkafka's functions are handed in: this library is linked with
-   nothing, and what a message is made of (rd_kafka_message_t) is part of librdkafka's stable interface. */
+   nothing. */
 
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "compiled.h"
-
-/* rd_kafka_message_t: resources/kafka/native_library.py has the same, and a trial holds it to librdkafka. */
-struct message {
-    int32_t err;
-    void *topic;
-    int32_t partition;
-    const uint8_t *payload;
-    size_t length;
-    const uint8_t *key;
-    size_t key_length;
-    int64_t offset;
-    void *opaque;
-};
 
 /* No record but the end of what can be read of a partition: RD_KAFKA_RESP_ERR__PARTITION_EOF. */
 enum { PARTITION_END = -191 };
@@ -68,7 +55,7 @@ struct column {
     int64_t nulls, at;
 };
 
-static inline void put(struct column *column, int64_t row, const uint8_t *from, size_t length)
+static inline void put(struct column *column, int64_t row, const void *from, size_t length)
 {
     if (from) {
         memcpy(column->data + column->at, from, length);

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+# What a run's process imports, before the clock starts like everyone's libraries.
+import pipelines.orchestration.run  # noqa: F401
 from benchmarks.compare.clock import Clock
 from benchmarks.compare.contenders.sluice_world import enter
 from benchmarks.compare.job import DAY, Job

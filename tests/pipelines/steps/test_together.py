@@ -163,6 +163,30 @@ def test_rows_that_nobody_touched_are_written_once(
 
 
 @pytest.mark.parametrize("run", [apart, together])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "rows.loc[rows.index[0], 'amount'] = 7",
+        "rows['amount'].array[0] = 7",
+        "rows['amount'].values[0] = 7",
+        "rows.isetitem(2, rows['amount'] * 0 + 7)",
+    ],
+)
+def test_rows_that_are_changed_where_they_stand_are_changed_rows(
+    world: "World", run: "Run", body: str
+) -> None:
+    world.define(f"{body}\n    return rows")
+    fill(world, 100)
+    platform = world.platform()
+    source, done = run(world, platform)
+    first = {
+        snapshot.path: next(platform.snapshots.read(snapshot, batch_rows=100))["amount"][0].as_py()
+        for snapshot in (source, done.snapshot)
+    }
+    assert first == {source.path: 0, done.snapshot.path: 7}
+
+
+@pytest.mark.parametrize("run", [apart, together])
 def test_the_first_row_that_is_changed_has_the_rows_before_it_written_and_no_row_transformed_twice(
     world: "World", monkeypatch: pytest.MonkeyPatch, run: "Run"
 ) -> None:

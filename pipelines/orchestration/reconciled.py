@@ -6,7 +6,7 @@ import dagster as dg
 
 from pipelines.authoring.event import Event
 from pipelines.orchestration.keys import RECONCILED, asset_key
-from pipelines.publishing.entry import ledger_key, read_entry
+from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
 from pipelines.publishing.result import PublishResult
 from pipelines.reconciling.expected import CannotReconcile
 from pipelines.reconciling.reconciler import Reconciler
@@ -32,18 +32,21 @@ class ReconciledCheck(Reconciler):
         if not self._platform.settings.reconcile:
             return None
         key = ledger_key(self._shadow or self._event.topic, window)
-        entry = read_entry(key, self._platform.ledger.latest(key))
+        store, name = self._platform.snapshots, self._event.full_name
+        answer = self._platform.ledger.ask(key)
+        written = result.entry if result.entry is not None and result.entry.key == key else None
+        # The topic is read while the ledger is, which most often says what this run has just written.
+        found = self._found(window, written, result) if written is not None else None
+        value = answer()
+        entry = read_entry(key, value)
         if entry is None:
             return None
-        store, name = self._platform.snapshots, self._event.full_name
         state = {"topic": entry.topic, "generation": entry.generation, "snapshot": entry.snapshot}
-        if not result.published and store.reconciled(name, window) == state:
-            return None
-        try:
-            found = self.reconcile(window, entry=entry)
-        except CannotReconcile:
-            if result.published:
-                raise
+        if written is None or value != written.to_json():
+            if not result.published and store.reconciled(name, window) == state:
+                return None
+            found = self._found(window, entry, result)
+        if found is None:
             return None
         if found.ok and self._shadow is None:
             store.set_reconciled(name, window, state)
@@ -56,6 +59,15 @@ class ReconciledCheck(Reconciler):
             description=found.told,
             metadata=_figures(found),
         )
+
+    def _found(self, window: str, entry: LedgerEntry, result: PublishResult) -> Reconciliation | None:
+        """None where nothing can be said of what an earlier run published."""
+        try:
+            return self.reconcile(window, entry=entry)
+        except CannotReconcile:
+            if result.published:
+                raise
+            return None
 
     def failed(self, window: str, evaluation: dg.AssetCheckEvaluation) -> SluiceError:
         """What the operator of a window that does not reconcile is told."""

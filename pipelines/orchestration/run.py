@@ -189,6 +189,7 @@ class WindowRun:
                 snapshot, transformed = source_and_transform(event, window, platform, run_id=run_id)
             else:
                 snapshot = source_window(event, window, platform, run_id=run_id)
+            platform.snapshots.begin_to_settle(event.full_name, window.key)
             # Nobody observes the tables, so Dagster's word for their version is the one it begins with.
             tables = {table_key(event.warehouse, table): "INITIAL" for table in event.source.tables}
             about = metadata.of_sourced(snapshot, platform)
@@ -198,8 +199,11 @@ class WindowRun:
             dead = done.dead
             yield from self._transformed(window, done)
             if not done.passed:
+                platform.snapshots.settle(event.full_name, window.key)
                 raise blocked(event, window, platform, done)
-        if "published" in self._stages:
+        if "published" not in self._stages:
+            platform.snapshots.settle(event.full_name, window.key)
+        else:
             try:
                 result = self._publisher.publish(window.key)
             except Blocked as error:

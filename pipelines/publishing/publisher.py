@@ -240,11 +240,12 @@ class _Window:
         self._prepare()
         # Asking the ledger first costs no producer; most windows of a repeated backfill end here. Where a killed
         # run's transaction hides the ledger's end, the claim below ends that, sooner than the brokers would.
-        with suppress(LedgerHeldBack):
-            entry = self._entry(patience_seconds=_PATIENCE_SECONDS)
-            decision = self._decide(entry)
-            if decision.action == "nothing":
-                return self._nothing(decision, entry)
+        if not self._surely_something():
+            with suppress(LedgerHeldBack):
+                entry = self._entry(patience_seconds=_PATIENCE_SECONDS)
+                decision = self._decide(entry)
+                if decision.action == "nothing":
+                    return self._nothing(decision, entry)
         with self._publisher._producer(self._window, self._topic, self._fit()) as producer:
             producer.claim()
             guard = self._publisher._guard(self._topic, self._fit().partitions)
@@ -334,6 +335,11 @@ class _Window:
     def _decide(self, entry: LedgerEntry | None) -> Decision:
         raise NotImplementedError
 
+    def _surely_something(self) -> bool:
+        """Whether there was something to do when the ledger was last read, so that it need not be asked before the claim.
+        It is asked behind it, whatever is said here."""
+        return False
+
     def _plan(self, decision: Decision, entry: LedgerEntry | None) -> Planned | None:
         """The next generation; None where it would hold no record and tell nobody anything."""
         raise NotImplementedError
@@ -405,6 +411,7 @@ class _Window:
             encoding=self._encoding,
             offsets=delivered.offsets,
             topic=self._topic,
+            entry=last.entry,
         )
 
 
@@ -420,6 +427,11 @@ class _Publishing(_Window):
     def _decide(self, entry: LedgerEntry | None) -> Decision:
         return decide(entry, self._snapshot.sha256)
 
+    def _surely_something(self) -> bool:
+        key = ledger_key(self._topic, self._window)
+        read, value = self._platform.ledger.known(key)
+        return read and self._decide(read_entry(key, value)).action != "nothing"
+
     def _plan(self, decision: Decision, entry: LedgerEntry | None) -> Planned:
         return self._planner.publication(decision, entry, self._window, self._snapshot, self._facts)
 
@@ -434,6 +446,9 @@ class _Correcting(_Publishing):
         if entry is None:
             raise _never_published(self._event, self._window)
         return super()._decide(entry)
+
+    def _surely_something(self) -> bool:
+        return False
 
 
 class _Replaying(_Window):

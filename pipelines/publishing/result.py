@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from pipelines.publishing.decision import Action
+from pipelines.publishing.entry import LedgerEntry
 from pipelines.steps.transformed import Transformed
 
 
@@ -16,7 +17,7 @@ class PublishResult:
     earlier that the snapshot no longer holds; `stale`: records left out, among the skipped, since their keys have newer
     values on the topic. `offsets`: first and last offset per kafka_partition.
     `bytes_sent`: keys and values before compression. `topic`: where it went, the event's own or a shadow topic.
-    `transformed`: what a redrive made anew of the window's rows; `dead`: letters that it left.
+    `entry`: what this run has written to the ledger last. `transformed`: what a redrive made anew of the window's rows; `dead`: letters that it left.
     """
 
     action: Action
@@ -35,6 +36,7 @@ class PublishResult:
     seconds: float = 0.0
     encoding: str = ""
     topic: str = ""
+    entry: LedgerEntry | None = None
     transformed: Transformed | None = None
     dead: int = 0
     offsets: Mapping[int, tuple[int, int]] = field(default_factory=dict)

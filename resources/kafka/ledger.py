@@ -8,10 +8,11 @@ last commit, and the window would be published twice.
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import suppress
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]
 
 from resources.kafka.clients import admin, consumer
 from resources.kafka.errors import KafkaRefused, KafkaUnavailable, explain, is_passing, kafka_error
@@ -29,6 +30,9 @@ _FETCH_WAIT_MS = 3
 
 class LedgerHeldBack(KafkaUnavailable):
     """Another producer's open transaction hides the end of the ledger."""
+
+
+_Asked = dict[TopicPartition, "Future[ListOffsetsResultInfo]"]
 
 
 def ledger_partition(key: str, partitions: int) -> int:
@@ -73,6 +77,26 @@ class LedgerLog:
         self._consumer: Consumer = consumer(settings, **{"fetch.wait.max.ms": _FETCH_WAIT_MS})
         self._values: dict[str, bytes] = {}
         self._read_to: dict[int, int] = {}
+        self._once_read: set[int] = set()
+        self._followed: list[TopicPartition] = []
+
+    def known(self, key: str) -> tuple[bool, bytes | None]:
+        """Whether the partition of `key` has been read, and the newest value of then. Asks nobody."""
+        return ledger_partition(key, self.partitions) in self._once_read, self._values.get(key)
+
+    def ask(self, key: str) -> Callable[[], bytes | None]:
+        """Begin to look for the newest committed value of `key` as of now, while there is something else to do; what is
+        returned waits for it, and raises, as `latest` does."""
+        kafka_partition = ledger_partition(key, self.partitions)
+        asked = self._ask([kafka_partition])
+        if kafka_partition in self._read_to:
+            self._fetch([kafka_partition])
+
+        def answer() -> bytes | None:
+            self._follow([kafka_partition], _WAIT_SECONDS, asked)
+            return self._values.get(key)
+
+        return answer
 
     def latest(self, key: str, *, patience_seconds: float = _WAIT_SECONDS) -> bytes | None:
         """The newest committed value of `key`, as of now or later.
@@ -91,27 +115,40 @@ class LedgerLog:
         """Free the clients."""
         self._consumer.close()
 
-    def _follow(self, kafka_partitions: list[int], patience_seconds: float) -> None:
-        marks = {
-            p: mark
-            for p, mark in self._watermarks(kafka_partitions).items()
-            if mark > self._read_to.get(p, 0)
-        }
-        if not marks:
-            return
-        new = [p for p in marks if p not in self._read_to]
-        if new:
-            if not self._read_to:
-                # A topic that a connected consumer has not heard of is looked up once a second only.
-                with suppress(KafkaException):
-                    self._consumer.list_topics(self._topic, timeout=_ASK_SECONDS)
-            self._read_to |= dict.fromkeys(new, 0)
-        followed = [TopicPartition(self._topic, p, self._read_to[p]) for p in marks]
-        self._consumer.incremental_assign(followed)
+    def _follow(
+        self, kafka_partitions: list[int], patience_seconds: float, asked: "_Asked | None" = None
+    ) -> None:
         try:
+            marks = {
+                p: mark
+                for p, mark in self._watermarks(kafka_partitions, asked).items()
+                if mark > self._read_to.get(p, 0)
+            }
+            if not marks:
+                self._once_read.update(kafka_partitions)
+                return
+            new = [p for p in marks if p not in self._read_to]
+            if new:
+                if not self._read_to:
+                    # A topic that a connected consumer has not heard of is looked up once a second only.
+                    with suppress(KafkaException):
+                        self._consumer.list_topics(self._topic, timeout=_ASK_SECONDS)
+                self._read_to |= dict.fromkeys(new, 0)
+            self._fetch(list(marks))
             self._read(marks, patience_seconds)
+            self._once_read.update(kafka_partitions)
         finally:
-            self._consumer.incremental_unassign(followed)
+            self._fetch([])
+
+    def _fetch(self, kafka_partitions: list[int]) -> None:
+        """From now on fetch these, from where they were read to, and no others."""
+        if sorted(kafka_partitions) == sorted(one.partition for one in self._followed):
+            return
+        if self._followed:
+            self._consumer.incremental_unassign(self._followed)
+        self._followed = [TopicPartition(self._topic, p, self._read_to[p]) for p in kafka_partitions]
+        if self._followed:
+            self._consumer.incremental_assign(self._followed)
 
     def _read(self, marks: dict[int, int], patience_seconds: float) -> None:
         """Take what is there up to the marks, each of which is removed when it is reached."""
@@ -156,17 +193,21 @@ class LedgerLog:
         if reached >= marks.get(kafka_partition, reached + 1):
             del marks[kafka_partition]
 
-    def _watermarks(self, kafka_partitions: list[int]) -> dict[int, int]:
+    def _ask(self, kafka_partitions: list[int]) -> "_Asked":
         asked = {TopicPartition(self._topic, p): OffsetSpec.latest() for p in kafka_partitions}  # type: ignore[no-untyped-call]
+        return self._admin.list_offsets(
+            asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ASK_SECONDS
+        )
+
+    def _watermarks(self, kafka_partitions: list[int], asked: "_Asked | None" = None) -> dict[int, int]:
         deadline = time.monotonic() + _ASK_SECONDS
         while True:
             try:
-                futures = self._admin.list_offsets(
-                    asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ASK_SECONDS
-                )
+                futures = asked or self._ask(kafka_partitions)
                 marks = {tp.partition: future.result().offset for tp, future in futures.items()}
                 break
             except KafkaException as error:
+                asked = None
                 # A leader that moved, or is not elected yet on a topic just created, is there in a moment.
                 if not is_passing(kafka_error(error)) or time.monotonic() > deadline:
                     raise explain(f"topic {self._topic}", error) from None

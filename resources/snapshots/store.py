@@ -8,8 +8,8 @@ A file is named by the hash of its bytes, so two runs that find the same rows wr
 nobody can publish bytes other than those that were validated. Two stages whose bytes are the same are two names of one
 file where the file system can do that.
 
-Rows are on the disk itself when a file is sealed, and the names of a window's files when `settle` returns: the ledger
-outlives a power cut, so what it names must too. Pointers and proofs wait for no disk. One that a power cut leaves
+A window's files and their names are on the disk itself when `settle` returns: the ledger outlives a power cut, so what
+it names must too. Pointers and proofs wait for no disk. One that a power cut leaves
 empty counts as absent: the window is then made again, and nothing is published without its proof.
 """
 
@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from resources.errors import PassingFault
 from resources.settings import mask
 from resources.snapshots.nullability import as_schema, declared_schema
+from resources.snapshots.settling import Settler, sync
 from resources.snapshots.snapshot import Snapshot, SnapshotError, unwritable
 from resources.snapshots.writer import SnapshotWriter, new_file, new_name
 
@@ -48,10 +49,10 @@ class SnapshotStore:
                 allowed="a folder, or a URL of a file system known to fsspec",
                 next_step="install the fsspec package of that file system (s3fs, gcsfs, adlfs, …)",
             ) from None
-        self._settled: set[Path] = set()
         self._local = "file" in (
             (self._fs.protocol,) if isinstance(self._fs.protocol, str) else self._fs.protocol
         )
+        self._settler = Settler(Path(self._root)) if self._local else None
 
     def folder(self, event: str, window: str) -> str:
         """Relative folder of a window; a colon is legal in a window key but not in every file system."""
@@ -61,9 +62,9 @@ class SnapshotStore:
         """Where unfinished files grow: beside the store when it is local, so that sealing is a rename."""
         if not self._local:
             return None
-        staging = Path(self._root) / ".staging"
-        staging.mkdir(parents=True, exist_ok=True)
-        return str(staging)
+        staging = f"{self._root.rstrip('/')}/.staging"
+        Path(staging).mkdir(parents=True, exist_ok=True)
+        return staging
 
     def writer(self, event: str, window: str, stage: str, schema: pa.Schema) -> SnapshotWriter:
         """A writer for one stage (`sourced`, `transformed`, `dead`, `correction`) of one window."""
@@ -101,11 +102,18 @@ class SnapshotStore:
     def find(self, event: str, window: str, stage: str, sha256: str) -> Snapshot | None:
         """A snapshot by its hash, current or not; its facts are not kept."""
         path = f"{self.folder(event, window)}/{stage}-{sha256}.parquet"
-        if not self._fs.exists(self._at(path)):
+        at = self._at(path)
+        if self._local:
+            try:
+                size = Path(at).stat().st_size
+            except FileNotFoundError:
+                return None
+        elif self._fs.exists(at):
+            size = int(self._fs.size(at))
+        else:
             return None
         with self._parquet(path) as parquet:
-            rows = parquet.metadata.num_rows
-        return Snapshot(path, sha256, rows, int(self._fs.size(self._at(path))), {})
+            return Snapshot(path, sha256, parquet.metadata.num_rows, size, {})
 
     def set_current(self, event: str, window: str, stage: str, snapshot: Snapshot) -> None:
         """Point a stage at a sealed snapshot."""
@@ -176,26 +184,19 @@ class SnapshotStore:
         with self._parquet(snapshot.path) as parquet:
             return declared_schema(parquet.schema_arrow)
 
+    def begin_to_settle(self, event: str, window: str) -> None:
+        """Begin to bring the window's snapshots to the disk, while there is something else to do."""
+        if self._settler is not None:
+            self._settler.begin(Path(self._at(self.folder(event, window))))
+
     def settle(self, event: str, window: str) -> None:
-        """Bring the names of a window's files to the disk; called before a ledger names one of them."""
-        if not self._local:
+        """Wait until the window's snapshots are on the disk, and their names; called before a ledger names one of them.
+        Raises PassingFault."""
+        if self._settler is None:
             return  # what an object store has acknowledged is kept
-        root, folder = Path(self._root), Path(self._at(self.folder(event, window)))
-        wanted = [folder]
-        # What is above holds folders alone, and each is made once.
-        while folder not in self._settled and folder != root and root in folder.parents:
-            self._settled.add(folder)
-            folder = folder.parent
-            wanted.append(folder)
         try:
-            for one in wanted:
-                handle = os.open(one, os.O_RDONLY)
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+            self._settler.settle(Path(self._at(self.folder(event, window))))
         except OSError as error:
-            self._settled.clear()
             raise PassingFault(f"snapshots of {event} {window}", f"cannot be stored: {error}") from None
 
     def adopt(self, staging: Path, path: str) -> None:
@@ -203,8 +204,10 @@ class SnapshotStore:
         target = self._at(path)
         try:
             if self._local:
-                Path(target).parent.mkdir(parents=True, exist_ok=True)
-                staging.replace(target)
+                if Path(target).exists():
+                    # A ledger may name it: what takes its place must not be lost either, not even before it settles.
+                    sync(staging)
+                _move(staging, Path(target))
             elif not self._fs.exists(target):
                 self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
                 self._fs.put_file(str(staging), target)
@@ -261,7 +264,7 @@ class SnapshotStore:
 
     @contextmanager
     def _parquet(self, path: str) -> Iterator[pq.ParquetFile]:
-        with self._open(path) as handle:
+        with self._open(path, native=True) as handle:
             try:
                 parquet = pq.ParquetFile(handle, pre_buffer=False)
             except (pa.ArrowException, OSError) as error:
@@ -273,18 +276,22 @@ class SnapshotStore:
             with parquet:
                 yield parquet
 
-    def _open(self, path: str) -> IO[bytes]:
+    def _open(self, path: str, *, native: bool = False) -> IO[bytes] | pa.NativeFile:
+        """A snapshot's bytes; `native` where it is Arrow that reads them."""
+        at = self._at(path)
         try:
-            handle: IO[bytes] = self._fs.open(self._at(path), "rb")
+            if not self._local:
+                handle: IO[bytes] = self._fs.open(at, "rb")
+                return handle
+            return pa.OSFile(at) if native else Path(at).open("rb", buffering=0)
         except FileNotFoundError:
             raise SnapshotError(
                 f"{self._shown}/{path}", "this snapshot is gone", next_step="materialize the window again"
             ) from None
-        return handle
 
     def _read_json(self, path: str) -> dict[str, Any] | None:
         try:
-            data: bytes = self._fs.cat_file(self._at(path))
+            data: bytes = _whole(self._at(path)) if self._local else self._fs.cat_file(self._at(path))
             if not data.strip(b"\0"):
                 return None  # its name reached the disk before a power cut, its content did not
             found: dict[str, Any] = json.loads(data)
@@ -297,7 +304,7 @@ class SnapshotStore:
         return found
 
     def _write_json(self, path: str, value: Mapping[str, Any]) -> None:
-        self._write_bytes(path, json.dumps(value, indent=1, sort_keys=True).encode())
+        self._write_bytes(path, json.dumps(value, sort_keys=True).encode())
 
     def _write_bytes(self, path: str, data: bytes, *, durable: bool = False) -> None:
         target = self._at(path)
@@ -311,10 +318,26 @@ class SnapshotStore:
             raise unwritable(f"{self._shown}/{path}", error) from None
 
 
+def _whole(path: str) -> bytes:
+    with Path(path).open("rb", buffering=0) as handle:
+        return handle.read()
+
+
+def _move(staging: Path, target: Path) -> None:
+    try:
+        staging.replace(target)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging.replace(target)
+
+
 def _write_whole(target: Path, data: bytes, *, durable: bool) -> None:
     """A reader sees the old file or the new one, never half of one."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished, handle = new_file(str(target.parent), ".json")
+    try:
+        unfinished, handle = new_file(str(target.parent), ".json")
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished, handle = new_file(str(target.parent), ".json")
     try:
         with handle:
             handle.write(data)
@@ -322,5 +345,6 @@ def _write_whole(target: Path, data: bytes, *, durable: bool) -> None:
                 handle.flush()
                 os.fsync(handle.fileno())
         unfinished.replace(target)
-    finally:
+    except BaseException:
         unfinished.unlink(missing_ok=True)
+        raise

@@ -1,7 +1,6 @@
 """Writing one snapshot: rows to row groups of one size, row groups to a Parquet file that is hashed as it grows."""
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -45,11 +44,6 @@ class HashingFile:
 
     def flush(self) -> None:
         self._raw.flush()
-
-    def sync(self) -> None:
-        """Bring the bytes to the disk itself: the ledger outlives a power cut, so what it names must too."""
-        self._raw.flush()
-        os.fsync(self._raw.fileno())
 
     def close(self) -> None:
         if not self.closed:
@@ -147,9 +141,6 @@ class SnapshotWriter:
                 self._sink.write(_no_rows(self._schema.serialize().to_pybytes()))
             else:
                 self._parquet.close()
-            # Letters of which there are none say nothing that could be lost.
-            if self.rows or self._stage != "dead":
-                self._sink.sync()
             self._sink.close()
         except OSError as error:
             raise unwritable(self._where, error) from None

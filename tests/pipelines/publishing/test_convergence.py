@@ -117,6 +117,10 @@ class FakeLedger:
     def latest(self, key: str, **_: float) -> bytes | None:
         return self._log.ledger.get(key)
 
+    def known(self, _: str) -> tuple[bool, bytes | None]:
+        """Now and then, and then as old as it can be."""
+        return len(self._log.commits) % 2 == 1, None
+
     def close(self) -> None:
         return None
 

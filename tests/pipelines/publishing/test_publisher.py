@@ -1,18 +1,22 @@
 """Publishing a window: everything once, only what changed, and never what was not validated."""
 
+import os
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pipelines.publishing.correction import BaseMissing, DefinitionChanged
 from pipelines.publishing.entry import ledger_key, read_entry
 from pipelines.publishing.preflight import PreflightFailed
-from pipelines.publishing.publisher import NotPublishable
+from pipelines.publishing.publisher import NotPublishable, Publisher
 from resources.errors import PassingFault, SluiceError
 from resources.kafka.errors import RecordTooLarge
+from resources.kafka.ledger import LedgerLog, ledger_partition
 from resources.kafka.topics import TopicMissing
+from resources.kafka.transactions import TransactionalProducer
 from resources.snapshots import SnapshotError
 
 if TYPE_CHECKING:
@@ -429,3 +433,90 @@ def test_every_error_of_these_is_one_for_people() -> None:
     ):
         assert issubclass(kind, SluiceError)
         assert not issubclass(kind, PassingFault)
+
+
+def test_nothing_is_committed_before_what_the_ledger_will_name_is_on_the_disk(
+    world: "World", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    real = TransactionalProducer.commit
+
+    def sync(handle: int) -> None:
+        steps.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+
+    def commit(self: TransactionalProducer) -> object:
+        steps.append("commit")
+        return real(self)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(TransactionalProducer, "commit", commit)
+    result = world.deliver(rows(50), settings={"transaction_rows": 20})
+    store = world.platform().snapshots
+    snapshot = store.find("tests/happened", WINDOW, "transformed", result.snapshot)
+    assert snapshot is not None
+    address = Path(store.url(snapshot))
+    before = steps[: steps.index("commit")]
+    # A file may have two names.
+    assert any(Path(path).name.endswith(f"{result.snapshot}.parquet") for path in before)
+    assert before.index(str(address.parent)) > 0 and str(address.parent.parent) in before
+    assert steps.count("commit") == 3 and steps[-1] == "commit"
+
+
+def test_a_disk_that_fails_is_a_passing_fault_and_nothing_is_committed(
+    world: "World", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.rows(rows(50))
+    platform = world.platform()
+    world.prepare(platform)
+
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", broken)
+        platform.snapshots.begin_to_settle("tests/happened", WINDOW)
+        with pytest.raises(PassingFault, match="Input/output error"):
+            world.publish(platform)
+    with pytest.raises(PassingFault, match="materialize the window again"):
+        world.publish(platform)
+    assert world.seen() == []
+    assert platform.ledger.latest(ledger_key(world.topic, WINDOW)) is None
+    world.prepare(platform)
+    assert world.publish(platform).published == 50
+
+
+def test_where_the_ledger_was_read_it_is_asked_once_behind_the_claim(
+    world: "World", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows = [f"2013-01-0{day}" for day in range(1, 6)]
+    world.rows([(f"k{n}", 1440 * n, n) for n in range(5)])
+    steps: list[str] = []
+    for owner, name in ((LedgerLog, "latest"), (TransactionalProducer, "claim")):
+        real = getattr(owner, name)
+
+        def noted(self: object, *a: object, _real: Any = real, _name: str = name, **k: object) -> object:
+            steps.append(_name)
+            return _real(self, *a, **k)
+
+        monkeypatch.setattr(owner, name, noted)
+    platform = world.platform()
+    for window in windows:
+        world.prepare(platform, window=window)
+    read: set[int] = set()
+    with Publisher(world.event, platform, run_id="run") as publisher:
+        for window in windows[:4]:
+            p = ledger_partition(ledger_key(world.topic, window), 2)
+            del steps[:]
+            assert publisher.publish(window).published == 1
+            assert steps == (["claim", "latest"] if p in read else ["latest", "claim", "latest"])
+            read.add(p)
+        # Another run was quicker, and what is known is old.
+        world.publish(window=windows[4])
+        known, value = platform.ledger.known(ledger_key(world.topic, windows[4]))
+        assert known and value is None
+        assert publisher.publish(windows[4]).action == "nothing"
+        # What has nothing to do ends at the ledger, and fences nobody.
+        del steps[:]
+        assert publisher.publish(windows[0]).action == "nothing"
+        assert steps == ["latest"]
+    assert len(world.seen()) == 5

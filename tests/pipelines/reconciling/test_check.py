@@ -8,6 +8,9 @@ import pytest
 
 from pipelines.orchestration.assets import build_assets
 from pipelines.orchestration.resource import PlatformResource
+from pipelines.publishing.publisher import Publisher
+from pipelines.publishing.result import PublishResult
+from pipelines.publishing.wish import Replay, Wish
 from pipelines.reconciling import reconciler, window
 from pipelines.reconciling.expected import Records
 from resources.errors import PassingFault
@@ -68,6 +71,29 @@ def test_each_published_window_is_reconciled_once(here: World) -> None:
         again = run(here, instance)
         assert again.success
         assert evaluations(again) == {}
+
+
+def test_what_the_ledger_says_is_read_back_not_what_this_run_wrote(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run has published the window again in between."""
+    real = Publisher.publish
+
+    def publish(self: Publisher, window: str) -> PublishResult:
+        done = real(self, window)
+        if window == NEXT:
+            other = Replay(request="other")
+            with Publisher(
+                here.event, here.platform(), run_id="other", wish=Wish(replay=other, reason="again")
+            ) as publisher:
+                assert real(publisher, window).generation == 2
+        return done
+
+    monkeypatch.setattr(Publisher, "publish", publish)
+    with dg.instance_for_test() as instance:
+        found = evaluations(run(here, instance))
+        generations = {window: found[window].metadata["generation"].value for window in found}
+        assert generations == {WINDOW: 1, NEXT: 2}
 
 
 def test_switched_off_nothing_is_read_back(here: World, monkeypatch: pytest.MonkeyPatch) -> None:

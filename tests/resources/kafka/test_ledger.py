@@ -103,6 +103,27 @@ def test_the_newest_committed_value_is_found(any_cluster: "Cluster") -> None:
         assert fresh.latest(KEY) == b"two"
 
 
+def test_what_was_committed_before_it_was_asked_for_is_answered(any_cluster: "Cluster") -> None:
+    settings = any_cluster.settings()
+    with ledger(settings) as log, committing(settings, KEY) as once:
+        assert log.known(KEY) == (False, None)
+        once(b"one")
+        assert log.ask(KEY)() == b"one"
+        assert log.known(KEY) == (True, b"one")
+        once(b"two")
+        answer = log.ask(KEY)
+        assert log.known(KEY) == (True, b"one"), "nobody has waited for it"
+        assert log._consumer.assignment() != [], "it is on its way meanwhile"
+        assert answer() == b"two"
+        assert log._consumer.assignment() == []
+        log.ask(KEY)
+        once(b"three")
+        assert log.latest(KEY) == b"three", "an answer that nobody wanted is in nobody's way"
+        log.ask(KEY)
+        assert log.latest("never|written") is None
+        assert log._consumer.assignment() == []
+
+
 def test_a_deleted_entry_is_gone_also_for_a_reader_that_knew_it(any_cluster: "Cluster") -> None:
     settings = any_cluster.settings()
     with ledger(settings) as log:
@@ -182,8 +203,8 @@ def test_brokers_that_go_away_while_it_is_read_are_named_as_that(
         commit(settings, KEY, b"mine")
         real = log._watermarks
 
-        def then_silence(kafka_partitions: list[int]) -> dict[int, int]:
-            marks = real(kafka_partitions)
+        def then_silence(kafka_partitions: list[int], *asked: object) -> dict[int, int]:
+            marks = real(kafka_partitions, *asked)  # type: ignore[arg-type]
             cluster.server.pause()
             return marks
 

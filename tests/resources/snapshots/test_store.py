@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -260,7 +261,7 @@ def test_a_pointer_behind_a_fault_of_the_disk_is_a_passing_fault(
     def broken(*_: object) -> bytes:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(store._fs, "cat_file", broken)
+    monkeypatch.setattr("resources.snapshots.store._whole", broken)
     with pytest.raises(PassingFault, match="Input/output error"):
         store.current(EVENT, WINDOW, "sourced")
 
@@ -286,31 +287,118 @@ def test_writing_and_reading_hold_a_few_row_groups_at_most(tmp_path: Path) -> No
     assert peak < 6 * group_bytes
 
 
-def test_rows_reach_the_disk_and_their_names_when_settled_and_nothing_else_waits_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced: list[str] = []
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Each file and folder that was brought to the disk, with the thread that did it."""
+    found: list[tuple[str, str]] = []
 
     def sync(handle: int) -> None:
-        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        path = str(Path(f"/proc/self/fd/{handle}").readlink())
+        found.append((path, threading.current_thread().name))
 
     monkeypatch.setattr(os, "fsync", sync)
+    return found
+
+
+def paths(synced: list[tuple[str, str]]) -> list[str]:
+    return [path for path, _ in synced]
+
+
+def test_rows_and_their_names_are_on_the_disk_when_settled_and_nothing_else_waits_for_it(
+    tmp_path: Path, synced: list[tuple[str, str]]
+) -> None:
     store = SnapshotStore(str(tmp_path))
     transformed = write(store, rows(3), stage="transformed")
     store.set_validation(EVENT, WINDOW, transformed.sha256, {"passed": True})
-    with store.writer(EVENT, WINDOW, "dead", rows(0).schema) as out:
-        out.finish({})
-    assert [Path(path).parent.name for path in synced] == [".staging"], "one for the rows"
+    assert synced == [], "a file that nothing names can wait"
     store.settle(EVENT, WINDOW)
     folder = tmp_path / EVENT / WINDOW
-    above = [folder.parent, folder.parent.parent, tmp_path]
-    assert synced[1:] == [str(path) for path in (folder, *above)]
+    above = [folder, folder.parent, folder.parent.parent, tmp_path]
+    assert paths(synced) == [store.url(transformed), *map(str, above)], "the rows before their names"
+    del synced[:]
     store.settle(EVENT, WINDOW)
-    assert synced[5:] == [str(folder)], "a window's folder is made once"
-    write(store, rows(3), window="2013-01-02")
+    assert synced == []
+    more = write(store, rows(4), stage="delta")
+    store.settle(EVENT, WINDOW)
+    assert paths(synced) == [store.url(more), str(folder)], "a window's folder is made once"
+    other = write(store, rows(3), window="2013-01-02")
     del synced[:]
     store.settle(EVENT, "2013-01-02")
-    assert synced == [str(folder.parent / "2013-01-02"), str(folder.parent)]
+    assert paths(synced) == [store.url(other), str(folder.parent / "2013-01-02"), str(folder.parent)]
+    del synced[:]
+    SnapshotStore(str(tmp_path)).settle(EVENT, WINDOW)
+    assert {store.url(transformed), store.url(more), str(folder)} <= set(paths(synced)), (
+        "what another process left is not known to be on the disk"
+    )
+
+
+def test_what_was_begun_is_waited_for_and_what_came_since_is_settled_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SnapshotStore(str(tmp_path))
+    first = write(store, rows(3))
+    begun, go_on, done = threading.Event(), threading.Event(), list[str]()
+
+    def slow(handle: int) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        done.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    store.begin_to_settle(EVENT, WINDOW)
+    assert begun.wait(10)
+    later = write(store, rows(4))
+    settled = threading.Thread(target=store.settle, args=(EVENT, WINDOW))
+    settled.start()
+    settled.join(0.2)
+    assert settled.is_alive() and done == []
+    go_on.set()
+    settled.join(10)
+    assert not settled.is_alive()
+    names = [Path(store.url(one)).name for one in (first, later)]
+    assert [name for name in done if name.endswith(".parquet")] == names
+
+
+def test_what_could_not_be_brought_to_the_disk_is_said_when_it_is_waited_for_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SnapshotStore(str(tmp_path))
+    write(store, rows(3))
+
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", broken)
+        store.begin_to_settle(EVENT, WINDOW)
+        with pytest.raises(PassingFault, match="Input/output error"):
+            store.settle(EVENT, WINDOW)
+    # The second time the system says that there is nothing left to bring.
+    with pytest.raises(PassingFault, match="materialize the window again"):
+        store.settle(EVENT, WINDOW)
+    write(store, rows(3))
+    store.settle(EVENT, WINDOW)
+
+
+def test_a_file_that_takes_the_place_of_another_is_on_the_disk_first(
+    tmp_path: Path, synced: list[tuple[str, str]]
+) -> None:
+    """A ledger may name it, and the rows are found again by a window that has nothing to publish."""
+    store = SnapshotStore(str(tmp_path))
+    write(store, rows(3))
+    assert synced == []
+    write(store, rows(3))
+    assert [Path(path).parent.name for path in paths(synced)] == [".staging"]
+
+
+def test_a_window_whose_disk_is_slow_is_settled_in_a_thread(
+    tmp_path: Path, synced: list[tuple[str, str]]
+) -> None:
+    store = SnapshotStore(str(tmp_path))
+    write(store, rows(3))
+    store.begin_to_settle(EVENT, WINDOW)
+    store.settle(EVENT, WINDOW)
+    assert synced and {thread for _, thread in synced} == {"sluice-settling"}
 
 
 @pytest.mark.parametrize("left", [b"", b"\0" * 40])

@@ -1,0 +1,107 @@
+"""Brings the files of a window, and their names, to the disk itself: the ledger outlives a power cut, so what it names
+must too.
+
+A disk takes milliseconds, in which there is something else to do. So it is begun in a thread as soon as a window's files
+are there, and waited for where it has to be done.
+"""
+
+import os
+import threading
+from pathlib import Path
+
+# Name of a file -> which file it names. A file that takes another's place is another.
+_Files = dict[str, tuple[int, int]]
+
+
+class Settler:
+    """For folders below `root`, one at a time. Not for use by several threads."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folder: Path | None = None
+        self._settled: _Files = {}
+        self._lost: dict[str, tuple[int, int]] = {}
+        self._above: set[Path] = set()
+        self._thread: threading.Thread | None = None
+        self._error: OSError | None = None
+
+    def begin(self, folder: Path) -> None:
+        """Settle what is in `folder` by now, in a thread."""
+        self._turn_to(folder)
+        self._error = None
+        # A daemon: a process that is told to end need not wait for what no ledger will name.
+        self._thread = threading.Thread(
+            target=self._begun, args=(folder,), name="sluice-settling", daemon=True
+        )
+        self._thread.start()
+
+    def settle(self, folder: Path) -> None:
+        """Returns when every snapshot in `folder` is on the disk, and its name. Raises OSError, also for what failed in
+        the thread."""
+        self._turn_to(folder)
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        self._bring(folder)
+
+    def _turn_to(self, folder: Path) -> None:
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if folder != self._folder:
+            self._folder, self._settled, self._error = folder, {}, None
+
+    def _begun(self, folder: Path) -> None:
+        try:
+            self._bring(folder)
+        except OSError as error:  # raised again by whoever has to wait for it
+            self._error = error
+
+    def _bring(self, folder: Path) -> None:
+        found = _snapshots(folder)
+        new = {name: file for name, file in found.items() if self._settled.get(name) != file}
+        if not new and self._settled:
+            return
+        # Two names of one file are brought once.
+        for name in {file: name for name, file in new.items()}.values():
+            path = str(folder / name)
+            if self._lost.get(path) == new[name]:
+                # The system tells once that it has lost what was written, and then takes the file for settled.
+                raise OSError(f"{path} was not brought to the disk before; materialize the window again")
+            try:
+                _sync(path)
+            except OSError:
+                self._lost[path] = new[name]
+                raise
+        wanted, above = [folder], folder
+        # What is above holds folders alone, and each is made once.
+        while above not in self._above and above != self._root and self._root in above.parents:
+            above = above.parent
+            wanted.append(above)
+        for one in wanted:
+            _sync(str(one))
+        self._above.update(wanted[:-1])
+        self._settled = found
+
+
+def _snapshots(folder: Path) -> _Files:
+    found = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".parquet"):
+                about = entry.stat()
+                found[entry.name] = (about.st_ino, about.st_mtime_ns)
+    return found
+
+
+def _sync(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync(path: Path) -> None:
+    """Bring one file to the disk, without its name."""
+    _sync(str(path))

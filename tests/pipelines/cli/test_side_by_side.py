@@ -1,5 +1,6 @@
 """`sluice publish --processes` on real Apache Kafka: side by side, stopped, and with a process or all of them killed."""
 
+import os
 import re
 import shutil
 import signal
@@ -164,6 +165,24 @@ def test_runs_side_by_side_stand_or_fall_apart_and_end_with_their_command(place:
             said = [entry.message for entry in instance.all_logs(run_id)]
         assert not [text for text in said if "its process" in text], "it ended by itself"
 
+    # Ctrl-C twice does not wait for runs that do not end.
+    run = place.start(other, WINDOWS, "--processes", "2", *SLOWLY)
+    told = heard(run, both_publish)
+    workers = processes_of(told)
+    for worker in workers:
+        os.kill(worker.pid, signal.SIGSTOP)
+    run.send_signal(signal.SIGINT)
+    told += heard(
+        run, lambda told: "stopping: 2 runs end in order; once more ends their processes at once" in told
+    )
+    run.send_signal(signal.SIGINT)
+    told += run.communicate(timeout=_SECONDS)[0]
+    assert run.returncode == 130 and "Traceback" not in told, told
+    assert "ending 2 processes at once" in told
+    assert f"Next: sluice publish {other} {WINDOWS} --processes 2" in told
+    assert not any(worker.is_alive() for worker in workers)
+    assert all(record.dagster_run.is_finished for record in place.runs(other))
+
     # One process killed: the other's windows stand.
     run = place.start(name, WINDOWS, "--processes", "2", *SLOWLY)
     told = heard(run, both_publish)
@@ -201,4 +220,4 @@ def test_runs_side_by_side_stand_or_fall_apart_and_end_with_their_command(place:
         windows = re.findall(rf"tests/{each} (2013-01-\d\d): \w+: \d+ published", told)
         assert windows == sorted(windows) and len(windows) == DAYS
         place.assert_once(each)
-    assert (len(place.runs(name)), len(place.runs(other))) == (6, 2)
+    assert (len(place.runs(name)), len(place.runs(other))) == (6, 4)

@@ -62,6 +62,8 @@ def test_whatever_lies_elsewhere_is_another() -> None:
     nulled = pa.Array.from_buffers(pa.int64(), 4, [copied.buffers()[0], array.buffers()[1]])
     unnulled = pa.Array.from_buffers(pa.int64(), 4, [None, array.buffers()[1]])
     moved = pa.Array.from_buffers(pa.int64(), 3, array.buffers(), offset=1)
+    whole = pa.array([1, 2, 3, 4])
+    assert not same_buffers(one(whole.slice(0, 3)), one(whole.slice(1, 3)))
     for other in (copied, nulled, unnulled, moved, array.slice(0, 3), array.view(pa.float64())):
         assert not same_buffers(one(other), one(array))
         assert not same_buffers(one(array), one(other))

@@ -27,8 +27,10 @@ _BATCH = 10_000
 _FETCH_WAIT_MS = 1
 _QUIET_SECONDS = 1.0
 _PAUSE_SECONDS = 0.1
-# What the client may fetch ahead: all that this holds in memory, whatever the size of a record.
-_AHEAD_KILOBYTES = 16_384
+# What the client may fetch ahead, and how much of a Kafka partition at once: a message that waits takes some 400 bytes
+# besides its own, and all that was fetched at once is taken apart at once.
+_AHEAD_KILOBYTES = 4_096
+_AT_ONCE_BYTES = 512 << 10
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class LogReader:
         ahead = {
             "queued.min.messages": _BATCH * 10,
             "queued.max.messages.kbytes": _AHEAD_KILOBYTES,
+            "fetch.message.max.bytes": _AT_ONCE_BYTES,
             "fetch.wait.max.ms": _FETCH_WAIT_MS,
         }
         self._reader: BatchReader = batch_reader(settings, **ahead)

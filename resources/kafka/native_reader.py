@@ -107,6 +107,8 @@ class NativeReader:
             self._library.event_destroy(event)
 
     def close(self) -> None:
+        if self._freed.alive and self._process == os.getpid():
+            self._serve()  # the last of the log
         self._freed()
 
 

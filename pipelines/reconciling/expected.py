@@ -14,6 +14,9 @@ from resources.errors import SluiceError
 from resources.platform import Platform
 from resources.snapshots import Snapshot
 
+# Encoded at a time: several of these batches wait, and beside them what was read of the log.
+_BATCH_ROWS = 8_192
+
 
 class CannotReconcile(SluiceError):
     """What should be on the topic cannot be known any more, so nothing is said about what is there."""
@@ -87,7 +90,7 @@ def _rows(
 ) -> Iterator[Records]:
     store = platform.snapshots
     encoder = _encoder(event, entry, contract, store.schema(rows))
-    for batch in store.read(rows, batch_rows=platform.settings.batch_rows):
+    for batch in store.read(rows, batch_rows=min(platform.settings.batch_rows, _BATCH_ROWS)):
         encoded = encoder.encode(batch)
         yield Records(encoded.keys, encoded.values)
 

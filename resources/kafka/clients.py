@@ -148,7 +148,8 @@ def producer_config(
         "retry.backoff.ms": 10,
         "reconnect.backoff.ms": 10,
         "topic.metadata.refresh.fast.interval.ms": 10,
-        "queue.buffering.max.messages": 200_000,
+        # With 200,000 a publication held 15 MB more, and was no faster.
+        "queue.buffering.max.messages": 65_536,
         "queue.buffering.max.kbytes": 65_536,
         # A killed run holds readers back until its transaction times out; nothing may wait longer than that.
         "transaction.timeout.ms": timeout_ms,

@@ -1,12 +1,11 @@
 """What a window costs that holds next to nothing: many windows of one event each, through Dagster, on real Apache Kafka.
 
-    python benchmarks/small_windows.py [--windows 365] [--processes 2] [--bootstrap HOST:PORT]
+    python benchmarks/small_windows.py [--windows 365] [--bootstrap HOST:PORT]
 
 One run of daily windows of one row each sources, transforms, checks, publishes and reads back every window, as
 `sluice publish` does, on Dagster's own SQLite storage. Time is counted where it is spent: a part's milliseconds do
 not hold those of the parts that it calls. `calls` are per window. The parts with Dagster's name are its own work; the
-others are Sluice's, and their sum is what Sluice costs beside it. With `--processes` the same windows are published
-again to another topic, by one process and then by so many side by side, and the ratio is printed.
+others are Sluice's, and their sum is what Sluice costs beside it.
 """
 
 import argparse
@@ -20,7 +19,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +162,7 @@ def watch(clock: Clock) -> None:
         (SnapshotStore, "_read_json", "snapshots"),
         (publisher.Publisher, "publish", "publish: plan and encode"),
         (LedgerLog, "latest", "publish: ledger"),
+        (LedgerLog, "ask", "publish: ledger"),
         (TransactionalProducer, "__init__", "publish: claim"),
         (TransactionalProducer, "claim", "publish: claim"),
         (TransactionalProducer, "close", "publish: close"),
@@ -221,7 +220,6 @@ def publish(folder: Path, name: str, first: int, count: int, *, clock: Clock | N
 
     warnings.simplefilter("ignore")
     from pipelines import load_catalogue
-    from pipelines.orchestration.keys import topic_pool
     from pipelines.orchestration.launch import dagster_instance, launch, limit_warehouses
     from resources.settings import load_settings
 
@@ -230,8 +228,6 @@ def publish(folder: Path, name: str, first: int, count: int, *, clock: Clock | N
     windows = event.windows.between(_key(first), _key(first + count - 1))
     with dagster_instance(load_settings()) as instance:
         limit_warehouses(instance, catalogue)
-        # Side by side means: as many at once as the pool of the topic says.
-        instance.event_log_storage.set_concurrency_slots(topic_pool(event), 8)
         if clock is not None:
             watch(clock)
             clock.begin()
@@ -250,11 +246,8 @@ def _key(day: int) -> str:
 
 
 def _child(folder: str, name: str, first: str, count: str, what: str) -> None:
-    """One run. `what`: `parts` counts where the time goes, `plain` does not; `waits` begins at a line of input."""
+    """One run. `what`: `parts` counts where the time goes, `plain` does not."""
     clock = Clock() if what == "parts" else None
-    if what == "waits":
-        print("ready", flush=True)
-        input()
     seconds = publish(Path(folder), name, int(first), int(count), clock=clock)
     parts = {"seconds": dict(clock.seconds), "calls": dict(clock.calls)} if clock else None
     print(json.dumps({"seconds": seconds, "parts": parts}), flush=True)
@@ -263,7 +256,7 @@ def _child(folder: str, name: str, first: str, count: str, what: str) -> None:
 def _start(folder: Path, name: str, first: int, count: int, what: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, __file__, "--child", str(folder), name, str(first), str(count), what],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
@@ -295,7 +288,6 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--windows", type=int, default=365)
-    parser.add_argument("--processes", type=int, default=0, help="also publish side by side")
     parser.add_argument("--bootstrap", help="a Kafka of yours; else one is started")
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -321,7 +313,7 @@ def main() -> None:
                 "SLUICE_WAREHOUSE_DEFAULT": f"duckdb://{folder / 'readings.duckdb'}",
             }
             run = f"r{time.time_ns()}"
-            make_ground(folder, options.windows, (f"{run}_parts", f"{run}_alone", f"{run}_beside"))
+            make_ground(folder, options.windows, (f"{run}_parts",))
             measure(folder, run, options)
         finally:
             registry.process.stop(10)
@@ -340,32 +332,6 @@ def measure(folder: Path, run: str, options: argparse.Namespace) -> None:
         f"{windows - 1} windows of one event in one run: {took:.1f} s, {took / (windows - 1) * 1000:.0f} ms each"
     )
     print_parts(told, windows - 1)
-    if options.processes > 1:
-        beside(folder, run, windows, options.processes)
-
-
-def beside(folder: Path, run: str, windows: int, processes: int) -> None:
-    """The same windows by one process and by several."""
-    for name in (f"{run}_alone", f"{run}_beside"):
-        _told(_start(folder, name, 0, 1, "plain"))
-    alone = _told(_start(folder, f"{run}_alone", 1, windows - 1, "plain"))["seconds"]
-    cuts = [1 + (windows - 1) * n // processes for n in range(processes + 1)]
-    children = [
-        _start(folder, f"{run}_beside", first, last - first, "waits") for first, last in pairwise(cuts)
-    ]
-    for child in children:
-        assert child.stdout is not None and child.stdout.readline() == "ready\n"
-    started = time.perf_counter()
-    for child in children:
-        assert child.stdin is not None
-        child.stdin.write("\n")
-        child.stdin.flush()
-    for child in children:
-        _told(child)
-    together = time.perf_counter() - started
-    print(
-        f"one process {alone:.1f} s, {processes} side by side {together:.1f} s: {alone / together:.2f} times as fast"
-    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """What an operator reads of each window in the UI, once it has run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException
 
 from pipelines.authoring.event import Event
 from pipelines.publishing.readback import EventReader, printable
@@ -16,6 +17,7 @@ from resources.platform import Platform
 from resources.snapshots import Snapshot
 
 Metadata = dict[str, Any]
+_FEW_RECORDS = 1_000
 
 
 def arrow_columns(schema: pa.Schema) -> dg.TableSchema:
@@ -71,7 +73,10 @@ def _cell(value: object) -> str | int:
     return value if isinstance(value, int) else str(value)
 
 
-def of_published(event: Event, result: PublishResult, dead: int, platform: Platform) -> Metadata:
+Sample = Callable[[], dg.MetadataValue]
+
+
+def of_published(event: Event, result: PublishResult, dead: int, sample: Sample) -> Metadata:
     """Counts, offsets, schema and speed of what this run did, and a few events read back from the topic."""
     # A replay may be of one event; the window on the topic has as many rows as before.
     counted = {} if result.action == "replay" else {"dagster/partition_row_count": result.rows_read}
@@ -103,7 +108,7 @@ def of_published(event: Event, result: PublishResult, dead: int, platform: Platf
                     for p, (first, last) in sorted(result.offsets.items())
                 }
             ),
-            "sample": _sample(event, result, platform),
+            "sample": sample(),
         }
     return metadata
 
@@ -114,16 +119,36 @@ def of_waiting(before: Mapping[str, float], after: Mapping[str, float]) -> Metad
     return {f"seconds_waited_{cause}": round(seconds, 1) for cause, seconds in waited.items() if seconds > 0}
 
 
-def _sample(event: Event, result: PublishResult, platform: Platform, most: int = 3) -> dg.MetadataValue:
-    found: list[dict[str, Any]] = []
+@contextmanager
+def sampling(event: Event, result: PublishResult, platform: Platform, most: int = 3) -> Iterator[Sample]:
+    """A few of the events that were published, read back; they are on their way while the block does something else."""
+    topic = result.topic or event.topic
     starts = {p: first for p, (first, _) in result.offsets.items()}
-    try:
-        for record in EventReader(platform).read(result.topic or event.topic, starts):
-            found.append(printable(record))
-            # Not on to the end of the topic: that there is nothing more is known only when nothing has come for a while.
-            if len(found) >= min(most, result.published):
-                break
-    except (SluiceError, KafkaException) as error:
-        # The window is published; that nobody may look at it here does not undo that.
-        return dg.MetadataValue.text(f"not read back: {error}")
-    return dg.MetadataValue.json(found)
+    wanted = min(most, result.published)
+    reader = EventReader(platform)
+    with ExitStack() as opened:
+        begun: Consumer | None = None
+        # Of a large window much would be fetched that nobody wants.
+        if 0 < result.published < _FEW_RECORDS:
+            with suppress(SluiceError, KafkaException):
+                begun = opened.enter_context(reader.fetching(topic, starts))
+
+        def sample() -> dg.MetadataValue:
+            found: list[dict[str, Any]] = []
+            try:
+                records = (
+                    reader.read(topic, starts) if begun is None else reader.fetched(begun, topic, starts)
+                )
+                with closing(records):
+                    for record in records:
+                        found.append(printable(record))
+                        # Not on to the end of the topic: that there is nothing more is known only when nothing has
+                        # come for a while.
+                        if len(found) >= wanted:
+                            break
+            except (SluiceError, KafkaException) as error:
+                # The window is published; that nobody may look at it here does not undo that.
+                return dg.MetadataValue.text(f"not read back: {error}")
+            return dg.MetadataValue.json(found)
+
+        yield sample

@@ -20,6 +20,7 @@ from pipelines.orchestration.reconciled import ReconciledCheck
 from pipelines.pacing.hold import Cancelled
 from pipelines.pacing.pacer import Pacer
 from pipelines.publishing.publisher import Publisher
+from pipelines.publishing.result import PublishResult
 from pipelines.steps.sourced import source_window
 from pipelines.steps.together import source_and_transform
 from pipelines.steps.transformed import Blocked, Transformed, blocked, transform_window
@@ -220,6 +221,14 @@ class WindowRun:
             # To the terminal alone: the run's log has it as the description of what is recorded below, and each entry
             # of that log costs as much as a tenth of a small window.
             terminal.info(f"{window.key}: {told}")
+            yield from self._read_back(window, result, dead, waited, told)
+
+    def _read_back(
+        self, window: Window, result: PublishResult, dead: int, waited: Mapping[str, float], told: str
+    ) -> Iterator[object]:
+        """What was published is compared with the topic, and recorded."""
+        event, platform = self._event, self._platform
+        with metadata.sampling(event, result, platform) as sample:
             # Before it is recorded: a window whose topic is wrong is not a published one.
             reconciled = self._reconciled.evaluate(window.key, result)
             if reconciled is not None:
@@ -227,16 +236,16 @@ class WindowRun:
                 terminal.info(f"{window.key}: reconciled: {reconciled.description}")
                 if not reconciled.passed:
                     raise self._reconciled.failed(window.key, reconciled)
-            about = metadata.of_published(event, result, dead, platform)
-            about |= metadata.of_waiting(waited, self._pacer.waited)
-            if self._wish.replay and self._wish.replay.topic:
-                # The event's own topic is as it was.
-                yield dg.AssetObservation(
-                    asset_key(event, "published"), partition=window.key, metadata=about, description=told
-                )
-                return
-            rows = {asset_key(event, "transformed"): result.snapshot}
-            yield self._materialized("published", window, result.snapshot, about, rows, told)
+            about = metadata.of_published(event, result, dead, sample)
+        about |= metadata.of_waiting(waited, self._pacer.waited)
+        if self._wish.replay and self._wish.replay.topic:
+            # The event's own topic is as it was.
+            yield dg.AssetObservation(
+                asset_key(event, "published"), partition=window.key, metadata=about, description=told
+            )
+            return
+        rows = {asset_key(event, "transformed"): result.snapshot}
+        yield self._materialized("published", window, result.snapshot, about, rows, told)
 
     def _transformed(self, window: Window, done: Transformed) -> Iterator[object]:
         """The stage's record and its check. A window that is blocked is not transformed, only observed: its counts

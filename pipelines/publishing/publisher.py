@@ -40,6 +40,7 @@ from resources.snapshots import Snapshot
 if TYPE_CHECKING:
     from pipelines.publishing.staleness.guard import StaleGuard
 
+_FEW_RECORDS = 1_000
 # Longer than the commit of a run that lives.
 _PATIENCE_SECONDS = 2.0
 
@@ -72,6 +73,7 @@ class Publisher:
         self._topic: Topic | None = None
         self._behind: dict[str, str] = {}
         self._standby = Standby()
+        self._few = False
         self._stale: StaleGuard | None = None
         self._free_shadow: str | None = None
         self._planner = Planner(
@@ -120,6 +122,8 @@ class Publisher:
             # Nobody has taken it: the window had nothing to do, or could not be published.
             self._standby.close()
         give_back(result.published)
+        # As in its last window. Where that is wrong, batches are smaller until the producer has a queue.
+        self._few = result.published < _FEW_RECORDS
         # Most windows of a repeated backfill have nothing to do, and need no producer.
         if result.transactions:
             self._stand_by(window)
@@ -146,6 +150,7 @@ class Publisher:
             topic=topic,
             max_message_bytes=fit.max_message_bytes,
             kafka_partitions=fit.partitions,
+            few=self._few,
         )
 
     def _published(self, window: str) -> PublishResult:

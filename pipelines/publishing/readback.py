@@ -1,11 +1,12 @@
 """Reads events back as any consumer would: read_committed, decoded by the schema each record names."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from pipelines.encoding import FrameError, decode_record, split_frame
 from resources.kafka.errors import explain
@@ -55,27 +56,45 @@ class EventReader:
 
     def read(
         self, topic: str, offsets: Mapping[int, int], *, quiet_seconds: float = 5.0, follow: bool = False
-    ) -> Iterator[ReadBack]:
+    ) -> Generator[ReadBack, None, None]:
         """Committed records from `offsets` (kafka_partition -> offset) until every partition's end, or without
         end when `follow`. Gives up a partition that stays quiet for `quiet_seconds` behind an open transaction."""
-        open_partitions = set(offsets)
-        quiet = 0.0
+        with self.fetching(topic, offsets) as reader:
+            yield from self.fetched(reader, topic, offsets, quiet_seconds=quiet_seconds, follow=follow)
+
+    @contextmanager
+    def fetching(self, topic: str, offsets: Mapping[int, int]) -> Iterator[Consumer]:
+        """A consumer that fetches from `offsets` on, in the background, for `fetched`."""
         with self._platform.reader.lent(topic) as reader:
             reader.assign([TopicPartition(topic, p, offset) for p, offset in offsets.items()])
-            while open_partitions and (follow or quiet < quiet_seconds):
-                message = reader.poll(0.5)
-                if message is None:
-                    quiet += 0.5
-                    continue
-                quiet = 0.0
-                error = message.error()
-                if error is None:
-                    yield self.decode(message)
-                elif error.code() == error._PARTITION_EOF:
-                    if not follow:
-                        open_partitions.discard(message.partition())
-                else:
-                    raise explain(f"topic {topic}", error)
+            yield reader
+
+    def fetched(
+        self,
+        reader: Consumer,
+        topic: str,
+        offsets: Mapping[int, int],
+        *,
+        quiet_seconds: float = 5.0,
+        follow: bool = False,
+    ) -> Generator[ReadBack, None, None]:
+        """What `read` returns, by a consumer that fetches it already."""
+        open_partitions = set(offsets)
+        quiet = 0.0
+        while open_partitions and (follow or quiet < quiet_seconds):
+            message = reader.poll(0.5)
+            if message is None:
+                quiet += 0.5
+                continue
+            quiet = 0.0
+            error = message.error()
+            if error is None:
+                yield self.decode(message)
+            elif error.code() == error._PARTITION_EOF:
+                if not follow:
+                    open_partitions.discard(message.partition())
+            else:
+                raise explain(f"topic {topic}", error)
 
 
 def printable(record: ReadBack) -> dict[str, Any]:

@@ -99,12 +99,14 @@ def transaction_timeout_ms(settings: Settings) -> int:
     return int(told)
 
 
-def producer(settings: Settings, transactional_id: str, *, max_message_bytes: int | None = None) -> Producer:
+def producer(
+    settings: Settings, transactional_id: str, *, max_message_bytes: int | None = None, few: bool = False
+) -> Producer:
     """A transactional, idempotent producer for a topic that takes batches of `max_message_bytes`.
 
     Raises KafkaRefused for a property the client refuses.
     """
-    config = producer_config(settings, transactional_id, max_message_bytes)
+    config = producer_config(settings, transactional_id, max_message_bytes, few=few)
     return _make(Producer, {**config, "logger": log})
 
 
@@ -115,24 +117,25 @@ def transactional_client(
     *,
     max_message_bytes: int | None = None,
     kafka_partitions: int | None = None,
+    few: bool = False,
 ) -> Client:
     """The same, behind the protocol of both ways to produce, of the way that `settings.producing` asks for; what
-    becomes of its records goes to `deliveries`.
+    becomes of its records goes to `deliveries`. `few`: each record is sent as it comes, and waits for no others.
 
     Raises KafkaRefused also where the native way is asked for and is not to be had.
     """
     library = _native(settings)
     if library is None:
-        made = producer(settings, transactional_id, max_message_bytes=max_message_bytes)
+        made = producer(settings, transactional_id, max_message_bytes=max_message_bytes, few=few)
         return PublicClient(made, deliveries)
-    config = producer_config(settings, transactional_id, max_message_bytes)
+    config = producer_config(settings, transactional_id, max_message_bytes, few=few)
     return _make(
         lambda made: NativeClient(library, made, deliveries, log, kafka_partitions=kafka_partitions), config
     )
 
 
 def producer_config(
-    settings: Settings, transactional_id: str, max_message_bytes: int | None = None
+    settings: Settings, transactional_id: str, max_message_bytes: int | None = None, *, few: bool = False
 ) -> dict[str, str]:
     """The properties of such a producer."""
     timeout_ms = transaction_timeout_ms(settings)
@@ -143,7 +146,7 @@ def producer_config(
         sizes["batch.size"] = min(max_message_bytes, 1_000_000)
     config: dict[str, object] = {
         "compression.type": "lz4",
-        "linger.ms": 5,
+        "linger.ms": 0 if few else 5,
         # A window is claimed by a new producer; with the client's own patience that takes 55 ms, with this 22.
         "retry.backoff.ms": 10,
         "reconnect.backoff.ms": 10,

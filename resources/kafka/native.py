@@ -50,7 +50,8 @@ from resources.kafka.rows import Rows
 
 _UNCOUNTED = 1
 # A flush looks for acknowledgements this often, a millisecond apart, before it waits for them.
-_EAGER_TURNS = 20
+_EAGER_TURNS = 100
+_LINGER = ("linger.ms", "queue.buffering.max.ms")
 
 
 class NativeClient:
@@ -70,6 +71,7 @@ class NativeClient:
     ) -> None:
         self._library, self._deliveries, self._log = library, deliveries, log
         self._kafka_partitions = kafka_partitions or 0
+        self._lingers = any(float(config.get(name, 0)) > 0 for name in _LINGER)
         self._client = opened(library, PRODUCER, config, EVENT_DR | EVENT_ERROR)
         self._queue: int = library.queue_get_main(self._client)
         self._topics: dict[str, int] = {}
@@ -214,8 +216,9 @@ class NativeClient:
             # Tells its threads to send now, which holds while it waits, and no longer: the records of a transaction may
             # be sent only when the brokers have noted their kafka_partition, some milliseconds from here, and then
             # they would wait for more (linger.ms). It could not end, as the acknowledgements are served below.
-            self._library.flush(self._client, 1)
-            if turn >= _EAGER_TURNS:
+            if self._lingers:
+                self._library.flush(self._client, 1)
+            if turn >= _EAGER_TURNS or not self._lingers:
                 self._serve(min(left_ms, 50))
         raise AssertionError
 

@@ -45,7 +45,8 @@ _COMMIT_SECONDS = 90.0
 class TransactionalProducer:
     """One producer for one window of one event. Not for use by several threads.
 
-    `max_message_bytes`: what the topic takes at once; `kafka_partitions`: how many it has; where they are known.
+    `max_message_bytes`: what the topic takes at once; `kafka_partitions`: how many it has; where they are known. `few`: so few
+    records are expected that none should wait for others.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class TransactionalProducer:
         topic: str,
         max_message_bytes: int | None = None,
         kafka_partitions: int | None = None,
+        few: bool = False,
     ) -> None:
         self._event, self._window, self._topic = event, window, topic
         self._where = f"{event} {window}"
@@ -70,6 +72,7 @@ class TransactionalProducer:
             self._deliveries,
             max_message_bytes=max_message_bytes,
             kafka_partitions=kafka_partitions,
+            few=few,
         )
         self._ledger_topic = settings.ledger_topic
         self._connected_at = float("-inf")

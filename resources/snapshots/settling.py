@@ -6,7 +6,7 @@ are there, and waited for where it has to be done.
 """
 
 import os
-import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 # Name of a file -> which file it names. A file that takes another's place is another.
@@ -22,40 +22,33 @@ class Settler:
         self._settled: _Files = {}
         self._lost: dict[str, tuple[int, int]] = {}
         self._above: set[Path] = set()
-        self._thread: threading.Thread | None = None
-        self._error: OSError | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._begun: Future[None] | None = None
 
     def begin(self, folder: Path) -> None:
         """Settle what is in `folder` by now, in a thread."""
         self._turn_to(folder)
-        self._error = None
-        # A daemon: a process that is told to end need not wait for what no ledger will name.
-        self._thread = threading.Thread(
-            target=self._begun, args=(folder,), name="sluice-settling", daemon=True
-        )
-        self._thread.start()
+        if self._pool is None:
+            # One for all windows: to start a thread takes as long as a disk may.
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="sluice-settling")
+        self._begun = self._pool.submit(self._bring, folder)
 
     def settle(self, folder: Path) -> None:
         """Returns when every snapshot in `folder` is on the disk, and its name. Raises OSError, also for what failed in
         the thread."""
-        self._turn_to(folder)
-        error, self._error = self._error, None
+        error = self._turn_to(folder)
         if error is not None:
             raise error
         self._bring(folder)
 
-    def _turn_to(self, folder: Path) -> None:
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-        if folder != self._folder:
-            self._folder, self._settled, self._error = folder, {}, None
-
-    def _begun(self, folder: Path) -> None:
-        try:
-            self._bring(folder)
-        except OSError as error:  # raised again by whoever has to wait for it
-            self._error = error
+    def _turn_to(self, folder: Path) -> BaseException | None:
+        """Wait for what is under way. What it failed with, if it was of this folder; nobody waits for another's."""
+        begun, self._begun = self._begun, None
+        error = begun.exception() if begun is not None else None
+        if folder == self._folder:
+            return error
+        self._folder, self._settled = folder, {}
+        return None
 
     def _bring(self, folder: Path) -> None:
         found = _snapshots(folder)

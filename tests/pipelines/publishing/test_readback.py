@@ -1,9 +1,10 @@
 """Events read back: by one connection for a run's windows, and no further than there is something to see."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from pipelines.orchestration import metadata
 from pipelines.publishing import readback
@@ -11,26 +12,52 @@ from pipelines.publishing.readback import EventReader, ReadBack
 from tests.pipelines.publishing.conftest import WINDOW, World
 
 
+@pytest.mark.parametrize("few", [1_000, 0])
 def test_a_sample_ends_with_what_was_published(
-    embedded_world: World, monkeypatch: pytest.MonkeyPatch
+    embedded_world: World, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     """That nothing is behind it would be known only when nothing has come for a while, with every window."""
     embedded_world.rows([("a", 1, 1), ("b", 2, 2)])
     platform = embedded_world.platform()
     embedded_world.prepare(platform)
     result = embedded_world.publish(platform)
-    read, asked = EventReader.read, []
+    read, asked = EventReader.fetched, []
 
-    def counting(self: EventReader, *a: Any, **k: Any) -> Iterator[ReadBack]:
+    def counting(self: EventReader, *a: Any, **k: Any) -> Generator[ReadBack, None, None]:
         for record in read(self, *a, **k):
             asked.append(record.key)
             yield record
         asked.append("end")
 
-    monkeypatch.setattr(EventReader, "read", counting)
-    sample = metadata._sample(embedded_world.event, result, platform).value
-    assert sorted(event["id"] for event in sample) == ["a", "b"]  # type: ignore[union-attr, index, call-overload, arg-type]
+    monkeypatch.setattr(EventReader, "fetched", counting)
+    monkeypatch.setattr(metadata, "_FEW_RECORDS", few)
+    with metadata.sampling(embedded_world.event, result, platform) as sample:
+        lent = platform.reader._kept is None
+        found = sample().value
+    assert sorted(event["id"] for event in found) == ["a", "b"]  # type: ignore[union-attr, index, call-overload, arg-type]
     assert sorted(asked) == ["a", "b"]
+    kept = platform.reader._kept
+    assert kept is not None and kept.assignment() == []
+    with metadata.sampling(embedded_world.event, result, platform):
+        # Fetched meanwhile where there is little to fetch, and by nobody where there is much.
+        assert (kept.assignment() != []) == (few > 0)
+        assert lent
+    assert platform.reader._kept is kept and kept.assignment() == []
+
+
+def test_a_sample_that_cannot_be_read_says_so(embedded_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The window is published, whatever becomes of the look at it."""
+    embedded_world.rows([("a", 1, 1)])
+    platform = embedded_world.platform()
+    embedded_world.prepare(platform)
+    result = embedded_world.publish(platform)
+
+    def gone(*_: object) -> None:
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT, "nobody is there"))
+
+    monkeypatch.setattr(platform.reader, "lent", gone)
+    with metadata.sampling(embedded_world.event, result, platform) as sample:
+        assert "nobody is there" in str(sample().value)
 
 
 def test_events_of_several_windows_are_read_by_one_consumer(embedded_world: World) -> None:

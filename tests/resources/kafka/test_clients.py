@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from resources.errors import PassingFault
-from resources.kafka.clients import admin, consumer, producer, transaction_timeout_ms
+from resources.kafka.clients import admin, consumer, producer, producer_config, transaction_timeout_ms
 from resources.kafka.errors import KafkaRefused
 from resources.settings import Settings, load_settings
 
@@ -85,3 +85,9 @@ def test_properties_of_one_kind_of_client_do_not_trouble_the_others(
     assert "hunter2" not in caplog.text
     assert "is a producer property" not in caplog.text
     assert "is a consumer property" not in caplog.text
+
+
+def test_few_records_do_not_wait_for_others_unless_the_settings_say_so(tmp_path: Path) -> None:
+    assert producer_config(settings(tmp_path), "id")["linger.ms"] == "5"
+    assert producer_config(settings(tmp_path), "id", few=True)["linger.ms"] == "0"
+    assert producer_config(settings(tmp_path, linger_ms="50"), "id", few=True)["linger.ms"] == "50"

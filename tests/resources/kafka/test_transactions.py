@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from os import urandom
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,26 @@ def test_a_record_that_is_waited_for_does_not_wait_for_others(cluster: "Cluster"
             took.append(time.monotonic() - began)
             producer.commit()
     assert median(took) < 0.03
+
+
+@pytest.mark.parametrize("producing", ["native", "public"])
+def test_few_records_wait_for_no_others_and_nobody_has_to_ask_for_them(
+    cluster: "Cluster", monkeypatch: pytest.MonkeyPatch, producing: str
+) -> None:
+    """None of them may be left behind: what is sent as it comes is acknowledged without being asked for."""
+    topic = cluster.topic(3)
+    settings = replace(cluster.settings(), producing=producing)
+    with claimed(settings, topic, few=True) as producer:
+        if producing == "native":
+            library = producer._client._library  # type: ignore[attr-defined]
+            monkeypatch.setattr(library, "flush", lambda *_: pytest.fail("there is nothing to hurry"))
+        for first in range(0, 3000, 1000):
+            producer.begin()
+            for n in range(first, first + 1000):
+                producer.produce(topic, b"k%d" % n, b"v%d" % n)
+            producer.settle()
+            assert producer.commit().records == 1000
+    assert sorted(cluster.committed(topic)) == sorted((b"k%d" % n, b"v%d" % n) for n in range(3000))
 
 
 def test_rows_in_columns_become_the_same_records(any_cluster: "Cluster") -> None:

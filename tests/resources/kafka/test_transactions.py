@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from os import urandom
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -73,15 +72,13 @@ def test_a_record_that_is_waited_for_does_not_wait_for_others(cluster: "Cluster"
     assert median(took) < 0.03
 
 
-@pytest.mark.parametrize("producing", ["native", "public"])
 def test_few_records_wait_for_no_others_and_nobody_has_to_ask_for_them(
-    cluster: "Cluster", monkeypatch: pytest.MonkeyPatch, producing: str
+    cluster: "Cluster", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None of them may be left behind: what is sent as it comes is acknowledged without being asked for."""
     topic = cluster.topic(3)
-    settings = replace(cluster.settings(), producing=producing)
-    with claimed(settings, topic, few=True) as producer:
-        if producing == "native":
+    with claimed(cluster.settings(), topic, few=True) as producer:
+        if producer.way == "native":
             library = producer._client._library  # type: ignore[attr-defined]
             monkeypatch.setattr(library, "flush", lambda *_: pytest.fail("there is nothing to hurry"))
         for first in range(0, 3000, 1000):

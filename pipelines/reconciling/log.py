@@ -29,8 +29,8 @@ _QUIET_SECONDS = 1.0
 _PAUSE_SECONDS = 0.1
 # What the client may fetch ahead, and how much of a Kafka partition at once: a message that waits takes some 400 bytes
 # besides its own, and all that was fetched at once is taken apart at once.
-_AHEAD_KILOBYTES = 4_096
-_AT_ONCE_BYTES = 512 << 10
+_AHEAD_KILOBYTES = 2_048
+_AT_ONCE_BYTES = 128 << 10
 
 
 @dataclass(frozen=True)

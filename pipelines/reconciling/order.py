@@ -24,7 +24,7 @@ from pipelines.reconciling.log import Committed
 # Of records that wait for their like: a few batches are always expected before they are found, and at most so much
 # waits on either side, whatever the order in which a consumer is given the kafka_partitions.
 _FEW_BYTES = 4 << 20
-_MOST_BYTES = 12 << 20
+_MOST_BYTES = 6 << 20
 # Made ahead of whoever reads the log.
 _AHEAD = 2
 

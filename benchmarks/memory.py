@@ -4,8 +4,9 @@
 
 The window's rows come from a DuckDB file made here, in the order of their event time or with `--shuffled` in none; the
 broker and registry are the embedded ones, or with `--apache` a real Apache Kafka (their memory and processor time is
-theirs and not counted). `one pass` is what a run does that has both stages selected. Flat means: the last column of a
-step does not grow with the rows. Start-up and imports are part of the memory and not of the time.
+theirs and not counted). `one pass` is what a run does that has both stages selected. `run` and `read back` are whole
+Dagster runs of all three assets, in one process, the second with the setting `reconcile`. Flat means: the last column
+of a step does not grow with the rows. Start-up and imports are part of the memory and not of the time.
 """
 
 import argparse
@@ -70,8 +71,37 @@ def make_warehouse(path: Path, rows: int, *, shuffled: bool) -> None:
         connection.execute("ALTER TABLE readings ALTER value TYPE DECIMAL(12, 3)")
 
 
+# A ledger of its own each: for it the window was never published.
+_RUNS = {
+    "run": {"SLUICE_RECONCILE": "false", "SLUICE_LEDGER_TOPIC": "bench.run"},
+    "read back": {"SLUICE_RECONCILE": "true", "SLUICE_LEDGER_TOPIC": "bench.read-back"},
+}
+
+
+def whole_run(assets: str) -> None:
+    """One Dagster run of the window in this process; prints as `step` does."""
+    import warnings
+
+    warnings.simplefilter("ignore")  # Dagster's beta notices
+    from pipelines import load_catalogue
+    from pipelines.orchestration.launch import dagster_instance, launch
+    from resources.settings import load_settings
+
+    catalogue = load_catalogue(Path(assets))
+    event = catalogue.find("reading_taken")
+    with dagster_instance(load_settings()) as instance:
+        started, used = time.monotonic(), time.process_time()
+        done = launch(event, [event.windows.window("2013-01-01")], instance, catalogue=catalogue)
+        if not done.success:
+            sys.exit(str(done.error))
+        tell(int(done.windows["2013-01-01"]["rows_published"]), started, used)
+
+
 def step(name: str, assets: str) -> None:
     """Run one step of the window in this process and print rows, peak memory in MiB, seconds and processor seconds."""
+    if name in _RUNS:
+        whole_run(assets)
+        return
     from pipelines import load_catalogue
     from pipelines.publishing.publisher import Publisher
     from pipelines.reconciling.reconciler import reconcile_window
@@ -95,6 +125,11 @@ def step(name: str, assets: str) -> None:
         else:
             found = reconcile_window(event, window.key, platform)
             rows = found.found if found.verdict == "agrees" else -1
+    tell(rows, started, used)
+
+
+def tell(rows: int, started: float, used: float) -> None:
+    """Print what this process did, and its peak memory since it began."""
     # Not getrusage: a new process begins with the peak of the one that started it.
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     peak = int(found[1]) / 1024 if found else float("nan")
@@ -129,10 +164,10 @@ def main() -> None:
             }
             up(home, kind="apache" if asked.apache else "embedded")
             try:
-                for name in ("sourced", "transformed", "one pass", "published", "reconciled"):
+                for name in ("sourced", "transformed", "one pass", "published", "reconciled", *_RUNS):
                     done = subprocess.run(
                         [sys.executable, __file__, "--step", name, str(module.parent.parent)],
-                        env=environment, capture_output=True, text=True, check=False,
+                        env=environment | _RUNS.get(name, {}), capture_output=True, text=True, check=False,
                     )  # fmt: skip
                     if done.returncode:
                         sys.exit(done.stderr)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.encoding.assembly import Bytes, binary_of, byte_view
+from pipelines.encoding.assembly import Bytes, byte_view
 from pipelines.encoding.columns import Column, Mask
 from pipelines.encoding.refusals import not_36_characters, not_hexadecimal, too_many_digits
 from pipelines.encoding.symbols import symbol_places

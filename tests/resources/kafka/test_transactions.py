@@ -69,7 +69,7 @@ def test_a_record_that_is_waited_for_does_not_wait_for_others(cluster: "Cluster"
             producer.settle()
             took.append(time.monotonic() - began)
             producer.commit()
-    assert median(took) < 0.03
+    assert median(took) < 0.2  # else linger.ms, twice that, is waited for
 
 
 def test_few_records_wait_for_no_others_and_nobody_has_to_ask_for_them(

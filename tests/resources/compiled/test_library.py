@@ -43,6 +43,7 @@ def test_a_path_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_of_other_sources_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     if compiled.library() is None:
         pytest.skip("needs a C compiler when Sluice is installed")
+    monkeypatch.delenv("SLUICE_COMPILED", raising=False)
     compiled.library.cache_clear()
     monkeypatch.setattr(compiled, "_INTERFACE", compiled._INTERFACE + 1)
     try:
@@ -55,6 +56,7 @@ def test_one_that_is_no_library_is_not_used(monkeypatch: pytest.MonkeyPatch) -> 
     def broken(_: str) -> ctypes.CDLL:
         raise OSError("invalid ELF header")
 
+    monkeypatch.delenv("SLUICE_COMPILED", raising=False)
     monkeypatch.setattr(ctypes, "CDLL", broken)
     compiled.library.cache_clear()
     try:

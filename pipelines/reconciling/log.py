@@ -129,15 +129,16 @@ class LogReader:
         bound = np.zeros(max(ends) + 1, np.int64)
         bound[list(ends)] = list(ends.values())
         self._look_up(topic)
-        paused: set[int] = set()
+        # Where each goes on, and which are not read at the moment.
+        places, paused = {p: ranges[p][0] for p in ends}, set[int]()
         try:
-            self._reader.assign(topic, {p: ranges[p][0] for p in ends})
+            self._reader.assign(topic, places)
             moved = time.monotonic()
             while ends:
                 waiting = {p for p in held() if p in ends}
                 if len(waiting) == len(ends):
                     return
-                self._hold(topic, waiting, paused)
+                self._hold(topic, waiting, paused, places)
                 batch = self._next(topic)
                 reached = dict(batch.ends)
                 if len(batch):
@@ -147,12 +148,12 @@ class LogReader:
                             reached[p] = max(reached.get(p, 0), int(own[-1]) + 1)
                     yield _within(batch, bound)
                     moved = time.monotonic()
-                self._finish(
-                    [p for p, offset in reached.items() if offset >= ends.get(p, offset + 1)], topic, ends
-                )
+                places |= reached
+                done = {p for p, offset in reached.items() if offset >= ends.get(p, offset + 1)}
+                self._finish(done, topic, ends, paused)
                 quiet_seconds = time.monotonic() - moved
                 if ends and quiet_seconds > _QUIET_SECONDS:
-                    self._hold(topic, set(ends), paused)
+                    self._hold(topic, set(ends), paused, places)
                     time.sleep(_PAUSE_SECONDS)
                 if ends and quiet_seconds > _WAIT_SECONDS:
                     raise KafkaUnavailable(
@@ -161,16 +162,15 @@ class LogReader:
                         next_step="look for a hanging producer (kafka-transactions.sh find-hanging), then verify again",
                     )
         finally:
-            # Or they would still be held when they are read the next time.
-            self._hold(topic, set(), paused)
             self._reader.unassign()
 
-    def _hold(self, topic: str, held: set[int], paused: set[int]) -> None:
-        """Pause what is held and resume what no longer is; `paused` says what is."""
-        if go_on := paused - held:
-            self._reader.resume(topic, go_on)
+    def _hold(self, topic: str, held: set[int], paused: set[int], places: Mapping[int, int]) -> None:
+        """Stop reading what is held and read on what no longer is; `paused` says what is."""
+        # Not by pausing: a client that resumes goes on where it believes to be, which was seen to be too far.
         if stop := held - paused:
-            self._reader.pause(topic, stop)
+            self._reader.drop(topic, stop)
+        if go_on := paused - held:
+            self._reader.add(topic, {p: places[p] for p in go_on})
         paused.clear()
         paused |= held
 
@@ -180,12 +180,13 @@ class LogReader:
         except KafkaException as error:
             raise explain(f"topic {topic}", error) from None
 
-    def _finish(self, done: list[int], topic: str, ends: dict[int, int]) -> None:
+    def _finish(self, done: set[int], topic: str, ends: dict[int, int], paused: set[int]) -> None:
         for p in done:
             del ends[p]
-        if done and ends:
+        if ends and done - paused:
             # What follows belongs to others and is not fetched.
-            self._reader.drop(topic, done)
+            self._reader.drop(topic, done - paused)
+        paused -= done
 
     def close(self) -> None:
         """Free the client."""

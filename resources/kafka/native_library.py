@@ -71,9 +71,8 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "topic_partition_list_set_offset": (c_int, [c_void_p, c_char_p, c_int32, c_int64]),
     "topic_partition_list_destroy": (None, [c_void_p]),
     "assign": (c_int, [c_void_p, c_void_p]),
+    "incremental_assign": (c_void_p, [c_void_p, c_void_p]),
     "incremental_unassign": (c_void_p, [c_void_p, c_void_p]),
-    "pause_partitions": (c_int, [c_void_p, c_void_p]),
-    "resume_partitions": (c_int, [c_void_p, c_void_p]),
     "consume_batch_queue": (c_ssize_t, [c_void_p, c_int, c_void_p, c_size_t]),
     "message_errstr": (c_char_p, [c_void_p]),
     "message_destroy": (None, [c_void_p]),
@@ -112,7 +111,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 _WAITING = {
     "new", "destroy", "queue_poll", "produce_batch", "flush", "purge", "event_destroy", "event_message_array",
     "init_transactions", "begin_transaction", "commit_transaction", "abort_transaction", "metadata",
-    "assign", "incremental_unassign", "pause_partitions", "resume_partitions", "consume_batch_queue", "message_destroy",
+    "assign", "incremental_assign", "incremental_unassign", "consume_batch_queue", "message_destroy",
     "consumer_close",
 }  # fmt: skip
 

@@ -58,35 +58,30 @@ class NativeReader:
 
     def assign(self, topic: str, first: Mapping[int, int]) -> None:
         with self._places(topic, first) as places:
-            for p, offset in first.items():
-                self._library.topic_partition_list_set_offset(places, topic.encode(), p, offset)
             self._check(self._library.assign(self._client, places))
 
-    def pause(self, topic: str, kafka_partitions: Iterable[int]) -> None:
-        with self._places(topic, kafka_partitions) as places:
-            self._check(self._library.pause_partitions(self._client, places))
-
-    def resume(self, topic: str, kafka_partitions: Iterable[int]) -> None:
-        if self._process != os.getpid():
-            return  # what ends in a child too, as a generator does that was being read
-        with self._places(topic, kafka_partitions) as places:
-            self._check(self._library.resume_partitions(self._client, places))
+    def add(self, topic: str, first: Mapping[int, int]) -> None:
+        with self._places(topic, first) as places:
+            self._library.check(self._library.incremental_assign(self._client, places))
 
     def drop(self, topic: str, kafka_partitions: Iterable[int]) -> None:
-        with self._places(topic, kafka_partitions) as places:
+        with self._places(topic, dict.fromkeys(kafka_partitions)) as places:
             self._library.check(self._library.incremental_unassign(self._client, places))
 
     def unassign(self) -> None:
+        # Not in a child, where it is called too when a generator ends that was being read.
         if self._process == os.getpid():
             self._check(self._library.assign(self._client, None))
 
     @contextmanager
-    def _places(self, topic: str, kafka_partitions: Iterable[int]) -> Iterator[int]:
-        wanted = list(kafka_partitions)
+    def _places(self, topic: str, wanted: Mapping[int, int | None]) -> Iterator[int]:
+        """A list of kafka_partitions, with offsets where there are."""
         places: int = self._library.topic_partition_list_new(len(wanted))
         try:
-            for p in wanted:
+            for p, offset in wanted.items():
                 self._library.topic_partition_list_add(places, topic.encode(), p)
+                if offset is not None:
+                    self._library.topic_partition_list_set_offset(places, topic.encode(), p, offset)
             yield places
         finally:
             self._library.topic_partition_list_destroy(places)

@@ -44,11 +44,8 @@ class BatchReader(Protocol):
     def assign(self, topic: str, first: Mapping[int, int]) -> None:
         """Read these kafka_partitions from these offsets, and no others."""
 
-    def pause(self, topic: str, kafka_partitions: Iterable[int]) -> None:
-        """Leave these for later."""
-
-    def resume(self, topic: str, kafka_partitions: Iterable[int]) -> None:
-        """Read on where they were paused."""
+    def add(self, topic: str, first: Mapping[int, int]) -> None:
+        """Read these kafka_partitions, too, from these offsets."""
 
     def drop(self, topic: str, kafka_partitions: Iterable[int]) -> None:
         """Read no more of these."""
@@ -78,11 +75,8 @@ class PublicReader:
     def assign(self, topic: str, first: Mapping[int, int]) -> None:
         self._consumer.assign([TopicPartition(topic, p, offset) for p, offset in first.items()])
 
-    def pause(self, topic: str, kafka_partitions: Iterable[int]) -> None:
-        self._consumer.pause([TopicPartition(topic, p) for p in kafka_partitions])
-
-    def resume(self, topic: str, kafka_partitions: Iterable[int]) -> None:
-        self._consumer.resume([TopicPartition(topic, p) for p in kafka_partitions])
+    def add(self, topic: str, first: Mapping[int, int]) -> None:
+        self._consumer.incremental_assign([TopicPartition(topic, p, offset) for p, offset in first.items()])
 
     def drop(self, topic: str, kafka_partitions: Iterable[int]) -> None:
         self._consumer.incremental_unassign([TopicPartition(topic, p) for p in kafka_partitions])

@@ -233,7 +233,6 @@ ENDINGS = {
     "forked": """
         child = os.fork()
         if not child:
-            reader.resume(topic, [0])
             reader.unassign()
             del reader
             gc.collect()

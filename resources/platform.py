@@ -57,7 +57,7 @@ class Platform:
         for warehouse in self._warehouses.values():
             warehouse.close()
         self._warehouses.clear()
-        for name in ("ledger", "registry", "reader"):
+        for name in ("ledger", "registry", "reader", "snapshots"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
 

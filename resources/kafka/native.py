@@ -71,8 +71,9 @@ class NativeClient:
     ) -> None:
         self._library, self._deliveries, self._log = library, deliveries, log
         self._kafka_partitions = kafka_partitions or 0
-        self._lingers = any(float(config.get(name, 0)) > 0 for name in _LINGER)
         self._client = opened(library, PRODUCER, config, EVENT_DR | EVENT_ERROR)
+        # Behind it: what is no number is refused there, by its name.
+        self._lingers = any(float(config.get(name, 0)) > 0 for name in _LINGER)
         self._queue: int = library.queue_get_main(self._client)
         self._topics: dict[str, int] = {}
         # Freed by `close` alone, which the transaction has been aborted before. Destroying a client whose transaction is

@@ -41,6 +41,12 @@ class Settler:
             raise error
         self._bring(folder)
 
+    def close(self) -> None:
+        """End the thread, when what it is at is done."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
     def _turn_to(self, folder: Path) -> BaseException | None:
         """Wait for what is under way. What it failed with, if it was of this folder; nobody waits for another's."""
         begun, self._begun = self._begun, None

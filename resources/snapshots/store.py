@@ -54,6 +54,11 @@ class SnapshotStore:
         )
         self._settler = Settler(Path(self._root)) if self._local else None
 
+    def close(self) -> None:
+        """End what works in the background; the store can be used again."""
+        if self._settler is not None:
+            self._settler.close()
+
     def folder(self, event: str, window: str) -> str:
         """Relative folder of a window; a colon is legal in a window key but not in every file system."""
         return f"{event}/{window.replace(':', '')}"

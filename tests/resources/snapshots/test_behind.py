@@ -16,7 +16,8 @@ GROUP = pa.record_batch({"x": pa.array(range(ROW_GROUP_ROWS), pa.int64())})
 
 
 def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("sluice-")]
+    ours = ("sluice-test", "sluice-snapshot")
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(ours)]
 
 
 def test_items_are_done_in_order_and_all_of_them() -> None:

@@ -204,7 +204,7 @@ def test_what_the_log_says_reaches_ours(cluster: Cluster, caplog: pytest.LogCapt
     reader = LogReader(cluster.settings(debug="fetch"))
     with caplog.at_level("DEBUG", "sluice.kafka"):
         read(reader, topic, {0: (0, 20)})
-    reader.close()
+        reader.close()  # what is logged last is told here
     assert "initialized" in caplog.text and "is fetchable" in caplog.text
 
 

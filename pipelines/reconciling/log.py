@@ -129,8 +129,8 @@ class LogReader:
         bound = np.zeros(max(ends) + 1, np.int64)
         bound[list(ends)] = list(ends.values())
         self._look_up(topic)
-        # Where each goes on, and which are not read at the moment.
-        places, paused = {p: ranges[p][0] for p in ends}, set[int]()
+        # Where each goes on, which are not read at the moment, and which have been let go since they last ended.
+        places, paused, unsure = {p: ranges[p][0] for p in ends}, set[int](), set[int]()
         try:
             self._reader.assign(topic, places)
             moved = time.monotonic()
@@ -139,8 +139,9 @@ class LogReader:
                 if len(waiting) == len(ends):
                     return
                 self._hold(topic, waiting, paused, places)
+                unsure |= paused
                 batch = self._next(topic)
-                reached = dict(batch.ends)
+                reached = {p: offset for p, offset in batch.ends.items() if p not in unsure}
                 if len(batch):
                     for p in ends:
                         own = batch.offsets[batch.kafka_partitions == p]
@@ -151,9 +152,13 @@ class LogReader:
                 places |= reached
                 done = {p for p, offset in reached.items() if offset >= ends.get(p, offset + 1)}
                 self._finish(done, topic, ends, paused)
+                told = unsure & set(batch.ends) - paused
+                self._again(topic, told & set(ends), places)
+                unsure -= told
                 quiet_seconds = time.monotonic() - moved
                 if ends and quiet_seconds > _QUIET_SECONDS:
                     self._hold(topic, set(ends), paused, places)
+                    unsure |= paused
                     time.sleep(_PAUSE_SECONDS)
                 if ends and quiet_seconds > _WAIT_SECONDS:
                     raise KafkaUnavailable(
@@ -173,6 +178,13 @@ class LogReader:
             self._reader.add(topic, {p: places[p] for p in go_on})
         paused.clear()
         paused |= held
+
+    def _again(self, topic: str, ended: set[int], places: Mapping[int, int]) -> None:
+        """Read what is said to end once more from where it is: librdkafka (2.16) takes records back that it was handing
+        over when their kafka_partition was let go, and leaves the end behind them."""
+        if ended:
+            self._reader.drop(topic, ended)
+            self._reader.add(topic, {p: places[p] for p in ended})
 
     def _next(self, topic: str) -> Batch:
         try:

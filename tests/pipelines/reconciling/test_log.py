@@ -8,7 +8,10 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
@@ -18,6 +21,7 @@ from pipelines.reconciling.log import LogReader
 from resources import compiled
 from resources.errors import SluiceError
 from resources.kafka.errors import KafkaRefused, KafkaUnavailable
+from resources.kafka.reading import Batch
 from resources.settings import ROOT
 from tests.fixtures_servers import KafkaServer
 from tests.resources.kafka.conftest import Cluster
@@ -157,6 +161,47 @@ def test_what_is_held_is_read_later_and_from_where_it_was(
     assert [one for one in found if one[0] == 1] == at(1, 7, some(7, 4_000))
     # All that is left is held.
     assert {p for p, *_ in read(reader, topic, {0: (0, 4_000), 1: (0, 4_000)}, held=lambda: {1})} == {0}
+
+
+def test_an_end_that_outlived_its_records_is_not_believed(
+    reader: LogReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What librdkafka does to records that it is handing over when their kafka_partition is let go."""
+
+    def batch(p: int, first: int, end: int, **ends: int) -> Batch:
+        rows = pa.array([b"%d" % offset for offset in range(first, end)], pa.large_binary())
+        places = np.full(end - first, p, np.int32)
+        told = {int(name[1:]): offset for name, offset in ends.items()}
+        return Batch(places, np.arange(first, end), rows, rows, told)
+
+    batches = [
+        batch(1, 0, 2),
+        batch(1, 2, 3),
+        batch(1, 3, 3, p0=4),
+        batch(0, 0, 4, p0=4),
+        batch(1, 3, 4, p1=4),
+    ]
+    asked: list[tuple[str, Any]] = []
+    for name in ("assign", "add", "drop"):
+        monkeypatch.setattr(
+            reader._reader, name, lambda _, what, name=name: asked.append((name, dict.fromkeys(what)))
+        )
+    monkeypatch.setattr(reader._reader, "unassign", lambda: None)
+    monkeypatch.setattr(reader._reader, "next", lambda *_: batches.pop(0))
+    monkeypatch.setattr(reader, "_look_up", lambda _: None)
+    turns = iter([set[int](), {0}, set[int](), set[int](), set[int]()])
+    found = read(reader, "t", {0: (0, 4), 1: (0, 4)}, held=lambda: next(turns))
+    assert [(p, offset) for p, offset, *_ in found] == [
+        (1, 0),
+        (1, 1),
+        (1, 2),
+        (0, 0),
+        (0, 1),
+        (0, 2),
+        (0, 3),
+        (1, 3),
+    ]
+    assert asked[1:5] == [("drop", {0: None}), ("add", {0: None}), ("drop", {0: None}), ("add", {0: None})]
 
 
 def test_who_stops_early_can_read_again(cluster: Cluster, reader: LogReader) -> None:

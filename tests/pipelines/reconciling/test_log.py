@@ -147,20 +147,28 @@ def test_what_is_held_is_read_later_and_from_where_it_was(
 ) -> None:
     topic = cluster.topic(2)
     writer = Writer(cluster, topic)
+    # More than either way reads of one while the other is held: nothing is over before the last is let go.
+    turns, each = 20, 12_000
     for p in (0, 1):
-        writer.write(p, some(0, 4_000))
+        writer.write(p, some(0, each))
     monkeypatch.setattr(log, "_BATCH", 300)
     asked = iter(range(10**9))
 
     def held() -> set[int]:
         turn = next(asked)
-        return {turn // 2 % 2} if turn < 20 else set()
+        return {turn // 2 % 2} if turn < turns else set()
 
-    found = read(reader, topic, {0: (0, 4_000), 1: (7, 4_000)}, held=held)
-    assert [one for one in found if one[0] == 0] == at(0, 0, some(0, 4_000))
-    assert [one for one in found if one[0] == 1] == at(1, 7, some(7, 4_000))
-    # All that is left is held.
-    assert {p for p, *_ in read(reader, topic, {0: (0, 4_000), 1: (0, 4_000)}, held=lambda: {1})} == {0}
+    found = read(reader, topic, {0: (0, each), 1: (7, each)}, held=held)
+    assert [one for one in found if one[0] == 0] == at(0, 0, some(0, each))
+    assert [one for one in found if one[0] == 1] == at(1, 7, some(7, each))
+
+
+def test_what_is_left_and_held_is_not_waited_for(cluster: Cluster, reader: LogReader) -> None:
+    topic = cluster.topic(2)
+    writer = Writer(cluster, topic)
+    for p in (0, 1):
+        writer.write(p, some(0, 100))
+    assert {p for p, *_ in read(reader, topic, {0: (0, 100), 1: (0, 100)}, held=lambda: {1})} == {0}
 
 
 def test_an_end_that_outlived_its_records_is_not_believed(

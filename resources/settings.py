@@ -43,7 +43,7 @@ _SCALARS: dict[str, tuple[str | bool | int, str]] = {
     "register_contracts": (False, "register a new contract at publish, when it is compatible"),
     "batch_rows": (32768, "rows a step holds at a time"),
     "transaction_seconds": (2, "longest time between two commits while publishing"),
-    "transaction_rows": (200_000, "most rows between two commits while publishing"),
+    "transaction_rows": (1_000_000, "most rows between two commits while publishing"),
     "max_rows_per_second": (0, "most rows that a run publishes per second; 0: no limit"),
     "max_bytes_per_second": (
         0,

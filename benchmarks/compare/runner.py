@@ -18,7 +18,7 @@ from benchmarks.compare.tools import lacking, peers_program
 from benchmarks.compare.verifying import Seen, Wrong, verify
 
 KAFKA_PARTITIONS = 3
-TRANSACTION_ROWS = 200_000
+TRANSACTION_ROWS = 1_000_000
 ROOT = Path(__file__).resolve().parents[2]
 _CHILD_SECONDS = 3600
 

@@ -34,7 +34,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--report", type=Path, help="write the table here, and every figure beside it as .json"
     )
     parser.add_argument(
-        "--into", type=Path, help="put the table into this page, between its comparison marks"
+        "--into",
+        type=Path,
+        help="put the table into this page, between its marks `comparison`, or `comparison-10` at scale 10",
     )
     parser.add_argument(
         "--work", type=Path, help="folder for the broker's data and scratch files (a temporary one)"
@@ -75,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.report:
         write(asked.report, "\n\n".join([*parts, said]), data)
     if asked.into:
-        put_into(asked.into, "comparison", "\n\n".join([*parts, said]))
+        part = "comparison" if asked.scale == 1 else f"comparison-{asked.scale}"
+        put_into(asked.into, part, "\n\n".join([*parts, said]))
     return 1 if any(line.failed and line.runs for line in everyone) else 0
 
 

@@ -148,6 +148,9 @@ def test_the_table_goes_into_the_report_and_into_the_page(
     for told in (page.read_text(), report.read_text(), capsys.readouterr().out):
         assert "**flights**" in told and "gcc is missing" in told
     assert "flights" in json.loads(report.with_suffix(".json").read_text())
+    page.write_text("<!-- comparison-10 -->\n<!-- /comparison-10 -->\n")
+    assert main(["--data", "flights", "--scale", "10", "--into", str(page)]) == 0
+    assert "gcc is missing" in page.read_text()
 
 
 def test_a_flame_graph_shows_shares_as_widths() -> None:

@@ -1,6 +1,7 @@
 """What every test may ask for, and how workers (`pytest -n 2`) share out the tests."""
 
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,18 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadFileScheduling
 
 pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_postgres"]
+
+
+# Servers live for minutes: what the compiler of a long life would gain is less than it takes. A real Kafka so starts in
+# three fifths of the processor time, Apicurio in less than half.
+_JAVA = "-XX:TieredStopAtLevel=1"
+
+
+def pytest_configure() -> None:
+    os.environ.setdefault("JAVA_TOOL_OPTIONS", _JAVA)
+    # A background job of a shell ignores Ctrl-C, and so would every process that a test sends it to.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,9 +49,12 @@ def verify(job: Job, contender: Contender, schema: str | None = None) -> Seen:
     try:
         consumer.assign([TopicPartition(job.topic, p, 0) for p in range(job.kafka_partitions)])
         ended: set[int] = set()
+        heard = time.monotonic()
         while len(ended) < job.kafka_partitions:
-            messages = consumer.consume(10_000, _SILENCE_SECONDS)
-            if not messages:
+            messages = consumer.consume(10_000, 0.2)  # waits for as many, or for so long, even at the end
+            if messages:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > _SILENCE_SECONDS:
                 raise Wrong(f"{job.topic}: quiet for {_SILENCE_SECONDS:g} s after {records:,} records")
             for message in messages:
                 if message.error() is not None:

@@ -27,8 +27,11 @@ pytestmark = pytest.mark.browser
 
 T = TypeVar("T")
 
-# The daemon looks for new backfills every 30 s.
 _SECONDS = 180
+# With it the daemon looks for work every few seconds: tests/acceptance/eager/sitecustomize.py.
+_EAGER = Path(__file__).parent / "eager"
+# Of the ten seconds between two looks for schedules: neither about to look nor still at it, however slowly.
+_BETWEEN_LOOKS = range(3, 6)
 _CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -99,7 +102,8 @@ def _served(project: Project, folder: Path) -> Iterator[Ui]:
         server = subprocess.Popen(
             [_SLUICE, "ui", "--port", str(port)],
             cwd=elsewhere,
-            env={**os.environ, **project.environ},  # as an operator's shell has it
+            # As an operator's shell has it, but for the path.
+            env={**os.environ, **project.environ, "PYTHONPATH": str(_EAGER)},
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -239,6 +243,8 @@ def test_a_schedule_publishes(ui: Ui, page: Page, shot: Callable[[str], None]) -
     shot("9-schedules")
 
     before = ui.project.outsider.ends(event.topic)
+    # A look between the next two steps would be remembered: nothing missed, nothing to do until the next hour.
+    ui.until(lambda: int(time.time()) % 10 in _BETWEEN_LOOKS, "an instant between two looks")
     started = ui.ask(
         "mutation($s: ScheduleSelector!) { startSchedule(scheduleSelector: $s) { __typename } }",
         s={**_SELECTOR, "scheduleName": "hourly"},

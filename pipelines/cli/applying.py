@@ -10,7 +10,7 @@ from pipelines.cli.replaying import unbroken
 from pipelines.cli.reporting import announcing, report
 from pipelines.foresight.plan import PlanUnreadable, read_plan
 from pipelines.orchestration.config import RunConfig
-from pipelines.publishing.publisher import PlanOutdated
+from pipelines.publishing.as_planned import PlanOutdated
 from resources.platform import Platform
 
 

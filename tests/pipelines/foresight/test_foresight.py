@@ -8,8 +8,8 @@ from confluent_kafka.admin import AdminClient
 
 from pipelines.foresight.foreseeing import Foresight
 from pipelines.foresight.plan import WindowPlan
+from pipelines.publishing.as_planned import PlanOutdated
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
-from pipelines.publishing.publisher import PlanOutdated
 from pipelines.publishing.selection import Selection
 from pipelines.publishing.wish import Replay, Wish
 from resources.kafka.transactions import TransactionalProducer

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import load_catalogue
-from pipelines.publishing import publisher as publishing
+from pipelines.publishing import producers
 from pipelines.publishing.publisher import Publisher
 from resources.kafka.rows import Rows
 from resources.kafka.transactions import TransactionalProducer
@@ -44,7 +44,7 @@ class DyingProducer(TransactionalProducer):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-publishing.TransactionalProducer = DyingProducer  # type: ignore[misc]
+producers.TransactionalProducer = DyingProducer  # type: ignore[misc]
 event = load_catalogue(Path(order["assets"])).find("happened")
 with Platform() as platform:
     Publisher(event, platform, run_id="killed").publish(order["window"])

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines import Event
-from pipelines.publishing import publisher as publishing
+from pipelines.publishing import producers, run
 from pipelines.publishing.publisher import NeverPublished, Publisher
 from pipelines.publishing.selection import Selection
 from pipelines.publishing.wish import Replay, Wish
@@ -259,8 +259,8 @@ def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[boo
         found[tombstones] = world.define(more="tombstones=True," if tombstones else "")
     # The machine that crashes here loses nothing that was written; thousands of waits for the disk show nothing.
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(publishing, "TransactionalProducer", FakeProducer)
-    monkeypatch.setattr(publishing, "fit_topic", lambda *_, **__: Topic("t", 1, 1, {}))
+    monkeypatch.setattr(producers, "TransactionalProducer", FakeProducer)
+    monkeypatch.setattr(run, "fit_topic", lambda *_, **__: Topic("t", 1, 1, {}))
     yield found
 
 

@@ -63,6 +63,10 @@ class Before:
         pass
 
 
+def standing(publisher: Publisher) -> Standby:
+    return publisher._run.producers._standby
+
+
 @contextmanager
 def run(
     world: World, *windows: str, way: str = "auto", run_id: str = "run", **how: Any
@@ -86,7 +90,7 @@ def test_the_next_window_is_claimed_by_the_producer_that_stood_by(
     world.rows([("a", 1, 1), ("b", 2, 2)], day=SECOND)
     with run(world, FIRST, SECOND, LAST, way=way) as publisher:
         assert publisher.publish(FIRST).transactions == 1
-        publisher._standby._next._thread.join()  # type: ignore[union-attr]
+        standing(publisher)._next._thread.join()  # type: ignore[union-attr]
         assert steps == [
             *(("init", 0), ("claim", 0), ("connect", 0), ("close", 0)),
             *(("init", 1), ("connect", 1)),
@@ -95,7 +99,7 @@ def test_the_next_window_is_claimed_by_the_producer_that_stood_by(
         assert publisher.publish(SECOND).published == 2
         assert steps[:2] == [("claim", 1), ("close", 1)]
         assert publisher.publish(LAST).transactions == 1
-        assert publisher._standby._next is None, "nothing is behind the last one"
+        assert standing(publisher)._next is None, "nothing is behind the last one"
     assert set(world.counted().values()) == {1}
 
 
@@ -116,11 +120,11 @@ def test_a_producer_that_nobody_takes_is_freed(world: World, way: str, steps: li
     assert steps[-1] == ("close", 1), "the run ends before its next window"
     with run(world, FIRST, SECOND, LAST, way=way) as publisher:
         publisher.publish(SECOND)
-        assert publisher._standby._next is not None
-        publisher._stand_by(FIRST)
+        assert standing(publisher)._next is not None
+        publisher._run.stand_by(FIRST)
         assert steps[-1] == ("close", 3) or ("close", 3) in steps, "another window's takes its place"
         assert publisher.publish(SECOND).action == "nothing"
-        assert publisher._standby._next is None, "its window had nothing to do"
+        assert standing(publisher)._next is None, "its window had nothing to do"
     opened = {number for name, number in steps if name == "init"}
     assert opened == {number for name, number in steps if name == "close"}
 
@@ -129,11 +133,11 @@ def test_a_producer_of_a_window_that_cannot_be_published_is_freed(
     world: World, steps: list[tuple[str, int]]
 ) -> None:
     with run(world, FIRST) as publisher:
-        publisher._behind = {FIRST: SECOND}
+        publisher._run._behind = {FIRST: SECOND}
         publisher.publish(FIRST)
         with pytest.raises(NotPublishable):
             publisher.publish(SECOND)
-        assert publisher._standby._next is None
+        assert standing(publisher)._next is None
         assert ("close", 1) in steps
         assert ("claim", 1) not in steps
 
@@ -153,8 +157,8 @@ def test_two_launches_whose_producers_stand_by_fence_each_other(world: World, wa
         pace = Before(lambda: later.publish(SECOND))
         with run(world, FIRST, SECOND, way=way, run_id="earlier", pace=pace) as earlier:
             for publisher in (later, earlier):
-                publisher._stand_by(FIRST)
-                publisher._standby._next._thread.join()  # type: ignore[union-attr]
+                publisher._run.stand_by(FIRST)
+                standing(publisher)._next._thread.join()  # type: ignore[union-attr]
             with pytest.raises(TakenOver):
                 earlier.publish(SECOND)
     assert world.counted() == {("a", 1, 1): 1, ("b", 2, 2): 1}
@@ -165,8 +169,8 @@ def test_a_producer_that_stands_by_disturbs_no_other_launch(world: World, way: s
     with run(world, FIRST, SECOND, way=way, run_id="waits") as waits:
 
         def stand_by() -> None:
-            waits._stand_by(FIRST)
-            waits._standby._next._thread.join()  # type: ignore[union-attr]
+            waits._run.stand_by(FIRST)
+            standing(waits)._next._thread.join()  # type: ignore[union-attr]
 
         with run(world, SECOND, way=way, run_id="owner", pace=Before(stand_by)) as owner:
             assert owner.publish(SECOND).published == 1

@@ -1,0 +1,75 @@
+"""What is told of a window when its publication has ended: counts of what was committed."""
+
+from collections.abc import Sequence
+
+from pipelines.publishing.decision import Decision
+from pipelines.publishing.entry import LedgerEntry
+from pipelines.publishing.result import PublishResult
+from pipelines.publishing.sending import Progress
+from resources.kafka.transactions import Delivered
+
+
+def nothing_done(decision: Decision, entry: LedgerEntry, *, rows_read: int, topic: str) -> PublishResult:
+    """All its rows are on the topic already."""
+    return PublishResult(
+        action="nothing",
+        because=decision.because,
+        generation=decision.generation,
+        snapshot=entry.snapshot,
+        schema_id=entry.schema_id,
+        rows_read=rows_read,
+        skipped=rows_read,
+        topic=topic,
+    )
+
+
+def none_selected(decision: Decision, entry: LedgerEntry | None, *, topic: str) -> PublishResult:
+    """A replay of some events has found none of them in the window, and left no mark on it."""
+    return PublishResult(
+        action="nothing",
+        because="none of its events is selected",
+        generation=entry.generation if entry else decision.generation - 1,
+        snapshot=entry.snapshot if entry else "",
+        schema_id=entry.schema_id if entry else 0,
+        rows_read=0,
+        topic=topic,
+    )
+
+
+def published(
+    decision: Decision,
+    done: Sequence[Progress],
+    *,
+    rows_read: int,
+    gone: int,
+    seconds: float,
+    encoding: str,
+    topic: str,
+) -> PublishResult:
+    """What this run has committed, an interrupted generation that it finished first included."""
+    last = done[-1]
+    delivered = Delivered()
+    for progress in done:
+        delivered.merge(progress.delivered)
+    parts = [progress for progress in done if progress.entry.generation == last.entry.generation]
+    sent = sum(progress.delivered.records - progress.tombstones for progress in parts)
+    return PublishResult(
+        action=decision.action,
+        because=decision.because,
+        generation=last.entry.generation,
+        snapshot=last.entry.snapshot,
+        schema_id=last.entry.schema_id,
+        rows_read=rows_read,
+        published=delivered.records,
+        tombstones=sum(progress.tombstones for progress in done),
+        skipped=rows_read - sent,
+        stale=last.entry.stale,
+        gone=gone,
+        bytes_sent=sum(progress.bytes_sent for progress in done),
+        transactions=sum(progress.transactions for progress in done),
+        seconds=seconds,
+        encoding=encoding,
+        offsets=delivered.offsets,
+        topic=topic,
+        entry=last.entry,
+    )

@@ -1,0 +1,140 @@
+"""What the windows of one run share: who they are published for and how, the topic, the ledger, the producers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from pipelines.authoring.event import Event
+from pipelines.authoring.windows import Window
+from pipelines.encoding import RecordEncoder
+from pipelines.preflight.fitness import require_fit
+from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
+from pipelines.publishing.planning import Planner
+from pipelines.publishing.preflight import fit_topic, registered_schema_id
+from pipelines.publishing.producers import Producers
+from pipelines.publishing.sending import Pace
+from pipelines.publishing.wish import Wish
+from resources.kafka.topics import Topic
+from resources.platform import Platform
+
+if TYPE_CHECKING:
+    from pipelines.publishing.staleness.guard import StaleGuard
+
+
+class Run:
+    """One run's publications of `event`. To be closed; not for use by several threads."""
+
+    def __init__(
+        self,
+        event: Event,
+        platform: Platform,
+        *,
+        run_id: str,
+        wish: Wish,
+        pace: Pace,
+        say: Callable[[str], None],
+    ) -> None:
+        self.event, self.platform, self.settings = event, platform, platform.settings
+        self.run_id, self.wish, self.pace, self.say = run_id, wish, pace, say
+        if wish.replay is not None:
+            wish.replay.require_shadow(event.topic, self.settings.ledger_topic)
+        self.producers = Producers(self.settings, event.full_name)
+        self.planner = Planner(
+            event,
+            platform,
+            wish,
+            run_id=run_id,
+            schema_id=lambda: self.schema_id,
+            encoder=lambda: self.encoder,
+        )
+        self._behind: dict[str, str] = {}
+        self._topic: Topic | None = None
+        self._stale: StaleGuard | None = None
+        self._free_shadow: str | None = None
+
+    @property
+    def topic(self) -> str:
+        """The topic that is published to: the event's own, or the shadow topic of a replay."""
+        replay = self.wish.replay
+        return (replay.topic if replay else None) or self.event.topic
+
+    @cached_property
+    def schema_id(self) -> int:
+        """The registry's id of the event's contract."""
+        return registered_schema_id(self.event, self.platform)
+
+    @cached_property
+    def encoder(self) -> RecordEncoder:
+        """Encodes under the event's contract."""
+        event = self.event
+        return RecordEncoder(
+            event.contract,
+            schema_id=self.schema_id,
+            topic=event.topic,
+            key=event.key,
+            event_id=event.event_id,
+        )
+
+    def require_fit(self, windows: Sequence[Window]) -> None:
+        """The preflight of all windows of the run, in time order."""
+        topic = self.wish.replay.topic if self.wish.replay else None
+        fit = require_fit(self.event, self.platform, windows, topic=topic, say=self.say)
+        self._topic = fit.topic
+        self._behind = {window.key: behind.key for window, behind in pairwise(windows)}
+        if fit.schema_id is not None:
+            self.schema_id = fit.schema_id
+
+    def fit_topic(self, window: str, topic: str) -> Topic:
+        """The topic, created where the settings allow it. Raises PreflightFailed where the window must not go there."""
+        first_event_time = self.event.windows.window(window).start
+        self._topic = fit_topic(
+            replace(self.event, topic=topic),
+            self.platform,
+            first_event_time=first_event_time,
+            known=self._topic,
+        )
+        return self._topic
+
+    def stand_by(self, window: str) -> None:
+        """Make ready the producer of the run's window behind this one."""
+        behind = self._behind.get(window)
+        if behind is not None and self._topic is not None:
+            self.producers.stand_by(behind, self.topic, self._topic)
+
+    def guard(self, topic: str, kafka_partitions: int) -> "StaleGuard | None":
+        """The guard against stale writes; None where the event allows them."""
+        if self.event.stale_writes == "allow":
+            return None
+        if self._stale is None:
+            # Here: it needs a database that other events do not.
+            from pipelines.publishing.staleness.guard import StaleGuard
+
+            self._stale = StaleGuard(self.event, self.platform, topic, kafka_partitions, say=self.say)
+        return self._stale
+
+    def ledger(self, window: str, topic: str | None = None, **patience: float) -> LedgerEntry | None:
+        """The newest committed entry of a window on the event's topic, or a shadow of it. Raises TopicOfAnother."""
+        own = self.event.topic
+        key = ledger_key(topic or own, window)
+        entry = read_entry(key, self.platform.ledger.latest(key, **patience))
+        if entry is not None:
+            entry.require_of(own, replayed_to=topic if topic != own else None)
+        return entry
+
+    def require_free_shadow(self, topic: str) -> None:
+        """Raise TopicOfAnother where the topic that is replayed to has other events, whatever their window."""
+        if self._free_shadow == topic:
+            return
+        for key, value in self.platform.ledger.entries():
+            if key.startswith(f"{topic}|") and (entry := read_entry(key, value)) is not None:
+                entry.require_of(self.event.topic, replayed_to=topic)
+        self._free_shadow = topic
+
+    def close(self) -> None:
+        """Free what was opened for the run's windows."""
+        self.producers.close()
+        if self._stale is not None:
+            self._stale.close()
+            self._stale = None

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]
 
 from pipelines.encoding.assembly import byte_view
+from pipelines.reconciling.expected import CannotReconcile
+from resources.errors import PassingFault
 from resources.kafka.clients import admin, batch_reader
 from resources.kafka.errors import KafkaUnavailable, explain, is_passing, kafka_error
 from resources.kafka.reading import Batch, BatchReader
@@ -27,10 +30,16 @@ _BATCH = 10_000
 _FETCH_WAIT_MS = 1
 _QUIET_SECONDS = 1.0
 _PAUSE_SECONDS = 0.1
+# A client waits without a word for a topic that was deleted, and for offsets that its log does not have any more.
+_LOOK_SECONDS = 3.0
 # What the client may fetch ahead, and how much of a Kafka partition at once: a message that waits takes some 400 bytes
 # besides its own, and all that was fetched at once is taken apart at once.
 _AHEAD_KILOBYTES = 2_048
 _AT_ONCE_BYTES = 128 << 10
+
+
+class LogCut(PassingFault):
+    """A log ends before what was being read of it: to read it again says what is left."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +130,9 @@ class LogReader:
     ) -> Generator[Committed, None, None]:
         """Committed records of `ranges` (kafka_partition -> first offset, end exclusive), which must not reach
         beyond the log's end; those of each kafka_partition in the order of the log. `held` is asked again and again
-        for kafka_partitions to read later; it ends early where all that are left are held. Raises KafkaUnavailable
-        when an open transaction hides records for too long."""
+        for kafka_partitions to read later; it ends early where all that are left are held. What retention removes
+        meanwhile is left out. Raises CannotReconcile where the topic is deleted meanwhile, LogCut where it is made anew,
+        and KafkaUnavailable when an open transaction hides records for too long."""
         ends = {p: end for p, (first, end) in ranges.items() if first < end}
         if not ends:
             return
@@ -133,7 +143,7 @@ class LogReader:
         places, paused, unsure = {p: ranges[p][0] for p in ends}, set[int](), set[int]()
         try:
             self._reader.assign(topic, places)
-            moved = time.monotonic()
+            moved = looked = time.monotonic()
             while ends:
                 waiting = {p for p in held() if p in ends}
                 if len(waiting) == len(ends):
@@ -160,6 +170,9 @@ class LogReader:
                     self._hold(topic, set(ends), paused, places)
                     unsure |= paused
                     time.sleep(_PAUSE_SECONDS)
+                if ends and time.monotonic() - max(moved, looked) > _LOOK_SECONDS:
+                    self._require_there(topic, ends)
+                    looked = time.monotonic()
                 if ends and quiet_seconds > _WAIT_SECONDS:
                     raise KafkaUnavailable(
                         f"topic {topic}",
@@ -168,6 +181,28 @@ class LogReader:
                     )
         finally:
             self._reader.unassign()
+
+    def _require_there(self, topic: str, ends: Mapping[int, int]) -> None:
+        """Raise CannotReconcile or LogCut where waiting does not help."""
+        high: Mapping[int, int] = ends
+        # Brokers that are away may be back while there is patience.
+        with suppress(PassingFault):
+            found = describe_topic(self._settings, topic, client=self._admin)
+            if found is None:
+                raise CannotReconcile(
+                    f"topic {topic}", "was deleted while it was read, and with it every record of this window"
+                )
+            there = [p for p in ends if p < found.partitions]
+            latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+            (high,) = self._offsets(topic, there, [latest])
+        cut = sorted(p for p, end in ends.items() if high.get(p, 0) < end)
+        if cut:
+            raise LogCut(
+                f"topic {topic}",
+                f"partition {', '.join(map(str, cut))} ends before the offsets that were being read: the topic was made "
+                "anew or its log was cut meanwhile",
+                next_step="verify again: what is left is compared then",
+            )
 
     def _hold(self, topic: str, held: set[int], paused: set[int], places: Mapping[int, int]) -> None:
         """Stop reading what is held and read on what no longer is; `paused` says what is."""

@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
 
 from pipelines.reconciling import log
-from pipelines.reconciling.log import LogReader
+from pipelines.reconciling.expected import CannotReconcile
+from pipelines.reconciling.log import LogCut, LogReader
 from resources import compiled
-from resources.errors import SluiceError
 from resources.kafka.errors import KafkaRefused, KafkaUnavailable
 from resources.kafka.reading import Batch
+from resources.kafka.topics import describe_topic
 from resources.settings import ROOT
 from tests.fixtures_servers import KafkaServer
 from tests.resources.kafka.conftest import Cluster
@@ -236,19 +237,90 @@ def test_an_open_transaction_is_not_waited_for_without_end(
     assert read(reader, topic, {0: (3, 10)}) == at(0, 3, some(3, 10))
 
 
-def test_a_topic_that_goes_while_it_is_read_is_told(
+def test_a_topic_that_is_deleted_while_it_is_read_is_told_soon(
     cluster: Cluster, reader: LogReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log, "_BATCH", 100)
-    monkeypatch.setattr(log, "_WAIT_SECONDS", 5.0)
     topic = cluster.topic(1)
     Writer(cluster, topic).write(0, some(0, 200))
     going = reader.read(topic, {0: (0, 100_000)})
     next(going)
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
     admin.delete_topics([topic])[topic].result()
-    with pytest.raises(SluiceError, match=f"topic {topic}: "):
+    started = time.monotonic()
+    with pytest.raises(CannotReconcile, match=f"topic {topic}: was deleted while it was read"):
         list(going)
+    assert time.monotonic() - started < 30, "no patience for what does not come back"
+
+
+@pytest.mark.parametrize("partitions", [2, 1])
+def test_a_topic_that_is_made_anew_while_it_is_read_is_told_soon(
+    cluster: Cluster, reader: LogReader, monkeypatch: pytest.MonkeyPatch, partitions: int
+) -> None:
+    monkeypatch.setattr(log, "_BATCH", 100)
+    topic = cluster.topic(2)
+    writer = Writer(cluster, topic)
+    for p in (0, 1):
+        writer.write(p, some(0, 200))
+    going = reader.read(topic, {0: (0, 10), 1: (0, 1_000)})
+    next(going)
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+    admin.delete_topics([topic])[topic].result()
+    deadline = time.monotonic() + 20
+    while describe_topic(cluster.settings(), topic) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    cluster.create(topic, partitions)
+    started = time.monotonic()
+    with pytest.raises(LogCut, match=f"topic {topic}: partition (0, )?1 ends before .* made anew"):
+        list(going)
+    assert time.monotonic() - started < 30, "no patience for what does not come back"
+
+
+def test_while_brokers_are_away_nothing_is_said_of_the_topic(
+    cluster: Cluster, reader: LogReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, asked = cluster.topic(1), []
+    writer = Writer(cluster, topic)
+    writer.write(0, some(0, 10))
+    writer.write(0, some(0, 10), end="never")
+    bounds = reader.bounds(topic, [0])
+
+    def away(*_: object, **__: object) -> None:
+        asked.append(1)
+        raise KafkaUnavailable("Kafka", "is away")
+
+    monkeypatch.setattr(log, "describe_topic", away)
+    monkeypatch.setattr(log, "_LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(log, "_WAIT_SECONDS", 2.0)
+    with pytest.raises(KafkaUnavailable, match="a transaction stays open"):
+        read(reader, topic, bounds)
+    assert len(asked) > 1
+
+
+@pytest.mark.parametrize("deleted", [8_000, 15_000], ids=["a part of it", "all that is left"])
+def test_what_retention_removes_while_it_is_read_is_left_out(
+    cluster: Cluster, reader: LogReader, monkeypatch: pytest.MonkeyPatch, deleted: int
+) -> None:
+    monkeypatch.setattr(log, "_BATCH", 100)
+    topic, end = cluster.topic(1), 12_000
+    writer = Writer(cluster, topic)
+    for first in range(0, 20_000, 1_000):
+        # Far more than is fetched ahead.
+        writer.write(0, [(b"k%d" % n, b"v" * 1_500) for n in range(first, first + 999)])
+    going = reader.read(topic, {0: (0, end)})
+    found = next(going).offsets.tolist()
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+    for future in admin.delete_records([TopicPartition(topic, 0, deleted)]).values():
+        future.result()
+    started = time.monotonic()
+    found += [offset for part in going for offset in part.offsets.tolist()]
+    assert time.monotonic() - started < 30
+    before = [offset for offset in found if offset < deleted]
+    # The last offset of each thousand is a marker.
+    there = [offset for offset in range(end) if offset % 1_000 != 999]
+    assert before == there[: len(before)] and len(before) < min(deleted, end) * 0.9
+    assert found[len(before) :] == [offset for offset in there if offset >= deleted]
 
 
 def test_what_the_log_says_reaches_ours(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,12 +1,15 @@
 """What the topic's own rules removed is told as such, with figures; what they cannot explain is a loss."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
 from pipelines.encoding import kafka_partitions
 from pipelines.reconciling.expected import CannotReconcile
+from pipelines.reconciling.log import Committed, LogReader
 from pipelines.reconciling.result import Reconciliation
 from tests.pipelines.publishing.conftest import WINDOW
 from tests.pipelines.reconciling.conftest import Delivery, Sent, prepared, text, varint
@@ -27,6 +30,26 @@ def test_what_retention_deleted_is_counted_and_is_no_loss(small: Delivery) -> No
     assert removed(found) == (0, 40 + sizes[1], 0)
     assert found.found == 1_000 - 40 - sizes[1]
     assert "deleted by the topic's retention" in found.told
+
+
+def test_what_retention_deletes_while_it_is_read_is_no_loss_either(
+    small: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = small.on_new_topic()
+    entry = here.send(here.records)
+    real, before = LogReader.read, iter([{0: 20}, {0: 40, 1: 1}])
+
+    def read(self: LogReader, *ranges: Any, **held: Any) -> Iterator[Committed]:
+        # First by the order of the log, then without it: the bounds are known, and nothing is read yet.
+        here.delete_before(next(before, {}))
+        yield from real(self, *ranges, **held)
+
+    monkeypatch.setattr(LogReader, "read", read)
+    found = here.reconcile(entry)
+    assert (found.verdict, found.ok) == ("reduced", True)
+    assert removed(found) == (0, 41, 0)
+    assert found.found == 1_000 - 41
+    assert "41 deleted by the topic's retention" in found.told
 
 
 def test_a_loss_behind_what_retention_deleted_is_still_a_loss(small: Delivery) -> None:

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from resources.kafka.deliveries import Deliveries
 from resources.kafka.errors import kafka_error
+from resources.kafka.logins import Login
 from resources.kafka.rows import Headers, Rows
 
 # Serve acknowledgements this often; each is a callback, so not on every record.
@@ -34,6 +35,9 @@ class Client(Protocol):
 
     All but `close` raise KafkaException; the public way also SystemError, where callbacks ran on top of one.
     """
+
+    login: Login
+    """What brokers say of its login, while it is served."""
 
     @property
     def way(self) -> str:
@@ -113,8 +117,8 @@ class PublicClient:
 
     way = "public"
 
-    def __init__(self, producer: Producer, deliveries: Deliveries) -> None:
-        self._producer, self._deliveries = producer, deliveries
+    def __init__(self, producer: Producer, deliveries: Deliveries, login: Login) -> None:
+        self._producer, self._deliveries, self.login = producer, deliveries, login
         self.begin_transaction = producer.begin_transaction
         self.abort_transaction = producer.abort_transaction
 

@@ -10,12 +10,12 @@ from functools import cache
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Producer
-from confluent_kafka.admin import AdminClient
 
 from resources import compiled
 from resources.kafka.client import Client, PublicClient
 from resources.kafka.deliveries import Deliveries
 from resources.kafka.errors import KafkaRefused, kafka_error
+from resources.kafka.logins import Admin, Login
 from resources.kafka.native import NativeClient
 from resources.kafka.native_check import native_library
 from resources.kafka.native_library import Library, NotNative
@@ -100,14 +100,19 @@ def transaction_timeout_ms(settings: Settings) -> int:
 
 
 def producer(
-    settings: Settings, transactional_id: str, *, max_message_bytes: int | None = None, few: bool = False
+    settings: Settings,
+    transactional_id: str,
+    *,
+    max_message_bytes: int | None = None,
+    few: bool = False,
+    **more: object,
 ) -> Producer:
     """A transactional, idempotent producer for a topic that takes batches of `max_message_bytes`.
 
     Raises KafkaRefused for a property the client refuses.
     """
     config = producer_config(settings, transactional_id, max_message_bytes, few=few)
-    return _make(Producer, {**config, "logger": log})
+    return _make(Producer, {**config, "logger": log, **more})
 
 
 def transactional_client(
@@ -124,13 +129,16 @@ def transactional_client(
 
     Raises KafkaRefused also where the native way is asked for and is not to be had.
     """
-    library = _native(settings)
+    library, login = _native(settings), Login()
     if library is None:
-        made = producer(settings, transactional_id, max_message_bytes=max_message_bytes, few=few)
-        return PublicClient(made, deliveries)
+        made = producer(
+            settings, transactional_id, max_message_bytes=max_message_bytes, few=few, error_cb=login
+        )
+        return PublicClient(made, deliveries, login)
     config = producer_config(settings, transactional_id, max_message_bytes, few=few)
     return _make(
-        lambda made: NativeClient(library, made, deliveries, log, kafka_partitions=kafka_partitions), config
+        lambda made: NativeClient(library, made, deliveries, login, log, kafka_partitions=kafka_partitions),
+        config,
     )
 
 
@@ -226,10 +234,10 @@ def batch_reader(settings: Settings, **more: object) -> BatchReader:
     return _make(lambda made: NativeReader(library, loops, made, log), config)
 
 
-def admin(settings: Settings) -> AdminClient:
+def admin(settings: Settings) -> Admin:
     """An admin client."""
     users = _without(_users(settings), _PRODUCER_ONLY + _CONSUMER_ONLY)
-    return _make(AdminClient, {**users, "logger": log})
+    return _make(Admin, {**users, "logger": log})
 
 
 def _make(kind: Callable[[Any], C], config: Mapping[str, object]) -> C:

@@ -5,16 +5,18 @@ see is said to be so, never guessed.
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
 # The package names what it exports in no way mypy can see.
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 
 from resources.kafka.clients import READING_GROUP, admin
 from resources.kafka.errors import explain, is_passing, kafka_error
+from resources.kafka.logins import Admin
 from resources.kafka.topics import Topic
 from resources.settings import Settings
 
@@ -85,7 +87,7 @@ class ClusterState:
         return None
 
 
-def describe(settings: Settings, topics: Sequence[str], *, client: AdminClient | None = None) -> ClusterState:
+def describe(settings: Settings, topics: Sequence[str], *, client: Admin | None = None) -> ClusterState:
     """The cluster and these topics, as the settings' login sees them. Raises as `explain` says."""
     client = client or admin(settings)
     asked: dict[str, Any] = {"request_timeout": _SECONDS}
@@ -98,7 +100,7 @@ def describe(settings: Settings, topics: Sequence[str], *, client: AdminClient |
     group = client.describe_consumer_groups([READING_GROUP], **asked)[READING_GROUP]
     cluster = client.describe_cluster(include_authorized_operations=True, **asked)
     where = f"Kafka {settings.bootstrap_servers}"
-    about = _result(cluster, where)
+    about = _result(client, cluster, where)
     broker = ConfigResource(ResourceType.BROKER, str(about.nodes[0].id))
     broker_config = client.describe_configs([broker], **asked)[broker]
     states = {
@@ -166,9 +168,9 @@ def _may_describe(group: Any, where: str) -> bool | None:
         raise explain(where, error) from None
 
 
-def _result(future: Any, where: str) -> Any:
+def _result(client: Admin, future: Future[Any], where: str) -> Any:
     try:
-        return future.result()
+        return client.answer(future)
     except KafkaException as error:
         raise explain(where, error) from None
 

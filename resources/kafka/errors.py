@@ -118,6 +118,11 @@ def is_fenced(error: KafkaError) -> bool:
     return error.code() in _FENCED
 
 
+def is_login(error: KafkaError) -> bool:
+    """True when a login, or a certificate, was refused."""
+    return error.code() in _LOGIN
+
+
 def is_passing(error: KafkaError) -> bool:
     """True when the same request may succeed later, with nothing changed."""
     return error.code() in _AWAY or error.retriable()
@@ -127,7 +132,7 @@ def explain(where: str, error: KafkaException | KafkaError) -> SluiceError:
     """`error` as something a user can act on; PassingFault when trying again later may help."""
     inner = kafka_error(error)
     code, text = inner.code(), inner.str()
-    if code in _LOGIN:
+    if is_login(inner):
         return KafkaRefused(
             where,
             f"Kafka refused the login or its certificate: {text}",

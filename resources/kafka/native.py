@@ -24,6 +24,7 @@ from confluent_kafka import KafkaError, KafkaException
 from resources.kafka.client import TooLarge, patiently, reach
 from resources.kafka.deliveries import Deliveries
 from resources.kafka.errors import kafka_error
+from resources.kafka.logins import Login
 from resources.kafka.native_handle import opened, say
 from resources.kafka.native_library import (
     EVENT_DR,
@@ -65,11 +66,13 @@ class NativeClient:
         library: Library,
         config: Mapping[str, str],
         deliveries: Deliveries,
+        login: Login,
         log: logging.Logger,
         *,
         kafka_partitions: int | None = None,
     ) -> None:
         self._library, self._deliveries, self._log = library, deliveries, log
+        self.login = login
         self._kafka_partitions = kafka_partitions or 0
         self._client = opened(library, PRODUCER, config, EVENT_DR | EVENT_ERROR)
         # Behind it: what is no number is refused there, by its name.
@@ -261,7 +264,10 @@ class NativeClient:
             self._delivered(event)
         elif kind == EVENT_LOG:
             say(self._library, event, self._log)
-        # Errors, EVENT_ERROR, tell of brokers out of reach, which passes, and of fatal ones, asked for after it.
+        elif kind == EVENT_ERROR:
+            # Of brokers out of reach, too, which passes, and of fatal errors, which are asked for after it.
+            told = self._library.event_error_string(event) or b""
+            self.login(KafkaError(self._library.event_error(event), told.decode(errors="replace")))
 
     def _delivered(self, event: int) -> None:
         """Count the records of one event: usually one batch of one kafka_partition, with offsets in a row."""

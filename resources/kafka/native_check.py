@@ -14,6 +14,7 @@ import pyarrow as pa
 from confluent_kafka import KafkaError, KafkaException
 
 from resources.kafka.deliveries import Deliveries
+from resources.kafka.logins import Login
 from resources.kafka.native import NativeClient
 from resources.kafka.native_library import PURGE_QUEUE, Library, NotNative, library
 from resources.kafka.rows import Rows
@@ -53,7 +54,7 @@ class _Seen(NativeClient):
         silent = logging.getLogger("sluice.kafka.check")
         silent.addHandler(logging.NullHandler())
         silent.propagate = False
-        super().__init__(loaded, {"client.id": "sluice-check"}, Deliveries(), silent)
+        super().__init__(loaded, {"client.id": "sluice-check"}, Deliveries(), Login(), silent)
         self.records: list[tuple[Any, ...]] = []
 
     def queue_and_drop(self) -> None:

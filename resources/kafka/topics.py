@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartitionInfo
 
 # The package names what it exports in no way mypy can see.
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.admin import ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
 from resources.errors import SluiceError
 from resources.kafka.clients import admin
 from resources.kafka.errors import KafkaUnavailable, explain, kafka_error
+from resources.kafka.logins import Admin
 from resources.settings import Settings
 
 _SECONDS = 15
@@ -53,7 +54,7 @@ class Topic:
         return None if kept is None else int(kept)
 
 
-def describe_topic(settings: Settings, name: str, *, client: AdminClient | None = None) -> Topic | None:
+def describe_topic(settings: Settings, name: str, *, client: Admin | None = None) -> Topic | None:
     """The topic, or None when the cluster has no such topic."""
     client = client or admin(settings)
     partitions = _partitions(client, name)
@@ -62,7 +63,7 @@ def describe_topic(settings: Settings, name: str, *, client: AdminClient | None 
     config: dict[str, str] = {}
     resource = ConfigResource(ResourceType.TOPIC, name)
     try:
-        described = client.describe_configs([resource], request_timeout=_SECONDS)[resource].result()
+        described = client.answer(client.describe_configs([resource], request_timeout=_SECONDS)[resource])
         config = {key: entry.value for key, entry in described.items()}
     except KafkaException as error:
         # Describing needs a right that publishing does not; without it the preflight says less.
@@ -75,10 +76,12 @@ def describe_topic(settings: Settings, name: str, *, client: AdminClient | None 
     return Topic(name, len(partitions), len(partitions[0].replicas), config)
 
 
-def _partitions(client: AdminClient, name: str) -> list[TopicPartitionInfo] | None:
+def _partitions(client: Admin, name: str) -> list[TopicPartitionInfo] | None:
     # Not list_topics(name): a broker that creates topics by itself would create it for being asked.
     try:
-        described = client.describe_topics(TopicCollection([name]), request_timeout=_SECONDS)[name].result()
+        described = client.answer(
+            client.describe_topics(TopicCollection([name]), request_timeout=_SECONDS)[name]
+        )
     except KafkaException as error:
         if kafka_error(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return None
@@ -105,7 +108,7 @@ def ensure_topic(
     # -1: the brokers' default.replication.factor (KIP-464).
     wanted = NewTopic(name, partitions, settings.replication_factor or -1, config=dict(config or {}))
     try:
-        client.create_topics([wanted], request_timeout=_SECONDS)[name].result()
+        client.answer(client.create_topics([wanted], request_timeout=_SECONDS)[name])
     except KafkaException as error:
         if kafka_error(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise explain(f"topic {name}", error) from None
@@ -135,7 +138,7 @@ def alter_command(settings: Settings, name: str, config: Mapping[str, str]) -> s
     )
 
 
-def _wait_for_leaders(settings: Settings, name: str, client: AdminClient) -> Topic:
+def _wait_for_leaders(settings: Settings, name: str, client: Admin) -> Topic:
     """A new topic is listed before its partitions can be written; wait for their leaders."""
     deadline = time.monotonic() + _SECONDS
     while time.monotonic() < deadline:

@@ -39,6 +39,8 @@ _CONNECT_SECONDS = 5.0
 # Asked again after this long: brokers end a connection that nothing uses.
 _CONNECTED_SECONDS = 5.0
 _CLAIM_SECONDS = 60.0
+# Asked again after this long, with a look at why there is no answer.
+_LOOK_SECONDS = 5.0
 _COMMIT_SECONDS = 90.0
 
 
@@ -90,24 +92,31 @@ class TransactionalProducer:
         with suppress(KafkaException, SystemError):
             if self._client.connect((self._topic, self._ledger_topic), seconds):
                 self._connected_at = time.monotonic()
+                self._client.login.refused = None
                 return True
         return False
 
     def claim(self) -> None:
         """Take over the window: finish or abort what a predecessor left, and fence it."""
-        if time.monotonic() - self._connected_at > _CONNECTED_SECONDS:
-            self.connect()
         deadline = time.monotonic() + _CLAIM_SECONDS
+        if time.monotonic() - self._connected_at > _CONNECTED_SECONDS and not self.connect():
+            self._assert_let_in()
         while True:
             try:
-                self._client.init_transactions(max(1.0, deadline - time.monotonic()))
+                self._client.init_transactions(max(1.0, min(_LOOK_SECONDS, deadline - time.monotonic())))
                 return
             except (KafkaException, SystemError) as error:
                 inner = self._inner(error)
                 if inner.retriable() and time.monotonic() < deadline:
+                    self._assert_let_in()
                     time.sleep(0.2)
                     continue
                 raise self._raised(inner) from None
+
+    def _assert_let_in(self) -> None:
+        self._ask(self._client.poll, 0)
+        if self._client.login.refused:
+            raise explain(f"{self._where}, topic {self._topic}", self._client.login.refused)
 
     def begin(self) -> None:
         """Open a transaction."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from confluent_kafka import KafkaError
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     NewTopic,
@@ -17,8 +18,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from resources import compiled
 from resources.kafka.clients import batch_reader
-from resources.kafka.errors import KafkaUnavailable
+from resources.kafka.errors import KafkaRefused
+from resources.kafka.logins import Login
 from resources.kafka.rows import Rows
+from resources.kafka.topics import describe_topic
 from resources.kafka.transactions import TransactionalProducer
 from resources.servers.ports import LOOPBACK
 from resources.settings import Settings, load_settings
@@ -111,18 +114,41 @@ def test_tokens_of_an_oauth_server(broker: KafkaServer, tmp_path: Path, way: str
         assert asked
 
 
-def test_a_login_that_is_refused_is_an_error_in_time_and_said_in_the_log(
-    broker: KafkaServer,
-    tmp_path: Path,
-    way: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+def test_a_login_that_is_refused_is_told_as_such_and_soon(
+    broker: KafkaServer, tmp_path: Path, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """To a client a wrong password is one more connection that failed; only the log says why."""
-    monkeypatch.setattr("resources.kafka.transactions._CLAIM_SECONDS", 3.0)
+    """To librdkafka a wrong password is one more connection that failed, to be tried again."""
     wrong = {"sasl_mechanism": "PLAIN", "sasl_username": USER, "sasl_password": "wrong"}
-    started = time.monotonic()
-    with pytest.raises(KafkaUnavailable):
-        publish(login(broker, tmp_path, way, **wrong), way)
-    assert time.monotonic() - started < 15
+    found = login(broker, tmp_path, way, **wrong)
+    for attempt in (lambda: publish(found, way), lambda: describe_topic(found, "events")):
+        started = time.monotonic()
+        with pytest.raises(
+            KafkaRefused, match=r"refused the login or its certificate: .*Invalid username or password"
+        ):
+            attempt()
+        assert time.monotonic() - started < 14
     assert "Invalid username or password" in caplog.text
+
+
+def test_a_certificate_that_is_not_trusted_is_told_as_such(broker: KafkaServer, tmp_path: Path) -> None:
+    strange = {"sasl_mechanism": "PLAIN", "sasl_username": USER, "sasl_password": PASSWORD}
+    found = login(broker, tmp_path, "auto", ssl_ca_location=str(broker.folder / "stranger.pem"), **strange)
+    with pytest.raises(KafkaRefused, match="certificate verify failed"):
+        describe_topic(found, "events")
+
+
+@pytest.mark.parametrize(
+    ("told", "refused"),
+    [
+        ([(KafkaError._AUTHENTICATION, "Invalid username")], True),
+        ([(KafkaError._AUTHENTICATION, "Invalid username"), (KafkaError._ALL_BROKERS_DOWN, "1/1")], True),
+        ([(KafkaError._AUTHENTICATION, "Disconnected"), (KafkaError._TRANSPORT, "refused")], False),
+        ([(KafkaError._SSL, "handshake failed: Disconnected")], False),
+        ([(KafkaError._SSL, "certificate verify failed")], True),
+    ],
+)
+def test_brokers_that_go_away_refuse_no_login(told: list[tuple[int, str]], refused: bool) -> None:
+    heard = Login()
+    for code, text in told:
+        heard(KafkaError(code, text))
+    assert (heard.refused is not None) is refused

@@ -88,6 +88,7 @@ def messages(cluster: "Cluster", topic: str, partitions: int) -> Iterator[tuple[
             "group.id": "reads",
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
+            "fetch.wait.max.ms": 20,
             "enable.auto.commit": False,
         }
     )

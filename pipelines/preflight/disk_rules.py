@@ -21,13 +21,15 @@ def disk_findings(facts: Facts) -> Iterator[Finding]:
     one_window = history.largest_snapshot_bytes
     # What is stored already is replaced one file at a time.
     more_windows = len(facts.windows) - history.stored
-    snapshots = (history.snapshot_bytes or 0) * more_windows + one_window
-    spill = one_window * _SPILL_FACTOR + history.largest_rows * _READBACK_BYTES
+    anew = history.largest_apart_bytes if history.at_most else one_window
+    snapshots = (history.snapshot_bytes or 0) * more_windows + anew
+    spill = history.largest_apart_bytes * _SPILL_FACTOR + history.largest_rows * _READBACK_BYTES
     if disk.snapshots_free is None:
         yield Finding("snapshot room", "unknown", f"how much room {disk.snapshots} has cannot be asked")
     else:
+        about = "up to" if history.at_most else "about"
         new = counted(more_windows, "new window") if more_windows else "storing a window anew"
-        wanted = f"{new} take{'s' * (more_windows < 2)} about {size(snapshots)}"
+        wanted = f"{new} take{'s' * (more_windows < 2)} {about} {size(snapshots)}"
         yield _room(
             "snapshot room",
             disk.snapshots,

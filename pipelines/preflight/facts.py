@@ -33,8 +33,11 @@ class Moved:
 class History:
     """What the ledger and the snapshots say of windows published before; empty where there are none.
 
-    `bytes_per_window` is what was sent, before compression. The sizes of snapshots are those of the sourced and the
-    transformed file together, and `stored` is how many of the windows asked about have them.
+    `bytes_per_window` is what was sent, before compression. `stored` is how many of the windows asked about have
+    snapshots. `snapshot_bytes` is the room of a window's sourced and transformed snapshot, in the mean: a file that they
+    share counts once, unless `at_most`: another version of the module made them, and whether the present one's share it
+    is not known. Of the largest window it is `largest_snapshot_bytes`, as it is stored, and `largest_apart_bytes` with
+    each snapshot counted for itself.
     """
 
     newest: str | None = None
@@ -43,6 +46,8 @@ class History:
     moved: Moved | None = None
     snapshot_bytes: float | None = None
     largest_snapshot_bytes: int = 0
+    largest_apart_bytes: int = 0
+    at_most: bool = False
     largest_rows: int = 0
     stored: int = 0
 

@@ -147,21 +147,42 @@ def _snapshot_sizes(facts: Facts, store: SnapshotStore) -> History:
         found = (store.current(name, window.key, stage) for stage in ("sourced", "transformed"))
         return [snapshot for snapshot in found if snapshot is not None]
 
-    sizes, rows, stored = [], 0, 0
+    sizes, taken, apart, rows, stored, at_most = [], 0, 0, 0, 0, False
     sampled = _evenly(facts.windows)
     for window in [*sampled, *_around(facts)]:
         if found := stages(window):
-            sizes.append(sum(snapshot.bytes for snapshot in found))
+            # Which rows a transform leaves as they are is known by what it did; of another version, by nothing.
+            known = all(one.facts.get("code_version") == facts.event.code_version for one in found)
+            room, each = _room(found, store), sum(snapshot.bytes for snapshot in found)
+            sizes.append(room if known else each)
+            at_most |= not known
+            taken, apart = max(taken, room), max(apart, each)
             rows = max(rows, *(snapshot.rows for snapshot in found))
             stored += window in sampled
     if not sizes:
         return History()
     return History(
         snapshot_bytes=sum(sizes) / len(sizes),
-        largest_snapshot_bytes=max(sizes),
+        largest_snapshot_bytes=taken,
+        largest_apart_bytes=apart,
+        at_most=at_most,
         largest_rows=rows,
         stored=round(len(facts.windows) * stored / len(sampled)),
     )
+
+
+def _room(snapshots: Sequence[Snapshot], store: SnapshotStore) -> int:
+    """Bytes on the disk: rows that nobody touched are one file with two names."""
+    files = {_file(store.url(snapshot)): snapshot.bytes for snapshot in snapshots}
+    return sum(files.values())
+
+
+def _file(at: str) -> object:
+    """The same for two names of one file."""
+    with suppress(OSError):
+        there = Path(at).stat()
+        return there.st_dev, there.st_ino
+    return at
 
 
 def _evenly(windows: Sequence[Window]) -> list[Window]:

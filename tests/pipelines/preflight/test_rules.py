@@ -292,7 +292,13 @@ def test_an_incompatible_contract_fails_with_the_reasons(case: "Case") -> None:
 
 
 def _history(**more: object) -> History:
-    return replace(History(snapshot_bytes=2e9, largest_snapshot_bytes=3 * 10**9, largest_rows=10**6), **more)  # type: ignore[arg-type]
+    known = History(
+        snapshot_bytes=2e9,
+        largest_snapshot_bytes=3 * 10**9,
+        largest_apart_bytes=3 * 10**9,
+        largest_rows=10**6,
+    )
+    return replace(known, **more)  # type: ignore[arg-type]
 
 
 def test_room_is_held_against_windows_published_before(case: "Case") -> None:
@@ -306,6 +312,19 @@ def test_room_is_held_against_windows_published_before(case: "Case") -> None:
     _failed(known.of(disk=Disk("/s", 10**9, "/t", 10**12)).finding("snapshot room"), "not even the largest")
     half = known.of(history=_history(stored=20), disk=Disk("/s", 64 * 10**9, "/t", 10**12))
     assert half.finding("snapshot room").level == "ok", "what is stored takes no new room"
+
+
+def test_what_may_or_may_not_be_stored_once_is_an_upper_bound_and_fails_nothing(case: "Case") -> None:
+    """31 windows of 2 GB at most, one in the making of 3 GB as it is stored and of 6 GB at most."""
+    known = case.of(history=_history(largest_apart_bytes=6 * 10**9, at_most=True))
+    assert known.of(disk=Disk("/s", 69 * 10**9, "/t", 10**12)).finding("snapshot room").level == "ok"
+    _warned(
+        known.of(disk=Disk("/s", 4 * 10**9, "/t", 10**12)).finding("snapshot room"),
+        "31 new windows take up to 68 GB", "not all",
+    )  # fmt: skip
+    _failed(
+        known.of(disk=Disk("/s", 2 * 10**9, "/t", 10**12)).finding("snapshot room"), "not even the largest"
+    )
 
 
 def test_the_temporary_folder_is_held_against_the_largest_window(case: "Case") -> None:

@@ -193,18 +193,32 @@ class TransactionalProducer:
                 break
             except (KafkaException, SystemError) as error:
                 inner = self._inner(error)
+                if inner.code() == KafkaError.UNKNOWN:
+                    raise self._failed_within(inner) from None
                 if inner.txn_requires_abort() or inner.fatal() or not inner.retriable():
                     raise self._raised(inner) from None
                 if time.monotonic() < deadline:
                     continue
                 self._open = False
-                raise KafkaUnavailable(
-                    self._where,
-                    "the commit was not answered in time, so it may or may not have happened",
-                    next_step="launch the window again: the ledger tells, and it continues exactly there",
-                ) from None
+                raise self._uncertain("the commit was not answered in time") from None
         self._open = False
         return self._deliveries.delivered
+
+    def _failed_within(self, error: KafkaError) -> Exception:
+        """What to say where the brokers failed within a commit. A coordinator whose transaction a successor ends at that
+        moment may answer so (Apache Kafka 4.3); the abort says then that it has."""
+        fatal = self._fatal()
+        if fatal is not None and is_fenced(fatal):
+            return self._raised(fatal)
+        self._open = False
+        return self._uncertain(f"the brokers failed within the commit: {error.str()}")
+
+    def _uncertain(self, what: str) -> KafkaUnavailable:
+        return KafkaUnavailable(
+            self._where,
+            f"{what}, so it may or may not have happened",
+            next_step="launch the window again: the ledger tells, and it continues exactly there",
+        )
 
     def abort(self) -> None:
         """Drop the open transaction, if any; never raises, for a broker drops it later by itself."""

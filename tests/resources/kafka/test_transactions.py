@@ -287,6 +287,49 @@ def test_a_commit_never_answered_is_in_doubt_and_not_aborted(
     assert embedded_cluster.committed(topic, 1) == [(b"k", b"v")]
 
 
+class Failing:
+    """A client whose commit the brokers fail within, after it has happened or before."""
+
+    def __init__(self, real: Any, *, really: bool) -> None:
+        self._real, self._really = real, really
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def commit_transaction(self, timeout: float) -> None:
+        if self._really:
+            self._real.commit_transaction(timeout)
+        raise KafkaException(KafkaError(KafkaError.UNKNOWN, "EndTxn commit failed: Unknown broker error"))
+
+
+@pytest.mark.parametrize("really", [False, True])
+def test_a_commit_that_the_brokers_fail_within_is_in_doubt(cluster: "Cluster", really: bool) -> None:
+    topic = cluster.topic(1)
+    with claimed(cluster.settings(), topic) as producer:
+        producer.begin()
+        producer.produce(topic, b"k", b"v")
+        producer.settle()
+        producer._client = Failing(producer._client, really=really)  # type: ignore[assignment]
+        with pytest.raises(
+            KafkaUnavailable, match=r"Unknown broker error, so it may or may not have happened"
+        ):
+            producer.commit()
+    assert cluster.committed(topic, 1) == [(b"k", b"v")] * really
+
+
+def test_brokers_that_fail_within_a_commit_may_say_that_another_run_took_over(cluster: "Cluster") -> None:
+    """Seen on Apache Kafka 4.3 where a successor claimed at that moment."""
+    topic = cluster.topic(1)
+    with claimed(cluster.settings(), topic) as producer:
+        producer.begin()
+        producer.produce(topic, b"k", b"v")
+        producer.settle()
+        producer._client = Failing(producer._client, really=False)  # type: ignore[assignment]
+        with claimed(cluster.settings(), topic), pytest.raises(TakenOver):
+            producer.commit()
+    assert cluster.committed(topic, 1) == []
+
+
 @pytest.mark.parametrize(
     ("code", "kind", "told"),
     [

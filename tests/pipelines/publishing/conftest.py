@@ -227,6 +227,7 @@ class World:
                 "group.id": uuid4().hex,
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
+                "fetch.wait.max.ms": 20,  # else the broker keeps who is at the end waiting for half a second
                 "enable.auto.commit": False,
             }
         )

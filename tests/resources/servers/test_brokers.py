@@ -41,6 +41,7 @@ def committed(broker: KafkaServer, topic: str) -> list[bytes]:
     markers, and until then the topic seems to end before it.
     """
     settings = {"bootstrap.servers": broker.bootstrap, "group.id": uuid.uuid4().hex, "log_level": 0}
+    settings["fetch.wait.max.ms"] = 20
     partition = TopicPartition(topic, 0, 0)
     undecided = Consumer({**settings, "isolation.level": "read_uncommitted"})
     _, end = undecided.get_watermark_offsets(partition, timeout=20)

@@ -122,6 +122,7 @@ def state_records(world: "World") -> list[Any]:
             "group.id": uuid4().hex,
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
+            "fetch.wait.max.ms": 20,
         }
     )
     wait_for_commits(world.bootstrap, world.topic, 3)

@@ -2,12 +2,21 @@
 
 import time
 import uuid
+from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.fixtures_servers import KafkaServer
+from resources.servers.apache_kafka import ApacheKafka
+from tests.fixtures_servers import KafkaServer, own_server
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """Not the session's: with the hundreds of topics that other tests left it takes far longer to come back."""
+    with own_server(KafkaServer, ApacheKafka(), tmp_path_factory) as handle:
+        yield handle
 
 
 @pytest.fixture(params=["embedded_broker", pytest.param("kafka", marks=pytest.mark.kafka)])

@@ -78,11 +78,20 @@ def reasons_of(windows: Iterable[WindowLetters]) -> Counter[str]:
 
 
 def windows_to_redrive(event: Event, platform: Platform) -> list[str]:
-    """Keys of the windows with dead letters: of their newest rows, or of those that are on the topic."""
+    """Keys of the windows with dead letters: of their newest rows, or of those that are on the topic; and of those that a
+    redrive unblocked and, killed, has not published."""
+    from pipelines.publishing.redriving import UNBLOCKED
+
     store = platform.snapshots
     found = {one.window for one in letters_of(event, store)}
-    for entry in entries_of(platform):
-        if entry.topic != event.topic or entry.window in found:
+    published = {entry.window: entry for entry in entries_of(platform) if entry.topic == event.topic}
+    for letters in store.all_current(event.full_name, "dead"):
+        if UNBLOCKED in letters.facts:
+            entry = published.get(letters.facts["window"])
+            if entry is None or not entry.complete or entry.snapshot != letters.facts["transformed"]:
+                found.add(letters.facts["window"])
+    for entry in published.values():
+        if entry.window in found:
             continue
         facts = store.validation(entry.event, entry.window, entry.snapshot)
         if facts and facts["dead"]:

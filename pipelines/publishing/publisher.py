@@ -94,16 +94,19 @@ class Publisher:
         unblocked = redriver.unblock(window)
         if unblocked is None:
             return Redriven(run, window, redriver).publish()
-        entry = run.ledger(window) if unblocked.as_by else None
+        done = unblocked.done
+        entry = run.ledger(window) if unblocked.as_by or done is None else None
+        if done is None and entry is not None and entry.snapshot == unblocked.snapshot:
+            # An earlier run unblocked it, and it has been published since, or begun to be.
+            return Redriven(run, window, redriver).publish()
         wish = replace(run.wish, redrive=None)
         if entry is not None and entry.code_version == unblocked.as_by:
             # It was published by the version that blocked it: but for the repaired rows there is nothing to ask about.
             wish = replace(wish, on_definition_change="correct")
-        done = unblocked.done
         with Publisher(
             run.event, run.platform, run_id=run.run_id, wish=wish, pace=run.pace, say=run.say
         ) as publisher:
-            return replace(publisher.publish(window), transformed=done, dead=done.dead)
+            return replace(publisher.publish(window), transformed=done, dead=unblocked.dead)
 
     def ledger(self, window: str, topic: str | None = None, **patience: float) -> LedgerEntry | None:
         """The newest committed entry of a window on the event's topic, or a shadow of it. Raises TopicOfAnother."""

@@ -35,6 +35,10 @@ from resources.errors import SluiceError
 from resources.platform import Platform
 from resources.snapshots import Snapshot
 
+# Noted of a snapshot and of its letters: a redrive unblocked the window; the code version that it may be published as,
+# or null.
+UNBLOCKED = "unblocked_as_by"
+
 
 class CannotRedrive(SluiceError):
     """The window's dead letters cannot be published one by one; nothing was written."""
@@ -42,11 +46,14 @@ class CannotRedrive(SluiceError):
 
 @dataclass(frozen=True)
 class Unblocked:
-    """A blocked window, transformed again, that may be published now. `as_by`: the code version that blocked it, where
+    """A blocked window, transformed again, that may be published now: `snapshot`, of which `dead` letters are left.
+    `done`: what this run made of it; None where an earlier run did. `as_by`: the code version that blocked it, where
     this one makes nothing but the dead letters anything else; None where it may."""
 
-    done: Transformed
+    snapshot: str
+    dead: int
     as_by: str | None
+    done: Transformed | None = None
 
 
 @dataclass(frozen=True)
@@ -85,15 +92,20 @@ class Redriver:
         self._store, self._run_id, self._force = platform.snapshots, run_id, force
 
     def unblock(self, key: str) -> Unblocked | None:
-        """Transform a blocked window again; None where its current snapshot is not blocked.
+        """Transform a blocked window again; None where its current snapshot is not blocked, and no redrive is what
+        unblocked it. One that did and was killed has left it to be published.
 
         Raises Blocked where the policy still does not let it pass.
         """
         event, store = self._event, self._store
         current = store.current(event.full_name, key, "transformed")
         facts = store.validation(event.full_name, key, current.sha256) if current else None
-        if current is None or facts is None or facts["passed"]:
+        if current is None or facts is None:
             return None
+        if facts["passed"]:
+            if UNBLOCKED not in facts:
+                return None
+            return Unblocked(current.sha256, facts["dead"], facts[UNBLOCKED])
         window = event.windows.window(key)
         allowed, _ = verdict_of(event, rows=facts["rows_in"], dead=facts["dead"], reasons={})
         if not allowed and self._tried_before(facts):
@@ -104,13 +116,18 @@ class Redriver:
         letters = self._letters(event.full_name, key, facts)
         tried = Tried.of(self._read(letters)) if letters else None
         done = try_rows(event, window, self._platform, source, run_id=self._run_id, tried=tried)
-        make_current(event, window, self._platform, done)
         if not done.passed:
+            make_current(event, window, self._platform, done)
             raise blocked(event, window, self._platform, done)
         alone = False
         if done.again is not None and self._same_schema(current):
             alone = repaired(self._platform, self._encoder(), current, done.snapshot, done.again.rows).alone
-        return Unblocked(done, facts["code_version"] if alone else None)
+        as_by = facts["code_version"] if alone else None
+        # Nothing blocks it from here on: a run that dies before it has published must know what is left to do.
+        letters = replace(done.letters, facts={**done.letters.facts, UNBLOCKED: as_by})
+        done = replace(done, facts={**done.facts, UNBLOCKED: as_by}, letters=letters)
+        make_current(event, window, self._platform, done)
+        return Unblocked(done.snapshot.sha256, done.dead, as_by, done)
 
     def repair(self, entry: LedgerEntry) -> Repair:
         """Try the dead letters of a window that is published to its end. Stores what is to be published and what is
@@ -231,7 +248,7 @@ class Redriver:
             passed, verdict = verdict_of(event, rows=done.rows_in, dead=letters.dead, reasons=letters.reasons)
             passed = passed or standing
             new = {
-                **{name: value for name, value in facts.items() if name != "sha256"},
+                **{name: value for name, value in facts.items() if name not in ("sha256", UNBLOCKED)},
                 "dead": letters.dead,
                 "dropped": facts["dropped"] + done.again.left_out,
                 "run_id": self._run_id,

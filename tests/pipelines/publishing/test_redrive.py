@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipelines.cli.letters import windows_to_redrive
 from pipelines.publishing.correction import DefinitionChanged
 from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.planning import NeverPublished
@@ -283,6 +284,34 @@ def test_a_correction_that_was_blocked_goes_out_without_a_question(world: "World
     world.define("return rows")
     result = redrive(world)
     assert (result.action, result.generation, result.published) == ("correct", 2, 3)
+    assert world.counted() == Counter(ROWS)
+
+
+@pytest.mark.parametrize("commits", [0, 2])
+@pytest.mark.parametrize("before", [[], ALIVE[:10]], ids=["a backfill", "a correction"])
+def test_an_interrupted_redrive_of_a_blocked_window_is_finished_by_the_next(
+    world: "World", monkeypatch: pytest.MonkeyPatch, commits: int, before: list["Row"]
+) -> None:
+    world.define(BROKEN)
+    if before:
+        world.deliver(before)
+    world.rows(ROWS)
+    world.prepare()
+    world.define("return rows")
+    with monkeypatch.context() as patched:
+        interrupt(patched, commits=commits)
+        with pytest.raises(Interrupted):
+            redrive(world, settings={"transaction_rows": 1})
+    # No letter blocks it any more, and what the letters became is not on the topic, or not all of it.
+    assert windows_to_redrive(world.event, world.platform()) == [WINDOW]
+    result = redrive(world)
+    assert result.published == len(ROWS) - len(before) - commits
+    assert result.dead == 0
+    assert world.counted() == Counter(ROWS)
+    assert reconciled(world) == "agrees"
+    assert windows_to_redrive(world.event, world.platform()) == []
+    for again in (redrive(world), world.publish(), world.deliver(ROWS)):
+        assert again.action == "nothing"
     assert world.counted() == Counter(ROWS)
 
 

@@ -46,8 +46,11 @@ def test_the_thread_waits_for_room() -> None:
     count = Count()
     with closing(ahead(count, most=2)) as items:
         assert [next(items), next(items)] == [0, 1]
-        time.sleep(0.2)
         # Two taken, two that wait, one that was made and finds no room.
+        deadline = time.monotonic() + 20
+        while count.made < 5 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.2)
         assert count.made == 5
     assert threads() == []
 

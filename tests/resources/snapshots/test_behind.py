@@ -66,7 +66,6 @@ def test_what_the_work_raises_is_raised_and_what_is_behind_it_dropped() -> None:
     with pytest.raises(ValueError, match="two"):
         for item in range(1, 10):
             behind.put(item)
-            time.sleep(0.01)
     with pytest.raises(ValueError, match="two"):
         behind.put(11)
     with pytest.raises(ValueError, match="two"):
@@ -76,14 +75,16 @@ def test_what_the_work_raises_is_raised_and_what_is_behind_it_dropped() -> None:
 
 def test_leaving_waits_for_what_is_begun_alone() -> None:
     done: list[int] = []
+    begun = threading.Event()
 
     def work(item: int) -> None:
+        begun.set()
         time.sleep(0.05)
         done.append(item)
 
     behind = Behind(work, name="sluice-test")
     behind.put(1)
-    time.sleep(0.02)
+    assert begun.wait(20)
     behind.leave()
     assert done == [1] and threads() == []
 

@@ -15,6 +15,10 @@ from resources.platform import Platform
 from resources.snapshots import Snapshot, alike, row_groups
 from resources.warehouse import OutOfOrder, Warehouse, WarehouseError
 
+# What a warehouse may find out about rows while it streams them, one behind the other: that they are out of order, more
+# than the window before had, wider than it can sort as it does others, and twice that.
+_SURPRISES = 4
+
 
 class Beside(Protocol):
     """Takes the rows while they are stored, in the batches in which the snapshot will be read."""
@@ -41,10 +45,13 @@ def source_window(
     sql = event.source.bound(warehouse.parameter_style).sql
     parameters = {"window_start": window.start, "window_end": window.end}
     try:
-        try:
-            made = _stream(event, window, platform, warehouse, sql, parameters, run_id, beside)
-        except OutOfOrder:
-            made = _stream(event, window, platform, warehouse, sql, parameters, run_id, beside)
+        for surprises in range(_SURPRISES + 1):
+            try:
+                made = _stream(event, window, platform, warehouse, sql, parameters, run_id, beside)
+                break
+            except OutOfOrder:
+                if surprises == _SURPRISES:
+                    raise
     except WarehouseError as error:
         if error.next_step:  # not the query's fault, and the error says what to do
             raise

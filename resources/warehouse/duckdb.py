@@ -10,6 +10,8 @@ order wanted, they are streamed as they come. Where it is not, many rows are sor
 """
 
 import json
+import math
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
@@ -30,9 +32,14 @@ from resources.warehouse.stretches import bounds, conditions
 # Operators that give rows in the order of the table.
 _KEEP_ORDER = {"PROJECTION", "FILTER", "SEQ_SCAN"}
 _LOOK_ROWS = 131_072
-# Rows of some hundred bytes are sorted in 64 MB up to several times as many.
-_SORTED_AT_ONCE = 8_000_000
+# Ways to sort, each for rows that the one before it fails with: an engine, and the bytes of rows that are sorted at once,
+# in parts of its memory. Rows of one to three hundred bytes are sorted up to twice as many in the first. Where rows are
+# so wide that the few thousands it holds for each part that it merges fill its memory, each sort must fit as a whole.
+_SORTS = ((Work.SORTING, 9.0), (Work.SORTING_WIDE, 9.0), (Work.SORTING_WIDE, 0.25))
 _SAMPLE = 16_384
+_WIDTH_ROWS = 1_024
+_MORE = "the query's rows are too many to be sorted as those of the window before"
+_WIDER = "the query's rows are too wide to be read as others are"
 
 
 class DuckDBWarehouse:
@@ -50,6 +57,7 @@ class DuckDBWarehouse:
         self._appended: dict[str, bool] = {}
         self._rows_before: dict[str, int] = {}
         self._looked_at = 0
+        self._sort: Counter[str] = Counter()  # the place in _SORTS
 
     @property
     def _where(self) -> str:
@@ -77,7 +85,7 @@ class DuckDBWarehouse:
             with self._ordered(sql, parameters, order_by, batch_rows) as batches:
                 yield batches
         finally:
-            if self._rows_before.get(sql, MANY_ROWS) >= MANY_ROWS:
+            if self._rows_before.get(sql, MANY_ROWS) >= MANY_ROWS or self._sort[sql]:
                 self._engines.give_back()
 
     @contextmanager
@@ -89,18 +97,24 @@ class DuckDBWarehouse:
         first = (order_by[0], order_by[1]) if len(order_by) > 1 else None
         source = f"SELECT * FROM (\n{sql}\n) AS source"
         if first and self._in_order(sql, parameters, first):
-            with self._query(source, parameters, batch_rows, Work.PASSING) as reader:
-                yield self._still_in_order(sql, self._counted(sql, self._batches(reader)), first)
+            passing = Work.SORTING_WIDE if self._sort[sql] else Work.PASSING
+            try:
+                with self._query(source, parameters, batch_rows, passing) as reader:
+                    yield self._still_in_order(sql, self._counted(sql, self._batches(reader)), first)
+            except _NeedsMemory as error:
+                raise self._sorted_otherwise(sql, error) from None
             return
         columns = ", ".join(quoted(name) for name in order)
         work, stretches = Work.ANYTHING, [("TRUE", dict[str, Any]())]
         # Few, as in its last window, are not counted: that takes as long as sorting them.
-        uncounted = self._rows_before.get(sql, MANY_ROWS) < MANY_ROWS
+        uncounted = self._rows_before.get(sql, MANY_ROWS) < MANY_ROWS and not self._sort[sql]
         if self._appended.get(sql):
-            work = Work.SORTING
+            work, at_once = _SORTS[self._sort[sql]]
             if not uncounted:
-                stretches = self._stretches(sql, parameters, order[0])
-            if len(stretches) > 1:
+                try:
+                    stretches = self._stretches(sql, parameters, order[0], work, at_once)
+                except _NeedsMemory as error:
+                    raise self._sorted_otherwise(sql, error) from None
                 self._engines.give_back()  # what the looks have read
 
         def batches() -> Generator[pa.RecordBatch, None, None]:
@@ -112,14 +126,11 @@ class DuckDBWarehouse:
                         for batch in self._batches(reader):
                             given += batch.num_rows
                             yield batch
-                except _NeedsMemory:
-                    if not uncounted:
-                        raise
-                    self._rows_before[sql] = MANY_ROWS
-                    raise OutOfOrder(
-                        self._where,
-                        "the query's rows are too many to be sorted as those of the window before",
-                    ) from None
+                except _NeedsMemory as error:
+                    if uncounted:
+                        self._rows_before[sql] = MANY_ROWS
+                        raise OutOfOrder(self._where, _MORE) from None
+                    raise self._sorted_otherwise(sql, error) from None
             if len(stretches) > 1 and given != self._looked_at:
                 # Its rows are others at each look (random(), now()): one look it must be.
                 self._appended[sql] = False
@@ -128,21 +139,35 @@ class DuckDBWarehouse:
         with closing(batches()) as found:
             yield self._counted(sql, found)
 
+    def _sorted_otherwise(self, sql: str, error: WarehouseError) -> WarehouseError:
+        """What to raise where rows need more memory than they may have: `error` itself where there is no other way."""
+        if not self._appended.get(sql) or self._sort[sql] + 1 == len(_SORTS):
+            return error
+        self._sort[sql] += 1
+        return OutOfOrder(self._where, _WIDER)
+
     def _stretches(
-        self, sql: str, parameters: Mapping[str, datetime], column: str
+        self, sql: str, parameters: Mapping[str, datetime], column: str, work: Work, at_once: float
     ) -> list[tuple[str, dict[str, Any]]]:
         """Conditions that cut the rows of one table into what can be sorted in the memory there is."""
         source = f"FROM (\n{sql}\n) AS source"
         with self._query(f"SELECT count(*) AS rows {source}", parameters, 1, Work.PASSING) as reader:
             rows = sum(batch.column(0)[0].as_py() for batch in self._batches(reader))
         self._looked_at = rows
-        if rows <= _SORTED_AT_ONCE:
+        if rows <= _WIDTH_ROWS:
+            return [("TRUE", {})]
+        look = f"SELECT * {source} LIMIT {_WIDTH_ROWS}"
+        with self._query(look, parameters, _WIDTH_ROWS, work) as reader:
+            first = [(batch.nbytes, batch.num_rows) for batch in self._batches(reader)]
+        width = sum(size for size, _ in first) / max(1, sum(count for _, count in first))
+        parts = math.ceil(rows * width / (at_once * self._engines.memory(work)))
+        if parts <= 1:
             return [("TRUE", {})]
         name = quoted(column)
         look = f"SELECT {name} {source} USING SAMPLE reservoir({_SAMPLE} ROWS)"
         with self._query(look, parameters, _SAMPLE, Work.PASSING) as reader:
-            parts = [batch.column(0) for batch in self._batches(reader)]
-        return conditions(name, bounds(pa.concat_arrays(parts), -(-rows // _SORTED_AT_ONCE)))
+            sample = pa.concat_arrays([batch.column(0) for batch in self._batches(reader)])
+        return conditions(name, bounds(sample, parts))
 
     def _in_order(self, sql: str, parameters: Mapping[str, datetime], names: tuple[str, str]) -> bool:
         """Whether the query's rows ascend by these two columns as they come."""
@@ -246,7 +271,7 @@ class DuckDBWarehouse:
     def close(self) -> None:
         """See Warehouse."""
         self._engines.close()
-        for known in (self._schemas, self._appended, self._rows_before):
+        for known in (self._schemas, self._appended, self._rows_before, self._sort):
             known.clear()
 
 

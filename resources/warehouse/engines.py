@@ -23,12 +23,16 @@ class Work(Enum):
 
     ANYTHING = "anything"
     SORTING = "the rows of one table"
+    SORTING_WIDE = "the rows of one table, where that does not do"
     PASSING = "the rows of one table as they lie"
 
 
-# Parts of the memory limit. One thread sorts wide rows in half of what two need; rows that pass through need the blocks
-# of their columns alone, and more would only be kept.
-_SHARES = {Work.SORTING: 0.75, Work.PASSING: 0.25}
+# Parts of the memory limit. What a sort may have it fills, whatever it needs; rows that pass through need the blocks of
+# their columns alone, and more would only be kept.
+_SHARES = {Work.SORTING: 0.5, Work.SORTING_WIDE: 1.0, Work.PASSING: 0.25}
+# Rows that wait for whoever reads them. DuckDB's own 10 MB are for readers that it has to bridge pauses of.
+_WAITING = "2MB"
+_UNITS = {unit: 1024.0**power for power, unit in enumerate(("bytes", "KiB", "MiB", "GiB", "TiB", "PiB"))}
 
 
 class Engines:
@@ -51,6 +55,10 @@ class Engines:
             self._opened[work] = self._open(work)
         return self._opened[work][0]
 
+    def memory(self, work: Work) -> float:
+        """Bytes that the engine for this work may have. Raises as `get` does."""
+        return _memory(self.get(Work.ANYTHING)) * _SHARES.get(work, 1)
+
     def _open(self, work: Work) -> tuple[duckdb.DuckDBPyConnection, tempfile.TemporaryDirectory[str]]:
         if not self._path.exists():
             raise WarehouseError(
@@ -66,9 +74,7 @@ class Engines:
             )
             if work in _SHARES:
                 connection.execute("SET threads = 1")
-                found = connection.execute("SELECT current_setting('memory_limit')").fetchall()
-                limit, unit = str(found[0][0]).split()
-                connection.execute(f"SET memory_limit = '{float(limit) * _SHARES[work]} {unit}'")
+                connection.execute(f"SET memory_limit = '{_memory(connection) * _SHARES[work]:.0f} bytes'")
             # Instants leave as UTC whatever zone this machine is in.
             connection.execute("SET GLOBAL TimeZone = 'UTC'")
             path = str(self._path).replace("'", "''")
@@ -92,6 +98,7 @@ class Engines:
         cursor = self.get(work).cursor()
         self._in_use[work] += 1
         try:
+            cursor.execute(f"SET streaming_buffer_size = '{_WAITING}'")
             yield cursor
         finally:
             self._in_use[work] -= 1
@@ -112,6 +119,12 @@ class Engines:
         """Close every engine and remove what it spilled."""
         for work in list(self._opened):
             self._close(work)
+
+
+def _memory(connection: duckdb.DuckDBPyConnection) -> float:
+    found = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    size, unit = str(found[0][0]).split()
+    return float(size) * _UNITS[unit]
 
 
 def quoted(name: str) -> str:

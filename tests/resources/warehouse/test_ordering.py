@@ -65,7 +65,7 @@ def sorts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     def query(
         self: DuckDBWarehouse, sql: str, parameters: object, batch_rows: int, work: Work = Work.ANYTHING
     ) -> object:
-        if sql.startswith("SELECT *") and not sql.endswith("LIMIT 0"):
+        if sql.startswith("SELECT *") and " LIMIT " not in sql:
             seen.append("ORDER BY" in sql)
         return real(self, sql, parameters, batch_rows, work)  # type: ignore[arg-type]
 
@@ -145,7 +145,7 @@ def test_the_rows_of_one_table_take_one_thread_and_less_memory(
         asked = "SELECT current_setting('threads'), current_setting('memory_limit')"
         limits = {w: warehouse._engines.get(w).execute(asked).fetchall()[0] for w in (Work.ANYTHING, work)}
     assert limits[work][0] == 1
-    share = {Work.PASSING: 0.25, Work.SORTING: 0.75}[work]
+    share = {Work.PASSING: 0.25, Work.SORTING: 0.5}[work]
     mebibytes = {w: float(limits[w][1].removesuffix(" MiB")) for w in limits}
     assert mebibytes[work] == pytest.approx(mebibytes[Work.ANYTHING] * share, rel=0.02)
     warehouse.close()
@@ -156,7 +156,7 @@ def test_one_thread_sorts_wide_rows_in_its_share_of_the_memory(tmp_path: Path, s
     wide = "SELECT i AS amount, repeat('x', 200) || i AS id, TIMESTAMPTZ '2013-01-01' AS seen FROM range(400000) AS t(i)"
     warehouse = made(tmp_path, f"{wide} ORDER BY hash(i)")
     with warehouse.stream(
-        "SELECT amount, id, seen, id || id AS twice FROM t", {}, order_by=["seen", "id"], batch_rows=50_000
+        "SELECT amount, id, seen FROM t", {}, order_by=["seen", "id"], batch_rows=50_000
     ) as batches:
         assert sum(batch.num_rows for batch in batches) == 400_000
         assert sorts == [True] and Work.SORTING in warehouse._engines._opened

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from resources.warehouse import OutOfOrder, WarehouseError
 from resources.warehouse import duckdb as module
 from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse.engines import Work
 from resources.warehouse.stretches import bounds, conditions
 from tests.resources.warehouse.conftest import taken
 
 ROWS = 150_000
+# Parts of the memory that make some seven sorts of these rows.
+IN_PARTS = ((Work.SORTING, 0.008),)
 TYPES = ["TIMESTAMPTZ", "TIMESTAMP_NS", "DATE", "BIGINT", "VARCHAR"]
 
 
@@ -75,8 +78,9 @@ def test_stretches_give_the_bytes_of_one_sort(
 
     monkeypatch.setattr(DuckDBWarehouse, "_query", noted)
     found: list[pa.Table] = []
-    for at_once in (10 * ROWS, ROWS // 7):
-        monkeypatch.setattr(module, "_SORTED_AT_ONCE", at_once)
+    for in_parts in (False, True):
+        if in_parts:
+            monkeypatch.setattr(module, "_SORTS", IN_PARTS)
         warehouse = DuckDBWarehouse(str(shuffled))
         try:
             with warehouse.stream(sql, start, order_by=("happened", "key"), batch_rows=10_000) as batches:
@@ -101,7 +105,7 @@ def test_a_query_that_needs_more_memory_is_no_wrong_query(shuffled: Path) -> Non
 def test_rows_that_are_others_at_each_look_are_not_taken_from_several(
     shuffled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_SORTED_AT_ONCE", ROWS // 7)
+    monkeypatch.setattr(module, "_SORTS", IN_PARTS)
     sql = "SELECT moment AS happened, key, n FROM t WHERE random() < 0.9"
     warehouse = DuckDBWarehouse(str(shuffled))
     try:
@@ -146,12 +150,40 @@ def test_few_rows_are_not_counted_and_many_behind_them_are_found_out(
             tight.setattr(DuckDBWarehouse, "_batches", too_many)
             with pytest.raises(OutOfOrder, match="too many to be sorted"):
                 rows(ROWS)
-        monkeypatch.setattr(module, "_SORTED_AT_ONCE", ROWS // 7)
+        monkeypatch.setattr(module, "_SORTS", IN_PARTS)
         assert rows(ROWS) == ROWS
         assert len(counted) == 2
         with monkeypatch.context() as tight, pytest.raises(WarehouseError, match="more memory") as told:
             tight.setattr(DuckDBWarehouse, "_batches", too_many)
             rows(ROWS)
         assert not isinstance(told.value, OutOfOrder), "counted rows that are too many are so for good"
+    finally:
+        warehouse.close()
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(10, 80_000), (50, 15_000)])
+def test_wide_rows_in_no_order_are_sorted_in_the_memory_there_is(
+    tmp_path: Path, columns: int, rows: int
+) -> None:
+    texts = ", ".join(
+        f"md5((i + {place})::VARCHAR) || repeat('x', 168) AS c{place}" for place in range(columns)
+    )
+    moment = "TIMESTAMPTZ '2013-01-01 00:00:00+00' + to_microseconds((hash(i) % 86400)::BIGINT * 1000000)"
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
+        connection.execute(
+            f"CREATE TABLE t AS SELECT {moment} AS happened, i AS n, {texts} FROM range({rows}) AS r(i)"
+        )
+        wanted = connection.sql("SELECT n, c1 FROM t ORDER BY happened, n").to_arrow_table()
+    warehouse = DuckDBWarehouse(str(tmp_path / "w.duckdb"))
+
+    def streamed() -> pa.Table:
+        with warehouse.stream("SELECT * FROM t", {}, order_by=("happened", "n"), batch_rows=4096) as batches:
+            return pa.Table.from_batches([batch.select(["n", "c1"]) for batch in batches])
+
+    try:
+        for _ in range(2):
+            with pytest.raises(OutOfOrder, match="too wide"):
+                streamed()
+        assert streamed().equals(wanted)
     finally:
         warehouse.close()

@@ -171,9 +171,14 @@ class StaleGuard:
         return self._whole(entry, entry.base_snapshot), self._whole(entry, entry.snapshot)
 
     def _whole(self, entry: LedgerEntry, sha256: str) -> Iterator[Row]:
-        found = self._platform.snapshots.find(entry.event, entry.window, "transformed", sha256)
-        if found is not None and self._event.event_time in self._platform.snapshots.schema(found).names:
-            yield from self._rows(found, 0)
+        store = self._platform.snapshots
+        # What is corrected may have been published before the module was renamed.
+        for name in dict.fromkeys([entry.event, *(one["event"] for one in reversed(entry.earlier))]):
+            found = store.find(name, entry.window, "transformed", sha256)
+            if found is not None:
+                if self._event.event_time in store.schema(found).names:
+                    yield from self._rows(found, 0)
+                return
 
     def _overtaken_tombstones(self, entry: LedgerEntry, window: Window, from_row: int) -> pa.Int64Array:
         """Keys that vanished from the window, and that have a value of its time or later which is not the window's own:

@@ -182,6 +182,15 @@ def test_a_window_may_correct_its_own_later_event(state: "World") -> None:
     assert standing(state) == {"k1": 9, "k2": 3}
 
 
+def test_a_renamed_module_may_correct_its_own_later_event(state: "World") -> None:
+    state.deliver([("a", 100, 1), ("b", 100, 2)])
+    state.define(name="renamed", more=SKIP)
+    result = state.deliver([("a", 50, 3), ("b", 100, 2)])
+    assert (result.action, result.published, result.stale) == ("correct", 1, 0)
+    assert standing(state) == {"a": 3, "b": 2}
+    assert agrees(state)
+
+
 def test_a_window_does_not_bring_back_its_own_older_event(state: "World") -> None:
     """Part of a window goes out: what stands behind the part, and stays, is newer, whoever wrote it."""
     rows: list[Row] = [("k1", 5, 1), ("k1", 600, 2), ("k2", 5, 3)]

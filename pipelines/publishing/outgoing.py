@@ -18,6 +18,8 @@ from resources.snapshots import Snapshot
 
 # Encoded batches that wait for the producer: enough to bridge a commit, and a few megabytes each.
 _AHEAD = 2
+# Rows encoded at a time, at most: half of a row group costs no more time for each row, and holds half the memory.
+_BATCH_ROWS = 16_384
 
 VANISHED_SCHEMA = pa.schema([("key", pa.binary())])
 
@@ -62,7 +64,8 @@ class Outgoing:
     def _encoded(self, snapshot: Snapshot, from_row: int) -> Iterator[Rows]:
         event, store = self._event, self._platform.snapshots
         with_headers = self._again or event.headers == "cloudevents"
-        for batch in store.read(snapshot, batch_rows=self._platform.settings.batch_rows, from_row=from_row):
+        batch_rows = min(self._platform.settings.batch_rows, _BATCH_ROWS)
+        for batch in store.read(snapshot, batch_rows=batch_rows, from_row=from_row):
             encoded = self._encoder.encode(batch, with_ids=with_headers)
             yield Rows(
                 encoded.keys,

@@ -396,5 +396,33 @@ def test_rows_that_lose_their_order_while_they_are_read_are_sorted(
     assert nothing_left(platform)
 
 
+@pytest.mark.parametrize("run", [apart, together])
+def test_a_sort_that_runs_out_of_memory_among_its_rows_is_done_otherwise(
+    world: "World", monkeypatch: pytest.MonkeyPatch, run: object
+) -> None:
+    fill(world, 150_000, order="hash(amount)")
+    expected = apart(world, world.platform())
+    from resources.warehouse.duckdb import DuckDBWarehouse, _refused
+
+    real, given = DuckDBWarehouse._batches, []
+
+    def short(self: DuckDBWarehouse, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        for number, batch in enumerate(real(self, reader)):
+            if number == 2 and len(given) < 2 and len(batch.schema) > 2:
+                given.append(batch)
+                raise _refused("warehouse", duckdb.OutOfMemoryException("failed to pin block"))
+            yield batch
+
+    monkeypatch.setattr(DuckDBWarehouse, "_batches", short)
+    platform = world.platform()
+    found = run(world, platform)  # type: ignore[operator]
+    assert len(given) == 2
+    assert [found[0].sha256, found[1].snapshot.sha256] == [
+        expected[0].sha256,
+        expected[1].snapshot.sha256,
+    ]
+    assert nothing_left(platform)
+
+
 def test_out_of_order_says_what_to_do_where_nobody_streams_again() -> None:
     assert "materialize the window again" in str(OutOfOrder("warehouse x"))

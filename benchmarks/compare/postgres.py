@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -81,7 +82,7 @@ def postgres(job: Job) -> Iterator[int]:
         _load(job, folder, psql)
         yield port
     finally:
-        server.terminate()
+        server.send_signal(signal.SIGINT)  # its SIGTERM waits for clients that still have a connection
         server.wait(30)
         shutil.rmtree(folder)
 

@@ -40,17 +40,23 @@ class Admin(AdminClient):
     """confluent-kafka's admin client, which says when its login is refused."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        self._login = Login()
+        self._login, self._let_in = Login(), False
         watched: dict[str, Any] = {**config, "error_cb": self._login}
         super().__init__(watched)
 
     def answer(self, future: Future[T]) -> T:
         """What the brokers answer to a request of this client. Raises KafkaException; for a login that is refused
         within seconds, and not as a request that timed out."""
+        if self._let_in:
+            # What one broker said since, in a restart for instance, is no reason for what is slow now.
+            self.poll(0)
+            self._login.refused = None
         started = time.monotonic()
         while True:
             try:
-                return future.result(timeout=_LOOK_SECONDS)
+                found = future.result(timeout=_LOOK_SECONDS)
+                self._let_in = True
+                return found
             except TimeoutError:
                 if time.monotonic() - started < _PATIENCE_SECONDS:
                     continue

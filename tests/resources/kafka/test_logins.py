@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 
 import pyarrow as pa
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     NewTopic,
@@ -17,7 +19,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from resources import compiled
-from resources.kafka.clients import batch_reader
+from resources.kafka import logins
+from resources.kafka.clients import admin, batch_reader
 from resources.kafka.errors import KafkaRefused
 from resources.kafka.logins import Login
 from resources.kafka.rows import Rows
@@ -152,3 +155,28 @@ def test_brokers_that_go_away_refuse_no_login(told: list[tuple[int, str]], refus
     for code, text in told:
         heard(KafkaError(code, text))
     assert (heard.refused is not None) is refused
+
+
+def test_a_refusal_of_the_past_is_no_reason_for_a_slow_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logins, "_PATIENCE_SECONDS", 0.0)
+    client = admin(
+        load_settings({"SLUICE_HOME": str(tmp_path), "SLUICE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"})
+    )
+    refused = KafkaError(KafkaError._AUTHENTICATION, "Invalid username")
+    # Nothing comes of itself: that nobody listens there would be told at any moment.
+    monkeypatch.setattr(client, "poll", lambda _: 0)
+    client._login(refused)
+    unanswered = Future[int]()
+    long = Timer(20, unanswered.set_result, (0,))
+    long.start()
+    with pytest.raises(KafkaException, match="Invalid username"):
+        client.answer(unanswered)
+    long.cancel()
+    answered, slow = Future[int](), Future[int]()
+    answered.set_result(1)
+    assert client.answer(answered) == 1
+    client._login(refused)
+    Timer(0.6, slow.set_result, (2,)).start()
+    assert client.answer(slow) == 2

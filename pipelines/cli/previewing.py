@@ -10,8 +10,9 @@ import pyarrow as pa
 from pipelines.authoring.event import Event
 from pipelines.authoring.source_sql import ParameterSpan, SourceQuery
 from pipelines.authoring.windows import Window
-from pipelines.encoding import RecordEncoder, decode_record
+from pipelines.encoding import decode_record
 from pipelines.publishing.preflight import subject_of
+from pipelines.publishing.stored import new_encoder
 from pipelines.steps.sourced import source_window
 from pipelines.steps.transformed import transform_window
 from resources.errors import SluiceError
@@ -90,16 +91,10 @@ def _schema_id(event: Event, platform: Platform) -> tuple[int, str | None]:
     return known, None
 
 
-def _encoder(event: Event, schema_id: int) -> RecordEncoder:
-    return RecordEncoder(
-        event.contract, schema_id=schema_id, topic=event.topic, key=event.key, event_id=event.event_id
-    )
-
-
 def _events(
     event: Event, batches: list[pa.RecordBatch], schema_id: int, shown: int
 ) -> list[tuple[str, dict[str, Any]]]:
-    encoder = _encoder(event, schema_id)
+    encoder = new_encoder(event, schema_id)
     found: list[tuple[str, dict[str, Any]]] = []
     for batch in batches:
         encoded = encoder.encode(batch.slice(0, shown - len(found)))
@@ -114,5 +109,5 @@ def _events(
 def _sizes(event: Event, batches: list[pa.RecordBatch], schema_id: int) -> list[int]:
     import pyarrow.compute as pc
 
-    encoder = _encoder(event, schema_id)
+    encoder = new_encoder(event, schema_id)
     return [size for batch in batches for size in pc.binary_length(encoder.encode(batch).values).to_pylist()]

@@ -19,7 +19,7 @@ from pipelines.publishing.decision import Action, Decision, decide, decide_repla
 from pipelines.publishing.entry import LedgerEntry, ledger_key
 from pipelines.publishing.planning import NeverPublished, Planned, Planner
 from pipelines.publishing.preflight import subject_of
-from pipelines.publishing.stored import contract_of, encoder_of, stored_snapshot
+from pipelines.publishing.stored import contract_of, encoder_of, new_encoder, stored_snapshot
 from pipelines.publishing.wish import Expected, Replay, Wish
 from pipelines.steps.sourced import source_window
 from pipelines.steps.transformed import Transformed, transform_window
@@ -78,14 +78,7 @@ class Foresight:
     @cached_property
     def encoder(self) -> RecordEncoder:
         """Makes the records, to count their bytes."""
-        event = self._event
-        return RecordEncoder(
-            event.contract,
-            schema_id=self.schema_id,
-            topic=event.topic,
-            key=event.key,
-            event_id=event.event_id,
-        )
+        return new_encoder(self._event, self.schema_id)
 
 
 class _WindowForesight:

@@ -15,6 +15,7 @@ from pipelines.publishing.planning import Planner
 from pipelines.publishing.preflight import fit_topic, registered_schema_id
 from pipelines.publishing.producers import Producers
 from pipelines.publishing.sending import Pace
+from pipelines.publishing.stored import new_encoder
 from pipelines.publishing.wish import Wish
 from resources.kafka.topics import Topic
 from resources.platform import Platform
@@ -68,14 +69,7 @@ class Run:
     @cached_property
     def encoder(self) -> RecordEncoder:
         """Encodes under the event's contract."""
-        event = self.event
-        return RecordEncoder(
-            event.contract,
-            schema_id=self.schema_id,
-            topic=event.topic,
-            key=event.key,
-            event_id=event.event_id,
-        )
+        return new_encoder(self.event, self.schema_id)
 
     def require_fit(self, windows: Sequence[Window]) -> None:
         """The preflight of all windows of the run, in time order."""

@@ -65,6 +65,13 @@ def event_times(event: Event, batch: pa.RecordBatch) -> pa.Array:
     return batch.column(place)
 
 
+def new_encoder(event: Event, schema_id: int) -> RecordEncoder:
+    """The encoder of new records, by the module as it is now."""
+    return RecordEncoder(
+        event.contract, schema_id=schema_id, topic=event.topic, key=event.key, event_id=event.event_id
+    )
+
+
 def encoder_of(event: Event, platform: Platform, entry: LedgerEntry, rows: pa.Schema) -> RecordEncoder:
     """The encoder of the entry's records. Raises NotPublishable where they cannot be made any more."""
     found = encoder_for(entry, contract_of(event, platform, entry), rows, event.key)

@@ -173,7 +173,7 @@ def _snapshot_sizes(facts: Facts, store: SnapshotStore) -> History:
 
 def _room(snapshots: Sequence[Snapshot], store: SnapshotStore) -> int:
     """Bytes on the disk: rows that nobody touched are one file with two names."""
-    files = {_file(store.url(snapshot)): snapshot.bytes for snapshot in snapshots}
+    files = {_file(store.url_of(snapshot.files[0])): snapshot.bytes for snapshot in snapshots}
     return sum(files.values())
 
 

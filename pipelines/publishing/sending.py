@@ -16,6 +16,7 @@ from resources.errors import SluiceError
 from resources.kafka.ledger import ledger_partition
 from resources.kafka.rows import Rows
 from resources.kafka.transactions import Delivered, TransactionalProducer
+from resources.memory import GivingBack
 from resources.settings import Settings
 
 _SAY_EVERY_SECONDS = 5.0
@@ -115,6 +116,7 @@ class Sender:
     ) -> None:
         self._settings, self._producer, self._pace, self._say = settings, producer, pace, say
         self._guard = guard
+        self._memory = GivingBack()
 
     def send(self, entry: LedgerEntry, records: Iterator[Rows]) -> Progress:
         """Commit the remaining `records` of `entry`'s generation, and the ledger with each transaction of them.
@@ -202,6 +204,7 @@ class Sender:
         progress.tombstones += chunk.tombstones
         progress.transactions += 1
         self._pace.sent(chunk.rows, chunk.bytes)
+        self._memory.passed(chunk.rows)  # none of them waits in the client's queue any more
         return self._guard is None or not self._guard.stirred
 
 

@@ -5,6 +5,7 @@ last one backwards, because what a topic deletes it deletes from the front.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,6 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipelines.encoding import murmur2
 from pipelines.reconciling.content import Checksum, content_hashes
@@ -23,6 +23,7 @@ from pipelines.reconciling.expected import Records
 from pipelines.reconciling.log import Committed
 from pipelines.reconciling.pieces import Piece
 from pipelines.reconciling.placement import Sent, placement
+from resources.memory import GivingBack
 
 _EXPECTED = pa.schema(
     [
@@ -57,9 +58,10 @@ class Comparison:
 
     def __init__(self, memory_limit: str) -> None:
         self._memory_limit = memory_limit
-        self._writers: dict[str, pq.ParquetWriter] = {}
+        self._files: dict[str, tuple[pa.NativeFile, pa.RecordBatchFileWriter]] = {}
         self.expected, self.in_range, self._state = Checksum(), Checksum(), Checksum()
         self._p = "NULL"
+        self._memory = GivingBack()
 
     @cached_property
     def _folder(self) -> TemporaryDirectory[str]:
@@ -300,22 +302,32 @@ class Comparison:
         )
 
     def _write(self, name: str, schema: pa.Schema, columns: list[pa.Array]) -> None:
-        if name not in self._writers:
-            # Written once and read at most a few times, by this process: nothing spent on making it small.
-            self._writers[name] = pq.ParquetWriter(
-                self._path(name), schema, compression="none", use_dictionary=False, write_statistics=False
-            )
-        self._writers[name].write_batch(pa.record_batch(columns, schema=schema))
+        if name not in self._files:
+            # Batches as they lie in memory, not Parquet: its writer takes thrice the time and holds something of each
+            # column of each batch until the end.
+            file = pa.OSFile(str(self._path(name)), "wb")
+            self._files[name] = file, pa.ipc.new_file(file, schema)
+        self._files[name][1].write_batch(pa.record_batch(columns, schema=schema))
+        self._memory.passed(len(columns[0]))
 
     def _seal(self, name: str, schema: pa.Schema) -> None:
         """Everything of `name` has been added: from now on it is a view."""
-        if name not in self._writers:
+        import pyarrow.dataset as ds  # not above: hardly a window needs it
+
+        if name not in self._files:
             self._write(name, schema, [pa.array([], field.type) for field in schema])
-        self._writers[name].close()
-        self._run(f"CREATE OR REPLACE VIEW {name} AS FROM read_parquet('{self._path(name)}')")
+        file, writer = self._files[name]
+        if not file.closed:
+            writer.close()
+            file.close()
+        # In few batches at a time: they are outside of DuckDB's memory.
+        rows = ds.dataset(self._path(name), format="ipc").scanner(
+            batch_readahead=2, fragment_readahead=1, use_threads=False
+        )
+        self._connection.register(name, rows)
 
     def _path(self, name: str) -> Path:
-        return Path(self._folder.name) / f"{name}.parquet"
+        return Path(self._folder.name) / f"{name}.arrow"
 
     def _run(self, sql: str) -> None:
         self._connection.execute(sql)
@@ -333,8 +345,9 @@ class Comparison:
     def __exit__(self, *_: object) -> None:
         if "_connection" in self.__dict__:
             self._connection.close()
-        for writer in self._writers.values():
-            writer.close()
+        for file, _ in self._files.values():
+            with suppress(OSError):
+                file.close()
         if "_folder" in self.__dict__:
             self._folder.cleanup()
 

@@ -20,11 +20,12 @@ from pipelines.publishing.ahead import ahead
 from pipelines.reconciling.content import Checksum, content_hashes
 from pipelines.reconciling.expected import Records
 from pipelines.reconciling.log import Committed
+from resources.memory import GivingBack
 
 # Of records that wait for their like: a few batches are always expected before they are found, and at most so much
 # waits on either side, whatever the order in which a consumer is given the kafka_partitions.
-_FEW_BYTES = 4 << 20
-_MOST_BYTES = 6 << 20
+_FEW_BYTES = 2 << 20
+_MOST_BYTES = 3 << 20
 # Made ahead of whoever reads the log.
 _AHEAD = 2
 
@@ -49,12 +50,13 @@ def agrees_in_order(
 ) -> Agreement | None:
     """What agrees, or None where this way cannot tell. `expected`, in the order of publication, is made in a thread
     while the log is read, where that is worth it."""
-    both, found = _SideBySide(kafka_partition_count), 0
+    both, found, memory = _SideBySide(kafka_partition_count), 0, GivingBack()
     made = ahead(expected, most=_AHEAD) if in_thread else expected()
     with closing(made) as wanted, closing(read(both.held)) as log:
         for records in log:
             found += records.total_bytes
             both.find(records)
+            memory.passed(len(records))
             while both.agree and both.wants_expected:
                 more = next(wanted, None)
                 if more is not None:

@@ -34,9 +34,11 @@ def _empty(schema: pa.Schema) -> tuple[tuple[tuple[str, str], ...], pa.Schema]:
         return tuple((column.path, column.physical_type) for column in columns), empty.schema_arrow
 
 
-def require_storable(schema: pa.Schema) -> None:
-    """Raises ArrowNotImplementedError where Parquet has no such type."""
-    _empty(schema)
+def leaf_columns(schema: pa.Schema) -> int:
+    """Columns of plain values that the rows are stored in. Raises ArrowNotImplementedError where Parquet has no such
+    type."""
+    leaves, _ = _empty(schema)
+    return len(leaves)
 
 
 def read_as_written(schema: pa.Schema) -> bool:

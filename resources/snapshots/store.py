@@ -1,10 +1,11 @@
 """The snapshot store: a folder, or any place fsspec can reach.
 
-    <base>/<event>/<window>/<stage>-<sha256>.parquet     the rows; never changed once written
+    <base>/<event>/<window>/<stage>-<sha256>.parquet     the rows; never changed once written. Many are in several
+                                                         files: <stage>-<sha256>-0001-of-0017.parquet and so on
     <base>/<event>/<window>/<stage>.json                 which of them is current, and its facts
     <base>/<event>/<window>/validated-<sha256>.json      the proof that a snapshot may be published
 
-A file is named by the hash of its bytes, so two runs that find the same rows write the same file, and
+Rows are named by the hash of their bytes, so two runs that find the same rows write the same file, and
 nobody can publish bytes other than those that were validated. Two stages whose bytes are the same are two names of one
 file where the file system can do that.
 
@@ -16,9 +17,11 @@ empty counts as absent: the window is then made again, and nothing is published 
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,10 +31,11 @@ import pyarrow.parquet as pq
 
 from resources.errors import PassingFault
 from resources.settings import mask
+from resources.snapshots.files import new_file, new_name
 from resources.snapshots.nullability import as_schema, declared_schema
 from resources.snapshots.settling import Settler, sync
-from resources.snapshots.snapshot import Snapshot, SnapshotError, unwritable
-from resources.snapshots.writer import SnapshotWriter, new_file, new_name
+from resources.snapshots.snapshot import Snapshot, SnapshotError, path_of, unwritable
+from resources.snapshots.writer import SnapshotWriter
 
 
 class SnapshotStore:
@@ -105,20 +109,44 @@ class SnapshotStore:
                 yield found
 
     def find(self, event: str, window: str, stage: str, sha256: str) -> Snapshot | None:
-        """A snapshot by its hash, current or not; its facts are not kept."""
-        path = f"{self.folder(event, window)}/{stage}-{sha256}.parquet"
+        """A snapshot by its hash, current or not; its facts are not kept. None where a part of it is missing."""
+        folder = self.folder(event, window)
+        one_file = self._size(path_of(folder, stage, sha256)) is not None
+        parts = 1 if one_file else self._parts(folder, stage, sha256)
+        snapshot = Snapshot(path_of(folder, stage, sha256, parts), sha256, 0, 0, {}, parts)
+        rows = size = 0
+        for path in snapshot.files:
+            one = self._size(path)
+            if one is None:
+                return None
+            size += one
+            with self._parquet(path) as parquet:
+                rows += parquet.metadata.num_rows
+        return replace(snapshot, rows=rows, bytes=size)
+
+    def _parts(self, folder: str, stage: str, sha256: str) -> int:
+        """In how many files a snapshot is that is not in one; 1 where there is none of them."""
+        at = self._at(folder)
+        # What an object store's client keeps of a listing would hide what others write there, now or later.
+        self._fs.invalidate_cache(at)
+        try:
+            names = self._fs.ls(at, detail=False)
+        except FileNotFoundError:
+            return 1
+        finally:
+            self._fs.invalidate_cache(at)
+        found = (re.search(rf"/{stage}-{sha256}-\d+-of-(\d+)\.parquet$", str(name)) for name in names)
+        return max((int(one[1]) for one in found if one), default=1)
+
+    def _size(self, path: str) -> int | None:
+        """Bytes of a file; None where there is none."""
         at = self._at(path)
         if self._local:
             try:
-                size = Path(at).stat().st_size
+                return Path(at).stat().st_size
             except FileNotFoundError:
                 return None
-        elif self._fs.exists(at):
-            size = int(self._fs.size(at))
-        else:
-            return None
-        with self._parquet(path) as parquet:
-            return Snapshot(path, sha256, parquet.metadata.num_rows, size, {})
+        return int(self._fs.size(at)) if self._fs.exists(at) else None
 
     def set_current(self, event: str, window: str, stage: str, snapshot: Snapshot) -> None:
         """Point a stage at a sealed snapshot."""
@@ -149,11 +177,12 @@ class SnapshotStore:
         return self.url_of(path)
 
     def verify(self, snapshot: Snapshot) -> None:
-        """Read the file again and compare its bytes with its name; raises SnapshotError."""
+        """Read the files again and compare their bytes with their name; raises SnapshotError."""
         digest = hashlib.sha256()
-        with self._open(snapshot.path) as handle:
-            while block := handle.read(1 << 20):
-                digest.update(block)
+        for path in snapshot.files:
+            with self._open(path) as handle:
+                while block := handle.read(1 << 20):
+                    digest.update(block)
         if digest.hexdigest() != snapshot.sha256:
             raise SnapshotError(
                 self.url(snapshot),
@@ -163,30 +192,18 @@ class SnapshotStore:
 
     def read(self, snapshot: Snapshot, *, batch_rows: int, from_row: int = 0) -> Iterator[pa.RecordBatch]:
         """Batches of at most `batch_rows` rows in snapshot order, from row `from_row` on."""
-        with self._parquet(snapshot.path) as parquet:
-            skip = from_row
-            schema = declared_schema(parquet.schema_arrow)
-            groups: list[int] = []
-            for group in range(parquet.num_row_groups):
-                rows = parquet.metadata.row_group(group).num_rows
-                if not groups and skip >= rows:
-                    skip -= rows
-                else:
-                    groups.append(group)
-            # One group at a time: iter_batches over all of them keeps decoded groups alive.
-            for group in groups:
-                for batch in parquet.iter_batches(
-                    batch_size=batch_rows, row_groups=[group], use_threads=False
-                ):
-                    if skip >= batch.num_rows:
-                        skip -= batch.num_rows
-                        continue
-                    yield as_schema(batch.slice(skip), schema)
-                    skip = 0
+        skip = from_row
+        for path in snapshot.files:
+            with self._parquet(path) as parquet:
+                if skip >= parquet.metadata.num_rows:
+                    skip -= parquet.metadata.num_rows
+                    continue
+                yield from _rows(parquet, batch_rows, skip)
+                skip = 0
 
     def schema(self, snapshot: Snapshot) -> pa.Schema:
         """Arrow schema of a snapshot."""
-        with self._parquet(snapshot.path) as parquet:
+        with self._parquet(snapshot.files[0]) as parquet:
             return declared_schema(parquet.schema_arrow)
 
     def begin_to_settle(self, event: str, window: str) -> None:
@@ -227,15 +244,17 @@ class SnapshotStore:
         They are neither read nor written again where a file can have two names, or where the object store copies. Raises
         PassingFault where the place takes no more.
         """
-        path = f"{self.folder(event, window)}/{stage}-{source.sha256}.parquet"
+        path = path_of(self.folder(event, window), stage, source.sha256, source.parts)
+        shared = replace(source, path=path, facts=dict(facts))
         try:
-            if self._local:
-                self._share_file(Path(self._at(source.path)), path)
-            elif not self._fs.exists(self._at(path)):
-                self._copy(source.path, path)
+            for original, place in zip(source.files, shared.files, strict=True):
+                if self._local:
+                    self._share_file(Path(self._at(original)), place)
+                elif not self._fs.exists(self._at(place)):
+                    self._copy(original, place)
         except OSError as error:
             raise PassingFault(f"snapshot {path}", f"cannot be stored: {error}") from None
-        return Snapshot(path, source.sha256, source.rows, source.bytes, dict(facts))
+        return shared
 
     def _copy(self, source: str, path: str) -> None:
         try:
@@ -321,6 +340,26 @@ class SnapshotStore:
                 self._fs.pipe_file(target, data)
         except OSError as error:
             raise unwritable(f"{self._shown}/{path}", error) from None
+
+
+def _rows(parquet: pq.ParquetFile, batch_rows: int, skip: int) -> Iterator[pa.RecordBatch]:
+    """A file's rows behind the first `skip`."""
+    schema = declared_schema(parquet.schema_arrow)
+    groups: list[int] = []
+    for group in range(parquet.num_row_groups):
+        rows = parquet.metadata.row_group(group).num_rows
+        if not groups and skip >= rows:
+            skip -= rows
+        else:
+            groups.append(group)
+    # One group at a time: iter_batches over all of them keeps decoded groups alive.
+    for group in groups:
+        for batch in parquet.iter_batches(batch_size=batch_rows, row_groups=[group], use_threads=False):
+            if skip >= batch.num_rows:
+                skip -= batch.num_rows
+                continue
+            yield as_schema(batch.slice(skip), schema)
+            skip = 0
 
 
 def _whole(path: str) -> bytes:

@@ -1,61 +1,32 @@
-"""Writing one snapshot: rows to row groups of one size, row groups to a Parquet file that is hashed as it grows."""
+"""Writing one snapshot: rows to row groups of one size, row groups to Parquet files that are hashed as they grow."""
 
 import hashlib
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from resources.memory import GivingBack
 from resources.snapshots.behind import Behind
-from resources.snapshots.layout import layout, require_storable
+from resources.snapshots.files import GrowingFile
+from resources.snapshots.layout import layout, leaf_columns
 from resources.snapshots.nullability import as_schema, stored_schema
-from resources.snapshots.snapshot import Snapshot, SnapshotError, unwritable
+from resources.snapshots.snapshot import Snapshot, SnapshotError, path_of, unwritable
 
 if TYPE_CHECKING:
     from resources.snapshots.store import SnapshotStore
 
 # Fixed, so that the bytes depend on the rows alone and not on how the warehouse cut its batches.
 ROW_GROUP_ROWS = 32_768
-
-
-class HashingFile:
-    """A binary sink that hashes what passes through it."""
-
-    def __init__(self, raw: IO[bytes]) -> None:
-        self._raw = raw
-        self._hash = hashlib.sha256()
-        self.bytes = 0
-        self.closed = False
-
-    def write(self, data: bytes | memoryview) -> int:
-        view = memoryview(data)
-        self._hash.update(view)
-        self.bytes += view.nbytes
-        return self._raw.write(view)
-
-    def tell(self) -> int:
-        return self.bytes
-
-    def flush(self) -> None:
-        self._raw.flush()
-
-    def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            self._raw.close()
-
-    def hexdigest(self) -> str:
-        return self._hash.hexdigest()
+# Columns times row groups of one file; more rows go to another. Of each of them pyarrow holds one to one and a half kB
+# until the file is finished, as much again while it writes them at its end, and half of it as long as the file is read.
+FILE_CHUNKS = 2_048
 
 
 class SnapshotWriter:
-    """Writes batches to a staging file, then moves it to its content address. Use as a context manager.
+    """Writes batches to staging files, then moves them to their content address. Use as a context manager.
 
     Whole row groups are encoded, hashed and written in a thread, one at a time, while the rows of the next are made. What
     fails there is raised by the next `write` that fills a group, or by `finish`.
@@ -71,7 +42,7 @@ class SnapshotWriter:
         self.rows = 0
         self._where = f"snapshot {event} {window} {stage}"
         try:
-            require_storable(self._schema)
+            self._groups_of_a_file = max(1, FILE_CHUNKS // max(1, leaf_columns(self._schema)))
         except pa.ArrowNotImplementedError as error:
             columns = ", ".join(
                 f"{field.name}: {field.type}" for field in schema if not _storable(field.type)
@@ -81,12 +52,13 @@ class SnapshotWriter:
                 f"a column has a type that Parquet cannot hold ({columns or error})",
                 next_step="cast it in the query, an interval to a number for instance",
             ) from None
+        self._digest = hashlib.sha256()
+        self._options: dict[str, Any] | None = None
         try:
-            self._staging, staging = new_file(store.staging_folder(), ".parquet")
+            self._files = [self._new_file()]
         except OSError as error:
             raise unwritable(self._where, error) from None
-        self._sink = HashingFile(staging)
-        self._parquet: pq.ParquetWriter | None = None
+        self._memory = GivingBack()
         self._groups = Behind(self._store_group, name="sluice-snapshot")
 
     def __enter__(self) -> "SnapshotWriter":
@@ -94,13 +66,8 @@ class SnapshotWriter:
 
     def __exit__(self, *_: object) -> None:
         self._groups.leave()
-        if self._parquet is not None:
-            with suppress(Exception):
-                self._parquet.close()
-        # On a full disk closing fails too, for what is still to be written; the file goes anyway.
-        with suppress(OSError):
-            self._sink.close()
-        self._staging.unlink(missing_ok=True)
+        for file in self._files:
+            file.discard()
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows; the batch must have the schema the writer was made with."""
@@ -120,34 +87,35 @@ class SnapshotWriter:
     def _store_group(self, table: pa.Table) -> None:
         # In one chunk: Parquet cuts its pages where chunks end, and the bytes must not tell of batches.
         group = table.combine_chunks()
+        if self._options is None:
+            self._options = layout(self._schema, group)
         try:
-            self._opened(group).write_table(group, row_group_size=ROW_GROUP_ROWS)
+            if self._files[-1].groups == self._groups_of_a_file:
+                self._files[-1].finish()
+                self._files.append(self._new_file())
+            self._files[-1].add(group, self._schema, self._options)
         except OSError as error:
             raise unwritable(self._where, error) from None
+        self._memory.passed(group.num_rows)
 
-    def _opened(self, first_group: pa.Table) -> pq.ParquetWriter:
-        if self._parquet is None:
-            options = layout(self._schema, first_group)
-            self._parquet = pq.ParquetWriter(pa.PythonFile(self._sink, mode="w"), self._schema, **options)
-        return self._parquet
+    def _new_file(self) -> GrowingFile:
+        return GrowingFile(self._store.staging_folder(), self._digest.update)
 
     def finish(self, facts: Mapping[str, Any], *, make_current: bool = True) -> Snapshot:
-        """Seal the file under its hash; with `make_current` it becomes the window's newest of its stage."""
+        """Seal the rows under their hash; with `make_current` they become the window's newest of their stage."""
         self._groups.finish()
         if self._pending_rows:
             self._store_group(pa.Table.from_batches(self._pending, self._schema))
         try:
-            if self._parquet is None:
-                self._sink.write(_no_rows(self._schema.serialize().to_pybytes()))
-            else:
-                self._parquet.close()
-            self._sink.close()
+            self._files[-1].finish(b"" if self.rows else _no_rows(self._schema.serialize().to_pybytes()))
         except OSError as error:
             raise unwritable(self._where, error) from None
-        sha256 = self._sink.hexdigest()
-        path = f"{self._store.folder(self._event, self._window)}/{self._stage}-{sha256}.parquet"
-        snapshot = Snapshot(path, sha256, self.rows, self._sink.bytes, dict(facts))
-        self._store.adopt(self._staging, path)
+        sha256, size = self._digest.hexdigest(), sum(file.size for file in self._files)
+        folder, parts = self._store.folder(self._event, self._window), len(self._files)
+        path = path_of(folder, self._stage, sha256, parts)
+        snapshot = Snapshot(path, sha256, self.rows, size, dict(facts), parts)
+        for file, place in zip(self._files, snapshot.files, strict=True):
+            self._store.adopt(file.path, place)
         if make_current:
             self._store.set_current(self._event, self._window, self._stage, snapshot)
         return snapshot
@@ -184,20 +152,9 @@ def _one_batch(table: pa.Table) -> pa.RecordBatch:
     return batch
 
 
-def new_file(folder: str | None, suffix: str) -> tuple[Path, IO[bytes]]:
-    """A new file with the rights any new file of this user has; tempfile's would be readable by nobody else."""
-    path = new_name(folder, suffix)
-    return path, path.open("xb")
-
-
-def new_name(folder: str | None, suffix: str) -> Path:
-    """A name for an unfinished file, which nothing else has."""
-    return Path(folder or tempfile.gettempdir()) / f".sluice-{uuid4().hex}{suffix}"
-
-
 def _storable(arrow_type: pa.DataType) -> bool:
     try:
-        require_storable(pa.schema([("column", arrow_type)]))
+        leaf_columns(pa.schema([("column", arrow_type)]))
     except pa.ArrowNotImplementedError:
         return False
     return True

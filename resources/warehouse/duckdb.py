@@ -36,6 +36,9 @@ _LOOK_ROWS = 131_072
 # in parts of its memory. Rows of one to three hundred bytes are sorted up to twice as many in the first. Where rows are
 # so wide that the few thousands it holds for each part that it merges fill its memory, each sort must fit as a whole.
 _SORTS = ((Work.SORTING, 9.0), (Work.SORTING_WIDE, 9.0), (Work.SORTING_WIDE, 0.25))
+# And to pass rows on, for the same ones: what they need is the block of each column that they stand in, and more where
+# its values are long.
+_PASSES = (Work.PASSING, Work.SORTING, Work.SORTING_WIDE)
 _SAMPLE = 16_384
 _WIDTH_ROWS = 1_024
 _MORE = "the query's rows are too many to be sorted as those of the window before"
@@ -96,14 +99,13 @@ class DuckDBWarehouse:
         order = [*order_by, *(name for name in names if name not in order_by)]
         first = (order_by[0], order_by[1]) if len(order_by) > 1 else None
         source = f"SELECT * FROM (\n{sql}\n) AS source"
-        if first and self._in_order(sql, parameters, first):
-            passing = Work.SORTING_WIDE if self._sort[sql] else Work.PASSING
-            try:
-                with self._query(source, parameters, batch_rows, passing) as reader:
+        try:
+            if first and self._in_order(sql, parameters, first):
+                with self._query(source, parameters, batch_rows, self._passing(sql)) as reader:
                     yield self._still_in_order(sql, self._counted(sql, self._batches(reader)), first)
-            except _NeedsMemory as error:
-                raise self._sorted_otherwise(sql, error) from None
-            return
+                return
+        except _NeedsMemory as error:
+            raise self._sorted_otherwise(sql, error) from None
         columns = ", ".join(quoted(name) for name in order)
         work, stretches = Work.ANYTHING, [("TRUE", dict[str, Any]())]
         # Few, as in its last window, are not counted: that takes as long as sorting them.
@@ -139,6 +141,10 @@ class DuckDBWarehouse:
         with closing(batches()) as found:
             yield self._counted(sql, found)
 
+    def _passing(self, sql: str) -> Work:
+        """The engine for what is not sorted."""
+        return _PASSES[self._sort[sql]]
+
     def _sorted_otherwise(self, sql: str, error: WarehouseError) -> WarehouseError:
         """What to raise where rows need more memory than they may have: `error` itself where there is no other way."""
         if not self._appended.get(sql) or self._sort[sql] + 1 == len(_SORTS):
@@ -151,7 +157,7 @@ class DuckDBWarehouse:
     ) -> list[tuple[str, dict[str, Any]]]:
         """Conditions that cut the rows of one table into what can be sorted in the memory there is."""
         source = f"FROM (\n{sql}\n) AS source"
-        with self._query(f"SELECT count(*) AS rows {source}", parameters, 1, Work.PASSING) as reader:
+        with self._query(f"SELECT count(*) AS rows {source}", parameters, 1, self._passing(sql)) as reader:
             rows = sum(batch.column(0)[0].as_py() for batch in self._batches(reader))
         self._looked_at = rows
         if rows <= _WIDTH_ROWS:
@@ -165,7 +171,7 @@ class DuckDBWarehouse:
             return [("TRUE", {})]
         name = quoted(column)
         look = f"SELECT {name} {source} USING SAMPLE reservoir({_SAMPLE} ROWS)"
-        with self._query(look, parameters, _SAMPLE, Work.PASSING) as reader:
+        with self._query(look, parameters, _SAMPLE, self._passing(sql)) as reader:
             sample = pa.concat_arrays([batch.column(0) for batch in self._batches(reader)])
         return conditions(name, bounds(sample, parts))
 
@@ -180,7 +186,7 @@ class DuckDBWarehouse:
         ascending = Ascending(names)
         columns = ", ".join(quoted(name) for name in names)
         look = f"SELECT {columns} FROM (\n{sql}\n) AS source"
-        with self._query(look, parameters, _LOOK_ROWS, Work.PASSING) as reader:
+        with self._query(look, parameters, _LOOK_ROWS, self._passing(sql)) as reader:
             return all(ascending.goes_on(batch) for batch in self._batches(reader))
 
     def _keeps_order(self, sql: str, parameters: Mapping[str, datetime]) -> bool:

@@ -29,7 +29,7 @@ class Work(Enum):
 
 # Parts of the memory limit. What a sort may have it fills, whatever it needs; rows that pass through need the blocks of
 # their columns alone, and more would only be kept.
-_SHARES = {Work.SORTING: 0.5, Work.SORTING_WIDE: 1.0, Work.PASSING: 0.25}
+_SHARES = {Work.SORTING: 0.5, Work.SORTING_WIDE: 1.0, Work.PASSING: 0.125}
 # Rows that wait for whoever reads them. DuckDB's own 10 MB are for readers that it has to bridge pauses of.
 _WAITING = "2MB"
 _UNITS = {unit: 1024.0**power for power, unit in enumerate(("bytes", "KiB", "MiB", "GiB", "TiB", "PiB"))}

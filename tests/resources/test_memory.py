@@ -32,6 +32,17 @@ def test_behind_few_rows_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> Non
     memory.give_back(memory.MANY_ROWS - 1)
 
 
+def test_a_long_step_gives_back_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(memory, "give_back", given.append)
+    one = memory.GivingBack()
+    for _ in range(250):
+        one.passed(10_000)
+    assert given == [1_000_000, 1_000_000]
+    one.passed(3_000_000)
+    assert given[2:] == [3_500_000]
+
+
 # A process of its own: what is chosen here holds for the whole process. It says which pool pyarrow uses, how many arenas
 # eight threads at once have made, and how many MiB stay behind blocks of 8 MiB under one that is still in use.
 _PROCESS = """

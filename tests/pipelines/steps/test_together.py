@@ -17,7 +17,7 @@ from pipelines.transform import ConformError, TransformedBatch, Transformer
 from resources.errors import SluiceError
 from resources.platform import Platform
 from resources.snapshots import Snapshot, SnapshotError, SnapshotStore, SnapshotWriter
-from resources.snapshots.writer import HashingFile
+from resources.snapshots.files import HashingFile
 from resources.warehouse import OutOfOrder
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import pytest
 
 from resources.snapshots import SnapshotError, SnapshotStore
 from resources.snapshots.behind import Behind
-from resources.snapshots.writer import ROW_GROUP_ROWS, HashingFile
+from resources.snapshots.files import HashingFile
+from resources.snapshots.writer import ROW_GROUP_ROWS
 
 EVENT, WINDOW = "flights/departed", "2013-01-01"
 GROUP = pa.record_batch({"x": pa.array(range(ROW_GROUP_ROWS), pa.int64())})

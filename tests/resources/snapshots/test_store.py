@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from resources.errors import PassingFault
 from resources.snapshots import Snapshot, SnapshotError, SnapshotStore
+from resources.snapshots.files import HashingFile
 from resources.snapshots.layout import layout
 from resources.snapshots.nullability import stored_schema
-from resources.snapshots.writer import ROW_GROUP_ROWS, HashingFile
+from resources.snapshots.writer import ROW_GROUP_ROWS
 
 EVENT, WINDOW = "flights/departed", "2013-01-01"
 

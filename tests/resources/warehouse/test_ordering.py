@@ -145,7 +145,7 @@ def test_the_rows_of_one_table_take_one_thread_and_less_memory(
         asked = "SELECT current_setting('threads'), current_setting('memory_limit')"
         limits = {w: warehouse._engines.get(w).execute(asked).fetchall()[0] for w in (Work.ANYTHING, work)}
     assert limits[work][0] == 1
-    share = {Work.PASSING: 0.25, Work.SORTING: 0.5}[work]
+    share = {Work.PASSING: 0.125, Work.SORTING: 0.5}[work]
     mebibytes = {w: float(limits[w][1].removesuffix(" MiB")) for w in limits}
     assert mebibytes[work] == pytest.approx(mebibytes[Work.ANYTHING] * share, rel=0.02)
     warehouse.close()

@@ -187,3 +187,29 @@ def test_wide_rows_in_no_order_are_sorted_in_the_memory_there_is(
         assert streamed().equals(wanted)
     finally:
         warehouse.close()
+
+
+@pytest.mark.parametrize(("columns", "times"), [(2, 0), (18, 1), (60, 2)])
+def test_wide_rows_in_order_get_as_much_memory_as_they_need(tmp_path: Path, columns: int, times: int) -> None:
+    texts = ", ".join(
+        f"md5((i + {place})::VARCHAR) || repeat('x', 100) AS c{place}" for place in range(columns)
+    )
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
+        moment = "TIMESTAMPTZ '2013-01-01 00:00:00+00' + to_microseconds(i)"
+        connection.execute(
+            f"CREATE TABLE t AS SELECT {moment} AS happened, i AS n, {texts} FROM range(70000) AS r(i)"
+        )
+    warehouse = DuckDBWarehouse(str(tmp_path / "w.duckdb"))
+
+    def streamed() -> pa.Table:
+        with warehouse.stream("SELECT * FROM t", {}, order_by=("happened", "n"), batch_rows=4096) as batches:
+            return pa.Table.from_batches([batch.select(["n"]) for batch in batches])
+
+    try:
+        for _ in range(times):
+            with pytest.raises(OutOfOrder, match="too wide"):
+                streamed()
+        assert streamed().column("n").to_pylist() == list(range(70_000))
+        assert warehouse._appended == {"SELECT * FROM t": True}, "read as they lie, not sorted"
+    finally:
+        warehouse.close()

@@ -1,6 +1,8 @@
 """The files of a snapshot while they grow: named by nobody, hashed as they are written."""
 
+import os
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +12,9 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+_PREFIX = ".sluice-"
+# No window takes so long to be written, not on the slowest warehouse.
+_LEFT_SECONDS = 2 * 86_400.0
 # Takes the bytes behind those before, as the `update` of a hash does.
 Update = Callable[[memoryview], None]
 
@@ -89,4 +94,15 @@ def new_file(folder: str | None, suffix: str) -> tuple[Path, IO[bytes]]:
 
 def new_name(folder: str | None, suffix: str) -> Path:
     """A name for an unfinished file, which nothing else has."""
-    return Path(folder or tempfile.gettempdir()) / f".sluice-{uuid4().hex}{suffix}"
+    return Path(folder or tempfile.gettempdir()) / f"{_PREFIX}{uuid4().hex}{suffix}"
+
+
+def remove_left(folder: Path) -> None:
+    """Remove the unfinished files that killed runs have left in `folder`, once it is certain that nobody writes them."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):  # somebody else may be removing it
+                # Of a second name of an old file this is when it got it.
+                idle = time.time() - entry.stat().st_ctime
+                if entry.name.startswith(_PREFIX) and idle > _LEFT_SECONDS:
+                    Path(entry.path).unlink()

@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 
 from resources.errors import PassingFault
 from resources.settings import mask
-from resources.snapshots.files import new_file, new_name
+from resources.snapshots.files import new_file, new_name, remove_left
 from resources.snapshots.nullability import as_schema, declared_schema
 from resources.snapshots.settling import Settler, sync
 from resources.snapshots.snapshot import Snapshot, SnapshotError, path_of, unwritable
@@ -57,6 +57,7 @@ class SnapshotStore:
             (self._fs.protocol,) if isinstance(self._fs.protocol, str) else self._fs.protocol
         )
         self._settler = Settler(Path(self._root)) if self._local else None
+        self._tidy = False
 
     def close(self) -> None:
         """End what works in the background; the store can be used again."""
@@ -73,6 +74,9 @@ class SnapshotStore:
             return None
         staging = f"{self._root.rstrip('/')}/.staging"
         Path(staging).mkdir(parents=True, exist_ok=True)
+        if not self._tidy:
+            self._tidy = True
+            remove_left(Path(staging))
         return staging
 
     def writer(self, event: str, window: str, stage: str, schema: pa.Schema) -> SnapshotWriter:

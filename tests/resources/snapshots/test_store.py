@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from resources.errors import PassingFault
 from resources.snapshots import Snapshot, SnapshotError, SnapshotStore
-from resources.snapshots.files import HashingFile
+from resources.snapshots.files import HashingFile, new_file
 from resources.snapshots.layout import layout
 from resources.snapshots.nullability import stored_schema
 from resources.snapshots.writer import ROW_GROUP_ROWS
@@ -210,6 +211,28 @@ def test_a_write_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
         raise RuntimeError("the warehouse went away")
     assert store.current(EVENT, WINDOW, "sourced") == before
     assert not list((tmp_path / ".staging").iterdir())
+
+
+def test_what_a_killed_run_has_left_is_removed_two_days_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the first write of a run; what grows meanwhile, and what is not ours, stays."""
+    store = SnapshotStore(str(tmp_path))
+    staging = tmp_path / ".staging"
+    left, handle = new_file(store.staging_folder(), ".parquet")
+    with handle:
+        handle.write(b"half of a row group")
+    (staging / "notes.txt").write_text("an operator's")
+
+    made = write(SnapshotStore(str(tmp_path)), rows(2))
+    assert left.exists(), "it may still be written"
+    in_two_days = time.time() + 2 * 86_400 + 60
+    monkeypatch.setattr("resources.snapshots.files.time.time", lambda: in_two_days)
+    write(store, rows(3))
+    assert left.exists(), "each run looks once"
+    write(SnapshotStore(str(tmp_path)), rows(3))
+    assert [path.name for path in staging.iterdir()] == ["notes.txt"]
+    store.verify(made)
 
 
 def test_a_type_that_parquet_cannot_hold_names_its_column(tmp_path: Path) -> None:

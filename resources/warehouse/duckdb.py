@@ -33,12 +33,14 @@ from resources.warehouse.stretches import bounds, conditions
 _KEEP_ORDER = {"PROJECTION", "FILTER", "SEQ_SCAN"}
 _LOOK_ROWS = 131_072
 # Ways to sort, each for rows that the one before it fails with: an engine, and the bytes of rows that are sorted at once,
-# in parts of its memory. Rows of one to three hundred bytes are sorted up to twice as many in the first. Where rows are
-# so wide that the few thousands it holds for each part that it merges fill its memory, each sort must fit as a whole.
-_SORTS = ((Work.SORTING, 9.0), (Work.SORTING_WIDE, 9.0), (Work.SORTING_WIDE, 0.25))
+# in parts of its memory. Where rows are so wide that the few thousands it holds for each part that it merges fill its
+# memory, each sort must fit as a whole.
+_SORTS = ((Work.SORTING, 9.0), (Work.SORTING_LONG, 9.0), (Work.SORTING_WIDE, 9.0), (Work.SORTING_WIDE, 0.25))
+# Bytes of a row that the first of them is known to do for; with longer ones it is not tried.
+_SORTED_BYTES = 200
 # And to pass rows on, for the same ones: what they need is the block of each column that they stand in, and more where
 # its values are long.
-_PASSES = (Work.PASSING, Work.SORTING, Work.SORTING_WIDE)
+_PASSES = (Work.PASSING, Work.SORTING_LONG, Work.SORTING_WIDE, Work.SORTING_WIDE)
 _SAMPLE = 16_384
 _WIDTH_ROWS = 1_024
 _MORE = "the query's rows are too many to be sorted as those of the window before"
@@ -111,13 +113,13 @@ class DuckDBWarehouse:
         # Few, as in its last window, are not counted: that takes as long as sorting them.
         uncounted = self._rows_before.get(sql, MANY_ROWS) < MANY_ROWS and not self._sort[sql]
         if self._appended.get(sql):
-            work, at_once = _SORTS[self._sort[sql]]
             if not uncounted:
                 try:
-                    stretches = self._stretches(sql, parameters, order[0], work, at_once)
+                    stretches = self._stretches(sql, parameters, order[0])
                 except _NeedsMemory as error:
                     raise self._sorted_otherwise(sql, error) from None
                 self._engines.give_back()  # what the looks have read
+            work, _ = _SORTS[self._sort[sql]]
 
         def batches() -> Generator[pa.RecordBatch, None, None]:
             given = 0
@@ -153,9 +155,9 @@ class DuckDBWarehouse:
         return OutOfOrder(self._where, _WIDER)
 
     def _stretches(
-        self, sql: str, parameters: Mapping[str, datetime], column: str, work: Work, at_once: float
+        self, sql: str, parameters: Mapping[str, datetime], column: str
     ) -> list[tuple[str, dict[str, Any]]]:
-        """Conditions that cut the rows of one table into what can be sorted in the memory there is."""
+        """Conditions that cut the rows of one table into what can be sorted in the memory there is. Finds out how."""
         source = f"FROM (\n{sql}\n) AS source"
         with self._query(f"SELECT count(*) AS rows {source}", parameters, 1, self._passing(sql)) as reader:
             rows = sum(batch.column(0)[0].as_py() for batch in self._batches(reader))
@@ -163,9 +165,12 @@ class DuckDBWarehouse:
         if rows <= _WIDTH_ROWS:
             return [("TRUE", {})]
         look = f"SELECT * {source} LIMIT {_WIDTH_ROWS}"
-        with self._query(look, parameters, _WIDTH_ROWS, work) as reader:
+        with self._query(look, parameters, _WIDTH_ROWS, _SORTS[self._sort[sql]][0]) as reader:
             first = [(batch.nbytes, batch.num_rows) for batch in self._batches(reader)]
         width = sum(size for size, _ in first) / max(1, sum(count for _, count in first))
+        if width > _SORTED_BYTES and not self._sort[sql]:
+            self._sort[sql] = 1
+        work, at_once = _SORTS[self._sort[sql]]
         parts = math.ceil(rows * width / (at_once * self._engines.memory(work)))
         if parts <= 1:
             return [("TRUE", {})]

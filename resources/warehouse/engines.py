@@ -23,13 +23,14 @@ class Work(Enum):
 
     ANYTHING = "anything"
     SORTING = "the rows of one table"
+    SORTING_LONG = "the rows of one table, of some two hundred bytes and more"
     SORTING_WIDE = "the rows of one table, where that does not do"
     PASSING = "the rows of one table as they lie"
 
 
 # Parts of the memory limit. What a sort may have it fills, whatever it needs; rows that pass through need the blocks of
 # their columns alone, and more would only be kept.
-_SHARES = {Work.SORTING: 0.5, Work.SORTING_WIDE: 1.0, Work.PASSING: 0.125}
+_SHARES = {Work.SORTING: 0.375, Work.SORTING_LONG: 0.5, Work.SORTING_WIDE: 1.0, Work.PASSING: 0.125}
 # Rows that wait for whoever reads them. DuckDB's own 10 MB are for readers that it has to bridge pauses of.
 _WAITING = "2MB"
 _UNITS = {unit: 1024.0**power for power, unit in enumerate(("bytes", "KiB", "MiB", "GiB", "TiB", "PiB"))}

@@ -145,7 +145,7 @@ def test_the_rows_of_one_table_take_one_thread_and_less_memory(
         asked = "SELECT current_setting('threads'), current_setting('memory_limit')"
         limits = {w: warehouse._engines.get(w).execute(asked).fetchall()[0] for w in (Work.ANYTHING, work)}
     assert limits[work][0] == 1
-    share = {Work.PASSING: 0.125, Work.SORTING: 0.5}[work]
+    share = {Work.PASSING: 0.125, Work.SORTING: 0.375}[work]
     mebibytes = {w: float(limits[w][1].removesuffix(" MiB")) for w in limits}
     assert mebibytes[work] == pytest.approx(mebibytes[Work.ANYTHING] * share, rel=0.02)
     warehouse.close()
@@ -159,7 +159,7 @@ def test_one_thread_sorts_wide_rows_in_its_share_of_the_memory(tmp_path: Path, s
         "SELECT amount, id, seen FROM t", {}, order_by=["seen", "id"], batch_rows=50_000
     ) as batches:
         assert sum(batch.num_rows for batch in batches) == 400_000
-        assert sorts == [True] and Work.SORTING in warehouse._engines._opened
+        assert sorts == [True] and Work.SORTING_LONG in warehouse._engines._opened
     warehouse.close()
 
 

@@ -151,6 +151,7 @@ def test_few_rows_are_not_counted_and_many_behind_them_are_found_out(
             with pytest.raises(OutOfOrder, match="too many to be sorted"):
                 rows(ROWS)
         monkeypatch.setattr(module, "_SORTS", IN_PARTS)
+        monkeypatch.setattr(module, "_SORTED_BYTES", 1000)
         assert rows(ROWS) == ROWS
         assert len(counted) == 2
         with monkeypatch.context() as tight, pytest.raises(WarehouseError, match="more memory") as told:

@@ -80,3 +80,39 @@ def test_a_file_that_is_altered_or_gone_is_refused(embedded_world: World) -> Non
     with pytest.raises(SluiceError, match="was altered"):
         world.publish()
     assert world.seen() == []
+
+
+@pytest.mark.parametrize("before", [1, 10_000])
+def test_a_window_whose_rows_were_cut_otherwise_is_the_same_window(
+    embedded_world: World, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    """As behind an upgrade: its snapshot has another hash, and no row another content."""
+    world = embedded_world
+    with monkeypatch.context() as cut:
+        cut.setattr("resources.snapshots.writer.FILE_CHUNKS", before)
+        first = world.deliver(rows(95))
+    monkeypatch.setattr("resources.snapshots.writer.FILE_CHUNKS", 10_001 - before)
+    again = world.deliver()
+    assert again.published == 0 and len(files(world, "transformed")) == 11
+    assert reconcile_window(world.event, WINDOW, world.platform()).ok
+    assert world.counted() == Counter(rows(95))
+    assert world.deliver(rows(96)).published == 1
+    assert first.published == 95 and world.counted() == Counter(rows(96))
+
+
+def test_a_run_that_broke_off_is_taken_up_though_its_rows_are_cut_otherwise_now(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a real Kafka: the embedded broker calls the records behind an aborted transaction aborted too, for a reader that
+    begins behind it."""
+    world.rows(rows(95))
+    platform = world.platform(transaction_rows=23)
+    world.prepare(platform)
+    with monkeypatch.context() as broken, pytest.raises(Interrupted):
+        interrupt(broken, commits=2)
+        world.publish(platform)
+    monkeypatch.setattr("resources.snapshots.writer.FILE_CHUNKS", 10_000)
+    world.prepare(platform)
+    world.publish(platform)
+    assert world.by_key() == in_order(rows(95))
+    assert reconcile_window(world.event, WINDOW, world.platform()).ok

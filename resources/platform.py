@@ -1,6 +1,9 @@
 """Everything outside that one run uses, opened when first needed and closed together."""
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 
@@ -51,6 +54,18 @@ class Platform:
                 name, self.settings.warehouses, memory_limit=self.settings.memory_limit
             )
         return self._warehouses[name]
+
+    @contextmanager
+    def aside(self) -> Iterator["Platform"]:
+        """The same, with the snapshots in a folder that is removed at the end: for a try that leaves nothing behind."""
+        with tempfile.TemporaryDirectory(prefix="sluice-aside-") as folder:
+            other = Platform(replace(self.settings, snapshots=folder), say=self.say)
+            other._warehouses = self._warehouses  # what is connected stays so
+            try:
+                yield other
+            finally:
+                other._warehouses = {}
+                other.close()
 
     def close(self) -> None:
         """Close what was opened."""

@@ -1,7 +1,8 @@
 """An event's SQL, analysed once: what it reads, what it gives, and how its parameters are written for a driver."""
 
 import textwrap
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, get_args
 
 PARAMETERS = ("window_start", "window_end")
@@ -16,6 +17,15 @@ class ParameterSpan(NamedTuple):
     start: int
     end: int
     name: str
+
+
+class TableSpan(NamedTuple):
+    """Where the name of a table stands in the SQL: `sql[start:end]`. `alias` is what must be written behind a subquery
+    in its place, "" where the SQL already gives it a name."""
+
+    start: int
+    end: int
+    alias: str
 
 
 class BoundQuery(NamedTuple):
@@ -42,6 +52,7 @@ class SourceQuery:
     columns: tuple[str, ...] | None
     normalised: str = field(repr=False)
     spans: tuple[ParameterSpan, ...] = field(repr=False)
+    table_spans: tuple[TableSpan, ...] = field(repr=False, default=())
 
     def to_style(self, style: str) -> str:
         """The SQL with its parameters in a driver's style; see `bound`."""
@@ -67,6 +78,40 @@ class SourceQuery:
             position = span.end
         written.append(_between(self.sql[position:], style))
         return BoundQuery("".join(written), tuple(names))
+
+    def within(self, before: str, after: str) -> "SourceQuery":
+        """This query as part of a larger one, which begins with `before` and ends with `after`."""
+        return self._with([(0, 0, before), (len(self.sql), len(self.sql), after)])
+
+    def backwards(self) -> "SourceQuery | None":
+        """The same question, with the rows of each table read in the reverse order. None where no table is named.
+
+        A warehouse promises no order, so the answer must be the same.
+        """
+        if not self.table_spans:
+            return None
+        return self._with(
+            (
+                span.start,
+                span.end,
+                f"(SELECT * FROM {self.sql[span.start : span.end]} ORDER BY row_number() OVER () DESC)"
+                f"{span.alias and f' AS {span.alias}'}",
+            )
+            for span in self.table_spans
+        )
+
+    def _with(self, changes: Iterable[tuple[int, int, str]]) -> "SourceQuery":
+        """With other text in some places; the parameters are still found."""
+        written: list[str] = []
+        spans: list[ParameterSpan] = []
+        waiting, position, moved = list(self.spans), 0, 0
+        for start, end, text in [*changes, (len(self.sql), len(self.sql), "")]:
+            while waiting and waiting[0].end <= start:
+                span = waiting.pop(0)
+                spans.append(ParameterSpan(span.start + moved, span.end + moved, span.name))
+            written += [self.sql[position:start], text]
+            position, moved = end, moved + len(text) - (end - start)
+        return replace(self, sql="".join(written), spans=tuple(spans), table_spans=())
 
 
 def dedented(written: str) -> str:

@@ -16,7 +16,7 @@ from sqlglot.errors import ParseError, SqlglotError
 from pipelines.authoring.problems import listing, near_miss
 from pipelines.authoring.source_sql import PARAMETERS, ParameterSpan, SourceQuery, dedented
 from pipelines.authoring.sql_mistakes import SqlMistake, SqlMistakes
-from pipelines.authoring.sql_outputs import output_columns, tables_read
+from pipelines.authoring.sql_outputs import output_columns, table_spans, tables_read
 from pipelines.authoring.sql_window import half_open_mistakes
 
 _PATTERN = "SELECT ... FROM ... WHERE t >= :window_start AND t < :window_end"
@@ -96,7 +96,15 @@ def _analysed(written: str, dialect: str) -> tuple[SourceQuery, list[SqlMistake]
     columns, mistakes = output_columns(root)
     if mistakes:
         raise SqlMistakes(*mistakes)
-    query = SourceQuery(sql, dialect, tables_read(nodes), columns, _normalised(tokens), tuple(spans))
+    query = SourceQuery(
+        sql,
+        dialect,
+        tables_read(nodes),
+        columns,
+        _normalised(tokens),
+        tuple(spans),
+        table_spans(nodes, sql),
+    )
     remarks = _remarks(root, nodes, columns)
     for node in nodes:
         node.parent = None  # freed here and now, not by a collector that finds the tree's circles some day

@@ -1,11 +1,12 @@
 """What a query reads and gives: its tables, and the names of its columns."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlglot import exp
 
+from pipelines.authoring.source_sql import TableSpan
 from pipelines.authoring.sql_mistakes import SqlMistake
 
 # None where a star over a table hides them.
@@ -14,15 +15,31 @@ Columns = tuple[str, ...] | None
 
 def tables_read(nodes: Sequence[Any]) -> tuple[str, ...]:
     """The tables, sorted, spelt as in the SQL. A name that a CTE has where it stands is no table."""
-    found = set()
+    return tuple(sorted({".".join(part.name for part in _parts(table)) for table in _tables(nodes)}))
+
+
+def table_spans(nodes: Sequence[Any], sql: str) -> tuple[TableSpan, ...]:
+    """Where the names of these tables stand, in their order."""
+    found = []
+    for table in _tables(nodes):
+        parts = _parts(table)
+        if not all("start" in part.meta for part in parts):
+            continue
+        start, end = parts[0].meta["start"], parts[-1].meta["end"] + 1
+        last = sql[parts[-1].meta["start"] : end]
+        if parts[-1].name in last:  # else its place is not known after all
+            found.append(TableSpan(start, end, "" if table.alias else last))
+    return tuple(sorted(found))
+
+
+def _tables(nodes: Sequence[Any]) -> Iterator[Any]:
     for node in nodes:
         if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier) and not _is_cte(node):
-            found.add(
-                ".".join(
-                    part.name for part in (node.args.get("catalog"), node.args.get("db"), node.this) if part
-                )
-            )
-    return tuple(sorted(found))
+            yield node
+
+
+def _parts(table: Any) -> list[Any]:
+    return [part for part in (table.args.get("catalog"), table.args.get("db"), table.this) if part]
 
 
 def _is_cte(table: Any) -> bool:

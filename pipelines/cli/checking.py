@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.cli.findings import tried
-from pipelines.cli.plain_row import plain_row
 from pipelines.preflight.finding import Finding
 from pipelines.preflight.fitness import preflight
-from pipelines.transform import Transformer
+from pipelines.rehearsal.empty_frame import require_columns
+from pipelines.rehearsal.findings import rehearse
 from resources.errors import SluiceError
 from resources.platform import Platform
 from resources.settings import ROOT
@@ -26,9 +26,14 @@ def check_event(
     fields = len(event.contract.fields)
     told = f"{event.contract.path.name}, {fields} fields, key {event.key}, time {event.event_time}"
     yield Finding("contract", "ok", told)
-    yield from tried("query", lambda: _query(event, platform))
+    chosen = complete_windows(event) if windows is None else windows
+    query = list(tried("query", lambda: _query(event, platform)))
+    yield from query
+    largest = None
+    if all(finding.ok for finding in query):
+        largest = yield from rehearse(event, platform, chosen)
     if not offline:
-        yield from preflight(event, platform, complete_windows(event) if windows is None else windows)
+        yield from preflight(event, platform, chosen, largest=largest)
 
 
 def complete_windows(event: Event) -> list[Window]:
@@ -57,16 +62,8 @@ def _query(event: Event, platform: Platform) -> str:
             allowed=error.allowed,
             next_step="mend its `source`",
         ) from None
-    told = f"{len(schema)} columns from {', '.join(event.source.tables)}"
+    told = f"{len(schema)} columns from {', '.join(event.source.tables) or 'no table'}"
     if event.transform is not None:
-        return f"{told}; what the transform makes of them shows in `sluice preview`"
-    # No row of the warehouse, but the same code as in a run: it raises where names or types cannot fit.
-    Transformer(
-        event.contract,
-        transform=None,
-        key=event.key,
-        event_time=event.event_time,
-        event_id=event.event_id,
-        where=_relative(event),
-    ).apply(plain_row(schema), 0)
+        return told
+    require_columns(event, schema, _relative(event))
     return f"{told}, as the contract wants them"

@@ -1,6 +1,5 @@
 """One window of an event as it would be published, made in a temporary folder and thrown away."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,11 +7,11 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.authoring.event import Event
-from pipelines.authoring.source_sql import ParameterSpan, SourceQuery
 from pipelines.authoring.windows import Window
 from pipelines.encoding import decode_record
 from pipelines.publishing.preflight import subject_of
 from pipelines.publishing.stored import new_encoder
+from pipelines.rehearsal.sample import limited_query
 from pipelines.steps.sourced import source_window
 from pipelines.steps.transformed import transform_window
 from resources.errors import SluiceError
@@ -22,7 +21,7 @@ from resources.platform import Platform
 @dataclass(frozen=True)
 class Preview:
     """`rows_in` source rows became `events`; `source` and `dead` hold at most `shown` of each as plain values.
-    `bytes` are the sizes of all values, keys left out. `id_note` says why `schema_id` is 0 where it is."""
+    `passed`: whether a run would publish them, and `verdict` why. `bytes` are the sizes of all values, keys left out. `id_note` says why `schema_id` is 0 where it is."""
 
     rows_in: int
     source: list[dict[str, Any]]
@@ -33,6 +32,7 @@ class Preview:
     dead_reasons: Mapping[str, int]
     dead: list[Mapping[str, Any]]
     dropped: int
+    passed: bool
     verdict: str
     schema_id: int
     id_note: str | None
@@ -40,41 +40,31 @@ class Preview:
 
 def preview(event: Event, window: Window, platform: Platform, *, rows: int, shown: int) -> Preview:
     """At most `rows` rows of the window, through every step but the last. Writes nothing that outlives the call."""
-    with tempfile.TemporaryDirectory(prefix="sluice-preview-") as folder:
-        aside = Platform(replace(platform.settings, snapshots=folder))
-        with aside:
-            # The warehouse does the limiting, so that a large window costs no more than a small one.
-            limited = replace(event, source=limited_query(event.source, rows))
-            sourced = source_window(limited, window, aside, run_id="preview")
-            done = transform_window(limited, window, aside, run_id="preview")
-            source = [
-                row
-                for batch in aside.snapshots.read(sourced, batch_rows=shown or 1)
-                for row in batch.to_pylist()
-            ]
-            batches = list(aside.snapshots.read(done.snapshot, batch_rows=platform.settings.batch_rows))
-        schema_id, note = _schema_id(event, platform)
-        return Preview(
-            rows_in=done.rows_in,
-            source=source[:shown],
-            events=_events(event, batches, schema_id, shown),
-            event_count=done.snapshot.rows,
-            bytes=_sizes(event, batches, schema_id),
-            dead_count=done.dead,
-            dead_reasons=done.reasons,
-            dead=list(done.sample),
-            dropped=done.dropped,
-            verdict=done.verdict,
-            schema_id=schema_id,
-            id_note=note,
-        )
-
-
-def limited_query(source: SourceQuery, rows: int) -> SourceQuery:
-    """`source` with at most `rows` rows, its parameters still where they are."""
-    before, after = "SELECT * FROM (\n", f"\n) AS preview LIMIT {rows}"
-    moved = tuple(ParameterSpan(s.start + len(before), s.end + len(before), s.name) for s in source.spans)
-    return replace(source, sql=f"{before}{source.sql}{after}", spans=moved)
+    with platform.aside() as aside:
+        # The warehouse does the limiting, so that a large window costs no more than a small one.
+        limited = replace(event, source=limited_query(event.source, rows))
+        sourced = source_window(limited, window, aside, run_id="preview")
+        done = transform_window(limited, window, aside, run_id="preview")
+        source = [
+            row for batch in aside.snapshots.read(sourced, batch_rows=shown or 1) for row in batch.to_pylist()
+        ]
+        batches = list(aside.snapshots.read(done.snapshot, batch_rows=platform.settings.batch_rows))
+    schema_id, note = _schema_id(event, platform)
+    return Preview(
+        rows_in=done.rows_in,
+        source=source[:shown],
+        events=_events(event, batches, schema_id, shown),
+        event_count=done.snapshot.rows,
+        bytes=_sizes(event, batches, schema_id),
+        dead_count=done.dead,
+        dead_reasons=done.reasons,
+        dead=list(done.sample),
+        dropped=done.dropped,
+        passed=done.passed,
+        verdict=done.verdict,
+        schema_id=schema_id,
+        id_note=note,
+    )
 
 
 def _schema_id(event: Event, platform: Platform) -> tuple[int, str | None]:

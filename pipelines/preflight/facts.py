@@ -53,6 +53,15 @@ class History:
 
 
 @dataclass(frozen=True)
+class LargestRecord:
+    """Key and value of the largest record of a few real rows: its bytes, and as the brokers would store it alone."""
+
+    window: str
+    bytes: int
+    compressed_bytes: int
+
+
+@dataclass(frozen=True)
 class Disk:
     """Free bytes; None where a place cannot be asked. `shared`: both are one file system."""
 
@@ -80,6 +89,7 @@ class Facts:
     disk: Disk
     history: History = field(default_factory=History)
     publishing: bool = False
+    largest: LargestRecord | None = None
 
     @property
     def kafka(self) -> ClusterState:

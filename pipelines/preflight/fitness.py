@@ -1,14 +1,14 @@
 """The preflight: everything that must hold before the first byte, asked at once and told as a whole."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.preflight.access_rules import access_findings
 from pipelines.preflight.contract_rules import contract_findings
 from pipelines.preflight.disk_rules import disk_findings
-from pipelines.preflight.facts import Facts
+from pipelines.preflight.facts import Facts, LargestRecord
 from pipelines.preflight.finding import Finding, failures_of, refusal
 from pipelines.preflight.gathering import gather
 from pipelines.preflight.ledger_rules import ledger_findings
@@ -28,13 +28,19 @@ class Fit:
 
 
 def preflight(
-    event: Event, platform: Platform, windows: Sequence[Window], *, topic: str | None = None
+    event: Event,
+    platform: Platform,
+    windows: Sequence[Window],
+    *,
+    topic: str | None = None,
+    largest: LargestRecord | None = None,
 ) -> tuple[Finding, ...]:
     """Every finding about publishing `windows` (in time order) to the event's topic, or to `topic`.
 
-    No check keeps another from being made. Nothing is created, registered or written.
+    `largest` is a record that the topic must take. No check keeps another from being made. Nothing is created,
+    registered or written.
     """
-    return judge(gather(event, platform, windows, topic=topic))
+    return judge(replace(gather(event, platform, windows, topic=topic), largest=largest))
 
 
 def require_fit(

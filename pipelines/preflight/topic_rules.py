@@ -6,7 +6,7 @@ from datetime import timedelta
 from pipelines.authoring.event import Event
 from pipelines.preflight.amounts import counted, duration, size
 from pipelines.preflight.facts import Facts
-from pipelines.preflight.finding import Finding
+from pipelines.preflight.finding import Finding, Level
 from resources.kafka.cluster import ClusterState, TopicState
 from resources.kafka.topics import alter_command, create_command
 from resources.settings import Settings
@@ -324,6 +324,15 @@ def _record_size(facts: Facts) -> Finding:
     if limit is None:
         return Finding("record size", "ok", "the brokers name no limit")
     told = f"at most {limit:,} bytes"
+    largest = facts.largest
+    if largest is not None and largest.bytes > limit:
+        told += (
+            f"; window {largest.window} has a record of {largest.bytes:,} bytes (key and value, before compression), "
+            f"{largest.compressed_bytes:,} after it"
+        )
+        level: Level = "failed" if largest.compressed_bytes > limit else "warning"
+        more = alter_command(facts.settings, facts.topic, {"max.message.bytes": str(largest.bytes * 2)})
+        return Finding("record size", level, told, f"{more}, or make the event smaller")
     if mean is None:
         return Finding("record size", "ok", told)
     told += f"; {mean:,.0f} on average in windows published before"

@@ -324,18 +324,23 @@ def make_current(event: Event, window: Window, platform: Platform, done: Transfo
 
 def blocked(event: Event, window: Window, platform: Platform, done: Transformed) -> Blocked:
     """What the operator of a window that must not be published is told."""
-    letter = done.sample[0] if done.sample else None
-    first = (
-        f"; first: row {letter['source_row']}, field {letter['field']}: {letter['detail']} (value {letter['value']})"
-        if letter
-        else ""
-    )
     return Blocked(
         f"{event.full_name} {window.key}",
-        f"blocked: {done.verdict}{first}",
+        f"blocked: {told_of(done)}",
         next_step=f"read {platform.snapshots.url(done.letters)}, mend {event.module_path.name} or the data, and "
         "materialize the window again, or redrive it; nothing was published",
         transformed=done,
+    )
+
+
+def told_of(done: Transformed) -> str:
+    """The verdict with the first dead letter, if there is one."""
+    if not done.sample:
+        return done.verdict
+    letter = done.sample[0]
+    return (
+        f"{done.verdict}; first: row {letter['source_row']}, field {letter['field']}: {letter['detail']} "
+        f"(value {letter['value']})"
     )
 
 

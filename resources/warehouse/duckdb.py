@@ -13,9 +13,10 @@ import json
 import math
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from threading import Timer
 from typing import Any, Literal
 
 import duckdb
@@ -24,6 +25,7 @@ import pyarrow as pa
 from resources.errors import SluiceError, did_you_mean
 from resources.memory import MANY_ROWS
 from resources.scratch import is_full, scratch_full
+from resources.warehouse.deadline import Deadline
 from resources.warehouse.engines import Engines, Work, first_line, quoted
 from resources.warehouse.ordering import Ascending, OutOfOrder
 from resources.warehouse.protocol import Column, WarehouseError
@@ -63,6 +65,7 @@ class DuckDBWarehouse:
         self._rows_before: dict[str, int] = {}
         self._looked_at = 0
         self._sort: Counter[str] = Counter()  # the place in _SORTS
+        self._deadline = Deadline()
 
     @property
     def _where(self) -> str:
@@ -72,7 +75,26 @@ class DuckDBWarehouse:
     def _cursor(self, work: Work = Work.ANYTHING) -> Iterator[duckdb.DuckDBPyConnection]:
         with self._engines.cursor(work) as cursor:
             cursor.execute(f"USE {quoted(self._engines.catalog)}")
-            yield cursor
+            seconds = self._deadline.seconds_left
+            if seconds is None:
+                yield cursor
+                return
+            timer = Timer(seconds, cursor.interrupt)
+            timer.daemon = True
+            timer.start()
+            try:
+                yield cursor
+            finally:
+                timer.cancel()
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """See Warehouse."""
+        return self._deadline.within(seconds)
+
+    def _refused(self, error: Exception) -> SluiceError:
+        if self._deadline.passed and "INTERRUPT" in str(error):
+            return self._deadline.error(self._where)
+        return _refused(self._where, error)
 
     def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
         """See Warehouse."""
@@ -230,7 +252,7 @@ class DuckDBWarehouse:
             except StopIteration:
                 return
             except (duckdb.Error, pa.ArrowException, OSError) as error:
-                raise _refused(self._where, error) from None
+                raise self._refused(error) from None
             yield batch
 
     @contextmanager
@@ -247,7 +269,7 @@ class DuckDBWarehouse:
                 # The relation streams; cursor.execute(...) would hold the whole result first.
                 reader = relation.to_arrow_reader(batch_rows)
             except duckdb.Error as error:
-                raise _refused(self._where, error) from None
+                raise self._refused(error) from None
             try:
                 yield reader
             finally:

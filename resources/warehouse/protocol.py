@@ -51,6 +51,11 @@ class Warehouse(Protocol):
         `batch_rows`; memory does not grow with the number of rows."""
         ...
 
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Queries that run inside are cancelled once `seconds` have passed since it was entered; they raise
+        `TookTooLong`, a WarehouseError."""
+        ...
+
     def tables(self) -> list[str]:
         """Tables and views that can be read, qualified when not in the schema that needs no name."""
         ...

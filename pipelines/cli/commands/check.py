@@ -13,11 +13,14 @@ import click
 def command(event: str | None, windows: str | None, offline: bool, as_json: bool) -> None:
     """Try an event, or all of them, against everything that publishing depends on.
 
-    One line per check: the declaration, the contract, the SQL (described by the warehouse, its columns compared
-    with the contract's where there is no transform), compatibility with the registered contract, then the preflight
-    of docs/preflight.md: the topic, its partitions, replicas, retention, timestamps and cleanup, the ledger, this
-    login's rights, and the room on disk. Exit code 1 when anything FAILs, so it serves in CI; what only warns, or
-    cannot be seen by this login (?), does not.
+    One line per check: the declaration, the contract, the SQL (described by the warehouse), a few real rows,
+    compatibility with the registered contract, then the preflight of docs/preflight.md: the topic, its partitions,
+    replicas, retention, timestamps and cleanup, the ledger, this login's rights, and the room on disk. Exit code 1
+    when anything FAILs, so it serves in CI; what only warns, or cannot be seen by this login (?), does not.
+
+    It reads up to 1,000 rows of one window that has rows, for 10 seconds at most, and passes them through the
+    transform and the contract as a run would: once as they are, then again, as halves and one by one. The query is
+    asked twice. What differs is named by its column and row.
 
     \b
     WINDOWS is what would be published, a key or a range; left out: every complete window.
@@ -26,7 +29,7 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
       sluice check --offline
       sluice check --json | jq '.[].findings[] | select(.level != "ok")'
 
-    It never reads a row, runs a transform, creates a topic or registers a contract.
+    It never publishes, creates a topic or registers a contract, and keeps no row that it read.
     """
     from pipelines.cli.checking import check_event
     from pipelines.cli.choosing import chosen

@@ -12,7 +12,7 @@ _STARS = "********"
 # coming up, a lock not had in time, a failing disk.
 _PASSING = ("08", "40", "53", "57P", "55P03", "58")
 _TEMP_FILE_LIMIT = "53400"
-_CANCELLED = "57014"
+CANCELLED = "57014"
 _FORBIDDEN = "42501"
 _NO_UTF8 = "22021"
 
@@ -82,7 +82,7 @@ class Explainer:
                 f"the connection was lost: {said}",
                 next_step="a run tries again by itself; is the server up, and who ends its sessions?",
             )
-        if state == _CANCELLED:
+        if state == CANCELLED:
             return WarehouseError(
                 self.where,
                 f"the query was cancelled at the server: {said}",

@@ -1,5 +1,6 @@
 """Sessions of one PostgreSQL server: opened when needed, kept while idle, one transaction at a time in each."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -7,7 +8,8 @@ from urllib.parse import parse_qsl
 
 import pyarrow as pa
 
-from resources.warehouse.postgresql.errors import Explainer
+from resources.warehouse.deadline import Deadline
+from resources.warehouse.postgresql.errors import CANCELLED, Explainer
 from resources.warehouse.protocol import WarehouseError
 
 # Where the URL says nothing. The application's name is but the fallback: PGAPPNAME is the user's. Keepalives end
@@ -43,9 +45,10 @@ _BATCH_BYTES = "adbc.postgresql.batch_size_hint_bytes"
 class Transaction:
     """One read-only transaction over one snapshot of the database."""
 
-    def __init__(self, cursor: Any, explain: Explainer) -> None:
+    def __init__(self, cursor: Any, explain: Explainer, deadline: Deadline) -> None:
         self._cursor = cursor
         self._explain = explain
+        self._deadline = deadline
         self.reading = False
         """Set it before the first row of `copied`; the last one takes it back. While it stands, the query runs at the
         server, and must be cancelled by whoever wants no more of it."""
@@ -82,17 +85,20 @@ class Transaction:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, pa.ArrowException) as error:
-            raise self._explain.refused(error) from None
         except Exception as error:
-            if not type(error).__module__.startswith("adbc_driver_manager"):
+            driver_s = type(error).__module__.startswith("adbc_driver_manager")
+            if not driver_s and not isinstance(error, (OSError, pa.ArrowException)):
                 raise
+            if self._deadline.seconds_left is not None and getattr(error, "sqlstate", None) == CANCELLED:
+                raise self._deadline.error(self._explain.where) from None
             raise self._explain.refused(error) from None
 
     def begin(self) -> None:
         """Begin it; the driver's own BEGIN knows no snapshot and no READ ONLY."""
+        seconds = self._deadline.seconds_left
+        bound = "" if seconds is None else f"SET LOCAL statement_timeout = {math.ceil(seconds * 1000)};"
         with self._explained():
-            self._cursor.executescript(_BEGIN)
+            self._cursor.executescript(_BEGIN + bound)
 
     def commit(self) -> None:
         """End it in order."""
@@ -108,9 +114,10 @@ class Transaction:
 class Sessions:
     """Idle sessions are used again; one whose transaction did not end in order is closed."""
 
-    def __init__(self, url: str, explain: Explainer) -> None:
+    def __init__(self, url: str, explain: Explainer, deadline: Deadline) -> None:
         self._url = _with_defaults(url)
         self._explain = explain
+        self._deadline = deadline
         self._idle: list[Any] = []
 
     @contextmanager
@@ -140,7 +147,7 @@ class Sessions:
         return connection, self._begin(connection)
 
     def _begin(self, connection: Any) -> Transaction:
-        transaction = Transaction(connection.cursor(), self._explain)
+        transaction = Transaction(connection.cursor(), self._explain, self._deadline)
         try:
             transaction.begin()
         except BaseException:

@@ -7,7 +7,7 @@ alone: docs/decisions/0013-postgresql-through-adbc.md has the ways tried and the
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from resources.errors import did_you_mean
+from resources.warehouse.deadline import Deadline
 from resources.warehouse.postgresql.columns import (
     ALIAS,
     SourceColumn,
@@ -54,7 +55,8 @@ class PostgreSQLWarehouse:
 
     def __init__(self, url: str, *, name: str) -> None:
         self._where = f"warehouse {name}"
-        self._sessions = Sessions(url, Explainer(self._where, url))
+        self._deadline = Deadline()
+        self._sessions = Sessions(url, Explainer(self._where, url), self._deadline)
 
     def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
         """See Warehouse."""
@@ -128,6 +130,10 @@ class PostgreSQLWarehouse:
                 f"is of the type {found.told}, which is not taken as it is",
                 next_step=f"write in the query: {found.advice} AS {found.name}",
             ) from None
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """See Warehouse. The server itself cancels them (statement_timeout)."""
+        return self._deadline.within(seconds)
 
     def tables(self) -> list[str]:
         """Names of the tables and views this role may read, qualified when not in its current schema."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pyarrow as pa
 import pytest
 
-from resources.warehouse import Warehouse, WarehouseError
+from resources.warehouse import TookTooLong, Warehouse, WarehouseError
 from tests.resources.warehouse.conftest import marked, taken
 
 WINDOW = {
@@ -144,3 +144,19 @@ def test_nothing_can_be_written(warehouse: Warehouse, write: Callable[[], str]) 
     with pytest.raises(WarehouseError):
         taken(warehouse, write())
     assert taken(warehouse, "SELECT i FROM t").num_rows == 24
+
+
+_ENDLESS = "SELECT count(*) AS n FROM wide AS a, wide AS b, wide AS c"
+
+
+def test_a_query_whose_time_is_over_is_cancelled_and_the_next_one_is_not(warehouse: Warehouse) -> None:
+    with warehouse.within(0.2), pytest.raises(TookTooLong, match=r"did not answer within 0\.2 s"):
+        taken(warehouse, _ENDLESS)
+    assert taken(warehouse, "SELECT count(*) AS n FROM t").column("n").to_pylist() == [24]
+
+
+def test_of_two_bounds_the_earlier_one_counts(warehouse: Warehouse) -> None:
+    with warehouse.within(0.2), warehouse.within(60), pytest.raises(TookTooLong):
+        taken(warehouse, _ENDLESS)
+    with warehouse.within(60):
+        assert taken(warehouse, "SELECT count(*) AS n FROM t").column("n").to_pylist() == [24]

@@ -1,0 +1,93 @@
+"""Whether a query gives the same rows whenever it is asked, and in whatever order its tables are read."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from pipelines.authoring.event import Event
+from pipelines.authoring.source_sql import SourceQuery
+from pipelines.rehearsal.outcome import Difference, exactly, first_difference
+from pipelines.rehearsal.sample import MOST_ROWS, Sample, limited_query, one_batch
+from pipelines.steps.sourced import source_window
+from resources.errors import SluiceError
+from resources.platform import Platform
+
+# Reading a table backwards sorts it, of which a large one takes long; it is left out then.
+_BACKWARDS_SECONDS = 2.0
+ROWS = "the number of rows"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """`again`: differences between two answers to the query. `backwards`: between it and the answer to the same query
+    with the rows of its tables in the reverse order; None where that could not be asked. `rows`: how many were
+    compared."""
+
+    again: tuple[Difference, ...]
+    backwards: tuple[Difference, ...] | None
+    rows: int
+
+
+def answers(event: Event, sample: Sample, aside: Platform) -> Answers:
+    """Ask for the sample's rows again. Raises what a run raises for the query."""
+    names = aside.snapshots.schema(sample.sourced).names
+    order = [name for name in (event.event_time, event.key) if name in names] or names
+    places = [names.index(name) + 1 for name in order]
+
+    def answer(query: SourceQuery) -> pa.RecordBatch:
+        asked = replace(event, source=_bounded(query, places, whole=sample.whole))
+        rows = one_batch(source_window(asked, sample.window, aside, run_id="check"), aside)
+        return rows if sample.whole else _without_last(rows, order)
+
+    first = one_batch(sample.sourced, aside) if sample.whole else answer(event.source)
+    again = tuple(_differences(first, answer(event.source)))
+    backwards = None
+    turned = event.source.backwards()
+    if not again and turned is not None:
+        # Raised for too large a table, or for SQL that uses a table's name in a way of its own.
+        with suppress(SluiceError), aside.warehouse(event.warehouse).within(_BACKWARDS_SECONDS):
+            backwards = tuple(_differences(first, answer(turned)))
+    return Answers(again, backwards, first.num_rows)
+
+
+def _bounded(query: SourceQuery, order: list[int], *, whole: bool) -> SourceQuery:
+    """All rows of a window that is known to be small; else the first rows, by the columns at these places."""
+    if whole:
+        return limited_query(query, MOST_ROWS + 1)
+    first = f"ORDER BY {', '.join(map(str, order))} LIMIT {MOST_ROWS}"
+    return query.within("SELECT * FROM (\n", f"\n) AS preview {first}")
+
+
+def _without_last(rows: pa.RecordBatch, order: list[str]) -> pa.RecordBatch:
+    """Without the last rows that are equal in these columns: there may be more of them, and any may be cut off."""
+    if not rows.num_rows:
+        return rows
+    stop = rows.num_rows
+    last = [exactly(rows.column(name)[stop - 1]) for name in order]
+    while stop and [exactly(rows.column(name)[stop - 1]) for name in order] == last:
+        stop -= 1
+    return rows.slice(0, stop)
+
+
+def _differences(one: pa.RecordBatch, other: pa.RecordBatch) -> Iterator[Difference]:
+    """The columns that differ, each with the first of its rows."""
+    if one.num_rows != other.num_rows:
+        told = f"is {one.num_rows:,} and {other.num_rows:,}"
+        yield Difference(ROWS, None, min(one.num_rows, other.num_rows), told)
+        return
+    places = {
+        name: place
+        for name, left, right in zip(one.schema.names, one.columns, other.columns, strict=True)
+        if (place := first_difference(left, right)) is not None
+    }
+    # Rows of one event time and key are ordered by all their columns: one column that differs moves the others. It is
+    # the one whose values, in any order, are others.
+    guilty = [name for name in places if _values(one.column(name)) != _values(other.column(name))]
+    for name in guilty or places:
+        yield Difference(name, places[name])
+
+
+def _values(column: pa.Array) -> list[str]:
+    return sorted(map(exactly, column))

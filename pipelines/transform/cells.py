@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from pipelines.contract import AvroType
 from pipelines.transform.dead_letters import Misfit, Reason, shown
+from pipelines.transform.decimals import exact_decimal
 from pipelines.transform.rules import (
     DAY_MICROS,
     EXACT_DOUBLE,
@@ -119,7 +120,7 @@ def _nullable_or_not(value: Any, *, read: Reader, nullable: bool, avro: AvroType
 def _unwrapped(value: Any, avro: AvroType) -> Any:
     """A numpy or Arrow scalar as the Python value that says the same."""
     if isinstance(value, pa.Scalar):
-        return value.as_py()
+        return exact_decimal(value) if pa.types.is_decimal(value.type) else value.as_py()
     if isinstance(value, np.datetime64):
         return pd.Timestamp(value)  # NaT for NaT
     if isinstance(value, np.longdouble):
@@ -152,7 +153,7 @@ def _integer(value: Any, *, kind: str) -> int:
         # Decimal's own answer: as a float, 1E+1000000 would be infinite.
         if not (value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)):
             raise CellMisfitError(Reason.INFINITE, value, integer_detail(kind))
-        if isinstance(value, Decimal) and value.adjusted() > 20:
+        if isinstance(value, Decimal) and value and value.adjusted() > 20:
             raise CellMisfitError(Reason.OUT_OF_RANGE, value, integer_detail(kind))
         # to_integral_value, unlike %, does not know the context's precision.
         if value != (value.to_integral_value() if isinstance(value, Decimal) else math.trunc(value)):

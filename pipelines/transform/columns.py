@@ -59,11 +59,13 @@ def plain(array: Any) -> Any:
     return array
 
 
-def _conform_array(array: Any, avro: AvroType) -> tuple[Any, list[Misfit]]:
+def _conform_array(array: Any, avro: AvroType, present: Any = None) -> tuple[Any, list[Misfit]]:
+    """`present`: a numpy mask of where there is a record for the values to be in; None: everywhere."""
     array = plain(array)
     misfits: list[Misfit] = []
     if array.null_count and not avro.nullable:
-        rows = np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False)).tolist()
+        missing = array.is_null().to_numpy(zero_copy_only=False)
+        rows = np.flatnonzero(missing if present is None else missing & present).tolist()
         misfits += [Misfit(row, "", Reason.NULL, None, f"{avro}, not null") for row in rows]
     if array.null_count == len(array):
         # Nothing but nulls, or nothing at all: no value that a type could alter.
@@ -74,7 +76,7 @@ def _conform_array(array: Any, avro: AvroType) -> tuple[Any, list[Misfit]]:
         case "map":
             converted, found = _conform_map(array, avro)
         case "record":
-            converted, found = _conform_struct(array, avro)
+            converted, found = _conform_struct(array, avro, present)
         case _:
             converted, found = conform_leaf(array, avro)
     return converted, misfits + found
@@ -164,29 +166,30 @@ def _duplicate_keys(keys: Any, parents: Any) -> list[Misfit]:
     return misfits
 
 
-def _conform_struct(array: Any, avro: AvroType) -> tuple[Any, list[Misfit]]:
+def _conform_struct(array: Any, avro: AvroType, present: Any) -> tuple[Any, list[Misfit]]:
     expected = [child.name for child in avro.fields]
     if not pa.types.is_struct(array.type):
         raise ColumnMismatchError(array.type, f"structs with the fields {', '.join(expected)}")
     found = [child.name for child in array.type]
     if sorted(found) != sorted(expected):
         raise ColumnMismatchError(f"a struct with the fields {', '.join(found)}", ", ".join(expected))
-    # Null structs are left out, so that a required child is not missed where there is no parent.
-    present = np.flatnonzero(array.is_valid().to_numpy(zero_copy_only=False))
-    whole = array.drop_null() if array.null_count else array
+    # What a child holds where there is no struct is neither missing nor wrong.
+    absent = array.is_null() if array.null_count else None
+    if absent is not None:
+        own = array.is_valid().to_numpy(zero_copy_only=False)
+        present = own if present is None else own & present
     children, misfits = [], []
     for child in avro.fields:
         try:
-            values, bad = _conform_array(whole.field(child.name), child.type)
+            values, bad = _conform_array(array.field(child.name), child.type, present)
         except ColumnMismatchError as mismatch:
             raise mismatch.under(f".{child.name}") from None
         children.append(values)
         misfits += [
-            Misfit(int(present[m.row]), f".{child.name}{m.path}", m.reason, m.value, m.detail) for m in bad
+            Misfit(m.row, f".{child.name}{m.path}", m.reason, m.value, m.detail)
+            for m in bad
+            if present is None or present[m.row]
         ]
-    built = pa.StructArray.from_arrays(children, fields=[arrow_field(child) for child in avro.fields])
-    if array.null_count:
-        places = np.full(len(array), -1)
-        places[present] = np.arange(len(present))
-        built = built.take(pa.array(places, mask=places < 0))
+    fields = [arrow_field(child) for child in avro.fields]
+    built = pa.StructArray.from_arrays(children, fields=fields, mask=absent)
     return built, misfits

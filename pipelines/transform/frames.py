@@ -92,4 +92,7 @@ def _one_array(array: Any) -> Any:
         return array
     if array.num_chunks == 1:
         return array.chunk(0)
-    return pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if not array.num_chunks:
+        return pa.array([], array.type)
+    # Plain first: Arrow does not concatenate dictionaries that hold a null.
+    return pa.concat_arrays([plain(chunk) for chunk in array.chunks])

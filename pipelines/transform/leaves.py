@@ -16,6 +16,7 @@ from pipelines.contract import AvroType
 from pipelines.contract.arrow_mapping import arrow_type
 from pipelines.transform.cells import read_cells
 from pipelines.transform.dead_letters import Misfit, Reason, shown
+from pipelines.transform.decimals import cast_exactly, exact_values
 from pipelines.transform.row_json import from_scalar
 from pipelines.transform.rules import (
     DAY_SECONDS,
@@ -253,7 +254,8 @@ def _uuid(column: Column, avro: AvroType) -> Any:  # noqa: ARG001 - one signatur
     text = column.array.cast(pa.string())
     if pc.all(pc.match_substring_regex(text, _CANONICAL_UUID)).as_py() is False:
         # Capitals say the same uuid; only their form is made one.
-        text = column.array = pc.ascii_lower(text)
+        # Not ascii_lower: it shifts texts whose first one does not begin at the start of their buffer.
+        text = column.array = pc.utf8_lower(text)
         bad = pc.invert(pc.match_substring_regex(text, _CANONICAL_UUID))
         column.flag(bad, Reason.BAD_UUID, "a uuid as 8-4-4-4-12 hexadecimal digits")
         return column.array
@@ -277,17 +279,15 @@ def _decimal(column: Column, avro: AvroType) -> Any:
 
 
 def _by_cast_or_cells(column: Column, avro: AvroType) -> Any:
-    """Arrow's own safe cast, all or nothing; where that refuses, value by value, to say which."""
-    array, target = column.array, arrow_type(avro)
-    try:
-        if pa.types.is_integer(array.type):
-            array = array.cast(pa.decimal128(20, 0))
-        return array.cast(target)
-    except pa.ArrowInvalid:
-        nullable = avro if avro.nullable else _as_nullable(avro)
-        exact, misfits = read_cells(column.array.to_pylist(), nullable)
-        column.misfits.extend(misfits)
-        return pa.array(exact, target)
+    """The whole column at once where every value provably fits; else value by value, to say which does not."""
+    target = arrow_type(avro)
+    converted = cast_exactly(column.array, target)
+    if converted is not None:
+        return converted
+    nullable = avro if avro.nullable else _as_nullable(avro)
+    exact, misfits = read_cells(exact_values(column.array), nullable)
+    column.misfits.extend(misfits)
+    return pa.array(exact, target)
 
 
 def _as_nullable(avro: AvroType) -> AvroType:

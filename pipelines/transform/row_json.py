@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipelines.transform.decimals import exact_decimal
 from pipelines.transform.rules import DAY_SECONDS, UNITS_PER_SECOND
 
 
@@ -56,6 +57,8 @@ def from_scalar(scalar: Any) -> Any:
     kind = scalar.type
     if pa.types.is_time(kind) and scalar.is_valid and not _in_a_day(scalar):
         return str(scalar.value)  # as_py would wrap it into the next day
+    if pa.types.is_decimal(kind):
+        return exact_decimal(scalar)
     try:
         return scalar.as_py()
     except (ValueError, OverflowError):

@@ -10,11 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pipelines.cli.findings import tried
+from pipelines.cli.ledger_reading import read_ledger
 from pipelines.preflight.access_rules import general_access
 from pipelines.preflight.amounts import counted, size
 from pipelines.preflight.disk_rules import FLOOR_BYTES
 from pipelines.preflight.finding import Finding, failures_of
 from pipelines.preflight.ledger_rules import ledger_findings
+from pipelines.publishing.entry import LedgerDamaged
 from resources.errors import SluiceError
 from resources.kafka.cluster import describe
 from resources.platform import Platform
@@ -85,7 +87,16 @@ def _kafka(platform: Platform) -> Iterator[Finding]:
     yield from ledger
     yield from general_access(settings, cluster)
     if cluster.topics[settings.ledger_topic].presence == "there" and all(one.ok for one in ledger):
-        yield from tried("windows recorded", lambda: f"{sum(1 for _ in platform.ledger.entries()):,}")
+        yield from tried("windows recorded", lambda: _recorded(platform))
+
+
+def _recorded(platform: Platform) -> str:
+    ledger = read_ledger(platform)
+    if ledger.damaged:
+        first = ledger.damaged[0][1]
+        more = f" ({len(ledger.damaged):,} records are damaged)" if len(ledger.damaged) > 1 else ""
+        raise LedgerDamaged(first.where, f"{first.problem}{more}", next_step=first.next_step)
+    return f"{len(ledger.entries):,}"
 
 
 def _registry(platform: Platform) -> str:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from pipelines.authoring.event import Event
-from pipelines.cli.ledger_reading import entries_of
+from pipelines.cli.ledger_reading import read_ledger
 from resources.platform import Platform
 from resources.snapshots import Snapshot, SnapshotStore
 
@@ -84,7 +84,10 @@ def windows_to_redrive(event: Event, platform: Platform) -> list[str]:
 
     store = platform.snapshots
     found = {one.window for one in letters_of(event, store)}
-    published = {entry.window: entry for entry in entries_of(platform) if entry.topic == event.topic}
+    ledger = read_ledger(platform)
+    published = {entry.window: entry for entry in ledger.entries if entry.topic == event.topic}
+    # Whether something is left of these is not known; a run says so.
+    found |= set(ledger.damaged_windows_of(event.topic))
     for letters in store.all_current(event.full_name, "dead"):
         if UNBLOCKED in letters.facts:
             entry = published.get(letters.facts["window"])

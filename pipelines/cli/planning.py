@@ -10,7 +10,7 @@ import click
 
 from pipelines.authoring.event import Event
 from pipelines.cli.failures import unfolded
-from pipelines.cli.ledger_reading import entries_of
+from pipelines.cli.ledger_reading import read_ledger
 from pipelines.cli.periods import ended_windows
 from pipelines.cli.plain import to_cell, to_json
 from pipelines.cli.replaying import windows_to_replay
@@ -46,8 +46,11 @@ def made(event: Event, wanted: Wanted) -> Plan:
             windows = ended_windows(event, wanted.windows or "", now)
         else:
             windows = windows_to_replay(event, wanted.windows, wish.replay.selection, platform)
-        entries = {entry.key: entry for entry in entries_of(platform)}
-        foresight = Foresight(event, platform, wish, entries, shown=wanted.shown)
+        ledger = read_ledger(platform)
+        entries = {entry.key: entry for entry in ledger.entries}
+        foresight = Foresight(
+            event, platform, wish, entries, damaged=dict(ledger.damaged), shown=wanted.shown
+        )
         with progress(event.full_name, len(windows)) as bar:
             for one in foresight.windows(windows):
                 found.append(one)

@@ -8,7 +8,7 @@ import click
 from pipelines.authoring.catalogue import Catalogue
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
-from pipelines.cli.ledger_reading import entries_of
+from pipelines.cli.ledger_reading import read_ledger
 from pipelines.publishing.selection import Selection
 from resources.errors import SluiceError
 from resources.platform import Platform
@@ -21,7 +21,7 @@ def windows_to_replay(
 
     Raises SluiceError where none is left.
     """
-    known = {entry.window for entry in entries_of(platform) if entry.topic == event.topic}
+    known = set(read_ledger(platform).windows_of(event.topic))
     named = event.windows.parse(text) if text else [event.windows.window(key) for key in sorted(known)]
     touched = [window for window in named if window.key in known and selection.touches(window)]
     missing = [window.key for window in named if window.key not in known]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pipelines.authoring.event import Event
-from pipelines.cli.ledger_reading import entries_of
+from pipelines.cli.ledger_reading import read_ledger
 from pipelines.reconciling.reconciler import Reconciler
 from pipelines.reconciling.result import Reconciliation
 from resources.errors import PassingFault, SluiceError
@@ -41,7 +41,7 @@ def windows_to_verify(
 ) -> list[str]:
     """Keys of the windows that `text` names, or of all that the ledger knows of the topic (the event's)."""
     wanted = None if text is None else [window.key for window in event.windows.parse(text)]
-    known = sorted(entry.window for entry in entries_of(platform) if entry.topic == (topic or event.topic))
+    known = read_ledger(platform).windows_of(topic or event.topic)
     if wanted is None:
         return known
     if not known:

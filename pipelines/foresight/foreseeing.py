@@ -16,7 +16,7 @@ from pipelines.encoding.keys import key_bytes
 from pipelines.foresight.plan import WindowPlan
 from pipelines.publishing.correction import DefinitionChanged
 from pipelines.publishing.decision import Action, Decision, decide, decide_replay
-from pipelines.publishing.entry import LedgerEntry, ledger_key
+from pipelines.publishing.entry import LedgerDamaged, LedgerEntry, ledger_key
 from pipelines.publishing.planning import NeverPublished, Planned, Planner
 from pipelines.publishing.preflight import subject_of
 from pipelines.publishing.stored import contract_of, encoder_of, new_encoder, stored_snapshot
@@ -31,13 +31,21 @@ Entries = Mapping[str, LedgerEntry]
 
 
 class Foresight:
-    """Plans windows of `event` under `wish`. `entries`: the ledger, by key. Writes nothing that outlives a call."""
+    """Plans windows of `event` under `wish`. `entries`: the ledger, by key; `damaged`: its records that cannot be read.
+    Writes nothing that outlives a call."""
 
     def __init__(
-        self, event: Event, platform: Platform, wish: Wish, entries: Entries, *, shown: int = 3
+        self,
+        event: Event,
+        platform: Platform,
+        wish: Wish,
+        entries: Entries,
+        *,
+        damaged: Mapping[str, LedgerDamaged] | None = None,
+        shown: int = 3,
     ) -> None:
         self._event, self._platform, self._wish = event, platform, wish
-        self._entries, self._shown = entries, shown
+        self._entries, self._damaged, self._shown = entries, damaged or {}, shown
         if wish.replay is not None:
             wish.replay.require_shadow(event.topic, platform.settings.ledger_topic)
             for entry in entries.values():
@@ -58,16 +66,21 @@ class Foresight:
                     except PassingFault:
                         raise
                     except SluiceError as error:
-                        expected = Expected(None, *_state(self.entry(window)))
+                        expected = Expected(None, *_state(self._entries.get(self._key(window))))
                         yield WindowPlan(window.key, "refused", error.problem, expected, refused=str(error))
 
     def entry(self, window: Window, topic: str | None = None) -> LedgerEntry | None:
-        """The newest entry of a window. Raises TopicOfAnother."""
-        own = self._event.topic
-        entry = self._entries.get(ledger_key(topic or own, window.key))
+        """The newest entry of a window. Raises LedgerDamaged, TopicOfAnother."""
+        own, key = self._event.topic, self._key(window, topic)
+        if key in self._damaged:
+            raise self._damaged[key]
+        entry = self._entries.get(key)
         if entry is not None:
             entry.require_of(own, replayed_to=topic if topic != own else None)
         return entry
+
+    def _key(self, window: Window, topic: str | None = None) -> str:
+        return ledger_key(topic or self._event.topic, window.key)
 
     @cached_property
     def schema_id(self) -> int:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from resources.settings import Settings
 
 
+# A record's headers are part of its size, which brokers limit to 1 MB.
+_MOST_WORDS = 10_000
+
+
 def _one_of(name: str, *values: str) -> dg.Enum:
     return dg.Enum(name, [dg.EnumValue(value) for value in values])
 
@@ -183,6 +187,13 @@ class RunConfig:
                 "force is for a redrive, and none is asked for",
                 next_step="add `redrive: true`, or leave it out",
             )
+        for name, words in (("reason", self.reason), ("requested_by", self.requested_by)):
+            if len(words) > _MOST_WORDS:
+                raise SluiceError(
+                    "run config",
+                    f"{name} has {len(words):,} characters",
+                    allowed=f"at most {_MOST_WORDS:,}: it is kept in the ledger, and in a header of each record",
+                )
         return Wish(
             self.reason or None,
             self.requested_by or requested_by,

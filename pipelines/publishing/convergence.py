@@ -1,7 +1,7 @@
 """Makes the topic hold a window's current validated snapshot: a backfill, a correction, the rest of either, or nothing."""
 
 from pipelines.publishing.decision import Decision, decide
-from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
+from pipelines.publishing.entry import LedgerDamaged, LedgerEntry, ledger_key, read_entry
 from pipelines.publishing.planning import Planned
 from pipelines.publishing.publication import Publication
 from pipelines.publishing.run import Run
@@ -32,4 +32,7 @@ class Convergence(Publication):
     def _surely_something(self) -> bool:
         key = ledger_key(self._topic, self._window)
         read, value = self._platform.ledger.known(key)
-        return read and self._decide(read_entry(key, value)).action != "nothing"
+        try:
+            return read and self._decide(read_entry(key, value)).action != "nothing"
+        except LedgerDamaged:
+            return False  # of then; asked again, it may be sound

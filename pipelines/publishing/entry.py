@@ -6,13 +6,12 @@ everything again, and a new topic (`….v2`) starts empty, whatever was on the o
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, get_args
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
+from pipelines.publishing import record
+from pipelines.publishing.record import Kind, Status
 from resources.errors import SluiceError
-
-Kind = Literal["backfill", "correction", "replay", "redrive"]
-Status = Literal["publishing", "published"]
 
 
 class LedgerDamaged(SluiceError):
@@ -95,7 +94,21 @@ class LedgerEntry:
         return replace(self, **changes)
 
 
-_NAMES = {f.name for f in fields(LedgerEntry)}
+_TOPIC = record.matching(r"[A-Za-z0-9._-]{1,249}", "the name of a topic")
+_RULES: Mapping[str, record.Rule] = {
+    **record.OF_GENERATION,
+    "window": record.matching("[0-9A-Za-z:+_-]{1,64}", "the key of a window"),
+    "topic": _TOPIC,
+    "base_snapshot": record.OF_GENERATION["delta"],
+    "base_rows": record.OF_GENERATION["rows_total"],
+    "bytes_done": record.whole(0, 2**63 - 1),
+    "reason": record.optional(record.text),
+    "requested_by": record.optional(record.text),
+    "selection": record.optional(record.text),
+    "shadow_of": record.optional(_TOPIC),
+    "earlier": lambda value: _earlier(value),
+}
+_REQUIRED = (*record.OF_GENERATION_REQUIRED, "window", "topic", "offsets")
 
 
 def ledger_key(topic: str, window: str) -> str:
@@ -104,19 +117,50 @@ def ledger_key(topic: str, window: str) -> str:
 
 
 def read_entry(key: str, value: bytes | None) -> LedgerEntry | None:
-    """Parse a record's value; unknown fields of a later version are an error, for they may matter."""
+    """The entry of a record, None where it has no value. Raises LedgerDamaged for a value that Sluice cannot have
+    written under this key; unknown fields of a later version are such, for they may matter."""
     if value is None:
         return None
     try:
-        raw = json.loads(value)
-        if raw.pop("v") != 1 or not set(raw) <= _NAMES or raw["kind"] not in get_args(Kind):
-            raise ValueError(f"written by a later version (fields {', '.join(sorted(set(raw) - _NAMES))})")
-        raw["offsets"] = {p: (int(first), int(last)) for p, (first, last) in raw["offsets"].items()}
-        raw["earlier"] = tuple(raw.get("earlier", ()))
-        return LedgerEntry(**raw)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raw = record.parsed(value)
+        if raw.pop("v", None) != 1:
+            raise ValueError("written by a later version (v is not 1)")
+        entry = LedgerEntry(**_checked(raw))
+        if entry.key != key:
+            raise ValueError(f"it is about {record.shown(entry.key)}")
+        return entry
+    except ValueError as error:
         raise LedgerDamaged(
-            f"ledger record {key}",
+            f"ledger record {record.shown(key)}",
             f"cannot be read: {error}",
             next_step="publish with the version that wrote it, or see docs/operating.md#ledger",
         ) from None
+
+
+def _checked(raw: Mapping[str, Any]) -> dict[str, Any]:
+    found = record.checked(raw, _RULES, _REQUIRED)
+    record.require_consistent(found)
+    before = 0
+    for one in found.get("earlier", ()):
+        if not before < one["generation"] < found["generation"]:
+            raise ValueError(
+                f"the earlier generation {one['generation']:,} stands between {before:,} and {found['generation']:,}"
+            )
+        before = one["generation"]
+    if found["kind"] == "backfill" and found.get("base_snapshot") is not None:
+        raise ValueError("kind=backfill, and a base_snapshot")
+    return found
+
+
+def _earlier(value: Any) -> tuple[Mapping[str, Any], ...]:
+    if not isinstance(value, list) or len(value) > record.MOST_EARLIER:
+        raise ValueError(f"is not a list of at most {record.MOST_EARLIER:,} generations")
+    found = []
+    for one in value:
+        if not isinstance(one, dict):
+            raise ValueError(f"{record.shown(one)} is no generation")
+        kept = record.checked(one, record.OF_GENERATION, record.OF_GENERATION_REQUIRED)
+        record.require_consistent(kept)
+        # As it was read: whoever carries it along writes what was written.
+        found.append(one)
+    return tuple(found)

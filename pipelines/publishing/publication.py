@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.publishing.as_planned import require_as_planned
 from pipelines.publishing.decision import Decision
-from pipelines.publishing.entry import LedgerEntry
+from pipelines.publishing.entry import LedgerDamaged, LedgerEntry, read_entry
 from pipelines.publishing.generations import following
 from pipelines.publishing.outcome import none_selected, nothing_done, published
 from pipelines.publishing.outgoing import Outgoing
@@ -19,6 +19,7 @@ from pipelines.publishing.planning import Planned
 from pipelines.publishing.result import PublishResult
 from pipelines.publishing.run import Run
 from pipelines.publishing.sending import Progress, Sender
+from resources.errors import SluiceError
 from resources.kafka.ledger import LedgerHeldBack
 from resources.kafka.topics import Topic
 from resources.kafka.transactions import TransactionalProducer
@@ -138,6 +139,7 @@ class Publication:
     def _sent(self, sender: Sender, entry: LedgerEntry, guard: "StaleGuard | None") -> list[Progress]:
         """Send a generation to its end; in parts where other producers write the same topic meanwhile."""
         parts: list[Progress] = []
+        self._require_readable(entry)
         while True:
             entry = guard.refined(entry) if guard else entry
             # The ledger must not name what a crash of the machine could still take back.
@@ -149,6 +151,17 @@ class Publication:
             entry = parts[-1].entry
             if entry.complete:
                 return parts
+
+    def _require_readable(self, entry: LedgerEntry) -> None:
+        """What is written must be read by the next run, or the window could never be published again."""
+        try:
+            read_entry(entry.key, entry.to_json())
+        except LedgerDamaged as error:
+            raise SluiceError(
+                f"{entry.event} {entry.window}",
+                f"its ledger record could not be read again: {error.problem}",
+                next_step="nothing was written; please report this as a defect",
+            ) from None
 
     def _entry(self, **patience: float) -> LedgerEntry | None:
         return self._run.ledger(self._window, self._topic, **patience)

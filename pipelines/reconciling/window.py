@@ -1,8 +1,9 @@
 """Generations of one window against the records of its topic."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from pipelines.authoring.event import Event
 from pipelines.contract import Contract
@@ -242,7 +243,7 @@ class WindowComparison:
 
     def _general_notes(self) -> tuple[str, ...]:
         read = {entry.generation for entry in self._generations}
-        unread = [n for n in range(1, self._entry.generation) if n not in read]
+        unread = _between(read, self._entry.generation)
         if not self._whole or not unread:
             return ()
         return (f"not read: {_generations_told(unread)}, which the ledger or the snapshot store has no more",)
@@ -279,12 +280,15 @@ def _never_sent_told(records: int) -> tuple[str, ...]:
     return (f"{records:,} of the missing are in the window's snapshot and in no generation of it",)
 
 
-def _generations_told(numbers: Sequence[int]) -> str:
-    if len(numbers) == 1:
-        return f"generation {numbers[0]}"
-    if len(numbers) == numbers[-1] - numbers[0] + 1:
-        return f"generations {numbers[0]} to {numbers[-1]}"
-    return f"generations {', '.join(map(str, numbers))}"
+def _between(read: Collection[int], newest: int) -> list[tuple[int, int]]:
+    """The generations up to `newest` that are not among `read`, as first and last of each unbroken run."""
+    bounds = [0, *sorted(read), newest]
+    return [(one + 1, other - 1) for one, other in pairwise(bounds) if other - one > 1]
+
+
+def _generations_told(runs: Sequence[tuple[int, int]]) -> str:
+    told = ", ".join(f"{first} to {last}" if last > first else f"{first}" for first, last in runs)
+    return f"generation{'s' if len(runs) > 1 or runs[0][0] < runs[0][1] else ''} {told}"
 
 
 def _text(key: bytes) -> str:

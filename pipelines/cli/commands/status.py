@@ -1,8 +1,14 @@
 """`sluice status`."""
 
 import json
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipelines.publishing.entry import LedgerEntry
 
 
 @click.command()
@@ -21,21 +27,39 @@ def command(event: str | None, as_json: bool) -> None:
       sluice status flight_departed
       sluice status --json | jq '.[] | select(.status == "publishing")'
 
-    It reads nothing but the ledger and changes nothing.
+    It reads nothing but the ledger and changes nothing. Exit code 1 where a record of the ledger cannot be read.
     """
     from pipelines.cli.choosing import catalogue_and_event
-    from pipelines.cli.ledger_reading import entries_of, not_yet
-    from pipelines.cli.screen import table
-    from pipelines.publishing.generations import generations
+    from pipelines.cli.failures import tell
+    from pipelines.cli.ledger_reading import not_yet, read_ledger
     from resources.platform import Platform
 
-    name = catalogue_and_event(event)[1].full_name if event else None
+    found = catalogue_and_event(event)[1] if event else None
     with Platform() as platform:
-        entries = [entry for entry in entries_of(platform) if name is None or entry.event == name]
+        ledger = read_ledger(platform)
         empty = not_yet(platform)
+    entries = [entry for entry in ledger.entries if found is None or entry.event == found.full_name]
+    damaged = [
+        (key, error) for key, error in ledger.damaged if found is None or key.startswith(f"{found.topic}|")
+    ]
     if as_json:
-        click.echo(json.dumps([json.loads(entry.to_json()) for entry in entries], indent=2))
-        return
+        told = [json.loads(entry.to_json()) for entry in entries]
+        told += [{"key": key, "status": "damaged", "error": str(error)} for key, error in damaged]
+        click.echo(json.dumps(told, indent=2))
+    elif entries or not damaged:
+        _show(entries, found.full_name if found else None, empty)
+    for _, error in damaged:
+        click.echo(err=True)
+        tell(error)
+    if damaged:
+        raise SystemExit(1)
+
+
+def _show(entries: "Sequence[LedgerEntry]", name: str | None, empty: str) -> None:
+    """The table of windows of the event `name`, or of events where it is None; `empty`: where nothing is."""
+    from pipelines.cli.screen import table
+    from pipelines.publishing.generations import generations
+
     if not entries:
         click.echo(f"{name or 'Nothing'} {'has not been' if name else 'has been'} published{empty}.")
         return

@@ -218,8 +218,8 @@ def test_generations_may_have_had_fewer_partitions(world: World) -> None:
 
 def entry_with(generation: int, offsets: dict[str, tuple[int, int]], **more: Any) -> LedgerEntry:
     made = LedgerEntry(
-        event="e", window="w", topic="t", generation=generation, kind="backfill", status="published", snapshot="s",
-        rows_total=1, rows_done=1, code_version="c", contract="k", schema_id=1, run_id="r",
+        event="d/e", window="w", topic="t", generation=generation, kind="backfill", status="published",
+        snapshot="5" * 64, rows_total=1, rows_done=1, code_version="c" * 16, contract="c" * 64, schema_id=1, run_id="r",
         written_at="2026-01-01T00:00:00+00:00", offsets=offsets,
     )  # fmt: skip
     return made.advanced(**more)
@@ -227,8 +227,10 @@ def entry_with(generation: int, offsets: dict[str, tuple[int, int]], **more: Any
 
 def test_what_an_entry_remembers_comes_back_whole_and_is_bounded() -> None:
     first = entry_with(1, {"0": (0, 9), "12": (5, 6)})
-    second = entry_with(2, {"0": (20, 29)}, kind="correction", delta="d", vanished="v", stale=3)
-    newest = following(entry_with(3, {}, kind="replay", delta="x"), following(second, first))
+    second = entry_with(2, {"0": (20, 29)}, kind="correction", delta="d" * 64, vanished="e" * 64, stale=3)
+    newest = following(
+        entry_with(3, {"0": (40, 40)}, kind="replay", delta="f" * 64), following(second, first)
+    )
     stored = read_entry(newest.key, newest.to_json())
     assert stored == newest
     assert generations(stored or newest) == [

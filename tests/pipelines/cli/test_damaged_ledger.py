@@ -32,7 +32,7 @@ def test_commands_name_the_damaged_record_and_show_the_others(
     assert status.returncode == 1 and named in status.stderr
     assert "flights/carrier_day_closed" in status.stdout and "flights/flight_cancelled" in status.stdout
     told = json.loads(sluice("status", "--json").stdout)
-    assert [one for one in told if one["status"] == "damaged"][0]["key"] == key
+    assert next(one for one in told if one["status"] == "damaged")["key"] == key
     assert len([one for one in told if one["status"] == "published"]) == 3
     assert sluice("status", "carrier_day_closed").returncode == 0
 

@@ -34,10 +34,20 @@ def apply(address: str, *, as_json: bool) -> bool:
             f"{plan.refused[0].window} among them",
             next_step="mend them, leave them out, or plan with --correct or --replay",
         )
+    if plan.keys_missing:
+        told = plan.unmatched_keys or {}
+        raise PlanOutdated(
+            f"plan {address}",
+            f"{told.get('count')} of its {told.get('given')} keys are in none of its windows",
+            next_step="plan again with other keys, or with --matching-only",
+        )
     if not plan.windows:
         raise PlanUnreadable(f"plan {address}", "holds no window")
     with Platform() as platform:
         config = with_keys_kept(dict(plan.config), partial(platform.snapshots.keep_text, "keys"))
+        if config.get("keys") or config.get("keys_file"):
+            # Looked for by the plan, in all of its windows; a run sees its own only.
+            config["unmatched_keys"] = "leave_out"
         # A copy under its hash: the run may be on another machine, and must find the plan that was read here.
         config["plan_file"] = platform.snapshots.keep_text("plans", plan.to_json())
         settings = platform.settings

@@ -18,6 +18,7 @@ from pipelines.cli.failures import Stopped, when_stopped
 from pipelines.cli.screen import Progress, progress
 from pipelines.orchestration.keys import STAGES
 from pipelines.orchestration.launch import Launched, dagster_instance, launch, limit_warehouses
+from pipelines.publishing.sought import Unmatched
 from resources.settings import Settings
 
 # What a run says of its windows while it works; told by the orchestration, shown here.
@@ -70,9 +71,10 @@ class RunOutcome:
         )
         return self.total("published") / seconds if seconds else None
 
-    def as_json(self) -> list[dict[str, Any]]:
-        """One object per window."""
-        return [{**asdict(outcome), "run_id": self.run_id} for outcome in self.windows]
+    def as_json(self, unmatched: Unmatched | None = None) -> list[dict[str, Any]]:
+        """One object per window; `unmatched`: keys of the request that are in none of its windows, told with each."""
+        more = {} if unmatched is None else {"unmatched_keys": unmatched.as_dict()}
+        return [{**asdict(outcome), "run_id": self.run_id, **more} for outcome in self.windows]
 
 
 Heard = Callable[[str, int], None]

@@ -1,6 +1,6 @@
 """A plan made from a terminal, and printed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,17 +9,20 @@ from typing import Any
 import click
 
 from pipelines.authoring.event import Event
+from pipelines.authoring.windows import Window
 from pipelines.cli.failures import unfolded
 from pipelines.cli.ledger_reading import read_ledger
 from pipelines.cli.periods import ended_windows
 from pipelines.cli.plain import to_cell, to_json
-from pipelines.cli.replaying import windows_to_replay
+from pipelines.cli.replaying import published_entries, windows_to_replay
 from pipelines.cli.screen import heading, progress, size, table
 from pipelines.foresight.foreseeing import Foresight
 from pipelines.foresight.plan import Plan, WindowPlan
 from pipelines.foresight.speed import MOST_WINDOWS, estimate, rows_per_second
 from pipelines.orchestration.config import RunConfig
 from pipelines.orchestration.keys import STAGES
+from pipelines.publishing.sought import SoughtKeys, Unmatched
+from pipelines.publishing.wish import Replay
 from resources.platform import Platform
 from resources.settings import Settings
 
@@ -48,8 +51,15 @@ def made(event: Event, wanted: Wanted) -> Plan:
             windows = windows_to_replay(event, wanted.windows, wish.replay.selection, platform)
         ledger = read_ledger(platform)
         entries = {entry.key: entry for entry in ledger.entries}
+        keys = _sought(event, platform, wish.replay, windows)
         foresight = Foresight(
-            event, platform, wish, entries, damaged=dict(ledger.damaged), shown=wanted.shown
+            event,
+            platform,
+            wish,
+            entries,
+            damaged=dict(ledger.damaged),
+            shown=wanted.shown,
+            keys=keys,
         )
         with progress(event.full_name, len(windows)) as bar:
             for one in foresight.windows(windows):
@@ -72,7 +82,22 @@ def made(event: Event, wanted: Wanted) -> Plan:
         tuple(found),
         seconds,
         basis,
+        keys.unmatched.as_dict() if keys and keys.unmatched else None,
     )
+
+
+def _sought(
+    event: Event, platform: Platform, replay: Replay | None, windows: Sequence[Window]
+) -> SoughtKeys | None:
+    """The keys of a replay, looked for in stored rows; those of fresh rows are looked for when these are made."""
+    if replay is None or not replay.selection.keys:
+        return None
+    keys = SoughtKeys(event, platform, replay.selection)
+    if replay.source == "fresh":
+        keys.require_typed(())
+    else:
+        keys.look_stored(published_entries(event, platform, windows))
+    return keys
 
 
 def _recent(event: Event, settings: Settings) -> float | None:
@@ -95,11 +120,15 @@ def show_plan(event: Event, plan: Plan, out: Path | None) -> None:
         click.echo(err=True)
         for number, line in enumerate(unfolded(one.refused or "")):
             click.echo(f"{click.style('Refused: ', fg='red') if not number else ''}{line}", err=True)
+    if plan.unmatched_keys:
+        click.echo(f"\n{Unmatched.from_dict(plan.unmatched_keys)}.")
     if len(plan.refused) > 20:
         click.echo(f"and {len(plan.refused) - 20} more; --json has them all", err=True)
     if out is None:
         return
-    if plan.refused:
+    if plan.keys_missing:
+        click.echo(f"\nWritten to {out}; it cannot be applied while keys of it are in none of its windows.")
+    elif plan.refused:
         click.echo(f"\nWritten to {out}; it cannot be applied while windows of it are refused.")
     else:
         click.echo(f"\nWritten to {out}. Next: sluice plan --apply {out}")

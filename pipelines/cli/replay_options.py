@@ -13,13 +13,17 @@ _MOST_INLINE = 100
 
 
 def selecting(command: F) -> F:
-    """Adds `--key`, `--keys`, `--from`, `--until`, `--fresh` and `--to`."""
+    """Adds `--key`, `--keys`, `--matching-only`, `--from`, `--until`, `--fresh` and `--to`."""
     for option in reversed(
         (
             click.option("--key", "keys", multiple=True, metavar="KEY", help="Only events with this key; may be repeated."),
             click.option(
                 "--keys", "keys_file", metavar="FILE",
                 help="Only events with the keys in FILE, one on each line; - reads them from the standard input.",
+            ),
+            click.option(
+                "--matching-only", is_flag=True,
+                help="Replay the keys that are in these windows though others are in none of them.",
             ),
             click.option("--from", "since", metavar="INSTANT", help="Only events at or after this instant, UTC."),
             click.option("--until", metavar="INSTANT", help="Only events before this instant, UTC."),
@@ -43,14 +47,19 @@ class Selected:
     until: str | None
     fresh: bool
     topic: str | None
+    matching_only: bool
 
     @property
     def given(self) -> bool:
         """True when any of them is there."""
-        return bool(self.keys or self.keys_file or self.since or self.until or self.fresh or self.topic)
+        return any(
+            (self.keys, self.keys_file, self.since, self.until, self.fresh, self.topic, self.matching_only)
+        )
 
     def config(self) -> dict[str, Any]:
         """The run configuration's part, every key in it."""
+        if self.matching_only and not (self.keys or self.keys_file):
+            raise click.UsageError("--matching-only is about keys: add --key or --keys")
         from_file = _read(self.keys_file) if self.keys_file else []
         return {
             "replay": "fresh" if self.fresh else "stored",
@@ -58,13 +67,17 @@ class Selected:
             "event_time_from": self.since or "",
             "event_time_until": self.until or "",
             "to_topic": self.topic or "",
+            "unmatched_keys": "leave_out" if self.matching_only else "refuse",
         }
 
 
 def _read(name: str) -> list[str]:
+    # Here: plans and replays need it, the list of their options does not.
+    from pipelines.publishing.selection import keys_in
+
     try:
         with click.open_file(name, encoding="utf-8-sig") as lines:
-            keys = [line.strip() for line in lines if line.strip()]
+            keys = keys_in(lines)
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"--keys {name}: cannot be read: {error}") from None
     if not keys:
@@ -75,6 +88,11 @@ def _read(name: str) -> list[str]:
 def with_keys_kept(config: dict[str, Any], keep: Callable[[str], str]) -> dict[str, Any]:
     """`config` for a run: a long list of keys is stored by `keep`, which returns its address."""
     keys = config.get("keys") or []
-    if len(keys) <= _MOST_INLINE:
+    if len(keys) <= _MOST_INLINE or not all(_is_line(key) for key in keys):
         return config
     return {**config, "keys": [], "keys_file": keep("\n".join(keys) + "\n")}
+
+
+def _is_line(key: str) -> bool:
+    """Whether the key comes back from a file with one key on each line."""
+    return bool(key) and not key.startswith("\ufeff") and "\n" not in key and "\r" not in key

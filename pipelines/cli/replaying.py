@@ -2,16 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import click
 
 from pipelines.authoring.catalogue import Catalogue
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
+from pipelines.cli.launching import RunOutcome, WindowOutcome
 from pipelines.cli.ledger_reading import read_ledger
+from pipelines.cli.plain import to_json
+from pipelines.publishing.entry import LedgerEntry, ledger_key
 from pipelines.publishing.selection import Selection
+from pipelines.publishing.sought import KeysUnmatched, SoughtKeys, Unmatched, require_typed
+from pipelines.publishing.wish import Replay
 from resources.errors import SluiceError
 from resources.platform import Platform
+from resources.settings import Settings
 
 
 def windows_to_replay(
@@ -39,6 +46,84 @@ def windows_to_replay(
             next_step=f"sluice status {event.full_name} lists what is published",
         )
     return touched
+
+
+def unmatched_keys(
+    event: Event, platform: Platform, replay: Replay, windows: Sequence[Window]
+) -> Unmatched | None:
+    """The keys that are in none of the windows' stored rows; None where every key is, and where the rows will be sourced
+    anew. Raises SluiceError for a key that cannot be one of this event."""
+    if replay.source == "fresh":
+        require_typed(event, replay.selection)
+        return None
+    if not replay.selection.keys:
+        return None
+    sought = SoughtKeys(event, platform, replay.selection)
+    sought.look_stored(published_entries(event, platform, windows))
+    if sought.unmatched is not None:
+        wanted = {ledger_key(event.topic, window.key) for window in windows}
+        for key, error in read_ledger(platform).damaged:
+            if key in wanted:
+                raise error  # the keys may be in that window
+    return sought.unmatched
+
+
+def published_entries(
+    event: Event, platform: Platform, windows: Sequence[Window], topic: str | None = None
+) -> list[LedgerEntry]:
+    """The newest entries of these windows on the event's topic, or on another."""
+    wanted = {window.key for window in windows}
+    return [
+        entry
+        for entry in read_ledger(platform).entries
+        if entry.topic == (topic or event.topic) and entry.window in wanted
+    ]
+
+
+def unmatched_now(
+    event: Event,
+    settings: Settings,
+    replay: Replay,
+    windows: Sequence[Window],
+    outcomes: Sequence[RunOutcome],
+) -> Unmatched | None:
+    """The keys that are in none of the windows as a fresh replay has sourced them. None also where a window failed:
+    its rows are not known."""
+    if any(outcome.failed or outcome.error for outcome in outcomes):
+        return None
+    runs = {outcome.run_id for outcome in outcomes}
+    with Platform(settings) as platform:
+        sought = SoughtKeys(event, platform, replay.selection)
+        # On a shadow topic the entry of an earlier replay stays where this one found nothing.
+        sought.look_stored(
+            entry
+            for entry in published_entries(event, platform, windows, replay.topic)
+            if replay.topic is None or entry.run_id in runs
+        )
+        return sought.unmatched
+
+
+def refuse_unmatched(event: Event, windows: Sequence[Window], unmatched: Unmatched, *, as_json: bool) -> None:
+    """Print that nothing was replayed, which keys are in none of the windows, and what to do."""
+    error = KeysUnmatched(event, unmatched, replayed=False)
+    if as_json:
+        refused: list[dict[str, Any]] = RunOutcome(
+            event,
+            "",
+            0.0,
+            tuple(WindowOutcome(event.full_name, window.key, "refused") for window in windows),
+            None,
+            False,
+        ).as_json(unmatched)
+        click.echo(to_json(refused, indent=2))
+    else:
+        click.echo(f"Nothing was replayed: {unmatched}.")
+    for line in (
+        f"{click.style('Error: ', fg='red')}{error.where}: not every key was found",
+        f"  allowed: {error.allowed}",
+        f"  next:    {error.next_step}",
+    ):
+        click.echo(line, err=True)
 
 
 def require_free(topic: str | None, catalogue: Catalogue) -> None:

@@ -11,6 +11,7 @@ from pipelines.cli.failures import unfolded
 from pipelines.cli.launching import RunOutcome
 from pipelines.cli.plain import to_json
 from pipelines.cli.screen import table
+from pipelines.publishing.sought import Unmatched
 
 _MOST_ROWS = 60
 # Of more windows that failed, the ranges are named.
@@ -33,22 +34,24 @@ def report(
     *,
     as_json: bool,
     nothing: str = "Nothing was published: every event was on its topic already.",
+    unmatched: Unmatched | None = None,
 ) -> bool:
     """Print what became of every window, and to stderr why some failed. True when none did.
 
-    `nothing`: the sentence where no window failed and nothing was published.
+    `nothing`: the sentence where no window failed and nothing was published. `unmatched`: keys that were asked for and
+    are in no window.
     """
     if as_json:
-        click.echo(to_json([row for outcome in outcomes for row in outcome.as_json()], indent=2))
+        click.echo(to_json([row for outcome in outcomes for row in outcome.as_json(unmatched)], indent=2))
     else:
-        _print(outcomes, nothing)
+        _print(outcomes, nothing, unmatched)
     failed = [outcome for outcome in outcomes if outcome.failed or outcome.error]
     for outcome in failed:
         tell_failed(outcome)
     return not failed
 
 
-def _print(outcomes: Sequence[RunOutcome], nothing: str) -> None:
+def _print(outcomes: Sequence[RunOutcome], nothing: str, unmatched: Unmatched | None) -> None:
     windows = [(outcome, window) for outcome in outcomes for window in outcome.windows]
     several = len({outcome.event.full_name for outcome in outcomes}) > 1
     rows = [
@@ -77,7 +80,8 @@ def _print(outcomes: Sequence[RunOutcome], nothing: str) -> None:
         rows = rows[-_MOST_ROWS // 2 :]
     table(head, rows, total=["total", *blank, *sums, ""] if len(windows) > 1 else ())
     runs = ", ".join(outcome.run_id[:8] for outcome in outcomes[:5]) + (", …" if len(outcomes) > 5 else "")
-    click.echo(f"\n{_verdict(outcomes, nothing)} Dagster run{'s' * (len(outcomes) > 1)} {runs}.")
+    told = _verdict(outcomes, nothing) + (f" {unmatched}." if unmatched else "")
+    click.echo(f"\n{told} Dagster run{'s' * (len(outcomes) > 1)} {runs}.")
 
 
 def _verdict(outcomes: Sequence[RunOutcome], nothing: str) -> str:

@@ -1,9 +1,28 @@
-"""The bytes of a message key."""
+"""The bytes of a message key, from a field's values and from what a person types."""
+
+import re
+from typing import NamedTuple
 
 import pyarrow as pa
 
+from pipelines.contract.avro_type import AvroType
 from pipelines.encoding.errors import EncodingError
 from pipelines.encoding.nodes import Node
+from resources.errors import did_you_mean
+
+_INTEGER = re.compile(r"([+-]?)0*([0-9]{1,20})")
+_HEXADECIMAL = re.compile(r"(?:0x|\\x)?((?:[0-9a-f]{2})*)", re.IGNORECASE)
+_UUID = re.compile(
+    r"(?:urn:uuid:)?(\{)?([0-9a-f]{8})(-?)([0-9a-f]{4})\3([0-9a-f]{4})\3([0-9a-f]{4})\3([0-9a-f]{12})(?(1)\})",
+    re.IGNORECASE,
+)
+_BITS = {"int": 32, "long": 64}
+
+
+class NotAKey(NamedTuple):
+    """What is typed cannot be a key of the field's type; `allowed` says what can."""
+
+    allowed: str
 
 
 def check_key(node: Node, arrow_type: pa.DataType, where: str) -> None:
@@ -24,3 +43,49 @@ def key_bytes(array: pa.Array) -> pa.BinaryArray:
     if pa.types.is_integer(array.type):
         array = array.cast(pa.string())
     return array.cast(pa.binary())
+
+
+def typed_key(text: str, avro: AvroType) -> bytes | NotAKey:
+    """The bytes of the key that a person means by `text`, for a key field of the type `avro`.
+
+    Text is taken character by character, blanks and capitals included. Where a value has several spellings (an int
+    with leading zeros, a uuid in capitals, bytes in hexadecimal with or without 0x) each of them means the same key.
+    """
+    match avro.kind, avro.logical:
+        case "int" | "long", _:
+            return _typed_integer(text, avro)
+        case "bytes" | "fixed", _:
+            return _typed_bytes(text, avro)
+        case "enum", _:
+            if text in avro.symbols:
+                return text.encode()
+            return NotAKey(f"one of {', '.join(avro.symbols)}.{did_you_mean(text, avro.symbols)}")
+        case _, "uuid":
+            found = _UUID.fullmatch(text.strip())
+            if found is None:
+                return NotAKey(
+                    "a uuid of 32 hexadecimal digits, such as 9f2b3c4d-0000-4000-8000-00000000000a"
+                )
+            return "-".join(found.group(2, 4, 5, 6, 7)).lower().encode()
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return NotAKey("text that can be written as UTF-8")
+
+
+def _typed_integer(text: str, avro: AvroType) -> bytes | NotAKey:
+    bits = _BITS[avro.kind]
+    found = _INTEGER.fullmatch(text.strip())
+    number = int("".join(found.groups())) if found else None
+    if number is None or not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
+        return NotAKey(f"a whole number of {bits} bits, such as 42")
+    return str(number).encode()
+
+
+def _typed_bytes(text: str, avro: AvroType) -> bytes | NotAKey:
+    found = _HEXADECIMAL.fullmatch("".join(text.split()))
+    value = bytes.fromhex(found[1]) if found else None
+    if value is None or (avro.kind == "fixed" and len(value) != avro.size):
+        length = f" of {avro.size} bytes" if avro.kind == "fixed" else ""
+        return NotAKey(f"hexadecimal digits{length}, two for each byte, as in 0x00ff")
+    return value

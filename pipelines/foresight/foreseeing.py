@@ -19,6 +19,7 @@ from pipelines.publishing.decision import Action, Decision, decide, decide_repla
 from pipelines.publishing.entry import LedgerDamaged, LedgerEntry, ledger_key
 from pipelines.publishing.planning import NeverPublished, Planned, Planner
 from pipelines.publishing.preflight import subject_of
+from pipelines.publishing.sought import SoughtKeys
 from pipelines.publishing.stored import contract_of, encoder_of, new_encoder, stored_snapshot
 from pipelines.publishing.wish import Expected, Replay, Wish
 from pipelines.steps.sourced import source_window
@@ -31,8 +32,8 @@ Entries = Mapping[str, LedgerEntry]
 
 
 class Foresight:
-    """Plans windows of `event` under `wish`. `entries`: the ledger, by key; `damaged`: its records that cannot be read.
-    Writes nothing that outlives a call."""
+    """Plans windows of `event` under `wish`. `entries`: the ledger, by key; `damaged`: its records that cannot be read;
+    `keys` are looked for in rows that are made. Writes nothing that outlives a call."""
 
     def __init__(
         self,
@@ -43,9 +44,11 @@ class Foresight:
         *,
         damaged: Mapping[str, LedgerDamaged] | None = None,
         shown: int = 3,
+        keys: SoughtKeys | None = None,
     ) -> None:
         self._event, self._platform, self._wish = event, platform, wish
         self._entries, self._damaged, self._shown = entries, damaged or {}, shown
+        self.keys = keys
         if wish.replay is not None:
             wish.replay.require_shadow(event.topic, platform.settings.ledger_topic)
             for entry in entries.values():
@@ -185,6 +188,10 @@ class _WindowForesight:
             done = self._made()
             if not done.passed:
                 raise SluiceError(f"{self._event.full_name} {self._window.key}", done.verdict)
+            if self._whole.keys is not None:
+                self._whole.keys.look(
+                    self._scratch.snapshots, done.snapshot, self._window.key, self._event.contract
+                )
             facts = dict(done.snapshot.facts)
             expected = replace(expected, snapshot=done.snapshot.sha256)
             if own is not None and not shadow and replay.selection.everything:

@@ -46,7 +46,8 @@ class WindowPlan:
 @dataclass(frozen=True)
 class Plan:
     """Windows of one event under one run configuration. `seconds`: about how long publishing would take, None where
-    nothing is known of the speed; `speed` says what that rests on."""
+    nothing is known of the speed; `speed` says what that rests on. `unmatched_keys`: keys of a replay that are in none of
+    the windows (see `Unmatched.as_dict`); None: there are none."""
 
     event: str
     code_version: str
@@ -56,6 +57,12 @@ class Plan:
     windows: tuple[WindowPlan, ...] = field(default_factory=tuple)
     seconds: float | None = None
     speed: str = ""
+    unmatched_keys: Mapping[str, Any] | None = None
+
+    @property
+    def keys_missing(self) -> bool:
+        """True where the plan must not be applied for the sake of keys that are in none of its windows."""
+        return self.unmatched_keys is not None and self.config.get("unmatched_keys") != "leave_out"
 
     @property
     def refused(self) -> list[WindowPlan]:

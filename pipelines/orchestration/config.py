@@ -54,6 +54,12 @@ CONFIG = {
         description="Replay only the events whose keys stand in this file, one on each line: a path or an fsspec URL "
         "that the run can read.",
     ),
+    "unmatched_keys": dg.Field(
+        _one_of("UnmatchedKeys", "refuse", "leave_out"),
+        default_value="refuse",
+        description="What to do about keys that are in none of the run's windows: `refuse` fails the run and names them, "
+        "before anything is published (from `fresh` rows: afterwards); `leave_out` replays the other keys.",
+    ),
     "event_time_from": dg.Field(
         str, default_value="", description="Replay only events at or after this instant, ISO 8601, UTC."
     ),
@@ -109,6 +115,7 @@ class RunConfig:
     replay: Literal["no", "stored", "fresh"] = "no"
     keys: list[str] = field(default_factory=list)
     keys_file: str = ""
+    unmatched_keys: Literal["refuse", "leave_out"] = "refuse"
     event_time_from: str = ""
     event_time_until: str = ""
     to_topic: str = ""
@@ -156,6 +163,7 @@ class RunConfig:
             "event_time_from": self.event_time_from,
             "event_time_until": self.event_time_until,
             "to_topic": self.to_topic,
+            "unmatched_keys": self.unmatched_keys != "refuse",
         }
         given = [name for name, value in only_replay.items() if value]
         replay = None
@@ -170,7 +178,7 @@ class RunConfig:
                 (self.replay, sorted(selection.keys), selection.since, selection.until, self.to_topic)
             )
             request = f"{request}/{sha256(asked.encode()).hexdigest()[:8]}"
-            replay = Replay(request, self.replay, selection, self.to_topic or None)
+            replay = Replay(request, self.replay, selection, self.to_topic or None, self.unmatched_keys)
         elif given:
             raise SluiceError(
                 "run config",

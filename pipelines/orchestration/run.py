@@ -21,6 +21,7 @@ from pipelines.pacing.hold import Cancelled
 from pipelines.pacing.pacer import Pacer
 from pipelines.publishing.publisher import Publisher
 from pipelines.publishing.result import PublishResult
+from pipelines.publishing.sought import KeysCheck, KeysUnmatched
 from pipelines.steps.sourced import source_window
 from pipelines.steps.together import source_and_transform
 from pipelines.steps.transformed import Blocked, Transformed, blocked, transform_window
@@ -62,6 +63,8 @@ class WindowRun:
         )
         topic = self._wish.replay.topic if self._wish.replay else None
         self._reconciled = ReconciledCheck(event, platform, topic=topic)
+        windows = [event.windows.window(key) for key in context.partition_keys]
+        self._keys = KeysCheck(event, platform, self._wish.replay, windows, self._publisher.ledger)
         self._log = EventLog()
 
     def _check_stages(self) -> None:
@@ -122,12 +125,13 @@ class WindowRun:
         todo = self._todo()
         if todo and "published" in self._stages:
             try:
+                self._keys.before()
                 self._publisher.require_fit(todo)
             except PassingFault as fault:
                 self._warn(str(fault))
                 passing, failed[todo[0].key], todo = fault, f"{fault}; no window was begun", []
             except SluiceError as error:
-                raise dg.Failure(str(error), allow_retries=False) from None
+                raise _refused(error) from None
         for number, window in enumerate(todo, start=1):
             try:
                 self._pacer.between(window.key, f"{number - 1} of {len(todo)} windows were done")
@@ -163,6 +167,10 @@ class WindowRun:
             raise dg.Failure(
                 _told(self._event, failed), metadata={"windows_failed": len(failed)}, allow_retries=False
             )
+        try:
+            self._keys.after()
+        except SluiceError as error:
+            raise _refused(error) from None
 
     def _todo(self) -> list[Window]:
         windows = [self._event.windows.window(key) for key in self._context.partition_keys]
@@ -304,6 +312,13 @@ class WindowRun:
                 **metadata.of_dead_letters(done, self._platform),
             },
         )
+
+
+def _refused(error: SluiceError) -> dg.Failure:
+    metadata = {}
+    if isinstance(error, KeysUnmatched):
+        metadata = {"unmatched_keys": dg.MetadataValue.json(error.unmatched.as_dict())}
+    return dg.Failure(str(error), metadata=metadata, allow_retries=False)
 
 
 def _listed(stages: set[str]) -> str:

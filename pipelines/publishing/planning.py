@@ -12,7 +12,7 @@ from pipelines.publishing.decision import Decision
 from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.redriving import Repair
 from pipelines.publishing.sending import now
-from pipelines.publishing.stored import event_times, key_field, stored_snapshot
+from pipelines.publishing.stored import contract_of, event_times, key_field, stored_snapshot
 from pipelines.publishing.wish import Replay, Wish
 from resources.errors import SluiceError
 from resources.platform import Platform
@@ -130,9 +130,12 @@ class Planner:
         )
         if selection.everything:
             return Planned(entry)
+        # The key and its type of then: the contract may have another one by now.
+        key = key_field(store.schema(snapshot), event.key)
         rows = selection.rows(
             store.read(snapshot, batch_rows=self._platform.settings.batch_rows),
-            key=key_field(store.schema(snapshot), event.key),
+            key=key,
+            key_type=contract_of(event, self._platform, origin).field(key).type,
             times_of=partial(event_times, event),
         )
         # By the name of then, beside the snapshot it is a part of.

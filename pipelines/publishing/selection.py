@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.authoring.windows import Window
-from pipelines.encoding.keys import key_bytes
+from pipelines.contract.avro_type import AvroType
+from pipelines.encoding.keys import key_bytes, typed_key
 from resources.errors import SluiceError
 
 _NAMED = 3
@@ -17,8 +18,8 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Selection:
-    """`keys` as text, of keys that are bytes in hexadecimal (empty: all); `since` and `until` bound the event time,
-    half-open, UTC."""
+    """`keys` as a person types them (see `typed_key`; empty: all); `since` and `until` bound the event time, half-open,
+    UTC."""
 
     keys: frozenset[str] = frozenset()
     since: datetime | None = None
@@ -61,50 +62,57 @@ class Selection:
         return "; ".join(parts) or None
 
     def rows(
-        self, batches: Iterable[pa.RecordBatch], *, key: str, times_of: Callable[[pa.RecordBatch], pa.Array]
+        self,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        key: str,
+        key_type: AvroType,
+        times_of: Callable[[pa.RecordBatch], pa.Array],
     ) -> Iterator[pa.RecordBatch]:
-        """The selected rows of conformed batches, in their order. `key`: the field; `times_of`: a batch's event times."""
-        wanted = None
+        """The selected rows of conformed batches, in their order. `key`: the field, which has the type `key_type`;
+        `times_of`: a batch's event times."""
+        wanted = pa.array(sorted(self.typed(key_type)), pa.binary())
         for batch in batches:
-            keep = None
+            keep = self._in_time(batch, times_of)
             if self.keys:
                 column = batch.column(batch.schema.get_field_index(key))
-                wanted = self._wanted(column.type) if wanted is None else wanted
-                keep = pc.is_in(key_bytes(column), value_set=wanted)
-            for bound, compare in ((self.since, pc.greater_equal), (self.until, pc.less)):
-                if bound is not None:
-                    times = times_of(batch)
-                    # In microseconds: a bound between two milliseconds must not be rounded to one of them.
-                    inside = compare(
-                        times.cast(pa.timestamp("us", "UTC")), pa.scalar(bound, pa.timestamp("us", "UTC"))
-                    )
-                    keep = inside if keep is None else pc.and_(keep, inside)
+                found = pc.is_in(key_bytes(column), value_set=wanted)
+                keep = found if keep is None else pc.and_(keep, found)
             chosen = batch if keep is None else batch.filter(keep)
             if chosen.num_rows:
                 yield chosen
 
-    def _wanted(self, key_type: pa.DataType) -> pa.BinaryArray:
-        texts = sorted(self.keys)
-        if not (pa.types.is_binary(key_type) or pa.types.is_fixed_size_binary(key_type)):
-            return pa.array([text.encode() for text in texts], pa.binary())
-        try:
-            return pa.array([bytes.fromhex(text.removeprefix("0x")) for text in texts], pa.binary())
-        except ValueError:
-            wrong = next(text for text in texts if not _is_hex(text))
-            raise SluiceError(
-                f"key {wrong!r}",
-                "this event's keys are bytes",
-                allowed="hexadecimal digits, two for each byte, as in 0x00ff",
-            ) from None
+    def typed(self, key_type: AvroType) -> dict[bytes, list[str]]:
+        """The keys as they are on the topic, each with the texts that mean it; without what no key of the type is."""
+        found: dict[bytes, list[str]] = {}
+        for text in sorted(self.keys):
+            key = typed_key(text, key_type)
+            if isinstance(key, bytes):
+                found.setdefault(key, []).append(text)
+        return found
+
+    def _in_time(
+        self, batch: pa.RecordBatch, times_of: Callable[[pa.RecordBatch], pa.Array]
+    ) -> pa.Array | None:
+        keep = None
+        for bound, compare in ((self.since, pc.greater_equal), (self.until, pc.less)):
+            if bound is not None:
+                times = times_of(batch)
+                # In microseconds: a bound between two milliseconds must not be rounded to one of them.
+                inside = compare(
+                    times.cast(pa.timestamp("us", "UTC")), pa.scalar(bound, pa.timestamp("us", "UTC"))
+                )
+                keep = inside if keep is None else pc.and_(keep, inside)
+        return keep
 
 
 def read_keys(address: str) -> frozenset[str]:
-    """The keys in a file, one on each line, blank lines left out; none where no file is given."""
+    """The keys in a file, see `keys_in`; none where no file is given. Raises SluiceError."""
     if not address:
         return frozenset()
     try:
         with fsspec.open(address, "rt", encoding="utf-8-sig") as lines:
-            keys = frozenset(line.strip() for line in lines) - {""}
+            keys = frozenset(keys_in(lines))
     except (OSError, ValueError, ImportError) as error:
         raise SluiceError(
             f"keys file {address}",
@@ -116,12 +124,10 @@ def read_keys(address: str) -> frozenset[str]:
     return keys
 
 
-def _is_hex(text: str) -> bool:
-    try:
-        bytes.fromhex(text.removeprefix("0x"))
-    except ValueError:
-        return False
-    return True
+def keys_in(lines: Iterable[str]) -> list[str]:
+    """The key of each line. Only the line's end is cut off, since blanks belong to a key; empty lines are left out."""
+    keys = (line.removesuffix("\n").removesuffix("\r") for line in lines)
+    return [key for key in keys if key]
 
 
 def _instant(at: datetime | None) -> str:

@@ -9,6 +9,7 @@ from resources.errors import SluiceError
 
 OnDefinitionChange = Literal["ask", "correct", "replay"]
 ReplayFrom = Literal["stored", "fresh"]
+UnmatchedKeys = Literal["refuse", "leave_out"]
 
 
 @dataclass(frozen=True)
@@ -17,13 +18,14 @@ class Replay:
 
     `source`: from the `stored` snapshot that the ledger names, or `fresh`ly sourced. `request` is the same for a
     launch and its retries: what it has replayed once it does not replay again. `topic`: a shadow topic instead of
-    the event's own.
+    the event's own. `unmatched_keys`: what to do about selected keys that are in none of the windows.
     """
 
     request: str
     source: ReplayFrom = "stored"
     selection: Selection = field(default_factory=Selection)
     topic: str | None = None
+    unmatched_keys: UnmatchedKeys = "refuse"
 
     def require_shadow(self, own: str, ledger: str) -> None:
         """Raise SluiceError where `topic` is the event's `own`, or the `ledger`."""

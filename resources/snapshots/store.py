@@ -19,7 +19,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -194,15 +194,22 @@ class SnapshotStore:
                 next_step="delete the file and materialize the window again; nothing was published from it",
             )
 
-    def read(self, snapshot: Snapshot, *, batch_rows: int, from_row: int = 0) -> Iterator[pa.RecordBatch]:
-        """Batches of at most `batch_rows` rows in snapshot order, from row `from_row` on."""
+    def read(
+        self,
+        snapshot: Snapshot,
+        *,
+        batch_rows: int,
+        from_row: int = 0,
+        columns: Sequence[str] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Batches of at most `batch_rows` rows in snapshot order, from row `from_row` on; of all `columns`, or of these."""
         skip = from_row
         for path in snapshot.files:
             with self._parquet(path) as parquet:
                 if skip >= parquet.metadata.num_rows:
                     skip -= parquet.metadata.num_rows
                     continue
-                yield from _rows(parquet, batch_rows, skip)
+                yield from _rows(parquet, batch_rows, skip, columns)
                 skip = 0
 
     def schema(self, snapshot: Snapshot) -> pa.Schema:
@@ -346,9 +353,15 @@ class SnapshotStore:
             raise unwritable(f"{self._shown}/{path}", error) from None
 
 
-def _rows(parquet: pq.ParquetFile, batch_rows: int, skip: int) -> Iterator[pa.RecordBatch]:
+def _rows(
+    parquet: pq.ParquetFile, batch_rows: int, skip: int, columns: Sequence[str] | None
+) -> Iterator[pa.RecordBatch]:
     """A file's rows behind the first `skip`."""
     schema = declared_schema(parquet.schema_arrow)
+    if columns is not None:
+        # In the file's order, whatever order is asked for: batches are taken to be as this schema says.
+        columns = [name for name in schema.names if name in columns]
+        schema = pa.schema([schema.field(name) for name in columns], schema.metadata)
     groups: list[int] = []
     for group in range(parquet.num_row_groups):
         rows = parquet.metadata.row_group(group).num_rows
@@ -358,7 +371,9 @@ def _rows(parquet: pq.ParquetFile, batch_rows: int, skip: int) -> Iterator[pa.Re
             groups.append(group)
     # One group at a time: iter_batches over all of them keeps decoded groups alive.
     for group in groups:
-        for batch in parquet.iter_batches(batch_size=batch_rows, row_groups=[group], use_threads=False):
+        for batch in parquet.iter_batches(
+            batch_size=batch_rows, row_groups=[group], columns=columns, use_threads=False
+        ):
             if skip >= batch.num_rows:
                 skip -= batch.num_rows
                 continue

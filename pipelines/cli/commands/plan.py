@@ -32,6 +32,7 @@ def command(
     until: str | None,
     fresh: bool,
     topic: str | None,
+    matching_only: bool,
     show: int,
     out: Path | None,
     apply_file: str | None,
@@ -58,7 +59,7 @@ def command(
     from pipelines.cli.planning import Wanted, made, show_plan
     from pipelines.cli.replaying import require_free
 
-    selected = Selected(keys, keys_file, since, until, fresh, topic)
+    selected = Selected(keys, keys_file, since, until, fresh, topic, matching_only)
     if apply_file is not None:
         if event or windows or out or correct or replay or reason or selected.given:
             raise click.UsageError("the plan says it all: sluice plan --apply FILE")
@@ -71,7 +72,7 @@ def command(
         )
     if selected.given and not replay:
         raise click.UsageError(
-            "--key, --keys, --from, --until, --fresh and --to are of a replay: add --replay"
+            "--key, --keys, --matching-only, --from, --until, --fresh and --to are of a replay: add --replay"
         )
     if replay and not (reason and reason.strip()):
         raise click.UsageError('a replay needs a reason: --reason "billing lost its state"')
@@ -91,5 +92,5 @@ def command(
         click.echo(plan.to_json())
     else:
         show_plan(found, plan, out)
-    if plan.refused:
+    if plan.refused or plan.keys_missing:
         raise SystemExit(1)

@@ -26,6 +26,7 @@ def command(
     until: str | None,
     fresh: bool,
     topic: str | None,
+    matching_only: bool,
     requested_by: str | None,
     as_json: bool,
     **limits: Any,
@@ -41,16 +42,28 @@ def command(
     WINDOWS is a window's key, a range FIRST..LAST, or a coarser date; left out: every published window.
       sluice replay flight_departed 2013-01-01..2013-01-07 --reason "billing lost its state"
       sluice replay flight_departed --key 2013-01-02-B6-155-JFK --reason "asked for by billing"
+      sluice replay flight_departed --keys lost.txt --reason "lost in the outage"
       sluice replay flight_departed --from 2013-01-01T06:00Z --until 2013-01-01T09:00Z --reason "outage"
       sluice replay flight_departed 2013-01 --to flights.flight-departed.rehearsal --reason "load test"
 
+    A key that is in none of the windows is named, nothing is replayed, and the exit code is 1. Keys are compared by the
+    type of the key field. With --fresh the rows are known only afterwards, so the other keys are replayed.
+
     It never publishes a window that was not published before. `sluice plan --replay` shows what it would do.
     """
+    from dataclasses import replace
     from functools import partial
 
     from pipelines.cli.choosing import catalogue_and_event
     from pipelines.cli.launching import run_all
-    from pipelines.cli.replaying import require_free, unbroken, windows_to_replay
+    from pipelines.cli.replaying import (
+        refuse_unmatched,
+        require_free,
+        unbroken,
+        unmatched_keys,
+        unmatched_now,
+        windows_to_replay,
+    )
     from pipelines.cli.reporting import announcing, report
     from pipelines.orchestration.config import RunConfig
     from resources.platform import Platform
@@ -60,13 +73,19 @@ def command(
         raise click.UsageError('a replay needs a reason: --reason "billing lost its state"')
     catalogue, found = catalogue_and_event(event)
     require_free(topic, catalogue)
-    selected = Selected(keys, keys_file, since, until, fresh, topic).config()
+    selected = Selected(keys, keys_file, since, until, fresh, topic, matching_only).config()
     with Platform() as platform:
         kept = with_keys_kept(selected, partial(platform.snapshots.keep_text, "keys"))
         config = RunConfig(reason=reason, requested_by=requested_by or "", **kept, **limits_of(**limits))
         asked = config.wish(request="", requested_by="").replay
         assert asked is not None
         chosen = windows_to_replay(found, windows, asked.selection, platform)
+        unmatched = unmatched_keys(found, platform, asked, chosen)
+    if unmatched is not None and (not matching_only or unmatched.count == unmatched.given):
+        refuse_unmatched(found, chosen, unmatched, as_json=as_json)
+        raise SystemExit(1)
+    # A run sees its own windows only, which may be some of these.
+    config = replace(config, unmatched_keys="leave_out")
     outcomes = run_all(
         catalogue,
         load_settings(),
@@ -78,5 +97,8 @@ def command(
         before=announcing("replaying"),
     )
     nothing = "Nothing was replayed: no event of these windows is selected."
-    if not report(outcomes, as_json=as_json, nothing=nothing):
+    if fresh and asked.selection.keys:
+        unmatched = unmatched_now(found, load_settings(), asked, chosen, outcomes)
+    good = report(outcomes, as_json=as_json, nothing=nothing, unmatched=unmatched)
+    if not good or (unmatched is not None and not matching_only):
         raise SystemExit(1)

@@ -46,10 +46,71 @@ def test_a_replay_of_some_keys_is_marked_and_recorded(published: Sluice, tmp_pat
     assert "Nothing was published" in published("publish", "flight_cancelled", WINDOWS).stdout
 
 
+def test_keys_that_are_in_no_window_are_named_and_nothing_is_replayed(
+    published: Sluice, tmp_path: Path
+) -> None:
+    before = records(published)
+    key = str(before[0]["key"])
+    (tmp_path / "keys.txt").write_text(f"{key}\n{key} \nnobody\n")
+    asked = ("flight_cancelled", "--keys", str(tmp_path / "keys.txt"), "--reason", "x")
+    told = f"2 of 3 keys are in none of these windows: '{key} ', 'nobody'"
+
+    done = published("replay", *asked)
+    assert done.returncode == 1
+    assert done.stdout.strip() == f"Nothing was replayed: {told}."
+    assert "add --matching-only" in done.stderr and "Traceback" not in done.stderr
+    as_json = published("replay", *asked, "--json")
+    assert as_json.returncode == 1
+    rows = json.loads(as_json.stdout)
+    assert {row["action"] for row in rows} == {"refused"}
+    assert rows[0]["unmatched_keys"]["first"] == [f"{key} ", "nobody"]
+    assert (
+        published(
+            "replay", "flight_cancelled", "--key", "nobody", "--reason", "x", "--matching-only"
+        ).returncode
+        == 1
+    )
+    assert len(records(published)) == len(before)
+
+    planned = published("plan", *asked, "--replay", "--out", str(tmp_path / "plan.json"))
+    assert planned.returncode == 1 and f"{told}." in planned.stdout
+    assert json.loads((tmp_path / "plan.json").read_text())["unmatched_keys"]["count"] == 2
+    applied = published("plan", "--apply", str(tmp_path / "plan.json"))
+    assert applied.returncode == 1 and "2 of its 3 keys are in none of its windows" in applied.stderr
+    fresh = published("plan", *asked, "--replay", "--fresh")
+    assert fresh.returncode == 1 and f"{told}." in fresh.stdout
+
+    done = published("replay", *asked, "--matching-only")
+    assert done.returncode == 0, done.stderr
+    assert f"1 event published. {told}." in done.stdout
+    planned = published("plan", *asked, "--replay", "--matching-only", "--out", str(tmp_path / "plan.json"))
+    assert planned.returncode == 0, planned.stderr
+    assert published("plan", "--apply", str(tmp_path / "plan.json")).returncode == 0
+    assert len(records(published)) == len(before) + 2
+
+
+def test_windows_with_a_gap_are_one_selection(published: Sluice) -> None:
+    """Dagster runs them in several runs, of which none has every key."""
+    assert published("publish", "flight_cancelled", "2013-01-07").returncode == 0
+    keys = [str(record["key"]) for record in records(published)]
+    first = next(key for key in keys if key.startswith("2013-01-01"))
+    last = next(key for key in keys if key.startswith("2013-01-07"))
+    for how in ((), ("--fresh",), ("--fresh", "--to", "gap.v1"), ("--to", "gap.v1")):
+        asked = ("replay", "flight_cancelled", "--key", first, "--key", last, "--reason", "x", *how)
+        done = published(*asked)
+        assert done.returncode == 0, done.stderr
+        assert "2 events published." in done.stdout
+        done = published(*asked, "--key", "nobody")
+        assert done.returncode == 1
+        assert "1 of 3 keys is in none of these windows: 'nobody'." in done.stdout
+        assert ("2 events published." in done.stdout) == ("--fresh" in how)
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         (("flight_cancelled", DAY), "a replay needs a reason"),
+        (("flight_cancelled", DAY, "--matching-only", "--reason", "x"), "--matching-only is about keys"),
         (("flight_cancelled", "2013-03", "--reason", "x"), "has no published window"),
         (("flight_cancelled", "--from", "soon", "--reason", "x"), "'soon' is no instant"),
         (("flight_cancelled", "--keys", "no-such-file", "--reason", "x"), "cannot be read"),

@@ -136,6 +136,12 @@ def test_reading_starts_at_any_row(store: SnapshotStore, row: int) -> None:
     assert max((b.num_rows for b in store.read(snapshot, batch_rows=64, from_row=row)), default=0) <= 64
 
 
+def test_some_columns_are_read_alone(store: SnapshotStore) -> None:
+    table = rows(ROW_GROUP_ROWS + 500)
+    found = store.read(write(store, table), batch_rows=1000, from_row=700, columns=["text", "id", "none"])
+    assert pa.Table.from_batches(found).equals(table.select(["id", "text"]).slice(700))
+
+
 def test_an_altered_file_is_refused(tmp_path: Path) -> None:
     store = SnapshotStore(str(tmp_path))
     snapshot = write(store, rows(100))

@@ -175,7 +175,8 @@ def event(
         counts from then), or the event time.
     dead_letters: "block": one row that does not fit the contract keeps its window unpublished. Or the largest share
         (above 0, below 1) of a window's rows that may be dead while the rest is published.
-    tombstones: in a correction, a key that has vanished from its window is published with a null value.
+    tombstones: in a correction, a key that has vanished from its window is published with a null value, if the newest
+        record of the key on the topic is of this window.
     whole_window: the transform gets its whole window in one frame, and memory grows with the window.
     stale_writes: "skip" leaves out an event whose key has a newer value on the topic, another producer's or a later
         window's: for events that carry state, on compacted topics. "allow" publishes every event.

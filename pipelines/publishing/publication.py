@@ -90,8 +90,6 @@ class Publication:
     def _claimed(self, producer: TransactionalProducer, fit: Topic, started: float) -> PublishResult:
         """Decide and send until nothing is left, now that no other run can commit to this window any more."""
         run = self._run
-        guard = run.guard(self._topic, fit.partitions)
-        sender = Sender(run.settings, producer, pace=run.pace, guard=guard, say=run.say)
         done: list[Progress] = []
         while True:
             # Asked again: until the claim, another run could commit.
@@ -110,6 +108,8 @@ class Publication:
                 run.say(
                     f"{self._window}: {decision.action}, generation {decision.generation}: {decision.because}"
                 )
+            guard = run.guard(self._topic, fit.partitions, planned.entry)
+            sender = Sender(run.settings, producer, pace=run.pace, guard=guard, say=run.say)
             done += self._sent(sender, planned.entry, guard)
             if decision.action != "finish":
                 return self._result(decision, done, planned.gone, started)

@@ -97,9 +97,10 @@ class Run:
         if behind is not None and self._topic is not None:
             self.producers.stand_by(behind, self.topic, self._topic)
 
-    def guard(self, topic: str, kafka_partitions: int) -> "StaleGuard | None":
-        """The guard against stale writes; None where the event allows them."""
-        if self.event.stale_writes == "allow":
+    def guard(self, topic: str, kafka_partitions: int, entry: LedgerEntry) -> "StaleGuard | None":
+        """The guard of what `entry` has yet to send: against stale writes, and of tombstones wherever there are any.
+        None where the event allows stale writes and there is no tombstone."""
+        if self.event.stale_writes == "allow" and entry.vanished is None:
             return None
         if self._stale is None:
             # Here: it needs a database that other events do not.

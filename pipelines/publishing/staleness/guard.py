@@ -1,5 +1,8 @@
 """Leaves out rows whose key has a newer value on the topic, and sees to it that none slips in meanwhile.
 
+Rows are guarded where the event asks for it. Tombstones are guarded always: one is sent only while the newest record of
+its key is this window's own, because a tombstone deletes the key whatever window its newest record belongs to.
+
 Which value of a key survives compaction is decided by the order of the log. So a record of ours does harm exactly
 when a newer one of the same key, by event time, stands *before* it. Before sending, the rows are compared with what
 stands on the topic. Then, for every transaction, once its records are acknowledged and before it is committed, their
@@ -11,26 +14,31 @@ compared again. Whatever others write behind our records is newer on the log too
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from confluent_kafka import Message
 
 from pipelines.authoring.event import Event
-from pipelines.authoring.windows import Window
 from pipelines.encoding.keys import key_bytes
 from pipelines.publishing.correction import store_rows
 from pipelines.publishing.difference import take_rows
 from pipelines.publishing.entry import LedgerEntry
+from pipelines.publishing.generations import generations
 from pipelines.publishing.outgoing import VANISHED_SCHEMA
 from pipelines.publishing.staleness.instants import Instants
 from pipelines.publishing.staleness.standing import Row, Standing
 from pipelines.publishing.stored import event_times, key_field, rows_of, stored_snapshot
+from resources.kafka.errors import KafkaRefused
 from resources.kafka.rows import Rows
-from resources.kafka.tail import Tail
+from resources.kafka.tail import Positions, Tail
 from resources.kafka.transactions import Delivered
 from resources.platform import Platform
 from resources.snapshots import Snapshot
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class StaleGuard:
@@ -46,6 +54,7 @@ class StaleGuard:
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._event, self._platform, self._say = event, platform, say
+        self._guards_rows = event.stale_writes == "skip"
         self._kafka_partitions = kafka_partitions
         self._instants = Instants(platform.registry, event.event_time, say=say)
         with ExitStack() as opened:
@@ -57,11 +66,13 @@ class StaleGuard:
             self._standing = Standing(settings.memory_limit, self._instants.of)
             opened.callback(self._standing.close)
             self._opened = opened.pop_all()
-        # Everything before is known; and where a commit marker of ours is expected next.
+        # Everything from the one offset to before the other is known; and where a commit marker of ours is expected next.
+        self._known_from: dict[int, int] = {}
         self._known: dict[int, int] = {}
         self._markers: set[int] = set()
         self._sent: list[Rows] = []
         self._stirred = False
+        self._blind = False
 
     def refined(self, entry: LedgerEntry) -> LedgerEntry:
         """`entry` with what it has yet to send compared with the topic: stale rows are left out and counted.
@@ -69,13 +80,27 @@ class StaleGuard:
         Waits for open transactions of other producers, since what they hold may come to stand. Called with none of
         ours open.
         """
-        self._follow()
+        self._blind = False
+        if not self._guards_rows and entry.vanished is None:
+            return entry
+        try:
+            self._follow(self._first_needed(entry))
+        except KafkaRefused as refused:
+            if self._guards_rows:
+                raise
+            self._blind = True
+            self._say(
+                f"warning: {entry.window}: {refused.where} cannot be read ({refused.problem}), so its tombstones are sent "
+                "unchecked: they are right only where each key lives in one window"
+            )
+            return entry
         store = self._platform.snapshots
         rows = rows_of(self._platform, entry)
-        window = self._event.windows.window(entry.window)
         done = min(entry.rows_done, rows.rows)
-        stale = self._standing.stale(self._rows(rows, done), *self._own(entry))
-        lost = self._overtaken_tombstones(entry, window, max(0, entry.rows_done - rows.rows))
+        stale: npt.NDArray[np.int64] = np.array([], np.int64)
+        if self._guards_rows:
+            stale = np.asarray(self._standing.stale(self._rows(rows, done), *self._own(entry)))
+        lost = self._overtaken_tombstones(entry, max(0, entry.rows_done - rows.rows))
         if not len(stale) and not len(lost):
             return entry
         vanished, kept = entry.vanished, 0
@@ -83,22 +108,42 @@ class StaleGuard:
             vanished, kept = self._without(entry, lost)
         delta, rows_left = entry.delta, rows.rows
         if len(stale):
-            keep = np.delete(np.arange(rows.rows), np.asarray(stale) + done)
+            keep = np.delete(np.arange(rows.rows), stale + done)
             batches = store.read(rows, batch_rows=self._platform.settings.batch_rows)
             chosen = take_rows(batches, pa.array(keep, pa.int64()))
             made = store_rows(store, entry.event, entry.window, entry.kind, store.schema(rows), chosen, rows)
             delta, rows_left = made.sha256, made.rows
+        if len(stale):
+            self._say(
+                f"{entry.window}: {len(stale):,} event{'s' * (len(stale) != 1)} left out: the topic {entry.topic} has newer "
+                "values of their keys"
+            )
+        if len(lost):
+            self._say(
+                f"{entry.window}: {len(lost):,} tombstone{'s' * (len(lost) != 1)} left out: the newest record of the key on "
+                f"{entry.topic} is not of this window"
+            )
         left_out = len(stale) + len(lost)
-        self._say(
-            f"{entry.window}: {left_out:,} record{'s' * (left_out != 1)} left out: their keys have newer values on "
-            f"{entry.topic}"
-        )
         return entry.advanced(
             delta=delta, vanished=vanished, rows_total=rows_left + kept, stale=entry.stale + left_out
         )
 
+    def _first_needed(self, entry: LedgerEntry) -> Positions:
+        """From where on the topic must be known. Tombstones alone need what came since the window's first record: what is
+        before that is older than any record of its own."""
+        known = generations(entry)
+        if self._guards_rows or known[0].generation > 1:
+            return {}
+        first: dict[int, int] = {}
+        for one in known:
+            for p, (offset, _) in one.offsets.items():
+                first[int(p)] = min(offset, first.get(int(p), offset))
+        return first
+
     def sending(self, rows: Rows) -> None:
         """These are queued in the open transaction."""
+        if self._blind:
+            return
         self._sent.append(rows)
 
     def holds(self, delivered: Delivered) -> bool:
@@ -106,6 +151,8 @@ class StaleGuard:
 
         False: a newer value of one of its keys stands before it; the caller aborts, and asks for `refined` again.
         """
+        if self._blind:
+            return True
         sent, self._sent = self._sent, []
         spans = {p: (self._known.get(p, 0), last + 1) for p, (_, last) in delivered.offsets.items()}
         between = sum(end - first for first, end in spans.values()) - delivered.records
@@ -122,10 +169,18 @@ class StaleGuard:
         """True when others have written since the rows were compared: compare what is left before sending it."""
         return self._stirred
 
-    def _follow(self) -> None:
+    def _follow(self, first: Positions) -> None:
         ends = self._all.ends(self._kafka_partitions)
-        for messages in self._committed.read(self._known, ends):
-            self._standing.add(messages)
+        begin = {p: min(first.get(p, 0), end) for p, end in ends.items()}
+        # A window whose first record is before all that was read for the windows before it.
+        earlier = {p: at for p, at in begin.items() if at < self._known_from.get(p, 0)}
+        for start, stop in (
+            (earlier, {p: self._known_from[p] for p in earlier}),
+            ({p: self._known.get(p, at) for p, at in begin.items()}, ends),
+        ):
+            for messages in self._committed.read(start, stop):
+                self._standing.add(messages)
+        self._known_from = {p: min(at, self._known_from.get(p, at)) for p, at in begin.items()}
         self._known, self._markers, self._stirred = ends, set(), False
         # Of a window that failed: its records must not pass for those of the next.
         self._sent.clear()
@@ -153,7 +208,9 @@ class StaleGuard:
     def _is_newer(self, message: Message, waiting: deque[bytes | None]) -> bool:
         at = self._instants.of(message.value(), message.timestamp()[1])
         # A tombstone of ours has no time of its own: any value that came since it was planned is newer.
-        return any(value is None or at > self._instants.of(value, 0) for value in waiting)
+        return any(
+            value is None or (self._guards_rows and at > self._instants.of(value, 0)) for value in waiting
+        )
 
     def _rows(self, snapshot: Snapshot, from_row: int) -> Iterator[Row]:
         event, settings = self._event, self._platform.settings
@@ -180,30 +237,50 @@ class StaleGuard:
                     yield from self._rows(found, 0)
                 return
 
-    def _overtaken_tombstones(self, entry: LedgerEntry, window: Window, from_row: int) -> pa.Int64Array:
-        """Keys that vanished from the window, and that have a value of its time or later which is not the window's own:
-        deleting that would be wrong."""
+    def _overtaken_tombstones(self, entry: LedgerEntry, from_row: int) -> npt.NDArray[np.int64]:
+        """Numbers of the vanished keys whose newest record is not of the window: the row may have moved to another
+        window, earlier or later, and deleting it there would be wrong. A key that is deleted already counts too.
+
+        A record is of the window by its event time, and by its offset where the ledger names those of every generation.
+        Where a key has records in several kafka_partitions, the newest in each must be.
+        """
         if entry.vanished is None:
-            return pa.array([], pa.int64())
+            return np.array([], np.int64)
+        store, batch_rows = self._platform.snapshots, self._platform.settings.batch_rows
         vanished = stored_snapshot(self._platform, entry, "vanished", entry.vanished)
-        before = int(window.start.timestamp()) * 1_000_000 - 1
+        left = vanished.rows - from_row
+        others, own, deleted = (np.zeros(left, np.bool_) for _ in range(3))
+        batches = store.read(vanished, batch_rows=batch_rows, from_row=from_row)
+        for newest in self._standing.newest(batch.column(0) for batch in batches):
+            rows = newest.column(0).to_numpy()
+            tombstones = newest.column(3).is_null().to_numpy(zero_copy_only=False)
+            ours = self._of_window(entry, newest)
+            own[rows[ours & ~tombstones]] = True
+            others[rows[~ours & ~tombstones]] = True
+            deleted[rows[tombstones]] = True
+        return np.flatnonzero(others | (deleted & ~own)) + from_row
 
-        def rows() -> Iterator[Row]:
-            batches = self._platform.snapshots.read(
-                vanished, batch_rows=self._platform.settings.batch_rows, from_row=from_row
-            )
-            for batch in batches:
-                yield batch.column(0), pa.array([before] * batch.num_rows, pa.int64())
+    def _of_window(self, entry: LedgerEntry, newest: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+        window = self._event.windows.window(entry.window)
+        start, end = ((at - _EPOCH) // timedelta(microseconds=1) for at in (window.start, window.end))
+        instants = newest.column(3).fill_null(start).to_numpy()
+        found: npt.NDArray[np.bool_] = (instants >= start) & (instants < end)
+        known = generations(entry)
+        if known[0].generation > 1:  # the oldest are forgotten, and their offsets with them
+            return found
+        kafka_partitions, places = newest.column(1).to_numpy(), newest.column(2).to_numpy()
+        named = np.zeros(len(found), np.bool_)
+        for one in known:
+            for p, (first, last) in one.offsets.items():
+                named |= (kafka_partitions == int(p)) & (places >= first) & (places <= last)
+        return found & named
 
-        stale = self._standing.stale(rows(), *self._own(entry))
-        return pa.array(np.asarray(stale) + from_row, pa.int64())
-
-    def _without(self, entry: LedgerEntry, lost: pa.Int64Array) -> tuple[str | None, int]:
+    def _without(self, entry: LedgerEntry, lost: npt.NDArray[np.int64]) -> tuple[str | None, int]:
         store, batch_rows = self._platform.snapshots, self._platform.settings.batch_rows
         vanished = stored_snapshot(self._platform, entry, "vanished", entry.vanished or "")
         if not len(lost):
             return entry.vanished, vanished.rows
-        keep = pa.array(np.delete(np.arange(vanished.rows), np.asarray(lost)), pa.int64())
+        keep = pa.array(np.delete(np.arange(vanished.rows), lost), pa.int64())
         with store.writer(entry.event, entry.window, "vanished", VANISHED_SCHEMA) as out:
             for batch in take_rows(store.read(vanished, batch_rows=batch_rows), keep):
                 out.write(batch)

@@ -96,6 +96,25 @@ class Standing:
         table: pa.Table = self._connection.sql(query).to_arrow_table()
         return table.column(0).combine_chunks().cast(pa.int64())
 
+    def newest(self, keys: Iterable[pa.Array]) -> Iterator[pa.RecordBatch]:
+        """The newest record of each key in each kafka_partition where it has one: `row`, the number of the key from 0;
+        `kafka_partition`; `place`, its offset; `instant`, null for a tombstone."""
+        path = Path(self._folder.name) / "keys.parquet"
+        _write(path, ((batch, pa.array([0] * len(batch), pa.int64())) for batch in keys))
+        # As a struct: max_by alone passes over nulls, and a tombstone has no value.
+        reader = self._connection.sql(f"""
+            SELECT row, kafka_partition, max(place),
+                max_by(struct_pack(stamp := stamp, value := value), place) AS newest
+            FROM log JOIN read_parquet('{path}') AS ours ON ours.key = log.key GROUP BY row, kafka_partition
+        """).to_arrow_reader(_DECODED)
+        for batch in reader:
+            instants = [
+                None if one["value"] is None else self._instant_of(one["value"], one["stamp"])
+                for one in batch.column(3).to_pylist()
+            ]
+            columns = [batch.column(0), batch.column(1), batch.column(2), pa.array(instants, pa.int64())]
+            yield pa.record_batch(columns, names=["row", "kafka_partition", "place", "instant"])
+
     def _write_standing(self, rows: Path, path: Path) -> None:
         # As a struct: max_by alone passes over nulls, and a tombstone has no value.
         reader = self._connection.sql(f"""

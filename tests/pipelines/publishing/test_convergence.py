@@ -6,15 +6,17 @@ list here, so that hundreds of crashes fit into a test. That Kafka's transaction
 shown by test_crashes.py.
 """
 
+import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import fastavro
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,6 +26,7 @@ from pipelines import Event
 from pipelines.publishing import producers, run
 from pipelines.publishing.publisher import NeverPublished, Publisher
 from pipelines.publishing.selection import Selection
+from pipelines.publishing.staleness import guard
 from pipelines.publishing.wish import Replay, Wish
 from resources.kafka.rows import Rows
 from resources.kafka.topics import Topic
@@ -88,7 +91,9 @@ class FakeProducer:
             self.log.step()
 
     def settle(self) -> Delivered:
-        return Delivered(len(self._records), {0: (0, 0)} if self._records else {})
+        first = len(self.log.topic)
+        last = first + len(self._records) - 1
+        return Delivered(len(self._records), {0: (first, last)} if self._records else {})
 
     def record(self, _: str, __: int, key: bytes, value: bytes) -> None:
         self._ledger[key.decode()] = value
@@ -102,9 +107,62 @@ class FakeProducer:
         self.log.step()
 
 
+class FakeMessage:
+    """A record of the Log, as far as a publisher looks at it."""
+
+    def __init__(self, place: int, key: str, row: Row | None) -> None:
+        self._place, self._key, self._row = place, key, row
+
+    def key(self) -> bytes:
+        return self._key.encode()
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self._place
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 0
+
+    def value(self) -> bytes | None:
+        if self._row is None:
+            return None
+        body = io.BytesIO()
+        key, amount = self._row
+        told = {"id": key, "happened_at": MIDNIGHT + amount, "amount": amount}
+        fastavro.schemaless_writer(body, fastavro.parse_schema(json.loads(FakeRegistry.schema)), told)
+        return bytes([0, 0, 0, 0, 7]) + body.getvalue()
+
+
+class FakeTail:
+    """Reads the Log; nobody else writes to it."""
+
+    log: Log
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def ends(self, _: int) -> dict[int, int]:
+        return {0: len(self.log.topic)}
+
+    def read(self, first: Mapping[int, int], end: Mapping[int, int]) -> Iterator[list[FakeMessage]]:
+        if first:
+            start = first[0]
+            yield [FakeMessage(start + n, *one) for n, one in enumerate(self.log.topic[start : end[0]])]
+
+    def close(self) -> None:
+        pass
+
+
 class FakeRegistry:
+    schema: str
+
     def lookup(self, *_: str) -> int:
         return 7
+
+    def by_id(self, _: int) -> str:
+        return self.schema
 
     def close(self) -> None:
         return None
@@ -172,12 +230,14 @@ class Model:
         platform = Platform(self._settings)
         platform.__dict__["ledger"], platform.__dict__["registry"] = FakeLedger(self.log), FakeRegistry()
         object.__setattr__(platform, "settings", replace(platform.settings, **rng))
-        FakeProducer.log = self.log
+        FakeProducer.log = FakeTail.log = self.log
+        FakeRegistry.schema = self.event.contract.text
         if rows is not None:
             self._store(platform, rows, code_version)
         try:
             before = len(self.log.topic)
-            result = Publisher(self.event, platform, run_id="run", wish=Wish(**wish)).publish(WINDOW)
+            with Publisher(self.event, platform, run_id="run", wish=Wish(**wish)) as publisher:
+                result = publisher.publish(WINDOW)
             assert result.published == len(self.log.topic) - before, "what is said of a run is what it did"
             return result.action
         except Crash:
@@ -260,6 +320,7 @@ def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[boo
     # The machine that crashes here loses nothing that was written; thousands of waits for the disk show nothing.
     monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr(producers, "TransactionalProducer", FakeProducer)
+    monkeypatch.setattr(guard, "Tail", FakeTail)
     monkeypatch.setattr(run, "fit_topic", lambda *_, **__: Topic("t", 1, 1, {}))
     yield found
 

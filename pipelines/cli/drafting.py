@@ -11,24 +11,9 @@ import pyarrow as pa
 from pipelines.authoring.cadence import Cadence
 from pipelines.cli.avro_types import avro_of, legal_name, nullable_field, record_name
 from resources.errors import SluiceError, did_you_mean
-from resources.warehouse import Column
+from resources.warehouse import Column, sql_name
 
 _KEY_TYPES = ("string", "int", "long", "bytes")
-_PLAIN_SQL_NAME = re.compile(r"[a-z_][a-z0-9_]*")
-# Words that a column may be called and DuckDB or PostgreSQL would take for their own.
-_RESERVED = frozenset(
-    """
-    all analyse analyze and anti any array as asc asof asymmetric at authorization binary both by case
-    cast check collate collation column concurrently constraint create cross current_date current_role
-    current_time current_timestamp current_user default deferrable desc describe distinct do else end
-    except false fetch for foreign freeze from full glob grant group having ilike in initially inner
-    intersect into is isnull join lambda lateral leading left like limit localtime localtimestamp
-    natural not notnull null offset on only or order outer overlaps pivot placing positional primary
-    qualify references returning right select semi session_user show similar some summarize symmetric
-    table tablesample then to trailing true union unique unpack unpivot user using variadic verbose when
-    where window with
-    """.split()  # noqa: SIM905 - a page of quoted words reads worse
-)
 
 
 @dataclass(frozen=True)
@@ -120,10 +105,10 @@ def draft(request: Request, columns: Sequence[Column], key: Column, event_time: 
             else avro_of(column.arrow_type, f"{request.name}_{name}")
         )
         if avro is None:
-            left_out.append(f"{column.name} ({_told(column.arrow_type)})")
+            left_out.append(_left_out(column))
             continue
-        expression = instant or _quoted(column.name)
-        selected.append(expression if expression == name else f"{expression} AS {_quoted(name)}")
+        expression = instant or sql_name(column.name)
+        selected.append(expression if expression == name else f"{expression} AS {sql_name(name)}")
         doc = f"TODO: what this is, and its unit. (Column {column.name} of {request.table}, {column.arrow_type}.)"
         required = column in (key, event_time) or not column.nullable
         fields.append(
@@ -158,36 +143,37 @@ def _assumptions(key: Column, event_time: Column) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _told(arrow: pa.DataType) -> str:
-    """A type by the name its warehouse gives it, where Arrow has none."""
-    return str(arrow.type_name) if isinstance(arrow, pa.OpaqueType) else str(arrow)
+def _left_out(column: Column) -> str:
+    if column.instead is None:
+        return f"{column.name} ({column.arrow_type}): Avro has no such type; cast it in the SQL"
+    # Its Arrow type is opaque, under the name that its warehouse gives it.
+    return f"{column.name} ({column.arrow_type.type_name}): cannot be read exactly; to have it, write {column.instead}"
 
 
 def _instant(column: Column) -> str:
     """SQL of the event time as an instant."""
-    quoted = _quoted(column.name)
+    quoted = sql_name(column.name)
     if pa.types.is_date(column.arrow_type):
         return f"CAST({quoted} AS TIMESTAMP) AT TIME ZONE 'UTC'"
     return quoted if column.arrow_type.tz else f"{quoted} AT TIME ZONE 'UTC'"
 
 
 def _instant_avro(column: Column) -> dict[str, str]:
-    unit = "micros" if pa.types.is_date(column.arrow_type) or not column.arrow_type.tz else None
-    unit = unit or {"s": "millis", "ms": "millis"}.get(column.arrow_type.unit, "micros")
+    if pa.types.is_date(column.arrow_type):
+        unit = "micros"
+    elif column.arrow_type.unit == "ns":
+        unit = "nanos"
+    else:
+        # A naive one is of microseconds once it has its zone.
+        unit = "millis" if column.arrow_type.tz and column.arrow_type.unit in ("s", "ms") else "micros"
     return {"type": "long", "logicalType": f"timestamp-{unit}"}
-
-
-def _quoted(name: str) -> str:
-    if _PLAIN_SQL_NAME.fullmatch(name) and name not in _RESERVED:
-        return name
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _module(request: Request, selected: list[str], key: str, event_time: str, time_column: str) -> str:
     select = ",\n            ".join(selected)
     # The bare column: every session stands in UTC, and around it no index would be of use.
-    instant = _quoted(time_column)
-    table = ".".join(_quoted(part) for part in request.table.split("."))
+    instant = sql_name(time_column)
+    table = ".".join(sql_name(part) for part in request.table.split("."))
     topic = f"{request.domain}.{request.name}".replace("_", "-")
     warehouse = "" if request.warehouse == "default" else f'\n    warehouse="{request.warehouse}",'
     return f'''"""TODO: what happened, in one sentence.

@@ -34,6 +34,8 @@ def _plain_value(kind: pa.DataType) -> Any:
         return _plain_value(kind.value_type)
     if _T.is_list(kind) or _T.is_large_list(kind):
         return [_plain_value(kind.value_type)]
+    if _T.is_fixed_size_list(kind):
+        return [_plain_value(kind.value_type)] * kind.list_size
     if _T.is_struct(kind):
         return {child.name: _plain_value(child.type) for child in kind}
     if _T.is_map(kind):

@@ -26,9 +26,12 @@ from resources.errors import SluiceError, did_you_mean
 from resources.memory import MANY_ROWS
 from resources.scratch import is_full, scratch_full
 from resources.warehouse.deadline import Deadline
-from resources.warehouse.engines import Engines, Work, first_line, quoted
+from resources.warehouse.duckdb_types import read_as, refused_type
+from resources.warehouse.engines import Engines, Work, first_line
+from resources.warehouse.names import quoted
 from resources.warehouse.ordering import Ascending, OutOfOrder
 from resources.warehouse.protocol import Column, WarehouseError
+from resources.warehouse.refusal import RefusedType, refuse
 from resources.warehouse.stretches import bounds, conditions
 
 # Operators that give rows in the order of the table.
@@ -61,6 +64,7 @@ class DuckDBWarehouse:
         self._engines = Engines(self._path, memory_limit)
         # What was found out about a query, while the file is attached and so cannot change.
         self._schemas: dict[str, pa.Schema] = {}
+        self._sources: dict[str, str] = {}  # the query as it is read
         self._appended: dict[str, bool] = {}
         self._rows_before: dict[str, int] = {}
         self._looked_at = 0
@@ -99,8 +103,14 @@ class DuckDBWarehouse:
     def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
         """See Warehouse."""
         if sql not in self._schemas:
-            with self._query(f"SELECT * FROM (\n{sql}\n) AS source LIMIT 0", parameters, 1) as reader:
-                self._schemas[sql] = reader.schema
+            with self._cursor() as cursor:
+                relation = self._relation(cursor, f"SELECT * FROM (\n{sql}\n) AS source LIMIT 0", parameters)
+                # Before its Arrow image is asked for: DuckDB has none of some types, and a wrong one of others.
+                refuse(self._where, _refused_types(relation))
+                others = ", ".join(filter(None, map(read_as, relation.columns, relation.types)))
+            source = f"SELECT *{others and f' REPLACE ({others})'} FROM (\n{sql}\n) AS source"
+            with self._query(f"{source} LIMIT 0", parameters, 1) as reader:
+                self._sources[sql], self._schemas[sql] = source, reader.schema
         return self._schemas[sql]
 
     @contextmanager
@@ -122,7 +132,7 @@ class DuckDBWarehouse:
         names = self.describe(sql, parameters).names
         order = [*order_by, *(name for name in names if name not in order_by)]
         first = (order_by[0], order_by[1]) if len(order_by) > 1 else None
-        source = f"SELECT * FROM (\n{sql}\n) AS source"
+        source = self._sources[sql]
         try:
             if first and self._in_order(sql, parameters, first):
                 with self._query(source, parameters, batch_rows, self._passing(sql)) as reader:
@@ -264,8 +274,8 @@ class DuckDBWarehouse:
         work: Work = Work.ANYTHING,
     ) -> Iterator[pa.RecordBatchReader]:
         with self._cursor(work) as cursor:
+            relation = self._relation(cursor, sql, parameters)
             try:
-                relation = cursor.sql(sql, params=dict(parameters)) if parameters else cursor.sql(sql)
                 # The relation streams; cursor.execute(...) would hold the whole result first.
                 reader = relation.to_arrow_reader(batch_rows)
             except duckdb.Error as error:
@@ -275,6 +285,14 @@ class DuckDBWarehouse:
             finally:
                 with suppress(duckdb.Error, pa.ArrowException):
                     reader.close()
+
+    def _relation(
+        self, cursor: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, datetime]
+    ) -> duckdb.DuckDBPyRelation:
+        try:
+            return cursor.sql(sql, params=dict(parameters)) if parameters else cursor.sql(sql)
+        except duckdb.Error as error:
+            raise self._refused(error) from None
 
     def tables(self) -> list[str]:
         """Names of the tables and views, qualified when not in the main schema."""
@@ -286,7 +304,7 @@ class DuckDBWarehouse:
         return [name if schema == "main" else f"{schema}.{name}" for schema, name in rows]
 
     def columns(self, table: str) -> list[Column]:
-        """See Warehouse."""
+        """See Warehouse. A column of a type that is refused comes as Arrow's opaque type."""
         known = self.tables()
         if table not in known:
             raise WarehouseError(
@@ -297,19 +315,30 @@ class DuckDBWarehouse:
         name = ".".join(quoted(part) for part in table.split("."))
         with self._cursor() as cursor:
             described = cursor.execute(f"DESCRIBE {name}").fetchall()
-        nullable = {column: null != "NO" for column, _, null, *_ in described}
-        schema = self.describe(f"SELECT * FROM {name}", {})
-        return [Column(field.name, field.type, nullable[field.name]) for field in schema]
+            refused = {one.name: one for one in _refused_types(self._relation(cursor, f"FROM {name}", {}))}
+        taken = [quoted(column) for column, *_ in described if column not in refused]
+        schema = self.describe(f"SELECT {', '.join(taken)} FROM {name}", {}) if taken else pa.schema([])
+        return [
+            refused[column].as_column(nullable=null != "NO", vendor="DuckDB")
+            if column in refused
+            else Column(column, schema.field(column).type, null != "NO")
+            for column, _, null, *_ in described
+        ]
 
     def close(self) -> None:
         """See Warehouse."""
         self._engines.close()
-        for known in (self._schemas, self._appended, self._rows_before, self._sort):
+        for known in (self._schemas, self._sources, self._appended, self._rows_before, self._sort):
             known.clear()
 
 
 class _NeedsMemory(WarehouseError):
     """A query that the memory there is does not do for."""
+
+
+def _refused_types(relation: duckdb.DuckDBPyRelation) -> list[RefusedType]:
+    found = map(refused_type, relation.columns, relation.types)
+    return [one for one in found if one is not None]
 
 
 def _operators(plans: list[dict[str, Any]]) -> set[str]:

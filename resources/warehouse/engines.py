@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from resources.errors import PassingFault
+from resources.warehouse.names import quoted
 from resources.warehouse.protocol import WarehouseError
 
 
@@ -126,11 +127,6 @@ def _memory(connection: duckdb.DuckDBPyConnection) -> float:
     found = connection.execute("SELECT current_setting('memory_limit')").fetchall()
     size, unit = str(found[0][0]).split()
     return float(size) * _UNITS[unit]
-
-
-def quoted(name: str) -> str:
-    """`name` as SQL has it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def first_line(error: Exception) -> str:

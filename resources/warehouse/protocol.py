@@ -22,11 +22,15 @@ class WarehouseError(SluiceError):
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table, with the Arrow type its rows arrive in."""
+    """A column of a table, with the Arrow type its rows arrive in.
+
+    Where queries with the column are refused for its type, the Arrow type is an opaque one with the warehouse's name of
+    the type, and `instead` is what to write in the query in its place."""
 
     name: str
     arrow_type: pa.DataType
     nullable: bool
+    instead: str | None = None
 
 
 class Warehouse(Protocol):
@@ -41,7 +45,8 @@ class Warehouse(Protocol):
         ...
 
     def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
-        """Arrow schema of the query's rows, without reading them."""
+        """Arrow schema of the query's rows, without reading them. Raises WarehouseError with the cast to write where a
+        column has a type of which Arrow would lose a part; `stream` raises the same."""
         ...
 
     def stream(

@@ -80,7 +80,7 @@ def command(
             ("event time", f"{time_column.name}: {why_time}"),
             ("windows", f"{windows} from {first}" + ("" if start else ", where the table's times begin")),
             *(("note", choice) for choice in made.choices),
-            *(("left out", f"{left}: Avro has no such type; cast it in the SQL") for left in made.left_out),
+            *(("left out", left) for left in made.left_out),
         )
         ok = all(finding.ok for finding in show(check_event(found, platform, offline=True)))
     click.echo(f"\nNow edit {files[0].relative_to(ROOT)}: the sentence at its top, the columns, the owner;")

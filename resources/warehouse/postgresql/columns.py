@@ -1,11 +1,11 @@
 """How a PostgreSQL column leaves the server, how it takes part in the order, and what it becomes in Arrow.
 
-The driver reads binary COPY and hands most types over as they are. What it would alter without a word is
-dealt with here: `infinity` (it wraps to a date far in the past), arrays of several dimensions (it flattens
-them), `money` and `oid` (it makes plain integers of them), `numeric` (an opaque string). Nothing is rounded.
+The server's type of the column decides. The driver reads binary COPY and hands most types over as they are. What it
+would alter without a word is dealt with here: `infinity` (it wraps to a date far in the past), arrays of several
+dimensions or with another first index than 1 (it flattens them, and drops the index), `money` and `oid` (it makes plain
+integers of them), `numeric` (an opaque string). Nothing is rounded.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from resources.warehouse.names import quoted, sql_name
+from resources.warehouse.postgresql.types import ENUM, ServerType
 from resources.warehouse.protocol import WarehouseError
+from resources.warehouse.refusal import RefusedType
 
 ALIAS = "source"
 
@@ -32,15 +35,26 @@ _NATIVE: dict[str, pa.DataType] = {
 }
 _TEXTS = ("text", "varchar", "bpchar")
 # Their text is the same in every session and says all there is.
-_AS_TEXT = ("name", "char", "uuid", "json", "jsonb", "xml", "citext", "macaddr", "macaddr8")
+_AS_TEXT = (
+    "name",
+    "char",
+    "uuid",
+    "json",
+    "jsonb",
+    "xml",
+    "citext",
+    "macaddr",
+    "macaddr8",
+    "refcursor",
+    ENUM,
+)
 _MAX_PRECISION = 76
-# How to get at a type that has no plain Arrow type of its own.
-_ADVICE = {
-    "interval": "EXTRACT(EPOCH FROM {}) for its seconds, or {}::text",
-    "money": "{}::numeric(19, 2)",
-    "oid": "{}::bigint",
-    "timetz": "{}::time",
-    "inet": "host({}), or {}::text",
+# What to write in place of a type that is refused, where that is not `x::text`.
+_INSTEAD = {"money": "{}::numeric(19, 2)", "oid": "{}::bigint", "timetz": "{}::time", "inet": "host({})"}
+_OTHER = {
+    "interval": "EXTRACT(EPOCH FROM {}) for its seconds",
+    "timetz": "{}::text to keep the offset",
+    "inet": "{}::text to keep the netmask",
 }
 
 # Microseconds and days from 1970 to 4713 BC, where PostgreSQL's own calendar begins.
@@ -67,59 +81,65 @@ class SourceColumn:
     flag: str | None = None
 
 
-@dataclass(frozen=True)
-class UnsupportedType(Exception):
-    """The column `name` has a type, `told`, that is not taken as it is. `advice` is what to write instead."""
-
-    name: str
-    told: str
-    advice: str
-
-
-def source_column(field: pa.Field, where: str) -> SourceColumn:
-    """The column behind a field of the driver's schema; raises UnsupportedType."""
-    name, kind = field.name, _kind(field)
+def source_column(field: pa.Field, kind: ServerType, where: str) -> SourceColumn | RefusedType:
+    """The column behind a field of the driver's schema, of the type that the server says it has."""
+    name, element = field.name, kind.element
     column = f"{ALIAS}.{quoted(name)}"
     place = f"{where}, column {name}"
     text = f'{column}::text COLLATE "C"'
-    if kind == "numeric":
+    if kind.arrays == 1:
+        return _array(field, kind, column, place) or _refused(name, kind)
+    if kind.arrays or element is None:
+        return _refused(name, kind)
+    if element == "numeric":
         target = decimal_type(field)
         convert = _to_decimal(place, target) if target else _finite_text(place)
         return SourceColumn(name, target or pa.string(), text, (text,), (column, text), convert)
-    if kind in _TEXTS and field.type == pa.string():
+    if element in _TEXTS and field.type == pa.string():
         ordered = f'{column} COLLATE "C"'
         # Blanks at the end do not count where char(n) is compared.
-        tie = (f"octet_length({column})",) if kind == "bpchar" else ()
+        tie = (f"octet_length({column})",) if element == "bpchar" else ()
         order = (ordered, *tie)
         return SourceColumn(name, pa.string(), ordered, order, order, _same)
-    if kind in _AS_TEXT or field.type == pa.string():  # an enum comes as its label
+    if element in _AS_TEXT:
         return SourceColumn(name, pa.string(), text, (text,), (text,), _same)
-    if kind in _NATIVE and field.type == _NATIVE[kind]:
-        zero = f"CASE WHEN {column} = 0 THEN {kind}send({column}) END"
+    if element in _NATIVE and field.type == _NATIVE[element]:
+        zero = f"CASE WHEN {column} = 0 THEN {element}send({column}) END"
         # 0.0 and -0.0 compare equal, and are not the same bytes.
-        order = (column, zero) if kind in ("float4", "float8") else (column,)
+        order = (column, zero) if element in ("float4", "float8") else (column,)
         return SourceColumn(name, field.type, column, order, order, _native(place, field.type))
-    if pa.types.is_list(field.type) and kind.startswith("_"):
-        return _array(field, column, text, place)
-    raise _unsupported(name, kind)
+    return _refused(name, kind)
 
 
-def _array(field: pa.Field, column: str, text: str, place: str) -> SourceColumn:
-    element = field.type.value_field
-    kind = _kind(element)
-    flag = f"array_ndims({column}) > 1"
-    if (kind in _NATIVE and element.type == _NATIVE[kind]) or (
-        kind in _TEXTS and element.type == pa.string()
-    ):
-        arrow_type = pa.list_(element.type)
-        convert = _native_list(place, arrow_type)
-        return SourceColumn(field.name, arrow_type, column, (text,), (text,), convert, flag)
-    storage = getattr(element.type, "storage_type", element.type)
-    if kind in _AS_TEXT or storage == pa.string():
-        expression = f"{column}::text[]"
+def _array(field: pa.Field, kind: ServerType, column: str, place: str) -> SourceColumn | None:
+    """An array as the list of its elements; None where its elements are of no type for that."""
+    element = kind.element
+    # A list has neither dimensions nor a first index. An array without elements has none of both.
+    flag = f"array_ndims({column}) > 1 OR array_lower({column}, 1) <> 1"
+    text = f'{column}::text COLLATE "C"'
+    if element == "numeric" or element in _AS_TEXT:
         convert = _native_list(place, pa.list_(pa.string()))
+        if element == "numeric":
+            convert = _finite_texts(place, convert)
+        expression = f"{column}::text[]"
         return SourceColumn(field.name, pa.list_(pa.string()), expression, (text,), (text,), convert, flag)
-    raise _unsupported(field.name, f"{kind}[]")
+    value = _NATIVE.get(str(element)) or (pa.string() if element in _TEXTS else None)
+    if value is None or not pa.types.is_list(field.type) or field.type.value_type != value:
+        return None
+    arrow_type = pa.list_(value)
+    return SourceColumn(
+        field.name, arrow_type, column, (text,), (text,), _native_list(place, arrow_type), flag
+    )
+
+
+def _refused(name: str, kind: ServerType) -> RefusedType:
+    column = sql_name(name)
+    if kind.arrays == 1:
+        return RefusedType(name, kind.shown, f"{column}::text[]")
+    element = "" if kind.arrays or kind.element is None else kind.element
+    other = _OTHER.get(element)
+    instead = _INSTEAD.get(element, "{}::text").format(column)
+    return RefusedType(name, kind.shown, instead, other.format(column) if other else None)
 
 
 def arrow_schema(columns: Sequence[SourceColumn]) -> pa.Schema:
@@ -141,21 +161,6 @@ def decimal_type(field: pa.Field) -> pa.DataType | None:
     if digits > _MAX_PRECISION:
         return None
     return pa.decimal128(digits, scale) if digits <= 38 else pa.decimal256(digits, scale)
-
-
-def quoted(name: str) -> str:
-    """`name` as an identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _kind(field: pa.Field) -> str:
-    return str((field.metadata or {}).get(b"POSTGRESQL:type", b"").decode())
-
-
-def _unsupported(name: str, kind: str) -> UnsupportedType:
-    shown = quoted(name) if not re.fullmatch(r"[a-z_][a-z0-9_]*", name) else name
-    told = "a composite or other type of your own" if kind.startswith("unnamed<") else kind
-    return UnsupportedType(name, told, _ADVICE.get(kind, "{}::text").replace("{}", shown))
 
 
 def _same(array: Any) -> Any:
@@ -181,6 +186,14 @@ def _finite_text(place: str) -> Convert:
     def convert(array: Any) -> Any:
         _refuse_special(array, place)
         return array
+
+    return convert
+
+
+def _finite_texts(place: str, inner: Convert) -> Convert:
+    def convert(array: Any) -> Any:
+        _refuse_special(array.flatten(), place)
+        return inner(array)
 
     return convert
 

@@ -16,17 +16,13 @@ import pyarrow.compute as pc
 
 from resources.errors import did_you_mean
 from resources.warehouse.deadline import Deadline
-from resources.warehouse.postgresql.columns import (
-    ALIAS,
-    SourceColumn,
-    UnsupportedType,
-    arrow_schema,
-    quoted,
-    source_column,
-)
+from resources.warehouse.names import quoted, sql_name
+from resources.warehouse.postgresql.columns import ALIAS, SourceColumn, arrow_schema, source_column
 from resources.warehouse.postgresql.errors import Explainer
 from resources.warehouse.postgresql.session import Sessions, Transaction
+from resources.warehouse.postgresql.types import ServerType, server_type, types_query
 from resources.warehouse.protocol import Column, WarehouseError
+from resources.warehouse.refusal import RefusedType, refuse
 
 # Bytes of rows the driver gathers before it hands them over.
 _BATCH_BYTES = 8 * 1024 * 1024
@@ -57,12 +53,14 @@ class PostgreSQLWarehouse:
         self._where = f"warehouse {name}"
         self._deadline = Deadline()
         self._sessions = Sessions(url, Explainer(self._where, url), self._deadline)
+        # The server's types of a query's columns, with the driver's schema that they belong to.
+        self._types: dict[str, tuple[pa.Schema, list[ServerType]]] = {}
 
     def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
         """See Warehouse."""
         query = _written(sql, parameters)
         with self._sessions.transaction() as transaction:
-            schema = arrow_schema(self._columns(transaction, query))
+            schema = arrow_schema(self._columns(transaction, sql, query))
             _begun(transaction, query)
             return schema
 
@@ -78,7 +76,7 @@ class PostgreSQLWarehouse:
             self._sessions.transaction() as transaction,
             ThreadPoolExecutor(1, thread_name_prefix="sluice-postgresql") as thread,
         ):
-            columns = self._columns(transaction, query)
+            columns = self._columns(transaction, sql, query)
             ordered = _ordered(query, columns, order_by)
             try:
                 yield self._batches(transaction, ordered, thread, columns, batch_rows)
@@ -109,27 +107,32 @@ class PostgreSQLWarehouse:
             if pc.any(flag).as_py():
                 raise WarehouseError(
                     f"{self._where}, column {column.name}",
-                    "an array has several dimensions, and Arrow has lists of one",
-                    next_step="unnest it in the query, or publish it as JSON text: to_json(column)::text",
+                    "an array has several dimensions or a first index other than 1, and a list has neither",
+                    next_step=f"write in the query: {sql_name(column.name)}::text AS {sql_name(column.name)} "
+                    "(or unnest it)",
                 )
         arrays = [column.convert(array) for column, array in zip(columns, batch.columns, strict=False)]
         return pa.record_batch(arrays, schema=arrow_schema(columns))
 
-    def _columns(self, transaction: Transaction, query: str) -> list[SourceColumn]:
-        fields = list(transaction.schema(query))
-        names = [field.name for field in fields]
+    def _columns(self, transaction: Transaction, sql: str, query: str) -> list[SourceColumn]:
+        found = self._found(transaction, sql, query)
+        refuse(self._where, [one for one in found if isinstance(one, RefusedType)])
+        return [one for one in found if isinstance(one, SourceColumn)]
+
+    def _found(self, transaction: Transaction, sql: str, query: str) -> list[SourceColumn | RefusedType]:
+        """The columns of `query`, which is `sql` with its parameters filled in."""
+        schema = transaction.schema(query)
+        names = schema.names
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise WarehouseError(self._where, f"the query gives two columns the name {twice!r}")
-        if not fields:
+        if not names:
             raise WarehouseError(self._where, "the query gives no columns: it is not a SELECT")
-        try:
-            return [source_column(field, self._where) for field in fields]
-        except UnsupportedType as found:
-            raise WarehouseError(
-                f"{self._where}, column {found.name}",
-                f"is of the type {found.told}, which is not taken as it is",
-                next_step=f"write in the query: {found.advice} AS {found.name}",
-            ) from None
+        known, types = self._types.get(sql, (None, []))
+        # A column that was given another type since has another field in the driver's schema.
+        if known is None or not known.equals(schema, check_metadata=True):
+            types = [server_type(row) for row in transaction.rows(types_query(query, names))]
+            self._types[sql] = schema, types
+        return [source_column(field, kind, self._where) for field, kind in zip(schema, types, strict=True)]
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
         """See Warehouse. The server itself cancels them (statement_timeout)."""
@@ -142,26 +145,26 @@ class PostgreSQLWarehouse:
         return [row["name"] if row["own"] else f"{row['schema']}.{row['name']}" for row in rows]
 
     def columns(self, table: str) -> list[Column]:
-        """See Warehouse. A column of a type that is not taken as it is comes as Arrow's opaque type."""
+        """See Warehouse. A column of a type that is refused comes as Arrow's opaque type."""
         name = ".".join(quoted(part) for part in table.split("."))
         with self._sessions.transaction() as transaction:
             nullable = {row["name"]: row["nullable"] for row in transaction.rows(_NULLABLE, name)}
             if nullable:
-                fields = list(transaction.schema(f"SELECT * FROM {name}"))
-                _begun(transaction, f"SELECT * FROM {name}")
-                return [Column(field.name, self._type(field), nullable[field.name]) for field in fields]
+                query = f"SELECT * FROM {name}"
+                found = self._found(transaction, query, query)
+                _begun(transaction, query)
+                return [
+                    one.as_column(nullable=nullable[one.name], vendor="PostgreSQL")
+                    if isinstance(one, RefusedType)
+                    else Column(one.name, one.arrow_type, nullable[one.name])
+                    for one in found
+                ]
         known = self.tables()
         raise WarehouseError(
             self._where,
             f"there is no table {table!r}.{did_you_mean(table, known)}",
             allowed=", ".join(known) or "none: this role may read no table",
         )
-
-    def _type(self, field: pa.Field) -> pa.DataType:
-        try:
-            return source_column(field, self._where).arrow_type
-        except UnsupportedType as found:
-            return pa.opaque(pa.binary(), found.told, "PostgreSQL")
 
     def close(self) -> None:
         """See Warehouse."""

@@ -1,0 +1,35 @@
+"""What a case says of one type of a warehouse."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Case:
+    """A type as its warehouse writes it, with values in SQL and what an event has of each; without events: refused.
+
+    `covers` are the names of the warehouse's catalogue that the case stands for, where that is not the type's own;
+    `avro` is the contract's type where it is not that of a draft; `shown`: whether the documentation has a row for it.
+    """
+
+    type: str
+    values: tuple[str, ...]
+    events: tuple[Any, ...] = ()
+    covers: tuple[str, ...] = ()
+    avro: Any = None
+    shown: bool = True
+    setup: str = field(default="", kw_only=True)
+
+    @property
+    def refused(self) -> bool:
+        return not self.events
+
+
+def exact(type_: str, *pairs: tuple[str, Any], **more: Any) -> Case:
+    """A type of which every value arrives, or is a dead letter."""
+    return Case(type_, tuple(sql for sql, _ in pairs), tuple(event for _, event in pairs), **more)
+
+
+def refused(type_: str, *values: str, **more: Any) -> Case:
+    """A type that is refused before a row is read."""
+    return Case(type_, values, **more)

@@ -5,6 +5,7 @@ from pipelines.encoding.encoder import EncodedBatch, RecordEncoder
 from pipelines.encoding.errors import EncodingError, FrameError
 from pipelines.encoding.frame import frame_header, split_frame
 from pipelines.encoding.headers import Headers, cloudevents_headers, publication_headers
+from pipelines.encoding.judge import RecordJudge
 from resources.kafka.murmur2 import kafka_partitions, murmur2
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "FrameError",
     "Headers",
     "RecordEncoder",
+    "RecordJudge",
     "cloudevents_headers",
     "decode_body",
     "decode_record",

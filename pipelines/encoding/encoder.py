@@ -68,6 +68,7 @@ class RecordEncoder:
         strategy: Strategy = "auto",
     ) -> None:
         self.topic = topic
+        self.contract, self.schema_id, self.key, self.event_id = contract, schema_id, key, event_id
         self._header = frame_header(schema_id)
         nodes = field_nodes(contract.type)
         rows = contract if event_id is None else contract.without(event_id)

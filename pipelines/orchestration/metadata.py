@@ -41,6 +41,7 @@ def of_transformed(done: Transformed, platform: Platform) -> Metadata:
         "dagster/partition_row_count": done.snapshot.rows,
         "rows_in": done.rows_in,
         "rows_dropped_by_transform": done.dropped,
+        "rows_judged": done.judged,
         "verdict": done.verdict,
         "snapshot_bytes": done.snapshot.bytes,
         "snapshot": dg.MetadataValue.path(platform.snapshots.url(done.snapshot)),

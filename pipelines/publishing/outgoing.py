@@ -7,10 +7,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.authoring.event import Event
-from pipelines.encoding import EncodedBatch, cloudevents_headers, publication_headers
+from pipelines.encoding import EncodedBatch, RecordJudge, cloudevents_headers, publication_headers
 from pipelines.publishing.ahead import ahead
 from pipelines.publishing.entry import LedgerEntry
-from pipelines.publishing.stored import encoder_of, event_times, rows_of, stored_snapshot
+from pipelines.publishing.stored import encoder_of, event_times, extremes_judged, rows_of, stored_snapshot
 from resources.kafka.rows import Rows
 from resources.kafka.transactions import Headers
 from resources.platform import Platform
@@ -35,6 +35,13 @@ class Outgoing:
         )
         schema = platform.snapshots.schema(self._rows)
         self._encoder = encoder_of(event, platform, entry, schema)
+        self._judge = RecordJudge(
+            self._encoder,
+            event_time=event.event_time,
+            where=f"{event.full_name} {entry.window}",
+            outcome="this record and those after it were not published",
+            extremes=not extremes_judged(platform, entry),
+        )
         self._again = entry.kind != "backfill"
         self._marks = publication_headers(kind=entry.kind, generation=entry.generation, reason=entry.reason)
         self._source = f"/{platform.settings.code_location}/{event.full_name}"
@@ -67,6 +74,8 @@ class Outgoing:
         batch_rows = min(self._platform.settings.batch_rows, _BATCH_ROWS)
         for batch in store.read(snapshot, batch_rows=batch_rows, from_row=from_row):
             encoded = self._encoder.encode(batch, with_ids=with_headers)
+            self._judge.judge_some(batch, encoded, first_row=from_row)
+            from_row += batch.num_rows
             yield Rows(
                 encoded.keys,
                 encoded.values,

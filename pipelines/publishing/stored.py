@@ -39,6 +39,12 @@ def rows_of(platform: Platform, entry: LedgerEntry) -> Snapshot:
     return stored_snapshot(platform, entry, entry.kind, entry.delta)
 
 
+def extremes_judged(platform: Platform, entry: LedgerEntry) -> bool:
+    """Whether the records of the snapshot's extreme values were judged when it was made."""
+    facts = platform.snapshots.validation(entry.event, entry.window, entry.snapshot)
+    return bool(facts and facts.get("judged"))
+
+
 def contract_of(event: Event, platform: Platform, entry: LedgerEntry) -> Contract:
     """The contract the entry was published under; the event's own may have moved on since."""
     if entry.contract == event.contract.fingerprint:

@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from pipelines.authoring.event import Event
 from pipelines.contract import Contract
-from pipelines.encoding import RecordEncoder
+from pipelines.encoding import RecordEncoder, RecordJudge
 from pipelines.publishing.entry import LedgerEntry
-from pipelines.publishing.stored import encoder_for
+from pipelines.publishing.stored import encoder_for, extremes_judged
 from resources.errors import SluiceError
 from resources.platform import Platform
 from resources.snapshots import Snapshot
@@ -90,8 +90,18 @@ def _rows(
 ) -> Iterator[Records]:
     store = platform.snapshots
     encoder = _encoder(event, entry, contract, store.schema(rows))
+    judge = RecordJudge(
+        encoder,
+        event_time=event.event_time,
+        where=f"{entry.event} {entry.window}",
+        outcome="the topic may hold it",
+        extremes=not extremes_judged(platform, entry),
+    )
+    row = 0
     for batch in store.read(rows, batch_rows=min(platform.settings.batch_rows, _BATCH_ROWS)):
         encoded = encoder.encode(batch)
+        judge.judge_some(batch, encoded, first_row=row)
+        row += batch.num_rows
         yield Records(encoded.keys, encoded.values)
 
 

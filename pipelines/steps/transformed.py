@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
+from pipelines.encoding import RecordEncoder, RecordJudge
 from pipelines.steps.letters import Integers, LetterWriter, Tried
 from pipelines.transform import LETTERS_SCHEMA, TransformedBatch, Transformer, same_buffers
 from resources.errors import SluiceError
@@ -34,7 +35,8 @@ class Transformed:
 
     `dead` counts every row that did not fit, `reasons` by reason class; `letters` holds them all, `sample` a few for
     people. `dropped`: rows the transform left out. `facts` is what the store notes of it. `again`: what became of
-    the earlier dead letters that were told; None where the transform lost the index, so that this is not known.
+    the earlier dead letters that were told; None where the transform lost the index, so that this is not known. `judged`:
+    rows that the independent judge compared with their source and with their record.
     """
 
     snapshot: Snapshot
@@ -48,6 +50,7 @@ class Transformed:
     verdict: str
     facts: Mapping[str, Any]
     again: Again | None = None
+    judged: int = 0
 
 
 class Blocked(SluiceError):
@@ -136,7 +139,8 @@ class Trying:
             whole_window=event.whole_window,
             where=f"{event.full_name} {window.key}",
         )
-        self._row, self._dropped = 0, 0
+        self._row, self._dropped, self._judged = 0, 0, 0
+        self._records: tuple[RecordEncoder, RecordJudge] | None = None
         self._again = _Following(tried) if tried is not None else None
         self._held: list[pa.RecordBatch] = []
         self._rows = rows_schema(event)
@@ -172,12 +176,29 @@ class Trying:
 
     def _apply(self, batch: pa.RecordBatch) -> None:
         done = self._transformer.apply(batch, self._row)
+        self._judge_records(done)
         if self._out is None and not _untouched(done, batch):
             if self._row:
                 self._waiting = done
                 return
             self._open()
         self._keep(done)
+
+    def _judge_records(self, done: TransformedBatch) -> None:
+        """Encode the rows that were judged, and judge their records too, long before the first byte is published."""
+        if not done.judged:
+            return
+        if self._records is None:
+            event = self._event
+            encoder = RecordEncoder(
+                event.contract, schema_id=0, topic=event.topic, key=event.key, event_id=event.event_id
+            )
+            where = f"{event.full_name} {self._window.key}"
+            self._records = encoder, RecordJudge(encoder, event_time=event.event_time, where=where)
+        encoder, judge = self._records
+        encoded = encoder.encode(done.rows.take(pa.array(done.judged)))
+        judge.judge(done.rows, done.judged, encoded, range(len(done.judged)), first_row=self._rows_out)
+        self._judged += len(done.judged)
 
     def _keep(self, done: TransformedBatch) -> None:
         if self._again is not None:
@@ -233,6 +254,7 @@ class Trying:
             "rows_in": self._row,
             "dead": letters.dead,
             "dropped": self._dropped,
+            "judged": self._judged,
             "run_id": self._run_id,
             "written_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
@@ -254,6 +276,7 @@ class Trying:
             verdict,
             {**facts, "passed": passed, "reason": verdict, "letters": stored.sha256},
             self._again.found() if self._again is not None else None,
+            judged=self._judged,
         )
 
     def close(self) -> None:

@@ -83,8 +83,8 @@ class Conformer:
     def conform(
         self, columns: Mapping[str, Any], row_count: int, source_rows: Any
     ) -> tuple[Any, list[DeadLetter], Any]:
-        """The rows that fit, as a record batch of the contract's Arrow schema; the others' dead letters; and the
-        source rows of those that fit.
+        """The rows that fit, as a record batch of the contract's Arrow schema; the others' dead letters; and which rows
+        fit, as a mask, None for all.
 
         A column is an Arrow array or a list of Python objects; `source_rows` an int array or None where
         they are unknown.
@@ -110,11 +110,11 @@ class Conformer:
             raise ConformError(self._where, tuple(problems))
         rows = pa.RecordBatch.from_arrays(arrays, schema=self.arrow_schema)
         if not misfits:
-            return rows, [], source_rows
+            return rows, [], None
         alive = np.ones(row_count, dtype=bool)
         alive[list(misfits)] = False
         letters = [self._letter(columns, row, misfits[row], source_rows) for row in sorted(misfits)]
-        return rows.filter(pa.array(alive)), letters, None if source_rows is None else source_rows[alive]
+        return rows.filter(pa.array(alive)), letters, alive
 
     def _letter(
         self, columns: Mapping[str, Any], row: int, found: list[tuple[str, Misfit]], source_rows: Any

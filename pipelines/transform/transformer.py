@@ -15,6 +15,7 @@ from pipelines.transform.conformer import Conformer
 from pipelines.transform.dead_letters import DeadLetter, Reason, dead_letter_batch, shown
 from pipelines.transform.errors import ConformError, ConformProblem, TransformFailed
 from pipelines.transform.frames import checked_frame, column_of, frame_of, source_rows_of
+from pipelines.transform.judge import ConformJudge, PlainColumn, plain_arrays, plain_frame
 from pipelines.transform.row_json import row_json
 
 # Single bad rows are dead letters; a transform that raises for more than this many is itself what is bad.
@@ -29,7 +30,8 @@ class TransformedBatch:
 
     `rows` has the Arrow schema of the contract without its event id, `dead` DEAD_LETTER_SCHEMA with one
     letter per dead row. A transform may make several rows of one, so the counts need not add up. `source_rows`
-    are those of `rows`, an int64 array, or None where the transform lost the index.
+    are those of `rows`, an int64 array, or None where the transform lost the index. `judged`: places in `rows` of those
+    that the independent judge has looked at, ascending.
     """
 
     rows: Any
@@ -37,6 +39,7 @@ class TransformedBatch:
     dead: Any
     rows_in: int
     rows_dropped: int
+    judged: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,16 @@ class _Piece:
     row_count: int
     source_rows: Any  # int64 array, or None where the transform lost the index
     rows_in: int
+    plain: Callable[[str], PlainColumn]  # each column as it was before it became one of `columns`
 
 
 class Transformer:
     """Transforms the batches of one window, in order.
 
     Rows come out in the order of their source rows where the transform kept the frame's index, else in
-    the transform's order. Raises ConformError for a mistake of the module and TransformFailed where the
-    transform raises for the whole window or for more than MOST_RAISED_ROWS rows of it.
+    the transform's order. Raises ConformError for a mistake of the module, TransformFailed where the transform raises
+    for the whole window or for more than MOST_RAISED_ROWS rows of it, and Misjudged where a row that was chosen holds
+    another value than plain Python makes of its source.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class Transformer:
         self._conformer = Conformer(
             target, key=key, event_time=event_time, event_id=event_id, window=window, where=where
         )
+        self._judge = ConformJudge(target, key=key, event_time=event_time, where=where)
         self._raised_rows = 0
         self._first_raised = (0, "")  # source row and exception, for the error that names the fault
 
@@ -90,20 +96,30 @@ class Transformer:
         letters: list[DeadLetter] = []
         parts: list[Any] = []
         source_rows: list[Any] = []
-        dropped = 0
+        judged: list[int] = []
+        dropped = rows_out = 0
         if self._transform is None:
             pieces: Iterator[_Piece] = iter([self._identity(batch, first_row)])
         else:
             pieces = self._pieces(batch, first_row, letters)
         for piece in pieces:
-            rows, dead, kept = self._conformer.conform(piece.columns, piece.row_count, piece.source_rows)
+            numbers = piece.source_rows
+            rows, dead, alive = self._conformer.conform(piece.columns, piece.row_count, numbers)
+            places = self._judge.judge(piece.columns, piece.plain, piece.row_count, rows, alive, numbers)
+            judged += [rows_out + place for place in places]
+            rows_out += rows.num_rows
             parts.append(rows)
-            source_rows.append(kept)
+            source_rows.append(numbers if alive is None or numbers is None else numbers[alive])
             letters += dead
             dropped += _dropped(piece)
         rows = _joined(parts, self._conformer.arrow_schema)
         return TransformedBatch(
-            rows, _all_known(source_rows), dead_letter_batch(letters), batch.num_rows, dropped
+            rows,
+            _all_known(source_rows),
+            dead_letter_batch(letters),
+            batch.num_rows,
+            dropped,
+            tuple(judged),
         )
 
     def _identity(self, batch: Any, first_row: int) -> _Piece:
@@ -111,7 +127,8 @@ class Transformer:
         self._conformer.check_names(list(batch.schema.names))
         count = batch.num_rows
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        return _Piece(columns, count, np.arange(first_row, first_row + count), count)
+        numbers = np.arange(first_row, first_row + count)
+        return _Piece(columns, count, numbers, count, plain_arrays(columns))
 
     def _pieces(self, batch: Any, first_row: int, letters: list[DeadLetter]) -> Iterator[_Piece]:
         """The batch through the transform, in halves and halves again around the rows it raises for."""
@@ -164,11 +181,12 @@ class Transformer:
                 problems.append(ConformProblem(f"column {name!r}: {error}", "a type that Arrow has"))
         if problems:
             raise ConformError(self._where, tuple(problems))
+        order = None
         if source_rows is not None and np.any(np.diff(source_rows) < 0):
             order = np.argsort(source_rows, kind="stable")
             source_rows = source_rows[order]
             columns = {name: _taken(values, order) for name, values in columns.items()}
-        return _Piece(columns, len(frame), source_rows, rows_in)
+        return _Piece(columns, len(frame), source_rows, rows_in, plain_frame(frame, order))
 
 
 def _taken(values: Any, order: Any) -> Any:

@@ -1,0 +1,126 @@
+"""Encoded records decoded again in another way, and compared with the rows they were made of."""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from io import BytesIO
+from typing import Any
+
+import fastavro
+import pyarrow as pa
+
+from pipelines.encoding.encoder import EncodedBatch, RecordEncoder
+from pipelines.encoding.frame import HEADER_BYTES, frame_header
+from pipelines.encoding.nodes import field_nodes, plain_schema
+from pipelines.judging.choice import Choice
+from pipelines.judging.contract_form import of_avro, of_rows
+from pipelines.judging.misjudged import Misjudged, first_difference, shown_time
+from pipelines.judging.values import reader_of, same
+
+
+class RecordJudge:
+    """Judges records of `encoder`, batch by batch of one window. `where` names the event and window, `outcome` says what
+    became of the records; `extremes` chooses the rows with the extremes of each column too, where nobody has judged their
+    records before.
+
+    fastavro decodes, without logical types; the rows are read from their buffers. Neither shares code with the encoders
+    that write whole columns. The field of the event id is not judged: it is in no row.
+    """
+
+    def __init__(
+        self,
+        encoder: RecordEncoder,
+        *,
+        event_time: str,
+        where: str,
+        outcome: str = "nothing was published",
+        extremes: bool = True,
+    ) -> None:
+        self._key, self._event_time, self._where, self._outcome = encoder.key, event_time, where, outcome
+        self._header = frame_header(encoder.schema_id)
+        self._schema = _parsed(json.dumps(plain_schema(field_nodes(encoder.contract.type))))
+        self._fields = [
+            (field.name, of_rows(field.type), of_avro(field.type))
+            for field in encoder.contract.fields
+            if field.name != encoder.event_id
+        ]
+        self._choice, self._extremes = Choice(where), extremes
+        self.judged = 0
+
+    def judge_some(self, batch: pa.RecordBatch, encoded: EncodedBatch, *, first_row: int | None = 0) -> None:
+        """Judge chosen rows of the next batch of the window. Raises Misjudged."""
+        columns = zip(batch.schema.names, batch.columns, strict=True) if self._extremes else ()
+        self.judge(batch, self._choice.rows(columns, batch.num_rows), encoded, first_row=first_row)
+
+    def judge(
+        self,
+        batch: pa.RecordBatch,
+        rows: Sequence[int],
+        encoded: EncodedBatch,
+        records: Sequence[int] | None = None,
+        *,
+        first_row: int | None = 0,
+    ) -> None:
+        """Compare `rows` of `batch` with their records: `records` of `encoded`, or those in the same places.
+
+        `first_row`: the number of the batch's first row in the window, for the error. Raises Misjudged.
+        """
+        if not len(rows):
+            return
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        readers = [(name, plain, avro, reader_of(columns[name])) for name, plain, avro in self._fields]
+        values, keys = reader_of(encoded.values), reader_of(encoded.keys)
+        key = reader_of(columns[self._key])
+        for row, record in zip(rows, rows if records is None else records, strict=True):
+            decoded = self._decoded(values(record))
+            number = None if first_row is None else first_row + row
+            if decoded is None:
+                raise self._wrong(columns, row, number, "", values(record).hex(), "the fields of the row")
+            if keys(record) != _key_bytes(key(row)):
+                raise self._wrong(columns, row, number, self._key, keys(record), _key_bytes(key(row)))
+            for name, plain, avro, read in readers:
+                in_row, in_record = plain(read(row)), avro(decoded[name])
+                if not same(in_row, in_record):
+                    path, found, wanted = first_difference(in_record, in_row, name)
+                    raise self._wrong(columns, row, number, path, found, wanted)
+        self.judged += len(rows)
+
+    def _decoded(self, value: bytes | None) -> Any:
+        if value is None or value[:HEADER_BYTES] != self._header:
+            return None
+        stream = BytesIO(value[HEADER_BYTES:])
+        try:
+            record = fastavro.schemaless_reader(stream, self._schema, None)
+        except (EOFError, ValueError, IndexError, LookupError, OverflowError):
+            return None
+        return record if stream.tell() == len(value) - HEADER_BYTES else None
+
+    def _wrong(
+        self, columns: dict[str, Any], row: int, number: int | None, path: str, found: object, wanted: object
+    ) -> Misjudged:
+        key, time = (
+            reader_of(columns[name])(row) if name in columns else "not known"
+            for name in (self._key, self._event_time)
+        )
+        time_type = columns[self._event_time].type if self._event_time in columns else None
+        return Misjudged(
+            self._where,
+            row=number,
+            key=key,
+            time=shown_time(time, time_type),
+            column=path,
+            found=found,
+            plain=wanted,
+            found_is="the encoded record holds",
+            plain_is="the transformed snapshot",
+            outcome=self._outcome,
+        )
+
+
+def _key_bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+@lru_cache(maxsize=64)
+def _parsed(schema: str) -> Any:
+    return fastavro.parse_schema(json.loads(schema))

@@ -1,0 +1,220 @@
+"""Which rows are judged: those that hold the extremes of a column, and some others. The same rows give the same choice.
+
+What breaks a conversion is most often an extreme: the largest number, the longest text, a null. The extremes of a window
+are known at its end only; so each batch gives the rows that go beyond every row before them. These are few: of rows in
+no order the n-th batch has a new extreme with a chance of 1 in n.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Mask = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[Any]
+
+# Rows of a batch beside its extremes; its first and last row are among them, where batches are joined.
+_OTHERS = 4
+# New extremes of one batch, at most: each is a row that is read several times in plain Python.
+_MOST = 64
+# From here on only every so many batches give other rows, and are looked through for the first and last text: comparing
+# texts costs as much as all else that is done here together.
+_ALL_BATCHES, _EVERY = 4, 16
+
+
+class Choice:
+    """Chooses rows of the batches of one window, in their order. `seed` (the event and window) makes it another choice
+    for another window; nothing else than the rows and the seed decides.
+
+    Extremes are the least and the greatest number or instant of each column, the shortest and the longest text, bytes, list
+    and map, and the first null; of a struct those of its fields; with `text_order` the first and the last text too.
+    """
+
+    def __init__(self, seed: str, *, text_order: bool = False) -> None:
+        self._seed = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big")
+        self._text_order = text_order
+        self._tracks: dict[str, _Track] = {}
+        self._batches = 0
+
+    def rows(
+        self, columns: Iterable[tuple[str, Any]], count: int, alive: Mask | None = None
+    ) -> Sequence[int]:
+        """Rows of the next batch, ascending; of those that `alive` names, where it is given.
+
+        `columns` are the Arrow arrays by name, each of `count` rows.
+        """
+        if not count or (alive is not None and not alive.any()):
+            return ()
+        number, self._batches = self._batches, self._batches + 1
+        thorough = number < _ALL_BATCHES or number % _EVERY == 0
+        extremes: set[int] = set()
+        for name, array in columns:
+            for row in self._extremes(name, array, alive, self._text_order and thorough):
+                if len(extremes) < _MOST:
+                    extremes.add(row)
+        if thorough:
+            places = range(count) if alive is None else np.flatnonzero(alive).tolist()
+            extremes |= {places[0], places[-1]}
+            # Drawn by arithmetic: making a generator of random numbers for each batch costs more.
+            draw = self._seed + number * 0x9E3779B97F4A7C15
+            extremes |= {places[(draw >> 16 * n) % len(places)] for n in range(_OTHERS - 2)}
+        return sorted(extremes)
+
+    def _extremes(self, name: str, array: Any, alive: Mask | None, text_order: bool) -> Iterator[int]:
+        if isinstance(array.type, pa.BaseExtensionType):
+            array = array.storage
+        kind = array.type
+        track = self._tracks.get(name)
+        if track is None:
+            track = self._tracks[name] = _Track(kind)
+        present = alive
+        if array.null_count:
+            valid = _valid(array)
+            if not track.null:
+                nulls = ~valid if alive is None else alive & ~valid
+                if nulls.any():
+                    track.null = True
+                    yield int(nulls.argmax())
+            present = valid if alive is None else alive & valid
+            if not present.any():
+                return
+        if track.keys is not None:
+            yield from track.beyond(track.keys(array), present)
+        if track.text and text_order:
+            yield from track.text_beyond(array, alive)
+        if track.struct:
+            for n, child in enumerate(kind):
+                # What hides under a null struct is no value of the row.
+                yield from self._extremes(f"{name}.{child.name}", array.field(n), present, text_order)
+
+
+class _Track:
+    """The extremes so far of one column."""
+
+    def __init__(self, kind: Any) -> None:
+        self.keys = _sort_keys(kind)
+        self.text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        self.struct = pa.types.is_struct(kind)
+        self.null = False
+        self._least: Any = None
+        self._most: Any = None
+        self._first: bytes | None = None
+        self._last: bytes | None = None
+
+    def beyond(self, keys: Sequence[Numbers], present: Mask | None) -> Iterator[int]:
+        """The rows of the least and the greatest, by the first of `keys` and then the next, where they are new."""
+        places = None if present is None else np.flatnonzero(present)
+        if places is not None:
+            keys = [key[places] for key in keys]
+        head = keys[0]
+        least, most = head.min(), head.max()
+        if self._least is None or least <= self._least[0]:
+            values, row = _extreme(keys, least, np.argmin)
+            if self._least is None or values < self._least:
+                self._least = values
+                yield row if places is None else int(places[row])
+        if self._most is None or most >= self._most[0]:
+            values, row = _extreme(keys, most, np.argmax)
+            if self._most is None or values > self._most:
+                self._most = values
+                yield row if places is None else int(places[row])
+
+    def text_beyond(self, array: Any, alive: Mask | None) -> Iterator[int]:
+        """The rows of the first and the last in the order of bytes. Arrow chooses here, and only chooses."""
+        found = pc.min_max(array)
+        first, last = (found[name].as_buffer() for name in ("min", "max"))
+        first, last = first.to_pybytes(), last.to_pybytes()
+        new: list[Any] = []
+        if self._first is None or first < self._first:
+            self._first = first
+            new.append(found["min"])
+        if self._last is None or last > self._last:
+            self._last = last
+            new.append(found["max"])
+        for value in new:
+            row = pc.index(array, value).as_py()
+            if row >= 0 and (alive is None or alive[row]):
+                yield row
+
+
+def _extreme(keys: Sequence[Numbers], value: Any, best: Any) -> tuple[tuple[Any, ...], int]:
+    """The values and the row of the extreme whose first key is `value`."""
+    if len(keys) == 1:
+        return (value,), int(best(keys[0]))
+    rows = np.flatnonzero(keys[0] == value)
+    values = [value]
+    for key in keys[1:]:
+        part = key[rows]
+        value = part[best(part)]
+        values.append(value)
+        rows = rows[part == value]
+    return tuple(values), int(rows[0])
+
+
+def _sort_keys(kind: Any) -> Callable[[Any], Sequence[Numbers]] | None:
+    """A function from an array of `kind` to numbers that order its rows, values or lengths; None where nothing does."""
+    types = pa.types
+    if types.is_decimal(kind):
+        return _decimal_keys(kind)
+    if types.is_string(kind) or types.is_binary(kind) or types.is_list(kind) or types.is_map(kind):
+        return lambda array: [np.diff(_buffer(array, np.dtype("<i4"), beyond=1))]
+    if types.is_large_string(kind) or types.is_large_binary(kind) or types.is_large_list(kind):
+        return lambda array: [np.diff(_buffer(array, np.dtype("<i8"), beyond=1))]
+    if types.is_floating(kind):
+        letter = "f"
+    elif types.is_unsigned_integer(kind):
+        letter = "u"
+    elif types.is_integer(kind) or (types.is_temporal(kind) and not types.is_interval(kind)):
+        letter = "i"
+    else:
+        return None
+    number = np.dtype(f"<{letter}{kind.bit_width // 8}")
+    if letter == "f":
+        return lambda array: [_without_nan(_buffer(array, number))]
+    return lambda array: [_buffer(array, number)]
+
+
+def _decimal_keys(kind: Any) -> Callable[[Any], Sequence[Numbers]]:
+    # Little-endian two's complement: the words that the precision can need, the highest first and signed.
+    if kind.byte_width < 8:
+        return lambda array: [_buffer(array, np.dtype("<i4"))]
+    words = kind.byte_width // 8
+    needed = min(words, (10**kind.precision).bit_length() // 64 + 1)
+
+    def keys(array: Any) -> Sequence[Numbers]:
+        table = _buffer(array, np.dtype("<i8"), words)
+        table = table.reshape(-1, words)
+        return [
+            table[:, needed - 1],
+            *(table[:, word].view("<u8") for word in range(needed - 2, -1, -1)),
+        ]
+
+    return keys
+
+
+def _without_nan(numbers: Numbers) -> Numbers:
+    # NaN would be both extremes.
+    return np.nan_to_num(numbers, nan=0.0, posinf=np.inf, neginf=-np.inf) if numbers.min() != numbers.min() else numbers
+
+
+def _buffer(array: Any, kind: np.dtype[Any], width: int = 1, beyond: int = 0) -> Numbers:
+    """The part of the array's second buffer that is its own rows', and `beyond` more."""
+    data = array.buffers()[1]
+    count = len(array) + beyond
+    if data is None or data.size == 0:
+        return np.zeros(count * width, kind)
+    return np.frombuffer(data, kind, count * width, array.offset * width * kind.itemsize)
+
+
+def _valid(array: Any) -> Mask:
+    bitmap = array.buffers()[0]
+    if bitmap is None:
+        return np.zeros(len(array), np.bool_) if pa.types.is_null(array.type) else np.ones(len(array), np.bool_)
+    first, skip = divmod(array.offset, 8)
+    bits = np.frombuffer(bitmap, np.uint8)[first : first + (skip + len(array) + 7) // 8]
+    found: Mask = np.unpackbits(bits, bitorder="little")[skip : skip + len(array)].view(np.bool_)
+    return found

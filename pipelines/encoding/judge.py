@@ -98,16 +98,12 @@ class RecordJudge:
     def _wrong(
         self, columns: dict[str, Any], row: int, number: int | None, path: str, found: object, wanted: object
     ) -> Misjudged:
-        key, time = (
-            reader_of(columns[name])(row) if name in columns else "not known"
-            for name in (self._key, self._event_time)
-        )
-        time_type = columns[self._event_time].type if self._event_time in columns else None
+        times = columns.get(self._event_time)
         return Misjudged(
             self._where,
             row=number,
-            key=key,
-            time=shown_time(time, time_type),
+            key=reader_of(columns[self._key])(row),
+            time="not known" if times is None else shown_time(reader_of(times)(row), times.type),
             column=path,
             found=found,
             plain=wanted,

@@ -198,7 +198,11 @@ def _decimal_keys(kind: Any) -> Callable[[Any], Sequence[Numbers]]:
 
 def _without_nan(numbers: Numbers) -> Numbers:
     # NaN would be both extremes.
-    return np.nan_to_num(numbers, nan=0.0, posinf=np.inf, neginf=-np.inf) if numbers.min() != numbers.min() else numbers
+    return (
+        np.nan_to_num(numbers, nan=0.0, posinf=np.inf, neginf=-np.inf)
+        if numbers.min() != numbers.min()
+        else numbers
+    )
 
 
 def _buffer(array: Any, kind: np.dtype[Any], width: int = 1, beyond: int = 0) -> Numbers:
@@ -213,7 +217,9 @@ def _buffer(array: Any, kind: np.dtype[Any], width: int = 1, beyond: int = 0) ->
 def _valid(array: Any) -> Mask:
     bitmap = array.buffers()[0]
     if bitmap is None:
-        return np.zeros(len(array), np.bool_) if pa.types.is_null(array.type) else np.ones(len(array), np.bool_)
+        return (
+            np.zeros(len(array), np.bool_) if pa.types.is_null(array.type) else np.ones(len(array), np.bool_)
+        )
     first, skip = divmod(array.offset, 8)
     bits = np.frombuffer(bitmap, np.uint8)[first : first + (skip + len(array) + 7) // 8]
     found: Mask = np.unpackbits(bits, bitorder="little")[skip : skip + len(array)].view(np.bool_)

@@ -11,6 +11,10 @@ from resources.errors import SluiceError
 _LONGEST = 200
 
 
+class NotJudged(Exception):
+    """Why stored rows cannot be judged; they may be right."""
+
+
 class Misjudged(SluiceError):
     """One value of one row was made wrong. `row` counts from 0 in the window's snapshot, None where it is not known."""
 
@@ -20,7 +24,7 @@ class Misjudged(SluiceError):
         *,
         row: int | None,
         key: object,
-        time: object,
+        time: str,
         column: str,
         found: object,
         plain: object,
@@ -33,7 +37,7 @@ class Misjudged(SluiceError):
         place = "a row" if row is None else f"row {row:,}"
         super().__init__(
             where,
-            f"the independent judge found a wrong value in {place} (key {_shown(key)}, event time {_shown(time)}), column "
+            f"the independent judge found a wrong value in {place} (key {_shown(key)}, event time {time}), column "
             f"{column!r}: {found_is} {_shown(found)}, {plain_is} {_shown(plain)}",
             next_step=f"{outcome}; the fault is in Sluice or in a library that it uses: report it with the column's type and "
             "both values",

@@ -30,7 +30,9 @@ class Reconciliation:
     `deleted_by_policy` and `compacted` were removed by the topic's own rules. `duplicated`: copies beyond those
     expected. `others`: records of other windows and producers in the same offsets. `verdict` is `reduced`
     where all that the topic's rules left agrees. Checksums: sums of content hashes, hex, over `expected` and
-    `found`. `bytes_read`: keys and values read back.
+    `found`. `bytes_read`: keys and values read back. `judged`: stored rows that `verify` compared with their source in an
+    independent reading; `not_judged` says why it could not. `wrong`: the first value that this reading, or that of the
+    records, found to be another one; then nothing else was compared.
     """
 
     event: str
@@ -53,10 +55,13 @@ class Reconciliation:
     checksum_found: str = ""
     bytes_read: int = 0
     seconds: float = 0.0
+    judged: int = 0
+    not_judged: str | None = None
+    wrong: str | None = None
 
     @property
     def ok(self) -> bool:
-        """True unless a record was lost, doubled or altered."""
+        """True unless a record was lost, doubled or altered, or made with a wrong value."""
         return self.verdict != "differs"
 
     @property
@@ -64,6 +69,8 @@ class Reconciliation:
         """One sentence for a log."""
         if self.verdict == "unpublished":
             return "nothing is published"
+        if self.wrong is not None:
+            return self.wrong
         if self.verdict == "agrees":
             of = f" of {self.generations} generations" if self.generations > 1 else ""
             return f"all {self.expected:,} records{of} are on the topic, each once and unaltered"

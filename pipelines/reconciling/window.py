@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from pipelines.authoring.event import Event
 from pipelines.contract import Contract
+from pipelines.judging.misjudged import Misjudged
 from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.stored import contract_of
 from pipelines.reconciling.attribution import Attribution
@@ -18,6 +19,7 @@ from pipelines.reconciling.pieces import Bounds, Piece, between, pieces_of
 from pipelines.reconciling.placement import Sent
 from pipelines.reconciling.result import Example, Kind, Reconciliation
 from pipelines.reconciling.schema_ids import OneSchemaId
+from pipelines.reconciling.stored_judge import StoredJudge
 from resources.kafka.topics import Topic
 from resources.platform import Platform
 
@@ -58,11 +60,22 @@ class WindowComparison:
         self._sent: list[Sent] = []
         self._expired_rows = 0
         self._bytes = 0
+        self._judged = 0
 
     def reconcile(self) -> Reconciliation:
         """Reads everything and says what was found."""
-        agreed = self._in_order()
-        return self._compared() if agreed is None else self._agreed(agreed)
+        why = None
+        try:
+            if self._whole:
+                # Without this the topic is compared with what was made for it, and agrees with a value that was made wrong.
+                self._judged, why = StoredJudge(self._event, self._platform, self._entry).judge()
+            agreed = self._in_order()
+            found = self._compared() if agreed is None else self._agreed(agreed)
+        except Misjudged as wrong:
+            found = replace(
+                self._blank(), verdict="differs", wrong=f"{wrong.problem}; next: {wrong.next_step}"
+            )
+        return replace(found, judged=self._judged, not_judged=why)
 
     def _in_order(self) -> Agreement | None:
         """What agrees by the order of the log; None where all must be compared without it."""

@@ -128,17 +128,7 @@ class Trying:
     ) -> None:
         self._event, self._schema, self._run_id = event, schema, run_id
         self._window, self._platform = window, platform
-        self._transformer = Transformer(
-            event.contract,
-            transform=event.transform,
-            key=event.key,
-            event_time=event.event_time,
-            event_id=event.event_id,
-            window_start=window.start,
-            window_end=window.end,
-            whole_window=event.whole_window,
-            where=f"{event.full_name} {window.key}",
-        )
+        self._transformer = transformer_of(event, window)
         self._row, self._dropped, self._judged = 0, 0, 0
         self._records: tuple[RecordEncoder, RecordJudge] | None = None
         self._again = _Following(tried) if tried is not None else None
@@ -364,6 +354,22 @@ def told_of(done: Transformed) -> str:
     return (
         f"{done.verdict}; first: row {letter['source_row']}, field {letter['field']}: {letter['detail']} "
         f"(value {letter['value']})"
+    )
+
+
+def transformer_of(event: Event, window: Window, *, outcome: str = "nothing was published") -> Transformer:
+    """The event's transformer for one window. `outcome`: what becomes of a row that is judged to be wrong."""
+    return Transformer(
+        event.contract,
+        transform=event.transform,
+        key=event.key,
+        event_time=event.event_time,
+        event_id=event.event_id,
+        window_start=window.start,
+        window_end=window.end,
+        whole_window=event.whole_window,
+        where=f"{event.full_name} {window.key}",
+        outcome=outcome,
     )
 
 

@@ -20,12 +20,14 @@ PlainColumn = tuple[Any, Read]
 
 
 class ConformJudge:
-    """Judges the batches of one window, in their order. `where` names the event and window."""
+    """Judges the batches of one window, in their order. `where` names the event and window, `outcome` says what becomes of
+    a row that is wrong."""
 
-    def __init__(self, contract: Contract, *, key: str, event_time: str, where: str) -> None:
+    def __init__(self, contract: Contract, *, key: str, event_time: str, where: str, outcome: str) -> None:
         self._contract, self._key, self._event_time, self._where = contract, key, event_time, where
+        self._outcome = outcome
         self._choice = Choice(where, text_order=True)
-        self._converters: dict[tuple[str, str], Convert | None] = {}
+        self._converters: dict[tuple[str, str], Convert] = {}
         self.judged = 0
 
     def judge(
@@ -48,10 +50,12 @@ class ConformJudge:
             return ()
         places = chosen if alive is None else (np.cumsum(alive)[list(chosen)] - 1).tolist()
         for n, field in enumerate(self._contract.fields):
-            kind, read = plain(field.name)
-            convert = self._converter(field.name, kind)
-            if convert is None:
+            try:
+                kind, read = plain(field.name)
+            except UnreadableType:
+                # The conformer takes no value of such a type either: it is a column of nulls.
                 continue
+            convert = self._converter(field.name, kind)
             conformed, form = reader_of(rows.column(n)), of_rows(field.type)
             for row, place in zip(chosen, places, strict=True):
                 found = form(conformed(place))
@@ -68,15 +72,11 @@ class ConformJudge:
         self.judged += len(chosen)
         return places
 
-    def _converter(self, name: str, kind: Any) -> Convert | None:
-        """None where the judge does not read the type; what the conformer does not read either is no column."""
+    def _converter(self, name: str, kind: Any) -> Convert:
         place = (name, str(kind))
         if place not in self._converters:
             avro = self._contract.field(name).type
-            try:
-                self._converters[place] = of_python(avro) if kind is None else of_arrow(kind, avro)
-            except UnreadableType:
-                self._converters[place] = None
+            self._converters[place] = of_python(avro) if kind is None else of_arrow(kind, avro)
         return self._converters[place]
 
     def _wrong(
@@ -103,6 +103,7 @@ class ConformJudge:
             plain_is=f"the same source value does not fit in plain Python ({unfit}); it is"
             if unfit
             else "the same source value, converted in plain Python, is",
+            outcome=self._outcome,
         )
 
 
@@ -124,7 +125,7 @@ def plain_frame(frame: pd.DataFrame, order: Any) -> Callable[[str], PlainColumn]
 def _of_series(series: "pd.Series[Any]") -> PlainColumn:
     dtype, values = series.dtype, series.array
     if isinstance(dtype, pd.ArrowDtype):
-        chunked = values.__arrow_array__()  # type: ignore[attr-defined]
+        chunked = values.__arrow_array__()
         return chunked.type, _of_chunks(chunked)
     if isinstance(dtype, np.dtype):
         return None, lambda row: values[row]

@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.contract import AvroType
-from pipelines.judging.values import UnreadableType
 from pipelines.transform.cells import CellMisfitError, reader
 from pipelines.transform.dead_letters import Reason
 from pipelines.transform.rules import DAY_SECONDS, UNITS_PER_SECOND, unit_of
@@ -22,7 +21,7 @@ _EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
 def of_arrow(kind: Any, avro: AvroType) -> Convert:
     """A function from a value of Arrow type `kind`, as the judge reads it, to the field's value.
 
-    It raises CellMisfitError for what the field cannot hold. Raises UnreadableType.
+    It raises CellMisfitError for what the field cannot hold.
     """
     convert = _of_arrow(_storage(kind), avro)
 
@@ -45,32 +44,45 @@ def _storage(kind: Any) -> Any:
 
 
 def _of_arrow(kind: Any, avro: AvroType) -> Convert:
+    types = pa.types
     match avro.kind, avro.logical:
-        case "array", _:
+        case "array", _ if hasattr(kind, "value_type"):
             item = of_arrow(kind.value_type, avro.element)
             return lambda values: [item(value) for value in values]
-        case "map", _:
+        case "map", _ if types.is_map(kind):
             item = of_arrow(kind.item_type, avro.element)
             text = of_arrow(kind.key_type, AvroType("string"))
             return lambda pairs: {text(key): item(value) for key, value in pairs}
-        case "record", _:
-            children = {
-                child.name: of_arrow(kind.field(child.name).type, child.type) for child in avro.fields
-            }
-            return lambda row: {name: convert(row[name]) for name, convert in children.items()}
-        case _, "date" | "time-millis" | "time-micros":
+        case "record", _ if types.is_struct(kind) and all(
+            kind.get_field_index(child.name) >= 0 for child in avro.fields
+        ):
+            children = [
+                (child.name, of_arrow(kind.field(child.name).type, child.type)) for child in avro.fields
+            ]
+            return lambda row: {name: convert(row[name]) for name, convert in children}
+        case (("array" | "map" | "record"), _):
+            return _never(kind, avro)
+        case _, str(logical) if logical not in ("decimal", "uuid"):
             return _counts(kind, avro)
-        case _, str(logical) if "timestamp" in logical:
-            return _counts(kind, avro)
-        case _ if pa.types.is_temporal(kind):
-            raise UnreadableType(str(kind))
-    return of_python(avro)
+    return _never(kind, avro) if types.is_temporal(kind) else of_python(avro)
+
+
+def _never(kind: Any, avro: AvroType) -> Convert:
+    """Of a column whose type cannot hold the field's values: the conformer takes it where it has none."""
+
+    def convert(value: Any) -> Any:
+        raise CellMisfitError(Reason.WRONG_TYPE, value, f"{avro}, not {kind}")
+
+    return convert
 
 
 def _counts(kind: Any, avro: AvroType) -> Convert:
     """Temporal counts by integer arithmetic: `cells` takes Python's dates, which end at the year 9999."""
     day = avro.logical == "date"
-    per, divided_by = _seconds(kind)
+    seconds = _seconds(kind)
+    if seconds is None:
+        return _never(kind, avro)
+    per, divided_by = seconds
     target = 1 if day else UNITS_PER_SECOND[unit_of(str(avro.logical))]
     divisor = divided_by * (DAY_SECONDS if day else 1)
 
@@ -83,14 +95,14 @@ def _counts(kind: Any, avro: AvroType) -> Convert:
     return convert
 
 
-def _seconds(kind: Any) -> tuple[int, int]:
-    """A count of `kind` times the first, divided by the second, is seconds."""
+def _seconds(kind: Any) -> tuple[int, int] | None:
+    """A count of `kind` times the first, divided by the second, is seconds; None for what is no date or time."""
     if pa.types.is_date32(kind):
         return DAY_SECONDS, 1
     if pa.types.is_date64(kind):
         return 1, 1000
     if not (pa.types.is_timestamp(kind) or pa.types.is_time(kind)):
-        raise UnreadableType(str(kind))
+        return None
     return 1, UNITS_PER_SECOND[kind.unit]
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipelines.contract import Contract
+from pipelines.judging.misjudged import NotJudged
 from pipelines.transform.conformer import Conformer
 from pipelines.transform.dead_letters import DeadLetter, Reason, dead_letter_batch, shown
 from pipelines.transform.errors import ConformError, ConformProblem, TransformFailed
@@ -74,6 +75,7 @@ class Transformer:
         window_end: dt.datetime | None = None,
         whole_window: bool = False,
         where: str = "transform",
+        outcome: str = "nothing was published",
     ) -> None:
         window = (window_start, window_end) if window_start is not None and window_end is not None else None
         if window is None and (window_start or window_end):
@@ -87,7 +89,7 @@ class Transformer:
         self._conformer = Conformer(
             target, key=key, event_time=event_time, event_id=event_id, window=window, where=where
         )
-        self._judge = ConformJudge(target, key=key, event_time=event_time, where=where)
+        self._judge = ConformJudge(target, key=key, event_time=event_time, where=where, outcome=outcome)
         self._raised_rows = 0
         self._first_raised = (0, "")  # source row and exception, for the error that names the fault
 
@@ -98,11 +100,7 @@ class Transformer:
         source_rows: list[Any] = []
         judged: list[int] = []
         dropped = rows_out = 0
-        if self._transform is None:
-            pieces: Iterator[_Piece] = iter([self._identity(batch, first_row)])
-        else:
-            pieces = self._pieces(batch, first_row, letters)
-        for piece in pieces:
+        for piece in self._all_pieces(batch, first_row, letters):
             numbers = piece.source_rows
             rows, dead, alive = self._conformer.conform(piece.columns, piece.row_count, numbers)
             places = self._judge.judge(piece.columns, piece.plain, piece.row_count, rows, alive, numbers)
@@ -121,6 +119,44 @@ class Transformer:
             dropped,
             tuple(judged),
         )
+
+    def judge_stored(self, batch: Any, first_row: int, dead_rows: Any, stored: Callable[[int], Any]) -> int:
+        """Judge what an earlier run made of `batch`; returns the number of rows that were judged.
+
+        `dead_rows`: the source rows of its dead letters, ascending. `stored` gives the next so many of the stored rows.
+        Raises Misjudged, and NotJudged where it is not known which stored row came of which source row.
+        """
+        judged = 0
+        for piece in self._all_pieces(batch, first_row, []):
+            alive = None
+            if len(dead_rows):
+                if piece.source_rows is None:
+                    raise NotJudged(
+                        "the transform does not keep the frame's index, and some rows are dead letters"
+                    )
+                alive = ~np.isin(piece.source_rows, dead_rows)
+                if len(np.unique(piece.source_rows[~alive])) != np.count_nonzero(~alive):
+                    raise NotJudged(
+                        "the transform makes several rows of one, and some of them are dead letters"
+                    )
+            count = piece.row_count if alive is None else int(np.count_nonzero(alive))
+            if not count:
+                continue
+            rows = stored(count)
+            numbers = piece.source_rows
+            judged += len(
+                self._judge.judge(piece.columns, piece.plain, piece.row_count, rows, alive, numbers)
+            )
+        return judged
+
+    def transformed(self, batch: Any, first_row: int) -> list[dict[str, Any]]:
+        """The columns that the transform makes of `batch`, not conformed; one dict for each part that it took at once."""
+        return [piece.columns for piece in self._all_pieces(batch, first_row, [])]
+
+    def _all_pieces(self, batch: Any, first_row: int, letters: list[DeadLetter]) -> Iterator[_Piece]:
+        if self._transform is None:
+            return iter([self._identity(batch, first_row)])
+        return self._pieces(batch, first_row, letters)
 
     def _identity(self, batch: Any, first_row: int) -> _Piece:
         # By list, before the dict is built: a dict would keep the last of two equal names.

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.contract import parse_contract
-from pipelines.encoding import RecordEncoder
+from pipelines.encoding import RecordEncoder, RecordJudge
 from pipelines.encoding.encoder import Strategy
 from tests.pipelines.encoding.strategies import STRATEGIES
 
@@ -264,3 +264,7 @@ def test_bytes_are_those_of_fastavro(strategy: Strategy, data: st.DataObject) ->
     assert encoded.values.to_pylist() == expected
     encoded.values.validate(full=True)
     encoded.keys.validate(full=True)
+    # The independent judge reads every kind of value as the rows hold it.
+    judge = RecordJudge(encoder, event_time="f0", where="t w")
+    judge.judge(whole.slice(start, length), range(length), encoded)
+    assert judge.judged == length

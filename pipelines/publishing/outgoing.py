@@ -1,21 +1,30 @@
 """The records of one publication, in the one order that makes a row number mean the same in every run."""
 
 from collections.abc import Generator, Iterator
+from datetime import UTC, datetime
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.authoring.event import Event
 from pipelines.encoding import EncodedBatch, RecordJudge, cloudevents_headers, publication_headers
 from pipelines.publishing.ahead import ahead
 from pipelines.publishing.entry import LedgerEntry
-from pipelines.publishing.stored import encoder_of, event_times, extremes_judged, rows_of, stored_snapshot
+from pipelines.publishing.stored import (
+    NotPublishable,
+    encoder_of,
+    event_times,
+    extremes_judged,
+    rows_of,
+    stored_snapshot,
+)
+from pipelines.transform.record_timestamp import NOT_SET_DETAIL, NOT_SET_MS, milliseconds
 from resources.kafka.rows import Rows
 from resources.kafka.transactions import Headers
 from resources.platform import Platform
 from resources.snapshots import Snapshot
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Encoded batches that wait for the producer: enough to bridge a commit, and a few megabytes each.
 _AHEAD = 2
 # Rows encoded at a time, at most: half of a row group costs no more time for each row, and holds half the memory.
@@ -51,6 +60,27 @@ class Outgoing:
         """The encoder's strategy."""
         return self._encoder.strategy
 
+    def require_timestamps(self) -> None:
+        """Raise NotPublishable where a stored row cannot have its event time as its record timestamp.
+
+        Such rows become dead letters; those of a snapshot that was made before the event asked for it did not.
+        """
+        event, entry, store = self._event, self._entry, self._platform.snapshots
+        window = event.windows.window(entry.window)
+        if event.record_timestamp != "event_time" or not window.start <= _EPOCH < window.end:
+            return
+        wrong = sum(
+            int(np.count_nonzero(milliseconds(event_times(event, batch)) == NOT_SET_MS))
+            for batch in store.read(self._rows, batch_rows=self._platform.settings.batch_rows)
+        )
+        if wrong:
+            raise NotPublishable(
+                f"{entry.event} {entry.window}",
+                f"{wrong:,} stored rows cannot be published",
+                allowed=NOT_SET_DETAIL,
+                next_step="materialize transformed again, so that these rows become dead letters",
+            )
+
     def records(self) -> Generator[Rows, None, None]:
         """The records that are not committed yet; to be closed by whoever does not take them all.
 
@@ -80,7 +110,7 @@ class Outgoing:
                 encoded.keys,
                 encoded.values,
                 self._headers(encoded, batch) if with_headers else None,
-                _milliseconds(event_times(event, batch)) if event.record_timestamp == "event_time" else None,
+                milliseconds(event_times(event, batch)) if event.record_timestamp == "event_time" else None,
             )
 
     def _tombstones(self, vanished: Snapshot, from_row: int) -> Iterator[Rows]:
@@ -106,11 +136,3 @@ class Outgoing:
             + marks
             for event_id, instant, key in zip(ids, instants, encoded.keys.to_pylist(), strict=True)
         ]
-
-
-def _milliseconds(times: pa.Array) -> npt.NDArray[np.int64]:
-    # A record timestamp has milliseconds; the event time in the value keeps its own precision.
-    found: npt.NDArray[np.int64] = (
-        times.cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64()).to_numpy(zero_copy_only=False)
-    )
-    return found

@@ -145,6 +145,7 @@ class Publication:
             # The ledger must not name what a crash of the machine could still take back.
             self._platform.snapshots.settle(entry.event, entry.window)
             outgoing = Outgoing(self._event, self._platform, entry)
+            outgoing.require_timestamps()
             self._encoding = outgoing.encoding
             with closing(outgoing.records()) as records:
                 parts.append(sender.send(entry, records))

@@ -23,18 +23,19 @@ from pipelines.reconciling.expected import Records
 from pipelines.reconciling.log import Committed
 from pipelines.reconciling.pieces import Piece
 from pipelines.reconciling.placement import Sent, placement
+from pipelines.reconciling.stamps import Stamps
 from resources.memory import GivingBack
 
 _EXPECTED = pa.schema(
     [
         ("row", pa.int64()), ("h1", pa.uint64()), ("h2", pa.uint64()), ("place", pa.uint32()),
-        ("tombstone", pa.bool_()), ("key", pa.large_binary()),
+        ("tombstone", pa.bool_()), ("key", pa.large_binary()), ("stamp", pa.int64()),
     ]
 )  # fmt: skip
 _FOUND = pa.schema(
     [
         ("kafka_partition", pa.int32()), ("log_offset", pa.int64()), ("h1", pa.uint64()), ("h2", pa.uint64()),
-        ("key", pa.large_binary()),
+        ("key", pa.large_binary()), ("stamp", pa.int64()), ("generation", pa.int32()),
     ]
 )  # fmt: skip
 _STATE = pa.schema(
@@ -84,6 +85,7 @@ class Comparison:
             pa.array(murmur2(records.keys) & np.uint32(0x7FFFFFFF)),
             records.values.is_null(),
             records.keys.cast(pa.large_binary()),
+            _stamps(records),
         ]
         self._write("expected", _EXPECTED, columns)
         self.expected.add(hashes)
@@ -96,14 +98,16 @@ class Comparison:
         self._write("state", _STATE, [numbers, *_halves(hashes), records.keys.cast(pa.large_binary())])
         self._state.add(hashes)
 
-    def add_found(self, records: Committed) -> None:
-        """Committed records of the pieces, in the order of the log."""
+    def add_found(self, records: Committed, *, generation: int = 0) -> None:
+        """Committed records of the pieces, in the order of the log; the pieces of `generation`."""
         hashes = content_hashes(records.keys, records.values)
         columns = [
             pa.array(records.kafka_partitions),
             pa.array(records.offsets),
             *_halves(hashes),
             records.keys,
+            _stamps(records),
+            pa.array(np.full(len(records), generation, np.int32)),
         ]
         self._write("found", _FOUND, columns)
         self.in_range.add(hashes)
@@ -158,6 +162,32 @@ class Comparison:
             "SELECT count(*), coalesce(sum(h1), 0), coalesce(sum(h2), 0) FROM found SEMI JOIN expected USING (h1, h2)"
         )
         return Checksum.of_sums(*map(int, own)), self._count("surplus")
+
+    def stamps(self) -> list[Stamps]:
+        """The timestamps of the found records that have an expected content, of each generation."""
+        self._seal("expected", _EXPECTED)
+        self._seal("found", _FOUND)
+        self._run(
+            """CREATE OR REPLACE TEMP TABLE stamped AS
+            SELECT f.generation, f.kafka_partition, f.log_offset, f.key, f.stamp, f.stamp <> e.stamp AS other
+            FROM found f JOIN (
+                SELECT h1, h2, any_value(stamp) AS stamp FROM expected WHERE stamp IS NOT NULL GROUP BY ALL
+            ) e USING (h1, h2)"""
+        )
+        counted = self._rows(
+            """SELECT generation, count(*), count(*) FILTER (other), count(*) FILTER (stamp IS NULL)
+            FROM stamped GROUP BY generation ORDER BY generation"""
+        )
+        return [Stamps(*map(int, row)) for row in counted]
+
+    def some_other_stamps(self, generation: int, most: int) -> list[Standing]:
+        """The first records of a generation with another timestamp; after `stamps`."""
+        return _standing(
+            self._rows(
+                f"""SELECT key, kafka_partition, log_offset FROM stamped WHERE other AND generation = {generation}
+                ORDER BY kafka_partition, log_offset LIMIT {most}"""
+            )
+        )
 
     @property
     def absent(self) -> int:
@@ -350,6 +380,10 @@ class Comparison:
                 file.close()
         if "_folder" in self.__dict__:
             self._folder.cleanup()
+
+
+def _stamps(records: Records | Committed) -> pa.Array:
+    return pa.nulls(len(records), pa.int64()) if records.stamps is None else records.stamps
 
 
 def _standing(rows: Iterable[tuple[Any, ...]]) -> list[Standing]:

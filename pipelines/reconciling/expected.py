@@ -9,7 +9,8 @@ from pipelines.authoring.event import Event
 from pipelines.contract import Contract
 from pipelines.encoding import RecordEncoder, RecordJudge
 from pipelines.publishing.entry import LedgerEntry
-from pipelines.publishing.stored import encoder_for, extremes_judged
+from pipelines.publishing.stored import encoder_for, event_times, extremes_judged
+from pipelines.transform.record_timestamp import milliseconds
 from resources.errors import SluiceError
 from resources.platform import Platform
 from resources.snapshots import Snapshot
@@ -24,13 +25,24 @@ class CannotReconcile(SluiceError):
 
 @dataclass(frozen=True)
 class Records:
-    """Some records in the order of publication: `keys` and `values` row for row, a null value a tombstone."""
+    """Some records in the order of publication: `keys` and `values` row for row, a null value a tombstone. `stamps`:
+    int64, the record timestamps in milliseconds where they are the event times, null for tombstones."""
 
     keys: pa.Array
     values: pa.Array
+    stamps: pa.Array | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def first(self, count: int) -> "Records":
+        """The first `count` of them."""
+        stamps = self.stamps
+        return Records(
+            self.keys.slice(0, count),
+            self.values.slice(0, count),
+            None if stamps is None else stamps.slice(0, count),
+        )
 
 
 def expected_records(
@@ -40,7 +52,7 @@ def expected_records(
     left = entry.rows_done
     for records in _all_records(event, platform, entry, contract):
         if len(records) > left:
-            records = Records(records.keys.slice(0, left), records.values.slice(0, left))
+            records = records.first(left)
         left -= len(records)
         yield records
         if not left:
@@ -58,6 +70,11 @@ def state_records(
 ) -> Iterator[Records]:
     """The records of the whole snapshot that the topic equals once the entry is complete. Raises CannotReconcile."""
     return _rows(event, platform, entry, contract, _stored(platform, entry, "transformed", entry.snapshot))
+
+
+def stamped(event: Event) -> bool:
+    """Whether the event's records carry their event times as record timestamps."""
+    return event.record_timestamp == "event_time"
 
 
 def is_stored(platform: Platform, entry: LedgerEntry) -> bool:
@@ -82,7 +99,8 @@ def _all_records(
     if entry.vanished is not None:
         vanished = _stored(platform, entry, "vanished", entry.vanished)
         for batch in platform.snapshots.read(vanished, batch_rows=platform.settings.batch_rows):
-            yield Records(batch.column(0), pa.nulls(batch.num_rows, pa.large_binary()))
+            stamps = pa.nulls(batch.num_rows, pa.int64()) if stamped(event) else None
+            yield Records(batch.column(0), pa.nulls(batch.num_rows, pa.large_binary()), stamps)
 
 
 def _rows(
@@ -102,7 +120,8 @@ def _rows(
         encoded = encoder.encode(batch)
         judge.judge_some(batch, encoded, first_row=row)
         row += batch.num_rows
-        yield Records(encoded.keys, encoded.values)
+        stamps = pa.array(milliseconds(event_times(event, batch))) if stamped(event) else None
+        yield Records(encoded.keys, encoded.values, stamps)
 
 
 def _stored(platform: Platform, entry: LedgerEntry, stage: str, sha256: str) -> Snapshot:

@@ -17,7 +17,7 @@ from pipelines.reconciling.expected import CannotReconcile
 from resources.errors import PassingFault
 from resources.kafka.clients import admin, batch_reader
 from resources.kafka.errors import KafkaUnavailable, explain, is_passing, kafka_error
-from resources.kafka.reading import Batch, BatchReader
+from resources.kafka.reading import BROKERS_TIME, Batch, BatchReader
 from resources.kafka.topics import describe_topic
 from resources.settings import Settings
 
@@ -44,12 +44,14 @@ class LogCut(PassingFault):
 
 @dataclass(frozen=True)
 class Committed:
-    """Committed records, row for row; null values are tombstones."""
+    """Committed records, row for row; null values are tombstones. `stamps`, where they were asked for: int64, the
+    record timestamps of the producer in milliseconds, null where the brokers wrote their own."""
 
     kafka_partitions: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
     keys: pa.Array
     values: pa.Array
+    stamps: pa.Array | None = None
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -61,18 +63,19 @@ class Committed:
 
 
 class LogReader:
-    """One consumer, in no group, for any number of ranges. Not for use by several threads."""
+    """One consumer, in no group, for any number of ranges; with `stamps`, record timestamps are read too. Not for use
+    by several threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, stamps: bool = False) -> None:
         self._settings, self._admin = settings, admin(settings)
         self._known: set[str] = set()
-        ahead = {
+        ahead: dict[str, object] = {
             "queued.min.messages": _BATCH * 10,
             "queued.max.messages.kbytes": _AHEAD_KILOBYTES,
             "fetch.message.max.bytes": _AT_ONCE_BYTES,
             "fetch.wait.max.ms": _FETCH_WAIT_MS,
         }
-        self._reader: BatchReader = batch_reader(settings, **ahead)
+        self._reader: BatchReader = batch_reader(settings, stamps=stamps, **ahead)
 
     def bounds(self, topic: str, kafka_partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         """First offset still kept and end of each kafka_partition, open transactions included."""
@@ -243,9 +246,15 @@ class LogReader:
 
 def _within(batch: Batch, bound: npt.NDArray[np.int64]) -> Committed:
     keep = batch.offsets < bound[batch.kafka_partitions]
+    stamps = batch.stamps_ms
+    stamped = None if stamps is None else pa.array(stamps, mask=stamps == BROKERS_TIME)
     if keep.all():
-        return Committed(batch.kafka_partitions, batch.offsets, batch.keys, batch.values)
+        return Committed(batch.kafka_partitions, batch.offsets, batch.keys, batch.values, stamped)
     mask = pa.array(keep)
     return Committed(
-        batch.kafka_partitions[keep], batch.offsets[keep], batch.keys.filter(mask), batch.values.filter(mask)
+        batch.kafka_partitions[keep],
+        batch.offsets[keep],
+        batch.keys.filter(mask),
+        batch.values.filter(mask),
+        None if stamped is None else stamped.filter(mask),
     )

@@ -20,6 +20,7 @@ from pipelines.publishing.ahead import ahead
 from pipelines.reconciling.content import Checksum, content_hashes
 from pipelines.reconciling.expected import Records
 from pipelines.reconciling.log import Committed
+from pipelines.reconciling.stamps import own_stamps
 from resources.memory import GivingBack
 
 # Of records that wait for their like: a few batches are always expected before they are found, and at most so much
@@ -146,7 +147,7 @@ def _placed(records: Records, kafka_partition_count: int) -> Iterator[tuple[int,
     places = kafka_partitions(records.keys, kafka_partition_count)
     order = np.argsort(places.astype(np.uint16) if kafka_partition_count < 2**16 else places, kind="stable")
     there, counts = np.unique(places, return_counts=True)
-    both = _piece(records.keys, records.values)
+    both = _piece(records)
     own = np.split(order, np.cumsum(counts)[:-1])
     for p, rows in zip(there.tolist(), own, strict=True):
         # In memory of its own: what waits long keeps nothing of the others.
@@ -156,18 +157,21 @@ def _placed(records: Records, kafka_partition_count: int) -> Iterator[tuple[int,
 def _runs(records: Committed) -> Iterable[tuple[int, pa.RecordBatch]]:
     """The records in runs of one kafka_partition, as they came."""
     places = records.kafka_partitions
-    both = _piece(records.keys, records.values)
+    both = _piece(records)
     starts = np.flatnonzero(np.diff(places, prepend=-1)).tolist()
     for first, end in pairwise([*starts, len(places)]):
         yield int(places[first]), both.slice(first, end - first)
 
 
-def _piece(keys: pa.Array, values: pa.Array) -> pa.RecordBatch:
+def _piece(records: Records | Committed) -> pa.RecordBatch:
     wide = pa.large_binary()
-    return pa.record_batch([keys.cast(wide), values.cast(wide)], names=["key", "value"])
+    columns = {"key": records.keys.cast(wide), "value": records.values.cast(wide)}
+    if records.stamps is not None:
+        columns["stamp"] = own_stamps(records)
+    return pa.record_batch(columns)
 
 
 def _bytes(piece: pa.RecordBatch) -> int:
     # With their offsets: records of no bytes at all are no more nothing than others.
-    data = sum(int(places[-1] - places[0]) for places, _ in map(byte_view, piece.columns))
+    data = sum(int(places[-1] - places[0]) for places, _ in map(byte_view, piece.columns[:2]))
     return data + 16 * int(piece.num_rows)

@@ -9,7 +9,7 @@ from pipelines.authoring.event import Event
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
 from pipelines.publishing.generations import generations
 from pipelines.reconciling.comparison import Comparison
-from pipelines.reconciling.expected import CannotReconcile, is_stored
+from pipelines.reconciling.expected import CannotReconcile, is_stored, stamped
 from pipelines.reconciling.log import LogReader
 from pipelines.reconciling.result import Reconciliation
 from pipelines.reconciling.window import WindowComparison
@@ -28,7 +28,7 @@ class Reconciler:
 
     @cached_property
     def _log(self) -> LogReader:
-        return LogReader(self._platform.settings)
+        return LogReader(self._platform.settings, stamps=stamped(self._event))
 
     def reconcile(self, window: str, *, entry: LedgerEntry | None = None) -> Reconciliation:
         """The newest generation of `window`, by `entry` or the ledger, against the topic.

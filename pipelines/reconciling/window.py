@@ -12,13 +12,14 @@ from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.stored import contract_of
 from pipelines.reconciling.attribution import Attribution
 from pipelines.reconciling.comparison import Comparison, Standing
-from pipelines.reconciling.expected import Records, expected_records, state_records
+from pipelines.reconciling.expected import Records, expected_records, stamped, state_records
 from pipelines.reconciling.log import Committed, LogReader
 from pipelines.reconciling.order import Agreement, Held, agrees_in_order
 from pipelines.reconciling.pieces import Bounds, Piece, between, pieces_of
 from pipelines.reconciling.placement import Sent
 from pipelines.reconciling.result import Example, Kind, Reconciliation
 from pipelines.reconciling.schema_ids import OneSchemaId
+from pipelines.reconciling.stamps import Stamps
 from pipelines.reconciling.stored_judge import StoredJudge
 from resources.kafka.topics import Topic
 from resources.platform import Platform
@@ -70,12 +71,32 @@ class WindowComparison:
                 # Without this the topic is compared with what was made for it, and agrees with a value that was made wrong.
                 self._judged, why = StoredJudge(self._event, self._platform, self._entry).judge()
             agreed = self._in_order()
-            found = self._compared() if agreed is None else self._agreed(agreed)
+            found = self._stamped(self._compared()) if agreed is None else self._agreed(agreed)
         except Misjudged as wrong:
             found = replace(
                 self._blank(), verdict="differs", wrong=f"{wrong.problem}; next: {wrong.next_step}"
             )
         return replace(found, judged=self._judged, not_judged=why)
+
+    def _stamped(self, so_far: Reconciliation) -> Reconciliation:
+        """`so_far`, and whether the records carry their event times."""
+        if not stamped(self._event):
+            return so_far
+        found = self._comparison.stamps()
+        told = tuple(filter(None, map(Stamps.told, found)))
+        wrong = {one.generation: one.altered for one in found if one.altered}
+        examples = [
+            Example("altered", _text(standing.key), standing.kafka_partition, standing.offset)
+            for generation in wrong
+            for standing in self._comparison.some_other_stamps(generation, _EXAMPLES)
+        ]
+        return replace(
+            so_far,
+            verdict="differs" if wrong else so_far.verdict,
+            altered=so_far.altered + sum(wrong.values()),
+            examples=(*so_far.examples, *examples[:_EXAMPLES]),
+            notes=(*so_far.notes, *told),
+        )
 
     def _in_order(self) -> Agreement | None:
         """What agrees by the order of the log; None where all must be compared without it."""
@@ -192,7 +213,8 @@ class WindowComparison:
             schema_ids = OneSchemaId(self._platform, self._contracts[entry.contract], entry.schema_id)
             for records in self._log.read(self._entry.topic, _ranges(self._kept, entry)):
                 self._bytes += records.total_bytes
-                self._comparison.add_found(replace(records, values=schema_ids.apply(records.values)))
+                same = replace(records, values=schema_ids.apply(records.values))
+                self._comparison.add_found(same, generation=entry.generation)
 
     def _accounted(self, so_far: Reconciliation, duplicated: int, bounds: Bounds) -> Reconciliation:
         comparison = self._comparison

@@ -58,6 +58,7 @@ def outcome_of(event: Event, window: Window, frames: Iterable[tuple[pa.RecordBat
         window_start=window.start,
         window_end=window.end,
         whole_window=event.whole_window,
+        record_timestamp=event.record_timestamp,
         where=f"{event.full_name} {window.key}",
     )
     found = Outcome()

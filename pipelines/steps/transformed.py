@@ -368,6 +368,7 @@ def transformer_of(event: Event, window: Window, *, outcome: str = "nothing was 
         window_start=window.start,
         window_end=window.end,
         whole_window=event.whole_window,
+        record_timestamp=event.record_timestamp,
         where=f"{event.full_name} {window.key}",
         outcome=outcome,
     )

@@ -14,6 +14,7 @@ from pipelines.transform.columns import conform_column
 from pipelines.transform.dead_letters import DeadLetter, Misfit, Reason, shown
 from pipelines.transform.errors import ConformError, ConformProblem
 from pipelines.transform.leaves import ColumnMismatchError
+from pipelines.transform.record_timestamp import NOT_SET_DETAIL
 from pipelines.transform.row_json import from_scalar, row_json
 from pipelines.transform.rules import UNITS_PER_SECOND
 from resources.errors import did_you_mean
@@ -26,7 +27,8 @@ class Conformer:
     """Conforms columns to `contract`, which is already without the field of the event id.
 
     `window` is `(start, end)`, aware and half-open: rows with their event time outside are dead; None
-    leaves event times alone.
+    leaves event times alone. `stamps_records`: the event times become record timestamps, so rows whose timestamp would
+    be 0 are dead.
     """
 
     def __init__(
@@ -37,12 +39,13 @@ class Conformer:
         event_time: str,
         event_id: str | None,
         window: tuple[dt.datetime, dt.datetime] | None,
+        stamps_records: bool,
         where: str,
     ) -> None:
         self._contract, self._key, self._event_time, self._where = contract, key, event_time, where
         self._event_id = event_id
         self._names = [field.name for field in contract.fields]
-        self._window = window
+        self._window, self._stamps_records = window, stamps_records
         self.arrow_schema = contract.arrow_schema
 
     def check_names(self, names: list[Any], index_names: tuple[Any, ...] = ()) -> None:
@@ -102,7 +105,7 @@ class Conformer:
                 problems.append(ConformProblem(problem, mismatch.allowed, mismatch.next_step))
                 continue
             if field.name == self._event_time:
-                bad = bad + self._outside_window(array)
+                bad = bad + self._outside_window(array) + self._without_timestamp(array)
             arrays.append(array)
             for misfit in bad:
                 misfits[misfit.row].append((field.name, misfit))
@@ -147,6 +150,20 @@ class Conformer:
         return [
             Misfit(row, "", Reason.OUTSIDE_WINDOW, shown(from_scalar(times[row])), detail)
             for row in np.flatnonzero(outside.to_numpy(zero_copy_only=False)).tolist()
+        ]
+
+    def _without_timestamp(self, times: Any) -> list[Misfit]:
+        if not self._stamps_records:
+            return []
+        counts = times.view(pa.int64())
+        beyond = max(1, UNITS_PER_SECOND[times.type.unit] // 1000)
+        extremes = pc.min_max(counts).as_py()
+        if extremes["min"] is None or extremes["max"] < 0 or extremes["min"] >= beyond:
+            return []
+        unset = pc.and_(pc.greater_equal(counts, 0), pc.less(counts, beyond)).fill_null(False)
+        return [
+            Misfit(row, "", Reason.ZERO_TIMESTAMP, shown(from_scalar(times[row])), NOT_SET_DETAIL)
+            for row in np.flatnonzero(unset.to_numpy(zero_copy_only=False)).tolist()
         ]
 
 

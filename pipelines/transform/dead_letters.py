@@ -55,6 +55,7 @@ class Reason(StrEnum):
     MISSING_FIELD = "missing_field"
     UNKNOWN_FIELD = "unknown_field"
     OUTSIDE_WINDOW = "outside_window"
+    ZERO_TIMESTAMP = "zero_timestamp"
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ class Transformer:
         window_start: dt.datetime | None = None,
         window_end: dt.datetime | None = None,
         whole_window: bool = False,
+        record_timestamp: str = "publish_time",
         where: str = "transform",
         outcome: str = "nothing was published",
     ) -> None:
@@ -87,7 +88,13 @@ class Transformer:
         if window and not str(target.field(event_time).type.logical).startswith("timestamp-"):
             raise ValueError(f"event time {event_time!r} is {target.field(event_time).type}, not a timestamp")
         self._conformer = Conformer(
-            target, key=key, event_time=event_time, event_id=event_id, window=window, where=where
+            target,
+            key=key,
+            event_time=event_time,
+            event_id=event_id,
+            window=window,
+            stamps_records=record_timestamp == "event_time",
+            where=where,
         )
         self._judge = ConformJudge(target, key=key, event_time=event_time, where=where, outcome=outcome)
         self._raised_rows = 0

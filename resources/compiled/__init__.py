@@ -15,7 +15,7 @@ from pathlib import Path
 from resources.errors import SluiceError
 
 # As in library.c.
-_INTERFACE = 3
+_INTERFACE = 4
 # "off", or the path of another build (`make sanitize`).
 NAMED = "SLUICE_COMPILED"
 
@@ -62,7 +62,7 @@ def _loaded(path: Path) -> ctypes.CDLL | None:
         "sluice_messages": (None, [number, *[address] * 6]),
         "sluice_message_bytes": (number, []),
         "sluice_take_messages": (number, [address, address, ctypes.c_int32, address, number, address]),
-        "sluice_gather_messages": (None, [address, address, number, *[address] * 6]),
+        "sluice_gather_messages": (None, [address, address, number, *[address] * 8]),
         "sluice_free_messages": (None, [address, address, number]),
         "sluice_contents": (number, [number, *[address, address, address, number] * 2, address, address]),
     }

@@ -7,5 +7,5 @@
 
 SLUICE int32_t sluice_interface(void)
 {
-    return 3;
+    return 4;
 }

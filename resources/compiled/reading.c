@@ -12,6 +12,10 @@ enum { PARTITION_END = -191 };
 
 typedef ptrdiff_t (*consume_function)(void *queue, int timeout_ms, struct message **messages, size_t most);
 typedef void (*destroy_function)(struct message *message);
+typedef int64_t (*timestamp_function)(const struct message *message, int *type);
+
+/* RD_KAFKA_TIMESTAMP_CREATE_TIME: the producer's own. */
+enum { CREATE_TIME = 1 };
 
 /* What some messages are, as numpy's int64: see `_TOLD` in resources/kafka/native_reader.py. */
 struct told {
@@ -68,10 +72,12 @@ static inline void put(struct column *column, int64_t row, const void *from, siz
 }
 
 /* Records into columns, ends into `end_partitions` and `end_offsets`; errors are passed over. Each message is freed as
-   soon as it was copied. The columns hold as much as `told` said of the same messages. */
+   soon as it was copied. The columns hold as much as `told` said of the same messages. `timestamp` may be NULL; else
+   `stamps` takes the milliseconds that the producer gave each record, INT64_MIN where the brokers wrote theirs. */
 SLUICE void sluice_gather_messages(
     destroy_function destroy, struct message **messages, int64_t count, int32_t *partitions, int64_t *offsets,
-    struct column *keys, struct column *values, int32_t *end_partitions, int64_t *end_offsets)
+    struct column *keys, struct column *values, int32_t *end_partitions, int64_t *end_offsets,
+    timestamp_function timestamp, int64_t *stamps)
 {
     int64_t row = 0, end = 0;
     keys->offsets[0] = values->offsets[0] = keys->at = values->at = keys->nulls = values->nulls = 0;
@@ -82,6 +88,11 @@ SLUICE void sluice_gather_messages(
             offsets[row] = message->offset;
             put(keys, row, message->key, message->key_length);
             put(values, row, message->payload, message->length);
+            if (timestamp) {
+                int type = 0;
+                int64_t stamp = timestamp(message, &type);
+                stamps[row] = type == CREATE_TIME ? stamp : INT64_MIN;
+            }
             row++;
         } else if (message->err == PARTITION_END) {
             end_partitions[end] = message->partition;

@@ -224,14 +224,14 @@ def _consumer_config(settings: Settings) -> dict[str, object]:
     }
 
 
-def batch_reader(settings: Settings, **more: object) -> BatchReader:
+def batch_reader(settings: Settings, *, stamps: bool = False, **more: object) -> BatchReader:
     """The same for reading much, behind the protocol of both ways to read: the native one where records are produced
-    natively too and the compiled library is there."""
+    natively too and the compiled library is there. `stamps`: with the records' timestamps."""
     loops, library = compiled.library(), _native(settings)
     if loops is None or library is None:
-        return PublicReader(consumer(settings, **more))
+        return PublicReader(consumer(settings, **more), stamps=stamps)
     config = {name: str(value) for name, value in {**_consumer_config(settings), **more}.items()}
-    return _make(lambda made: NativeReader(library, loops, made, log), config)
+    return _make(lambda made: NativeReader(library, loops, made, log, stamps=stamps), config)
 
 
 def admin(settings: Settings) -> Admin:

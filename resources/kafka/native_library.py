@@ -76,6 +76,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "consume_batch_queue": (c_ssize_t, [c_void_p, c_int, c_void_p, c_size_t]),
     "message_errstr": (c_char_p, [c_void_p]),
     "message_destroy": (None, [c_void_p]),
+    "message_timestamp": (c_int64, [c_void_p, POINTER(c_int)]),
     "consumer_close": (c_int, [c_void_p]),
     "outq_len": (c_int, [c_void_p]),
     "flush": (c_int, [c_void_p, c_int]),

@@ -33,10 +33,16 @@ class NativeReader:
     way = "native"
 
     def __init__(
-        self, library: Library, loops: ctypes.CDLL, config: Mapping[str, str], log: logging.Logger
+        self,
+        library: Library,
+        loops: ctypes.CDLL,
+        config: Mapping[str, str],
+        log: logging.Logger,
+        *,
+        stamps: bool = False,
     ) -> None:
         self._library, self._log = library, log
-        self._messages = Messages(library, loops)
+        self._messages = Messages(library, loops, stamps=stamps)
         self._client = opened(library, CONSUMER, config)
         # Of records, of nothing else: what must be served besides comes to the main one.
         self._queue: int = library.queue_get_consumer(self._client)
@@ -119,12 +125,13 @@ def _free(library: Library, client: int, queues: Iterable[int], process: int) ->
 class Messages:
     """Messages of a queue as columns."""
 
-    def __init__(self, library: Library, loops: ctypes.CDLL) -> None:
+    def __init__(self, library: Library, loops: ctypes.CDLL, *, stamps: bool = False) -> None:
         self._library, self._loops = library, loops
-        self._consume, self._destroy = (
+        self._consume, self._destroy, stamp = (
             ctypes.cast(function, ctypes.c_void_p)
-            for function in (library.consume_batch_queue, library.message_destroy)
+            for function in (library.consume_batch_queue, library.message_destroy, library.message_timestamp)
         )
+        self._stamp = stamp if stamps else None
         self._taken = np.empty(0, np.uint64)
 
     def take(self, queue: int, most: int, seconds: float) -> Batch:
@@ -157,6 +164,7 @@ class Messages:
         kafka_partitions, offsets = np.empty(records, np.int32), np.empty(records, np.int64)
         end_partitions, end_offsets = np.empty(ends, np.int32), np.empty(ends, np.int64)
         keys, values = (_Column(records, int(told[size])) for size in ("key_bytes", "value_bytes"))
+        stamps = np.empty(records, np.int64) if self._stamp is not None else None
         self._loops.sluice_gather_messages(
             self._destroy,
             self._taken.ctypes.data,
@@ -167,9 +175,11 @@ class Messages:
             values.laid_out.ctypes.data,
             end_partitions.ctypes.data,
             end_offsets.ctypes.data,
+            self._stamp,
+            None if stamps is None else stamps.ctypes.data,
         )
         reached = dict(zip(end_partitions.tolist(), end_offsets.tolist(), strict=True))
-        return Batch(kafka_partitions, offsets, keys.array(), values.array(), reached)
+        return Batch(kafka_partitions, offsets, keys.array(), values.array(), reached, stamps)
 
 
 class _Column:

@@ -8,23 +8,35 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    TIMESTAMP_CREATE_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 # Messages are objects that the garbage collector counts, and from 700 new ones on it looks through all that the process
 # holds: with more at a time, that took longer than reading them. What is kept of a message it does not count.
 _AT_A_TIME = 500
+# No timestamp of the producer's: message.timestamp.type=LogAppendTime, or a record older than timestamps.
+BROKERS_TIME = -(2**63)
 
 
 @dataclass(frozen=True)
 class Batch:
     """Records as they came, row for row, keys and values large_binary and null where there is none; and where
-    kafka_partitions ended (kafka_partition -> offset) for now: `ends` may name one before its last records here."""
+    kafka_partitions ended (kafka_partition -> offset) for now: `ends` may name one before its last records here.
+    `stamps_ms`, where they were asked for: the timestamp that the producer gave each record, BROKERS_TIME where the
+    brokers wrote their own."""
 
     kafka_partitions: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
     keys: pa.Array
     values: pa.Array
     ends: dict[int, int] = field(default_factory=dict)
+    stamps_ms: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -65,8 +77,8 @@ class PublicReader:
 
     way = "public"
 
-    def __init__(self, consumer: Consumer) -> None:
-        self._consumer = consumer
+    def __init__(self, consumer: Consumer, *, stamps: bool = False) -> None:
+        self._consumer, self._stamps = consumer, stamps
 
     def look_up(self, topic: str, seconds: float) -> None:
         with suppress(KafkaException):
@@ -85,7 +97,7 @@ class PublicReader:
         self._consumer.unassign()
 
     def next(self, most: int, seconds: float) -> Batch:
-        columns, ends = _Columns(), dict[int, int]()
+        columns, ends = _Columns(self._stamps), dict[int, int]()
         first = self._consumer.poll(seconds)
         # Not `if first`: a message is as true as its value is long, and a tombstone has none.
         messages = [] if first is None else [first]
@@ -119,7 +131,8 @@ def _ended(messages: list[Message]) -> dict[int, int]:
 class _Columns:
     """What is wanted of messages, column by column."""
 
-    def __init__(self) -> None:
+    def __init__(self, stamps: bool) -> None:
+        self._stamps: list[int] | None = [] if stamps else None
         self._kafka_partitions: list[int | None] = []
         self._offsets: list[int | None] = []
         self._keys: list[str | bytes | None] = []
@@ -130,6 +143,11 @@ class _Columns:
         self._offsets += map(Message.offset, messages)
         self._keys += map(Message.key, messages)
         self._values += map(Message.value, messages)
+        if self._stamps is not None:
+            self._stamps += [
+                stamp if kind == TIMESTAMP_CREATE_TIME else BROKERS_TIME
+                for kind, stamp in map(Message.timestamp, messages)
+            ]
 
     def __len__(self) -> int:
         return len(self._offsets)
@@ -141,4 +159,5 @@ class _Columns:
             pa.array(self._keys, pa.large_binary()),
             pa.array(self._values, pa.large_binary()),
             ends,
+            None if self._stamps is None else np.array(self._stamps, np.int64),
         )

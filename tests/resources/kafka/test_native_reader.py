@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import (
+    TIMESTAMP_CREATE_TIME,
+    TIMESTAMP_LOG_APPEND_TIME,
+    TIMESTAMP_NOT_AVAILABLE,
+    KafkaError,
+    KafkaException,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,12 +24,14 @@ from resources.kafka.clients import batch_reader
 from resources.kafka.errors import KafkaRefused, explain
 from resources.kafka.native_library import MESSAGE
 from resources.kafka.native_reader import Messages, NativeReader, _free
+from resources.kafka.reading import BROKERS_TIME
 from resources.settings import load_settings
 
 CONSUME = ctypes.CFUNCTYPE(
     ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_uint64), ctypes.c_size_t
 )
 DESTROY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+TIMESTAMP = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int))
 END = KafkaError._PARTITION_EOF
 
 
@@ -36,6 +44,8 @@ class One:
     kafka_partition: int = 0
     offset: int = 0
     code: int = 0
+    stamp_ms: int = 0
+    stamp_kind: int = 1  # of the producer
 
 
 class Queue:
@@ -59,6 +69,8 @@ class Queue:
         self.waited: list[tuple[int, int]] = []
         self.consume_batch_queue = CONSUME(self._consume)
         self.message_destroy = DESTROY(self.freed.append)
+        self.message_timestamp = TIMESTAMP(self._timestamp)
+        self._messages = messages
         self.last_error = lambda: KafkaError._INVALID_ARG
 
     def _consume(self, _: int, wait_ms: int, messages: Any, most: int) -> int:
@@ -70,6 +82,11 @@ class Queue:
             messages[n] = self.address(self._next + n)
         self._next += count
         return count
+
+    def _timestamp(self, address: int, kind: Any) -> int:
+        one = self._messages[(address - self.laid_out.ctypes.data) // MESSAGE.itemsize]
+        kind[0] = one.stamp_kind
+        return one.stamp_ms
 
     def address(self, n: int) -> int:
         return int(self.laid_out.ctypes.data + n * MESSAGE.itemsize)
@@ -92,14 +109,23 @@ def loops() -> ctypes.CDLL:
 
 PART = st.one_of(st.none(), st.binary(max_size=40), st.just(b""))
 ONE = st.builds(
-    One, PART, PART, st.integers(0, 5), st.integers(0, 2**62), st.sampled_from([0, 0, 0, 0, 0, END])
+    One,
+    PART,
+    PART,
+    st.integers(0, 5),
+    st.integers(0, 2**62),
+    st.sampled_from([0, 0, 0, 0, 0, END]),
+    st.integers(-(2**62), 2**62),
+    st.sampled_from([TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE]),
 )
 
 
-@given(st.lists(ONE, max_size=60), st.integers(1, 70))
-def test_columns_are_what_the_messages_say(loops: ctypes.CDLL, messages: list[One], most: int) -> None:
+@given(st.lists(ONE, max_size=60), st.integers(1, 70), st.booleans())
+def test_columns_are_what_the_messages_say(
+    loops: ctypes.CDLL, messages: list[One], most: int, stamps: bool
+) -> None:
     queue: Any = Queue(messages)
-    taken = Messages(queue, loops)
+    taken = Messages(queue, loops, stamps=stamps)
     for at in range(0, len(messages) + 1, most):
         part = messages[at : at + most]
         batch = taken.take(1, most, 0.2)
@@ -111,6 +137,8 @@ def test_columns_are_what_the_messages_say(loops: ctypes.CDLL, messages: list[On
         assert batch.keys.null_count == sum(one.key is None for one in records)
         assert batch.offsets.tolist() == [one.offset for one in records]
         assert batch.kafka_partitions.tolist() == [one.kafka_partition for one in records]
+        told = [one.stamp_ms if one.stamp_kind == TIMESTAMP_CREATE_TIME else BROKERS_TIME for one in records]
+        assert (batch.stamps_ms.tolist() if stamps else batch.stamps_ms) == (told if stamps else None)
         assert batch.ends == {one.kafka_partition: one.offset for one in part if one.code}
         assert len(queue.freed) == min(at + most, len(messages))
     assert queue.freed == [queue.address(n) for n in range(len(messages))]

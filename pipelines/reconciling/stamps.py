@@ -1,0 +1,49 @@
+"""Record timestamps that should be event times, compared record by record.
+
+An event time is part of the value, so records of the same content have the same timestamp. A tombstone has no event
+time: its timestamp is not compared.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """Of one generation: `events` whose record was found, and of these `other` whose record has another timestamp than
+    its event time, and `brokers` whose timestamp the brokers wrote."""
+
+    generation: int
+    events: int
+    other: int
+    brokers: int
+
+    @property
+    def altered(self) -> int:
+        """Records that should have the event time and do not. Where not one record of a generation has it, another
+        record_timestamp was declared when the generation was published."""
+        return 0 if self.other + self.brokers == self.events else self.other
+
+    def told(self) -> str | None:
+        """What a reader has to know."""
+        if not self.other and not self.brokers:
+            return None
+        where = f"generation {self.generation}"
+        if self.brokers == self.events:
+            return f"{where}: the brokers wrote the record timestamps (message.timestamp.type=LogAppendTime)"
+        if not self.altered:
+            return (
+                f"{where}: no record timestamp is the event time; the generation was published before "
+                'record_timestamp="event_time" was declared'
+            )
+        return f"{where}: {self.other:,} records have another timestamp than their event time"
+
+
+def own_stamps(records: Any) -> pa.Array:
+    """The timestamps of `records` with a value, null for tombstones."""
+    if not records.values.null_count:
+        return records.stamps
+    return pc.if_else(records.values.is_valid(), records.stamps, pa.scalar(None, pa.int64()))

@@ -17,6 +17,12 @@ KEY_FORMATS: dict[Cadence, str] = {
 _STEPS = {"hourly": timedelta(hours=1), "daily": timedelta(days=1), "weekly": timedelta(days=7)}
 
 
+def key_of(cadence: Cadence, start: datetime) -> str:
+    """The key of the window that starts at `start` (UTC)."""
+    # strftime writes the year 44 as "44", and strptime reads four digits.
+    return start.strftime(KEY_FORMATS[cadence].replace("%Y", f"{start.year:04d}"))
+
+
 def utc(instant: datetime) -> datetime:
     """The same instant in UTC; a naive one is refused, since guessing its zone would shift windows in silence."""
     if instant.tzinfo is None:

@@ -29,6 +29,7 @@ _BOUNDARIES: dict[Cadence, str] = {
 }
 _DELAY_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _DELAY = re.compile(r"\s*(?:\d+\s*[wdhms]\s*)+")
+_FIRST_YEAR, _LAST_YEAR = 1000, 9998
 _LONGEST_DELAY = timedelta(days=366)
 
 
@@ -101,6 +102,16 @@ def _bound(cadence: Cadence, name: str, value: object, mistakes: list[_Mistake])
             bound = datetime.strptime(value, start_format).replace(tzinfo=UTC)
         except ValueError:
             continue
+        if not _FIRST_YEAR <= bound.year <= (_LAST_YEAR if name == "start" else _LAST_YEAR + 1):
+            # The keys of windows have four digits for the year, and the last window must end in a year that dates have.
+            mistakes.append(
+                _Mistake(
+                    f"{cadence}(): {name}={value!r} lies in the year {bound.year}",
+                    f"a year from {_FIRST_YEAR} to {_LAST_YEAR}",
+                    "leave the end out for an event that goes on" if name == "end" else None,
+                )
+            )
+            return None
         aligned = floor(cadence, bound)
         if aligned == bound:
             return bound

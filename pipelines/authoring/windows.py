@@ -12,6 +12,7 @@ from pipelines.authoring.cadence import (
     first_of_next_month,
     floor,
     following,
+    key_of,
     steps_between,
     utc,
 )
@@ -102,7 +103,7 @@ class Windows:
 
     def key(self, start: datetime) -> str:
         """The key of the window that starts at `start`."""
-        return utc(start).strftime(KEY_FORMATS[self.cadence])
+        return key_of(self.cadence, utc(start))
 
     def containing(self, instant: datetime) -> Window:
         """The window that holds `instant` (aware). Raises `WindowError` outside `[start, end)`."""
@@ -191,7 +192,10 @@ class Windows:
             )
         if self.end is not None and start >= self.end:
             raise WindowError(key, "lies after the last window of this event", allowed=self._extent())
-        return self._at(start)
+        try:
+            return self._at(start)
+        except (ValueError, OverflowError):
+            raise _beyond_dates(key) from None
 
     def _extent(self) -> str:
         first = f"windows from {self.key(self.start)!r}"
@@ -227,13 +231,22 @@ def _read_period(text: str) -> _Period | None:
             start = datetime.strptime(text.strip(), period_format).replace(tzinfo=UTC)
         except ValueError:
             continue
-        if grain == "hour":
-            end = start + timedelta(hours=1)
-        elif grain == "day":
-            end = start + timedelta(days=1)
-        elif grain == "month":
-            end = first_of_next_month(start)
-        else:
-            end = start.replace(year=start.year + 1)
-        return _Period(start, end, grain)
+        try:
+            return _Period(start, _period_end(start, grain), grain)
+        except (ValueError, OverflowError):
+            raise _beyond_dates(text) from None
     return None
+
+
+def _beyond_dates(text: str) -> WindowError:
+    return WindowError(text, "ends after the year 9999, where dates end")
+
+
+def _period_end(start: datetime, grain: str) -> datetime:
+    if grain == "hour":
+        return start + timedelta(hours=1)
+    if grain == "day":
+        return start + timedelta(days=1)
+    if grain == "month":
+        return first_of_next_month(start)
+    return start.replace(year=start.year + 1)

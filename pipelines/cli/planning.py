@@ -178,12 +178,16 @@ def _samples(event: Event, plan: Plan) -> None:
     if changed is None:
         return
     heading(f"Of {changed.window}, changed since they were published")
-    rows = [
-        (change["key"], name, to_cell(was), to_cell(now))
-        for change in changed.changes
-        for name, (was, now) in change["fields"].items()
-    ]
+    rows = [row for change in changed.changes for row in _changed(change)]
     table((event.key, "field", "published", "now"), rows)
+
+
+def _changed(change: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    key = change["key"]
+    rows = [(key, name, to_cell(was), to_cell(now)) for name, (was, now) in change["fields"].items()]
+    rows += [(key, name, "(no such field)", to_cell(now)) for name, now in change.get("added", {}).items()]
+    rows += [(key, name, to_cell(was), "(no such field)") for name, was in change.get("removed", {}).items()]
+    return rows or [(key, "-", "the same values", "written by another contract")]
 
 
 def _estimate(event: Event, plan: Plan) -> None:

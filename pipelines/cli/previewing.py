@@ -1,6 +1,6 @@
 """One window of an event as it would be published, made in a temporary folder and thrown away."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from pipelines.publishing.stored import new_encoder
 from pipelines.rehearsal.sample import limited_query
 from pipelines.steps.sourced import source_window
 from pipelines.steps.transformed import transform_window
+from pipelines.transform.row_json import plain_values
 from resources.errors import SluiceError
 from resources.platform import Platform
 
@@ -45,14 +46,12 @@ def preview(event: Event, window: Window, platform: Platform, *, rows: int, show
         limited = replace(event, source=limited_query(event.source, rows))
         sourced = source_window(limited, window, aside, run_id="preview")
         done = transform_window(limited, window, aside, run_id="preview")
-        source = [
-            row for batch in aside.snapshots.read(sourced, batch_rows=shown or 1) for row in batch.to_pylist()
-        ]
+        source = _source_rows(aside.snapshots.read(sourced, batch_rows=shown or 1), shown)
         batches = list(aside.snapshots.read(done.snapshot, batch_rows=platform.settings.batch_rows))
     schema_id, note = _schema_id(event, platform)
     return Preview(
         rows_in=done.rows_in,
-        source=source[:shown],
+        source=source,
         events=_events(event, batches, schema_id, shown),
         event_count=done.snapshot.rows,
         bytes=_sizes(event, batches, schema_id),
@@ -65,6 +64,16 @@ def preview(event: Event, window: Window, platform: Platform, *, rows: int, show
         schema_id=schema_id,
         id_note=note,
     )
+
+
+def _source_rows(batches: Iterable[pa.RecordBatch], most: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for batch in batches:
+        columns = [plain_values(column) for column in batch.slice(0, most - len(found)).columns]
+        found += [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
+        if len(found) >= most:
+            break
+    return found
 
 
 def _schema_id(event: Event, platform: Platform) -> tuple[int, str | None]:

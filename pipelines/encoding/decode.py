@@ -1,7 +1,8 @@
-"""Message values back to Python: for previews, `tail` and tests. Not on the way of publishing."""
+"""Message values back to Python, exactly: for previews, plans, `tail`, the order of values, and tests."""
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, cast
@@ -9,19 +10,21 @@ from uuid import UUID
 
 import fastavro
 
+from pipelines.contract.temporal import date_of, time_of, timestamp_of
 from pipelines.encoding.errors import FrameError
 from pipelines.encoding.frame import split_frame
 
-# fastavro 1.13 reads a uuid on string only; this is its documented way to add a logical type.
-fastavro.read.LOGICAL_READERS.setdefault("fixed-uuid", lambda data, *_: UUID(bytes=data))
+# fastavro's own readers end at the years 1 and 9999, refuse a time outside of the day, and know neither nanoseconds nor
+# a uuid on fixed. So a schema's logical types are renamed, and these readers, which refuse nothing, take their place.
+_PREFIX = "exact-"
 
 
 def decode_record(value: bytes, schema_by_id: Callable[[int], str]) -> dict[str, Any]:
     """The record in a framed message value, read with the schema that it was written with.
 
     `schema_by_id` gives the text of a schema (a registry's look-up; it should remember its answers).
-    Logical types become Python's (`datetime`, `Decimal`, `UUID`); a record with a time that Python
-    cannot hold (beyond year 9999) comes back with plain ints and bytes. Raises `FrameError`.
+    Logical types become Python's (`datetime`, `Decimal`, `UUID`); a date or timestamp that Python cannot hold
+    becomes a `WideDate` or `WideTimestamp`, and a time outside of the day its count. Raises `FrameError`.
     """
     schema_id, body = split_frame(value)
     return decode_body(body, schema_by_id(schema_id), f"record of schema id {schema_id}")
@@ -29,14 +32,13 @@ def decode_record(value: bytes, schema_by_id: Callable[[int], str]) -> dict[str,
 
 def decode_body(body: bytes, schema_text: str, where: str = "Avro body") -> dict[str, Any]:
     """The record in an Avro body without its frame; all bytes must belong to it."""
-    logical, plain = _parsed(schema_text)
+    try:
+        schema = _parsed(schema_text)
+    except (ValueError, KeyError, TypeError, fastavro.schema.SchemaParseException) as error:
+        raise FrameError(where, f"its schema is not an Avro schema that can be read: {error}") from error
     stream = BytesIO(body)
     try:
-        try:
-            record = fastavro.schemaless_reader(stream, logical, None)
-        except (OverflowError, ArithmeticError):
-            stream = BytesIO(body)
-            record = fastavro.schemaless_reader(stream, plain, None)
+        record = fastavro.schemaless_reader(stream, schema, None)
     except (EOFError, ValueError, IndexError, LookupError) as error:
         raise FrameError(where, f"its {len(body)} bytes are not such a record: {error}") from error
     if stream.tell() != len(body):
@@ -45,14 +47,58 @@ def decode_body(body: bytes, schema_text: str, where: str = "Avro body") -> dict
 
 
 @lru_cache(maxsize=256)
-def _parsed(schema_text: str) -> tuple[Any, Any]:
-    schema = json.loads(schema_text)
-    return fastavro.parse_schema(schema), fastavro.parse_schema(_without_logical_types(schema))
+def _parsed(schema_text: str) -> Any:
+    return fastavro.parse_schema(_renamed(json.loads(schema_text)))
 
 
-def _without_logical_types(schema: Any) -> Any:
+def _renamed(schema: Any) -> Any:
     if isinstance(schema, list):
-        return [_without_logical_types(part) for part in schema]
+        return [_renamed(part) for part in schema]
     if isinstance(schema, dict):
-        return {key: _without_logical_types(part) for key, part in schema.items() if key != "logicalType"}
+        return {
+            key: f"{_PREFIX}{part}" if key == "logicalType" else part if key == "default" else _renamed(part)
+            for key, part in schema.items()
+        }
     return schema
+
+
+def _decimal(data: bytes, schema: Any, *_: object) -> Decimal | bytes:
+    scale = schema.get("scale", 0)
+    if isinstance(scale, bool) or not isinstance(scale, int) or scale < 0:
+        return data  # Avro 1.12: an invalid logical type is ignored
+    unscaled = int.from_bytes(data, "big", signed=True)
+    # By its digits: arithmetic would round to the precision of a context.
+    return Decimal((unscaled < 0, tuple(map(int, str(abs(unscaled)))), -scale))
+
+
+def _uuid_of_text(text: str, *_: object) -> UUID | str:
+    try:
+        return UUID(text)
+    except ValueError:
+        return text
+
+
+def _uuid_of_bytes(data: bytes, *_: object) -> UUID | bytes:
+    return UUID(bytes=data) if len(data) == 16 else data
+
+
+def _install() -> None:
+    readers = fastavro.read.LOGICAL_READERS
+    for base in ("bytes", "fixed"):
+        readers[f"{base}-{_PREFIX}decimal"] = _decimal
+    readers[f"string-{_PREFIX}uuid"] = _uuid_of_text
+    readers[f"fixed-{_PREFIX}uuid"] = _uuid_of_bytes
+    readers[f"int-{_PREFIX}date"] = lambda days, *_: date_of(days)
+    for base, unit, per_second in (
+        ("int", "millis", 1_000),
+        ("long", "micros", 1_000_000),
+    ):
+        readers[f"{base}-{_PREFIX}time-{unit}"] = lambda count, *_, per=per_second: time_of(count, per)
+    for unit, per_second in (("millis", 1_000), ("micros", 1_000_000), ("nanos", 1_000_000_000)):
+        for kind, zoned in (("timestamp", True), ("local-timestamp", False)):
+            readers[f"long-{_PREFIX}{kind}-{unit}"] = lambda count, *_, per=per_second, utc=zoned: (
+                timestamp_of(count, per, zoned=utc)
+            )
+
+
+_install()

@@ -1,18 +1,18 @@
 """Finds out what a launch would do: the same steps and rules as in a run, on snapshots in a folder that is thrown away."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.encoding import RecordEncoder, decode_record
-from pipelines.encoding.keys import key_bytes
+from pipelines.encoding.plain_json import plain
+from pipelines.foresight.changes import Side, changes, first_rows
 from pipelines.foresight.plan import WindowPlan
 from pipelines.publishing.correction import DefinitionChanged
 from pipelines.publishing.decision import Action, Decision, decide, decide_replay
@@ -20,7 +20,14 @@ from pipelines.publishing.entry import LedgerDamaged, LedgerEntry, ledger_key
 from pipelines.publishing.planning import NeverPublished, Planned, Planner
 from pipelines.publishing.preflight import subject_of
 from pipelines.publishing.sought import SoughtKeys
-from pipelines.publishing.stored import contract_of, encoder_of, new_encoder, stored_snapshot
+from pipelines.publishing.stored import (
+    NotPublishable,
+    contract_of,
+    encoder_of,
+    key_field,
+    new_encoder,
+    stored_snapshot,
+)
 from pipelines.publishing.wish import Expected, Replay, Wish
 from pipelines.steps.sourced import source_window
 from pipelines.steps.transformed import Transformed, transform_window
@@ -239,17 +246,19 @@ class _WindowForesight:
         changed = snapshot.rows
         tombstones = planned.entry.rows_total - changed
         first = min(planned.entry.rows_done, changed)
-        sent_bytes, sample, keys = 0, list[Mapping[str, Any]](), list[bytes]()
+        sent_bytes, sample = 0, list[tuple[bytes, Mapping[str, Any]]]()
         encoder = self._encoder(planned.entry, store.schema(snapshot))
         for batch in store.read(snapshot, batch_rows=self._platform.settings.batch_rows, from_row=first):
             encoded = encoder.encode(batch)
             sent_bytes += encoded.total_bytes
             if len(sample) < self._whole._shown:
                 few = slice(0, self._whole._shown - len(sample))
-                keys += encoded.keys[few].to_pylist()
+                schema_of = self._schema_of(planned.entry)
                 sample += [
-                    decode_record(value, self._schema_of(planned.entry))
-                    for value in encoded.values[few].to_pylist()
+                    (key, decode_record(value, schema_of))
+                    for key, value in zip(
+                        encoded.keys[few].to_pylist(), encoded.values[few].to_pylist(), strict=True
+                    )
                 ]
         return replace(
             plan,
@@ -257,8 +266,8 @@ class _WindowForesight:
             tombstones=min(tombstones, planned.entry.rows_total - planned.entry.rows_done),
             gone=planned.gone,
             bytes=sent_bytes,
-            sample=tuple(sample),
-            changes=tuple(self._changes(base, sample, keys)) if decision.action == "correct" else (),
+            sample=tuple(plain(record) for _, record in sample),
+            changes=self._changes(base, planned.entry, sample) if decision.action == "correct" else (),
         )
 
     def _rows_of(self, entry: LedgerEntry) -> tuple[SnapshotStore, Snapshot]:
@@ -274,32 +283,45 @@ class _WindowForesight:
             return self._whole.encoder
         return encoder_of(self._event, self._platform, entry, rows)
 
-    def _schema_of(self, entry: LedgerEntry) -> Any:
+    def _schema_of(self, entry: LedgerEntry) -> Callable[[int], str]:
         text = contract_of(self._event, self._platform, entry).text
         return lambda _: text
 
     def _changes(
-        self, base: LedgerEntry | None, sample: Sequence[Mapping[str, Any]], keys: Sequence[bytes]
-    ) -> Iterator[Mapping[str, Any]]:
-        """What is different about the sampled events whose key was published before."""
-        if base is None or not keys:
-            return
-        before = stored_snapshot(self._platform, base, "transformed", base.snapshot)
-        wanted, found = pa.array(keys, pa.binary()), dict[bytes, Mapping[str, Any]]()
-        for batch in self._platform.snapshots.read(before, batch_rows=self._platform.settings.batch_rows):
-            column = key_bytes(batch.column(batch.schema.get_field_index(self._event.key)))
-            chosen = batch.filter(pc.is_in(column, value_set=wanted))
-            for key, row in zip(
-                column.filter(pc.is_in(column, value_set=wanted)).to_pylist(), chosen.to_pylist(), strict=True
-            ):
-                found[key] = row
-        for key, now in zip(keys, sample, strict=True):
-            was = found.get(key)
-            if was is not None:
-                fields = {
-                    name: (was[name], now[name]) for name in was if name in now and was[name] != now[name]
-                }
-                yield {"key": key.decode("utf-8", "backslashreplace"), "fields": fields}
+        self,
+        base: LedgerEntry | None,
+        target: LedgerEntry,
+        sample: Sequence[tuple[bytes, Mapping[str, Any]]],
+    ) -> tuple[Mapping[str, Any], ...]:
+        """What is different about the sampled events that replace a published one."""
+        if base is None or not sample:
+            return ()
+        try:
+            before = self._side(base, None if base.complete else base.rows_done)
+        except (
+            NotPublishable
+        ):  # by a module with another event_id: its records cannot be made, and need not be
+            return ()
+        limit = self._platform.settings.memory_limit
+        after = self._side(target, None)
+        if before.key != after.key:
+            return ()
+        event_time = self._event.event_time
+        return tuple(changes(before, after, sample, event_time=event_time, memory_limit=limit))
+
+    def _side(self, entry: LedgerEntry, rows: int | None) -> Side:
+        """All rows of a generation's snapshot, or the first `rows` of them."""
+        store, snapshot = self._rows_of(entry.advanced(delta=None))
+        schema = store.schema(snapshot)
+        key, batch_rows = key_field(schema, self._event.key), self._platform.settings.batch_rows
+        return Side(
+            lambda: first_rows(
+                store.read(snapshot, batch_rows=batch_rows), snapshot.rows if rows is None else rows
+            ),
+            self._encoder(entry, schema),
+            key,
+            self._schema_of(entry)(entry.schema_id),
+        )
 
 
 def _state(entry: LedgerEntry | None) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import fsspec
 
+from pipelines.encoding.plain_json import to_json
 from pipelines.publishing.wish import Expected
 from resources.errors import SluiceError
 
@@ -22,9 +23,10 @@ class WindowPlan:
     """What would become of one window.
 
     `records` would be published as `generation`, `tombstones` among them, `bytes` of keys and values; `rows` are the
-    events that the window holds then, `gone` published events that it holds no more, `dead` rows that do not fit.
-    `refused`: why it would not be published. `sample`: some of the events; `changes`: some that have a predecessor
-    of the same key, field by field as (before, after).
+    events that the window holds then, `gone` published events that it holds no more and that no event of the same key
+    replaces, `dead` rows that do not fit. `refused`: why it would not be published. `sample`: some of the events;
+    `changes`: some that replace a published event of the same key (see `pipelines.foresight.changes`). Values are plain
+    JSON values.
     """
 
     window: str
@@ -70,8 +72,8 @@ class Plan:
         return [window for window in self.windows if window.refused]
 
     def to_json(self) -> str:
-        """The plan as a file keeps it; samples as text."""
-        return json.dumps({"sluice_plan": _VERSION, **asdict(self)}, indent=1, default=str)
+        """The plan as a file keeps it; the values of events as `pipelines.encoding.plain_json` writes them."""
+        return to_json({"sluice_plan": _VERSION, **asdict(self)}, indent=1)
 
 
 def read_plan(address: str) -> Plan:

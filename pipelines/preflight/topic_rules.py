@@ -1,7 +1,7 @@
 """Is the topic fit for the event: there, replicated, and keeping what is published."""
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from pipelines.authoring.event import Event
 from pipelines.preflight.amounts import counted, duration, size
@@ -209,7 +209,9 @@ def _age(facts: Facts, kept_ms: int) -> Finding:
         return Finding(
             "retention", "ok", f"records are kept {duration(kept_ms)} from when they are published"
         )
-    oldest_kept = facts.now - timedelta(milliseconds=min(kept_ms, 10**14))
+    # No further back than dates reach: retention.ms may be as long as 64 bits.
+    back = min(timedelta(milliseconds=min(kept_ms, 10**14)), facts.now - datetime.min.replace(tzinfo=UTC))
+    oldest_kept = facts.now - back
     gone = [window for window in facts.windows if window.start < oldest_kept]
     if not gone:
         return Finding("retention", "ok", f"records are kept {duration(kept_ms)} from their event time")

@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.authoring.event import Event
-from pipelines.encoding import EncodedBatch, RecordEncoder
+from pipelines.encoding import RecordEncoder
 from pipelines.encoding.keys import key_bytes
-from pipelines.publishing.difference import Difference, difference, take_rows
+from pipelines.publishing.difference import Difference, Encoded, difference, take_rows
 from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.outgoing import VANISHED_SCHEMA
+from pipelines.publishing.stored import key_field
 from resources.errors import SluiceError
 from resources.platform import Platform
 from resources.snapshots import Snapshot, SnapshotError, SnapshotStore
@@ -38,7 +39,8 @@ class BaseMissing(SluiceError):
 
 @dataclass(frozen=True)
 class Correction:
-    """The entry of a correction, the published rows that its target no longer holds, and its tombstones."""
+    """The entry of a correction; the published rows that its target no longer holds, those left out that a row of the
+    same key replaces; and its tombstones."""
 
     entry: LedgerEntry
     gone: int
@@ -84,22 +86,34 @@ def prepare_correction(
     # Metadata names the key field: rows with another key are other events.
     same_contract = store.schema(base).equals(work.schema(target), check_metadata=True)
 
-    def encoded(snapshot: Snapshot, place: SnapshotStore) -> Iterator[EncodedBatch]:
+    def encoded(snapshot: Snapshot, place: SnapshotStore) -> Iterator[Encoded]:
         for batch in place.read(snapshot, batch_rows=settings.batch_rows):
             yield encoder.encode(batch, with_ids=True)
 
-    if same_contract or event.tombstones:
-        found = difference(
-            encoded(base, store) if same_contract else _keys_only(event, platform, base),
-            encoded(target, work),
-            base_rows=rows,
-            memory_limit=settings.memory_limit,
-            with_keys=event.tombstones,
+    schema = store.schema(base)
+    if same_contract:
+        pair = encoded(base, store), encoded(target, work)
+    elif event.key in schema.names:
+        pair = (
+            _keys_only(event, platform, store, base, "published"),
+            _keys_only(event, platform, work, target, "new"),
+        )
+    elif event.tombstones:
+        raise BaseMissing(
+            f"{event.full_name} {base.path}",
+            f"was published under a contract without the key field {event.key!r}, so the keys that vanished cannot be known",
+            next_step="publish under a new version of the topic (….v2)",
         )
     else:
-        # Under another contract or key every event is another one.
+        pair = None
+    if pair is None or (key_field(schema, event.key) != event.key and not event.tombstones):
+        # Of another key, so that no published event is replaced.
         every_row = pa.array(np.arange(target.rows, dtype=np.int64))
         found = Difference(every_row, rows, pa.array([], pa.binary()))
+    else:
+        found = difference(
+            *pair, base_rows=rows, memory_limit=settings.memory_limit, with_keys=event.tombstones
+        )
     window = published.window
     changed = take_rows(work.read(target, batch_rows=settings.batch_rows), found.rows)
     delta = store_rows(work, event.full_name, window, "correction", work.schema(target), changed, target)
@@ -132,17 +146,13 @@ class _Keys:
         return len(self.keys)
 
 
-def _keys_only(event: Event, platform: Platform, base: Snapshot) -> Iterator[_Keys]:
-    """Under another contract no event is the same, but a key may be: only those that vanished are tombstones."""
-    if event.key not in platform.snapshots.schema(base).names:
-        raise BaseMissing(
-            f"{event.full_name} {base.path}",
-            f"was published under a contract without the key field {event.key!r}, so the keys that vanished cannot be known",
-            next_step="publish under a new version of the topic (….v2)",
-        )
-    for batch in platform.snapshots.read(base, batch_rows=platform.settings.batch_rows):
+def _keys_only(
+    event: Event, platform: Platform, store: SnapshotStore, rows: Snapshot, told: str
+) -> Iterator[Encoded]:
+    """Under another contract or key field every event is another one; but one of the same key may replace it."""
+    for batch in store.read(rows, batch_rows=platform.settings.batch_rows):
         keys = key_bytes(batch.column(batch.schema.get_field_index(event.key)))
-        yield _Keys(keys, pa.array(["none"] * len(keys), pa.string()))
+        yield _Keys(keys, pa.array([told] * len(keys), pa.string()))
 
 
 def store_rows(

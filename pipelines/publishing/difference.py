@@ -18,6 +18,12 @@ import pyarrow.parquet as pq
 
 from resources.scratch import scratch_folder
 
+# Of each key as many as it has in both.
+_REPLACED = """
+    SELECT coalesce(sum(least(lost.rows, new.rows)), 0)::BIGINT
+    FROM (SELECT key, count(*) AS rows FROM lost GROUP BY key) AS lost
+    JOIN (SELECT key, count(*) AS rows FROM new GROUP BY key) AS new USING (key)
+"""
 _IDS = pa.schema([("row", pa.int64()), ("id", pa.string()), ("key", pa.binary())])
 
 
@@ -35,18 +41,25 @@ class Encoded(Protocol):
 
 @dataclass(frozen=True)
 class Difference:
-    """Rows of the target to publish (ascending row numbers), rows of the base that are gone, and the keys
-    that no row of the target carries any more. `keys` is empty unless asked for."""
+    """`rows` of the target to publish (ascending row numbers). `replaced` rows of the base have a successor of their
+    key among them, `gone` have none. `keys`: those that no row of the target carries any more; empty unless asked for."""
 
     rows: pa.Int64Array
     gone: int
     keys: pa.BinaryArray
+    replaced: int = 0
 
 
 def difference(
-    base: Iterable[Encoded], target: Iterable[Encoded], *, base_rows: int, memory_limit: str, with_keys: bool
+    base: Iterable[Encoded],
+    target: Iterable[Encoded],
+    *,
+    base_rows: int | None,
+    memory_limit: str,
+    with_keys: bool,
 ) -> Difference:
-    """Compare the first `base_rows` rows of `base` with `target`; both encoded with ids. Raises ScratchFull."""
+    """Compare the first `base_rows` rows of `base` (None: all) with `target`; both encoded with ids. Raises
+    ScratchFull."""
     with scratch_folder("sluice-difference-") as folder:
         files = {"base": folder / "base.parquet", "target": folder / "target.parquet"}
         _write_ids(files["base"], base, limit=base_rows)
@@ -58,15 +71,20 @@ def difference(
                     f"CREATE VIEW {name} AS SELECT *, row_number() OVER (PARTITION BY id ORDER BY row) AS nth "
                     f"FROM read_parquet('{path}')"
                 )
-            found = _column(connection, "SELECT row FROM target ANTI JOIN base USING (id, nth) ORDER BY row")
-            gone = _column(connection, "SELECT count(*) FROM base ANTI JOIN target USING (id, nth)")
+            for made, of, other in (("new", "target", "base"), ("lost", "base", "target")):
+                connection.execute(
+                    f"CREATE TABLE {made} AS SELECT row, key FROM {of} ANTI JOIN {other} USING (id, nth)"
+                )
+            found = _column(connection, "SELECT row FROM new ORDER BY row")
+            lost = _column(connection, "SELECT count(*) FROM lost")[0].as_py()
+            replaced = _column(connection, _REPLACED)[0].as_py() if lost and len(found) else 0
             keys = pa.array([], pa.binary())
             if with_keys:
                 vanished = "SELECT DISTINCT key FROM base ANTI JOIN target USING (key) ORDER BY key"
                 keys = _column(connection, vanished).cast(pa.binary())
         finally:
             connection.close()
-    return Difference(found, gone[0].as_py(), keys)
+    return Difference(found, lost - replaced, keys, replaced)
 
 
 def _column(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Array:

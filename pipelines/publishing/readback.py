@@ -1,6 +1,5 @@
 """Reads events back as any consumer would: read_committed, decoded by the schema each record names."""
 
-import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any, cast
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from pipelines.encoding import FrameError, decode_record, split_frame
+from pipelines.encoding.plain_json import plain
 from resources.kafka.errors import explain
 from resources.platform import Platform
 
@@ -98,18 +98,11 @@ class EventReader:
 
 
 def printable(record: ReadBack) -> dict[str, Any]:
-    """A record for people: JSON-ready, times in ISO 8601, bytes as hex."""
+    """A record for people: JSON-ready; see `pipelines.encoding.plain_json`."""
     if record.value is None:
         return {"key": record.key, "tombstone": True}
-    shown: dict[str, Any] = json.loads(json.dumps(record.value, default=_text))
+    shown: dict[str, Any] = plain(record.value)
     return shown
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.hex()
-    iso = getattr(value, "isoformat", None)
-    return str(iso()) if iso else str(value)
 
 
 __all__ = ["EventReader", "FrameError", "ReadBack", "printable"]

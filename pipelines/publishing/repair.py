@@ -56,7 +56,7 @@ def repaired(
     numbers = found.rows.to_numpy()
     first = new.rows - len(again)
     mended = again[numbers[numbers >= first] - first]
-    return Repaired(mended, others=int(np.count_nonzero(numbers < first)), gone=found.gone)
+    return Repaired(mended, others=int(np.count_nonzero(numbers < first)), gone=found.gone + found.replaced)
 
 
 def _without(batches: Iterable[pa.RecordBatch], rows: Integers) -> Iterator[pa.RecordBatch]:

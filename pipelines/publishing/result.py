@@ -14,7 +14,7 @@ class PublishResult:
 
     `rows_read`: rows of the snapshot; `published`: records acknowledged and committed by this run,
     `tombstones` among them; `skipped`: rows that were already on the topic; `gone`: rows published
-    earlier that the snapshot no longer holds; `stale`: records left out, among the skipped, since their keys have newer
+    earlier that the snapshot no longer holds, and that no row of the same key replaces; `stale`: records left out, among the skipped, since their keys have newer
     values on the topic. `offsets`: first and last offset per kafka_partition.
     `bytes_sent`: keys and values before compression. `topic`: where it went, the event's own or a shadow topic.
     `entry`: what this run has written to the ledger last. `transformed`: what a redrive made anew of the window's rows; `dead`: letters that it left.

@@ -18,8 +18,9 @@ import pandas as pd
 import pyarrow as pa
 
 from pipelines.contract import AvroType
+from pipelines.contract.temporal import WideDate, WideTimestamp
 from pipelines.transform.dead_letters import Misfit, Reason, shown
-from pipelines.transform.decimals import exact_decimal
+from pipelines.transform.row_json import from_scalar
 from pipelines.transform.rules import (
     DAY_MICROS,
     EXACT_DOUBLE,
@@ -120,9 +121,15 @@ def _nullable_or_not(value: Any, *, read: Reader, nullable: bool, avro: AvroType
 def _unwrapped(value: Any, avro: AvroType) -> Any:
     """A numpy or Arrow scalar as the Python value that says the same."""
     if isinstance(value, pa.Scalar):
-        return exact_decimal(value) if pa.types.is_decimal(value.type) else value.as_py()
+        exact = from_scalar(value)
+        if pa.types.is_temporal(value.type) and isinstance(exact, str | WideDate | WideTimestamp):
+            raise _beyond_python(exact)
+        return exact
     if isinstance(value, np.datetime64):
-        return pd.Timestamp(value)  # NaT for NaT
+        try:
+            return pd.Timestamp(value)  # NaT for NaT
+        except ValueError:
+            raise _beyond_python(value) from None
     if isinstance(value, np.longdouble):
         if value != value:
             return math.nan
@@ -134,6 +141,17 @@ def _unwrapped(value: Any, avro: AvroType) -> Any:
     if isinstance(value, (str, bytes)):  # np.str_, np.bytes_
         return value
     return value.item()
+
+
+def _beyond_python(value: object) -> CellMisfitError:
+    endless = value in ("infinity", "-infinity")
+    return CellMisfitError(
+        Reason.INFINITE if endless else Reason.OUT_OF_RANGE,
+        value,
+        "a finite date or timestamp; where no end is meant, null"
+        if endless
+        else "years 1 to 9999 in a column of Python objects; an Arrow-backed column holds any year",
+    )
 
 
 def _wrong(value: object, allowed: str) -> CellMisfitError:
@@ -314,9 +332,9 @@ def _units(value: dt.datetime, zoned: bool) -> tuple[int, int]:
 
 def _array(value: Any, *, read: Reader) -> list[Any]:
     if isinstance(value, (pa.Array, pa.ChunkedArray)):
-        value = value.to_pylist()
+        value = list(value)  # as scalars: not every value of Arrow is one of Python
     elif isinstance(value, pd.Series):
-        value = list(value.array)
+        value = list(pa.array(value.array) if isinstance(value.dtype, pd.ArrowDtype) else value.array)
     if not isinstance(value, (list, tuple, np.ndarray)):
         raise _wrong(value, "a list")
     exact = []

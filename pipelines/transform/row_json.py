@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipelines.contract.temporal import date_of, timestamp_of
 from pipelines.transform.decimals import exact_decimal
 from pipelines.transform.rules import DAY_SECONDS, UNITS_PER_SECOND
+
+_T = pa.types
 
 
 def row_json(row: Mapping[str, object]) -> str:
@@ -50,21 +53,65 @@ def _plain(value: Any) -> Any:
 
 
 def from_scalar(scalar: Any) -> Any:
-    """The Python value; as text where Python has none (a date beyond the year 9999, broken UTF-8).
+    """The Python value of an Arrow scalar, exactly, whatever its type holds; nested values too, a map as pairs.
 
-    A temporal value that Python cannot hold is its count of units since 1970 or midnight.
+    Where Python has no such value: a date or timestamp is a `WideDate` or `WideTimestamp`; one at the ends of its
+    integer, where warehouses have them, is the text "infinity" or "-infinity"; another temporal value is its count as
+    text, and broken UTF-8 is escaped.
     """
     kind = scalar.type
-    if pa.types.is_time(kind) and scalar.is_valid and not _in_a_day(scalar):
+    if not scalar.is_valid:
+        return None
+    if isinstance(kind, pa.BaseExtensionType):
+        return _or_text(scalar) if kind.extension_name == "arrow.uuid" else from_scalar(scalar.value)
+    if _T.is_dictionary(kind):
+        return from_scalar(scalar.value)
+    if _T.is_map(kind):
+        return [(from_scalar(key), from_scalar(value)) for key, value in _pairs(scalar)]
+    if _T.is_struct(kind):
+        return {child.name: from_scalar(scalar[place]) for place, child in enumerate(kind)}
+    if _T.is_nested(kind) and hasattr(scalar, "values"):
+        return plain_values(scalar.values)
+    if _T.is_timestamp(kind) or _T.is_date(kind):
+        return _moment(scalar)
+    if _T.is_time(kind) and not _in_a_day(scalar):
         return str(scalar.value)  # as_py would wrap it into the next day
-    if pa.types.is_decimal(kind):
+    if _T.is_decimal(kind):
         return exact_decimal(scalar)
+    return _or_text(scalar)
+
+
+def plain_values(array: Any) -> list[Any]:
+    """The values of an Arrow array; see `from_scalar`."""
+    return [from_scalar(scalar) for scalar in array]
+
+
+def _pairs(scalar: Any) -> list[tuple[Any, Any]]:
+    entries = scalar.values
+    return list(zip(entries.field(0), entries.field(1), strict=True))
+
+
+def _moment(scalar: Any) -> Any:
+    kind, count = scalar.type, scalar.value
+    largest = 2 ** (kind.bit_width - 1) - 1
+    if abs(count) >= largest:
+        return "infinity" if count > 0 else "-infinity"
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError, LookupError):  # a year, or a zone, that Python has not
+        if _T.is_date(kind):
+            return date_of(count if _T.is_date32(kind) else count // (DAY_SECONDS * 1000))
+        return timestamp_of(count, UNITS_PER_SECOND[kind.unit], zoned=kind.tz is not None)
+
+
+def _or_text(scalar: Any) -> Any:
+    kind = scalar.type
     try:
         return scalar.as_py()
     except (ValueError, OverflowError):
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        if _T.is_string(kind) or _T.is_large_string(kind) or _T.is_string_view(kind):
             return scalar.as_buffer().to_pybytes().decode("utf-8", "backslashreplace")
-        return str(scalar.value) if pa.types.is_temporal(kind) else str(scalar)
+        return str(scalar.value) if _T.is_temporal(kind) else str(scalar)
 
 
 def _in_a_day(scalar: Any) -> bool:

@@ -15,14 +15,23 @@ import pyarrow.compute as pc
 def bounds(sample: pa.Array, stretches: int) -> list[Any]:
     """Values, ascending, at which about `stretches` stretches of as many rows end, from a sample of the column."""
     values = sample.drop_null()
-    if pa.types.is_timestamp(values.type):
+    if pa.types.is_timestamp(values.type) and values.type.unit == "ns":
         # Python knows no nanoseconds, and where a stretch ends precisely does not matter.
         values = values.cast(pa.timestamp("us", values.type.tz), safe=False)
     if not len(values):
         return []
     ordered = values.take(pc.sort_indices(values))
     at = [len(ordered) * n // stretches for n in range(1, stretches)]
-    return list(dict.fromkeys(ordered.take(pa.array(at, pa.int64())).to_pylist()))
+    found = (_bindable(value) for value in ordered.take(pa.array(at, pa.int64())))
+    return [end for end in dict.fromkeys(found) if end is not None]
+
+
+def _bindable(value: Any) -> Any:
+    """The Python value, None where there is none (infinity, a year after 9999): a neighbour ends the stretch then."""
+    try:
+        return value.as_py()
+    except (ValueError, OverflowError):
+        return None
 
 
 def conditions(column: str, ends: Sequence[Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipelines.authoring.cadence import Cadence
-    from resources.warehouse import Column, Warehouse
 
 
 @click.command()
@@ -23,7 +22,9 @@ if TYPE_CHECKING:
     default="daily",
     show_default=True,
 )
-@click.option("--start", help="First window, as 2013-01-01. Default: where the table's times begin.")
+@click.option(
+    "--start", help="First window, as 2013-01-01. Default: the table's earliest time from the year 1001 on."
+)
 @click.option("--owner", help="team:NAME or an e-mail address. Default: team:DOMAIN.")
 @click.option(
     "--warehouse", default="default", show_default=True, help="The warehouse, as the settings name it."
@@ -49,6 +50,7 @@ def command(
     from pipelines.cli.choosing import catalogue_and_event
     from pipelines.cli.drafting import Request, choose_event_time, choose_key, draft
     from pipelines.cli.findings import show
+    from pipelines.cli.first_window import first_window
     from resources.errors import SluiceError
     from resources.platform import Platform
     from resources.settings import ROOT
@@ -61,7 +63,9 @@ def command(
         columns = opened.columns(table)
         time_column, why_time = choose_event_time(columns, event_time, table)
         key_column, why_key = choose_key(columns, key, table, time_column)
-        first = start or _first_window(opened, table, time_column, windows)
+        first, why_first = (
+            (start, "as you said") if start else first_window(opened, table, time_column, windows)
+        )
         request = Request(folder.name, name, table, windows, first, warehouse, owner or f"team:{folder.name}")
         made = draft(request, columns, key_column, time_column)
         written = _write(folder, files, made.module, made.contract)
@@ -78,7 +82,7 @@ def command(
         _tell_choices(
             ("key", f"{key_column.name}: {why_key}"),
             ("event time", f"{time_column.name}: {why_time}"),
-            ("windows", f"{windows} from {first}" + ("" if start else ", where the table's times begin")),
+            ("windows", f"{windows} from {first}: {why_first}"),
             *(("note", choice) for choice in made.choices),
             *(("left out", left) for left in made.left_out),
         )
@@ -124,27 +128,6 @@ def _refuse_existing(files: "tuple[Path, Path]") -> None:
                 "is there already, and nothing is overwritten",
                 next_step="choose another name, or edit that file",
             )
-
-
-def _first_window(opened: "Warehouse", table: str, column: "Column", cadence: "Cadence") -> str:
-    from datetime import UTC, date, datetime, time
-
-    from pipelines.authoring.cadence import KEY_FORMATS, floor
-
-    quoted, source = (
-        ".".join('"' + part.replace('"', '""') + '"' for part in parts)
-        for parts in ([column.name], table.split("."))
-    )
-    with opened.stream(
-        f"SELECT min({quoted}) AS earliest FROM {source}", {}, order_by=[], batch_rows=1
-    ) as batches:
-        earliest = next(value for batch in batches for value in batch.column(0).to_pylist())
-    if earliest is None:
-        earliest = datetime.now(UTC)
-    elif not isinstance(earliest, datetime) and isinstance(earliest, date):
-        earliest = datetime.combine(earliest, time())
-    instant = earliest.astimezone(UTC) if earliest.tzinfo else earliest.replace(tzinfo=UTC)
-    return floor(cadence, instant).strftime(KEY_FORMATS[cadence])
 
 
 def _write(folder: "Path", files: "tuple[Path, Path]", module: str, contract: str) -> "list[Path]":

@@ -53,11 +53,14 @@ def command(event: str, count: int, from_beginning: bool, follow: bool, as_json:
 
 
 def _print(record: "ReadBack", as_json: bool) -> None:
-    from datetime import UTC, datetime
+    from datetime import datetime
 
     from pipelines.cli.plain import to_json
+    from pipelines.contract.temporal import timestamp_of
 
-    at = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    stamp = timestamp_of(record.timestamp_ms, 1000, zoned=True)
+    # Another producer's record may carry any 64 bits as its timestamp.
+    at = stamp.isoformat(timespec="milliseconds") if isinstance(stamp, datetime) else stamp.isoformat()
     at = at.replace("+00:00", "Z")
     if as_json:
         click.echo(

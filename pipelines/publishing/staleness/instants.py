@@ -1,9 +1,10 @@
 """The event time of a value on a topic, whoever wrote it."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from pipelines.contract.temporal import WideTimestamp, count_of
 from pipelines.encoding import FrameError, decode_record
 from resources.errors import SluiceError
 from resources.registry import Registry
@@ -13,8 +14,9 @@ from resources.registry.errors import SchemaUnknown
 class Instants:
     """Tells when an event happened, in microseconds since 1970, by the field `event_time` of the value.
 
-    A tombstone, and a value of another's that cannot be decoded or has no such field, counts by the timestamp of its
-    record; that such values are there is said once.
+    An instant that 64 bits of microseconds do not reach is the first or the last of them. A tombstone, and a value of another's that
+    cannot be decoded or has no such field, counts by the timestamp of its record; that such values are there is said
+    once.
     """
 
     def __init__(
@@ -27,13 +29,12 @@ class Instants:
     def of(self, value: bytes | None, record_timestamp_ms: int) -> int:
         """The instant of one record."""
         if value is None:
-            return record_timestamp_ms * 1000
+            return _within_64_bits(record_timestamp_ms * 1000)
         try:
             decoded: Mapping[str, Any] = decode_record(value, self._schema)
             at = decoded[self._event_time]
-            if isinstance(at, datetime):
-                aware = at if at.tzinfo else at.replace(tzinfo=UTC)
-                return _microseconds(aware)
+            if isinstance(at, datetime | WideTimestamp):
+                return _within_64_bits(count_of(at, 1_000_000))
             problem = f"whose {self._event_time} is no timestamp"
         except (FrameError, SchemaUnknown):
             problem = "that are not in the registry's wire format"
@@ -48,7 +49,7 @@ class Instants:
             self._say(
                 f"the topic holds values of another producer {problem}; they count by their record timestamp"
             )
-        return record_timestamp_ms * 1000
+        return _within_64_bits(record_timestamp_ms * 1000)
 
     def _schema(self, schema_id: int) -> str:
         if schema_id not in self._schemas:
@@ -56,6 +57,5 @@ class Instants:
         return self._schemas[schema_id]
 
 
-def _microseconds(at: datetime) -> int:
-    passed = at - datetime(1970, 1, 1, tzinfo=UTC)
-    return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
+def _within_64_bits(count: int) -> int:
+    return max(-(2**63), min(count, 2**63 - 1))

@@ -1,6 +1,7 @@
 """Windows: keys and bounds as Dagster has them, and the texts by which users name them."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipelines import Window, WindowError, Windows, daily, hourly, monthly, weekly
 from pipelines.authoring.cadence import CADENCES, floor
+from pipelines.authoring.problems import DeclarationError
 
 ALL = {
     "hourly": hourly("2013-01-01", "2013-01-04-05:00"),
@@ -238,3 +240,25 @@ def test_windows_are_values() -> None:
     assert len({daily("2013-01-01"), daily("2013-01-01", delay="1h")}) == 2
     start = datetime(2013, 1, 1, tzinfo=UTC)
     assert daily("2013-01-01").window("2013-01-01") == Window("2013-01-01", start, start + timedelta(1))
+
+
+def test_keys_of_any_year_have_four_digits() -> None:
+    early = Windows("daily", datetime(44, 3, 15, tzinfo=UTC))
+    assert early.window("0044-03-15").key == "0044-03-15"
+
+
+@pytest.mark.parametrize("declare", [hourly, daily, weekly, monthly])
+@pytest.mark.parametrize("text", ["9999", "9999-12", "9999-12-31"])
+def test_a_window_whose_end_no_date_can_be_is_refused_in_words(declare: Any, text: str) -> None:
+    windows = declare("2013-01-01" if declare is not weekly else "2013-01-07")
+    with pytest.raises(WindowError):
+        windows.parse(text)
+
+
+@pytest.mark.parametrize("year", ["0001", "0999", "9999"])
+def test_a_start_that_no_key_or_no_end_is_possible_for_is_refused_in_words(year: str) -> None:
+    for declare, start in ((hourly, "01-01"), (daily, "12-31"), (monthly, "12-01")):
+        with pytest.raises(
+            DeclarationError, match=f"lies in the year {int(year)}; allowed: a year from 1000"
+        ):
+            declare(f"{year}-{start}")

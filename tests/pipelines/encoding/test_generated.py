@@ -4,6 +4,7 @@ The yardstick does not pass through Arrow or the encoder: each generated value c
 and strings that Avro 1.12 says it is, and fastavro writes those with a schema without logical types.
 """
 
+import datetime as dt
 import json
 import os
 import uuid
@@ -20,9 +21,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines.cli.plain import to_cell, to_json
 from pipelines.contract import parse_contract
-from pipelines.encoding import RecordEncoder, RecordJudge
+from pipelines.contract.temporal import WideDate, WideTimestamp
+from pipelines.encoding import RecordEncoder, RecordJudge, decode_record
 from pipelines.encoding.encoder import Strategy
+from pipelines.publishing.readback import ReadBack
+from pipelines.publishing.readback import printable as shown
+from pipelines.transform.row_json import row_json
 from tests.pipelines.encoding.strategies import STRATEGIES
 
 
@@ -227,6 +233,71 @@ def by_fastavro(schema: Any, row: dict[str, Any]) -> bytes:
     out = BytesIO()
     fastavro.schemaless_writer(out, schema, row)
     return out.getvalue()
+
+
+EPOCH_DAY, EPOCH = dt.date(1970, 1, 1), dt.datetime(1970, 1, 1)
+UNITS = {"millis": 1_000, "micros": 1_000_000, "nanos": 1_000_000_000}
+
+
+def raw(value: Any, avro: Any) -> Any:
+    """A decoded value back to what Avro stores, by Python's integers alone."""
+    if isinstance(avro, list):
+        return None if value is None else raw(value, next(one for one in avro if one != "null"))
+    kind, name = (avro, None) if isinstance(avro, str) else (avro["type"], avro.get("logicalType"))
+    if kind == "record":
+        return {field["name"]: raw(value[field["name"]], field["type"]) for field in avro["fields"]}
+    if kind == "array":
+        return [raw(item, avro["items"]) for item in value]
+    if kind == "map":
+        return {key: raw(item, avro["values"]) for key, item in value.items()}
+    if name is None or isinstance(value, int):
+        assert name is None or not 0 <= value < 86_400 * UNITS[name.rpartition("-")[2]]
+        return value
+    if name == "uuid":
+        return str(value) if kind == "string" else value.bytes
+    if name == "decimal":
+        sign, digits, exponent = value.as_tuple()
+        assert -exponent == avro["scale"]
+        return fixed_int((-1) ** sign * int("".join(map(str, digits))), avro.get("size"))
+    if name == "date":
+        return value.days if isinstance(value, WideDate) else (value - EPOCH_DAY).days
+    unit = UNITS[name.rpartition("-")[2]]
+    if isinstance(value, WideTimestamp):
+        assert (value.per_second, value.zoned) == (unit, not name.startswith("local"))
+        return value.count
+    if isinstance(value, dt.time):
+        value = dt.datetime.combine(EPOCH_DAY, value)
+    assert (value.tzinfo is not None) == name.startswith("timestamp")
+    micros = (value.replace(tzinfo=None) - EPOCH) // dt.timedelta(microseconds=1)
+    assert micros * unit % 1_000_000 == 0
+    return micros * unit // 1_000_000
+
+
+@settings(
+    deadline=None,
+    max_examples=int(os.environ.get("SLUICE_ENCODING_EXAMPLES", "100")),
+    suppress_health_check=list(HealthCheck),
+)
+@given(data=st.data())
+def test_every_value_decodes_exactly_and_can_be_shown(data: st.DataObject) -> None:
+    row_type = record([SIMPLE["string"], *data.draw(st.lists(types(), min_size=1, max_size=6))])
+    schema = renamed(row_type.avro, count())
+    contract = parse_contract(json.dumps(schema), Path("r.avsc"))
+    arrow, _ = data.draw(row_type.values)
+    columns = [pa.array([arrow[field.name]], field.arrow_type) for field in contract.fields]
+    batch = pa.RecordBatch.from_arrays(columns, schema=contract.arrow_schema)
+    encoder = RecordEncoder(contract, schema_id=7, topic="t.v1", key="f0")
+    value = encoder.encode(batch).values[0].as_py()
+
+    decoded = decode_record(value, lambda _: contract.text)
+
+    parsed = fastavro.parse_schema(renamed(row_type.plain, count()))
+    assert b"\0\0\0\0\x07" + by_fastavro(parsed, raw(decoded, schema)) == value
+    json.loads(to_json(decoded), parse_constant=pytest.fail)
+    printable = ReadBack(0, 0, 0, "k", decoded, {}, 7)
+    json.loads(json.dumps(shown(printable), allow_nan=False))
+    assert all(to_cell(part) for name, part in decoded.items() if part != "")
+    json.loads(row_json({name: column[0] for name, column in zip(batch.schema.names, columns, strict=True)}))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

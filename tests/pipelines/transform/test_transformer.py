@@ -449,17 +449,18 @@ def test_uuid_columns_of_a_warehouse_reach_the_transform_as_text(contract_of: An
 
 
 @pytest.mark.parametrize(
-    ("base", "logical", "arrow", "count", "reason"),
+    ("base", "logical", "arrow", "count", "reason", "said"),
     [
-        ("int", "date", pa.date32(), 2**31 - 1, "infinite"),
-        ("int", "date", pa.date32(), -(2**31) + 1, "infinite"),
-        ("long", "timestamp-micros", pa.timestamp("us", "UTC"), 2**63 - 1, "infinite"),
-        ("long", "time-micros", pa.time64("us"), 86_400_000_000, "out_of_range"),
-        ("int", "time-millis", pa.time32("ms"), 86_400_000, "out_of_range"),
+        ("int", "date", pa.date32(), 2**31 - 1, "infinite", "infinity"),
+        ("int", "date", pa.date32(), -(2**31) + 1, "infinite", "-infinity"),
+        ("long", "timestamp-micros", pa.timestamp("us", "UTC"), 2**63 - 1, "infinite", "infinity"),
+        ("long", "time-micros", pa.time64("us"), 86_400_000_000, "out_of_range", "86400000000"),
+        ("int", "time-millis", pa.time32("ms"), 86_400_000, "out_of_range", "86400000"),
+        ("long", "timestamp-nanos", pa.timestamp("s", "UTC"), 253_402_300_800, "out_of_range", "+10000-01-01T00:00:00+00:00"),
     ],
-)
-def test_what_python_cannot_hold_is_shown_as_its_count(
-    contract_of: Any, base: str, logical: str, arrow: Any, count: int, reason: str
+)  # fmt: skip
+def test_what_python_cannot_hold_is_shown_in_words_or_as_its_count(
+    contract_of: Any, base: str, logical: str, arrow: Any, count: int, reason: str, said: str
 ) -> None:
     contract = contract_of(
         {"id": "string", "at": FIELDS["departed_at"], "x": {"type": base, "logicalType": logical}}
@@ -467,8 +468,75 @@ def test_what_python_cannot_hold_is_shown_as_its_count(
     raw = pa.array([count], pa.int32() if arrow.bit_width == 32 else pa.int64()).view(arrow)
     batch = pa.record_batch({"id": ["a"], "at": pa.array([DAY], pa.timestamp("us", "UTC")), "x": raw})
     (letter,) = letters(Transformer(contract, transform=None, key="id", event_time="at").apply(batch, 0))
-    assert (letter["reason"], letter["value"]) == (reason, str(count))
-    assert json.loads(letter["row"])["x"] == str(count)
+    assert (letter["reason"], letter["value"]) == (reason, said)
+    assert json.loads(letter["row"])["x"] == said
+
+
+def wide(count: int, arrow: Any) -> pa.Array:
+    """One value by its count."""
+    return pa.array([count], pa.int32() if arrow.bit_width == 32 else pa.int64()).view(arrow)
+
+
+ENDLESS = [
+    (pa.timestamp("us", "UTC"), {"type": "long", "logicalType": "timestamp-micros"}, 2**63 - 1, "infinity"),
+    (pa.timestamp("us"), {"type": "long", "logicalType": "local-timestamp-micros"}, -(2**63) + 1, "-infinity"),
+    (pa.date32(), {"type": "int", "logicalType": "date"}, 2**31 - 1, "infinity"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("transform", [None, lambda rows: rows])
+@pytest.mark.parametrize(("arrow", "avro", "count", "said"), ENDLESS)
+def test_infinity_inside_an_array_a_map_or_a_record_is_a_dead_letter(
+    contract_of: Any, arrow: Any, avro: Any, count: int, said: str, transform: Any
+) -> None:
+    endless = wide(count, arrow)
+    offsets = pa.array([0, 1], pa.int32())
+    inside: dict[str, tuple[Any, Any, str]] = {
+        "array": ({"type": "array", "items": avro}, pa.ListArray.from_arrays(offsets, endless), "x[0]"),
+        "map": ({"type": "map", "values": avro}, pa.MapArray.from_arrays(offsets, ["k"], endless), "x['k']"),
+        "record": (
+            {"type": "record", "name": "N", "fields": [{"name": "a", "type": avro}]},
+            pa.StructArray.from_arrays([endless], ["a"]),
+            "x.a",
+        ),
+    }
+    for kind, column, path in inside.values():
+        contract = contract_of({"id": "string", "at": FIELDS["departed_at"], "x": kind})
+        batch = pa.record_batch({"id": ["a"], "at": pa.array([DAY], pa.timestamp("us", "UTC")), "x": column})
+        one = Transformer(contract, transform=transform, key="id", event_time="at").apply(batch, 0)
+        (letter,) = letters(one)
+        assert (letter["field"], letter["reason"], letter["value"]) == (path, "infinite", said)
+        assert said in json.dumps(json.loads(letter["row"])["x"])
+
+
+@pytest.mark.parametrize("count", [2**62, -(2**62), 253_402_300_800_000_000, -62_135_596_800_000_001])
+def test_years_that_python_lacks_pass_through_a_transform_and_out_of_object_columns_they_are_dead(
+    contract_of: Any, count: int
+) -> None:
+    contract = contract_of(
+        {
+            "id": "string",
+            "at": FIELDS["departed_at"],
+            "x": {"type": "long", "logicalType": "timestamp-micros"},
+        }
+    )
+    batch = pa.record_batch(
+        {
+            "id": ["a"],
+            "at": pa.array([DAY], pa.timestamp("us", "UTC")),
+            "x": wide(count, pa.timestamp("us", "UTC")),
+        }
+    )
+
+    def scalars(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.assign(x=pd.Series(list(pa.array(rows["x"].array)), rows.index, dtype=object))
+
+    kept = Transformer(contract, transform=lambda rows: rows, key="id", event_time="at").apply(batch, 0)
+    assert kept.rows.column("x").view(pa.int64()).to_pylist() == [count]
+    dead = Transformer(contract, transform=scalars, key="id", event_time="at").apply(batch, 0)
+    (letter,) = letters(dead)
+    assert (letter["field"], letter["reason"]) == ("x", "out_of_range")
+    assert "years 1 to 9999" in letter["detail"]
 
 
 NESTED = {
@@ -530,5 +598,10 @@ def test_every_value_is_shown_exactly_in_a_dead_row(contract_of: Any) -> None:
         }
     )
     (letter,) = letters(Transformer(contract, transform=None, key="id", event_time="at").apply(batch, 0))
-    assert json.loads(letter["row"]) == {"id": None, "at": str(2**62), "price": "1.50", "raw": "/w=="}
+    assert json.loads(letter["row"]) == {
+        "id": None,
+        "at": "+146138514283-06-19T07:45:04+00:00",
+        "price": "1.50",
+        "raw": "/w==",
+    }
     assert letter["reason"] == "null_key" and "also: at (out_of_range)" in letter["detail"]

@@ -214,3 +214,12 @@ def test_wide_rows_in_order_get_as_much_memory_as_they_need(tmp_path: Path, colu
         assert warehouse._appended == {"SELECT * FROM t": True}, "read as they lie, not sorted"
     finally:
         warehouse.close()
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("us", "UTC"), pa.timestamp("s"), pa.date32()])
+def test_a_stretch_ends_at_no_value_that_python_lacks(kind: pa.DataType) -> None:
+    count = pa.int32() if pa.types.is_date(kind) else pa.int64()
+    largest = 2 ** (count.bit_width - 1) - 1
+    sample = pa.array([-largest, 0, 1, 2, largest, largest], count).view(kind)
+    ends = bounds(sample, 6)
+    assert ends == sample.slice(1, 3).to_pylist()

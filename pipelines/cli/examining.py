@@ -20,7 +20,9 @@ from pipelines.publishing.entry import LedgerDamaged
 from resources.errors import SluiceError
 from resources.kafka.cluster import describe
 from resources.platform import Platform
+from resources.registry import RightMissing
 from resources.servers import ServerStatus, status
+from resources.settings import mask
 
 _PACKAGES = (
     "sluice",
@@ -100,15 +102,16 @@ def _recorded(platform: Platform) -> str:
 
 
 def _registry(platform: Platform) -> str:
-    url = platform.settings.registry_url
-    # Any subject will do: the answer "unknown" needs the whole way there and back.
-    platform.registry.lookup("sluice-doctor-asks-for-nothing", '"string"')
+    url = mask("registry.url", platform.settings.registry_url)
+    try:
+        # Any subject will do: that there is no such subject only a registry says, with a code of its own.
+        platform.registry.lookup("sluice-doctor-asks-for-nothing", '"string"')
+    except RightMissing:
+        return f"{url} answers; this login may not read every subject, and `sluice check` asks for an event's own"
     return f"{url} answers"
 
 
 def _warehouse(platform: Platform, name: str) -> str:
-    from resources.settings import mask
-
     platform.warehouse(name).describe("SELECT 1 AS one", {})
     return mask(name, platform.settings.warehouses[name])
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import fastavro
+from fastavro.schema import SchemaParseException, UnknownType
 
 from pipelines.contract.temporal import date_of, time_of, timestamp_of
 from pipelines.encoding.errors import FrameError
@@ -34,7 +35,7 @@ def decode_body(body: bytes, schema_text: str, where: str = "Avro body") -> dict
     """The record in an Avro body without its frame; all bytes must belong to it."""
     try:
         schema = _parsed(schema_text)
-    except (ValueError, KeyError, TypeError, fastavro.schema.SchemaParseException) as error:
+    except (SchemaParseException, UnknownType, ValueError, LookupError, TypeError) as error:
         raise FrameError(where, f"its schema is not an Avro schema that can be read: {error}") from error
     stream = BytesIO(body)
     try:
@@ -48,7 +49,14 @@ def decode_body(body: bytes, schema_text: str, where: str = "Avro body") -> dict
 
 @lru_cache(maxsize=256)
 def _parsed(schema_text: str) -> Any:
-    return fastavro.parse_schema(_renamed(json.loads(schema_text)))
+    try:
+        return fastavro.parse_schema(_renamed(json.loads(schema_text)))
+    except (SchemaParseException, UnknownType):
+        # Another tool's layout, `{"type": "ns.Name"}`, or a default of 1 for a double. What concerns the records is
+        # left. Imported here: it is rare, and the registry's client takes a while to load.
+        from resources.registry.schemas import writer_schema
+
+        return fastavro.parse_schema(_renamed(writer_schema(schema_text)))
 
 
 def _renamed(schema: Any) -> Any:

@@ -3,8 +3,11 @@
 from resources.registry.confluent import ConfluentRegistry
 from resources.registry.errors import (
     ContractIncompatible,
+    NotARegistry,
+    NotAvro,
     RegistryRefused,
     RegistryUnavailable,
+    RightMissing,
     SchemaUnknown,
 )
 from resources.registry.protocol import RegisteredSchema, Registry
@@ -12,9 +15,12 @@ from resources.registry.protocol import RegisteredSchema, Registry
 __all__ = [
     "ConfluentRegistry",
     "ContractIncompatible",
+    "NotARegistry",
+    "NotAvro",
     "RegisteredSchema",
     "Registry",
     "RegistryRefused",
     "RegistryUnavailable",
+    "RightMissing",
     "SchemaUnknown",
 ]

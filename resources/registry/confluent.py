@@ -1,47 +1,40 @@
-"""Any registry that speaks Confluent's REST API, through confluent-kafka's client.
+"""Any registry that speaks Confluent's REST API."""
 
-The client's serializers are not used, so their defaults (registering whatever is produced, 2.16's
-ASSOCIATED subject strategy) do not exist here: the caller names the subject, and only `register` registers.
-"""
-
-import re
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import suppress
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-import httpx
-from authlib.deprecate import AuthlibDeprecationWarning  # type: ignore[import-untyped]
-
-from resources.errors import SluiceError
-from resources.registry.compatibility import problems
+from resources.registry.answers import (
+    NO_LEVEL,
+    NO_SCHEMA,
+    NO_SUBJECT,
+    NO_VERSION,
+    Answer,
+    member,
+    schema_id,
+    schema_type,
+    succeeded,
+    version_number,
+    version_numbers,
+)
+from resources.registry.compatibility import LEVELS, problems
 from resources.registry.errors import (
     ContractIncompatible,
+    NotAvro,
     RegistryRefused,
-    RegistryUnavailable,
     SchemaUnknown,
 )
-from resources.registry.logical_types import meaning_changes
+from resources.registry.history import Level, meaning_changes
+from resources.registry.http import RegistryHttp
 from resources.registry.protocol import RegisteredSchema
+from resources.registry.schemas import parsed_schema, same_schema, same_values
 from resources.settings import Settings
 
-with warnings.catch_warnings():
-    # The client imports authlib, which tells everybody on stderr that it would rather have httpx2.
-    warnings.simplefilter("ignore", AuthlibDeprecationWarning)
-    from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
-    from confluent_kafka.schema_registry.error import OAuthTokenError
-
-_NOT_FOUND = 404
-_TIMEOUT_SECONDS = 10  # the client's own default is to wait for ever
-_NUMBERS = {
-    "timeout",
-    "cache.capacity",
-    "cache.latest.ttl.sec",
-    "max.retries",
-    "retries.wait.ms",
-    "retries.max.wait.ms",
-}
+_AVRO = "AVRO"
+_NO_PATH = (404, 405, 501)
+_MOST_VERSIONS = 10_000  # each is a request
 
 
 class ConfluentRegistry:
@@ -52,17 +45,10 @@ class ConfluentRegistry:
     """
 
     def __init__(self, properties: Mapping[str, Any]) -> None:
-        self._where = f"registry {_without_login(str(properties.get('url', '')))}"
-        try:
-            self._client: Any = SchemaRegistryClient(_typed(properties))
-        except (ValueError, TypeError, OSError) as failure:
-            raise RegistryRefused(
-                self._where,
-                f"the client refused a setting: {failure}",
-                next_step="check SLUICE_REGISTRY_… and [registry] in sluice.toml",
-            ) from None
-        if "proxy" not in properties:
-            self._stay_on_this_machine()
+        self._http = RegistryHttp(properties)
+        # A schema id, and a version of a subject, never change what they are.
+        self._texts: dict[int, str] = {}
+        self._versions: dict[tuple[str, int], RegisteredSchema | None] = {}
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "ConfluentRegistry":
@@ -70,174 +56,236 @@ class ConfluentRegistry:
         return cls({**settings.registry, "url": settings.registry_url})
 
     def lookup(self, subject: str, schema_text: str) -> int | None:
-        with self._explained(subject):
-            try:
-                return int(self._client.lookup_schema(subject, _schema(schema_text)).schema_id)
-            except SchemaRegistryError as refusal:
-                if refusal.http_status_code == _NOT_FOUND:
-                    return None
-                raise
+        answer = self._post(subject, f"subjects/{_quoted(subject)}", schema_text)
+        if answer.says(NO_SUBJECT):
+            return None
+        if not answer.says(NO_SCHEMA):
+            found = schema_id(succeeded(answer, subject))
+            # Some registries match by the parsing canonical form, which knows no logical types.
+            if same_values(self._text_of(answer, found), schema_text):
+                return found
+        return self._written_otherwise(subject, schema_text)
 
     def register(self, subject: str, schema_text: str) -> int:
         if (known := self.lookup(subject, schema_text)) is not None:
             return known
-        if changes := self._meaning_changes(subject, schema_text):
+        if changes := self._meaning_changes(subject, schema_text, self._level(subject)):
             raise ContractIncompatible(subject, changes)
-        with self._explained(subject):
-            return int(self._client.register_schema(subject, _schema(schema_text)))
+        answer = succeeded(self._post(subject, f"subjects/{_quoted(subject)}/versions", schema_text), subject)
+        given = schema_id(answer)
+        with suppress(SchemaUnknown):  # of a registry of several nodes the next one may not have it yet
+            if not same_values(self.by_id(given), schema_text):
+                raise RegistryRefused(
+                    answer.where,
+                    f"the registry answered with schema id {given}, which is another schema: records would be read "
+                    "with other values",
+                    next_step="does this registry ignore logical types when it compares schemas?",
+                )
+        return given
 
     def check_compatible(self, subject: str, schema_text: str) -> list[str]:
-        # Without a version, Confluent compares with those that the level asks for, Apicurio with all.
-        compared = "versions" if self._is_transitive(subject) else "versions/latest"
-        with self._explained(subject):
-            try:
-                # The client's own method keeps the yes or no and drops the reasons; its connection,
-                # with the login it was given, is the only way to them.
-                answer = self._client._rest_client.post(
-                    f"compatibility/subjects/{quote(subject, safe='')}/{compared}?verbose=true",
-                    body=_schema(schema_text).to_dict(),
-                )
-            except SchemaRegistryError as refusal:
-                if refusal.http_status_code == _NOT_FOUND:
-                    return []  # no such subject yet
-                raise
-        reasons = []
-        if not answer["is_compatible"]:
-            reasons = [str(message) for message in answer.get("messages") or ()]
-            reasons = reasons or self._own_reasons(subject, schema_text)
-        return reasons + self._meaning_changes(subject, schema_text)
+        latest = self.latest(subject)
+        if latest is None:
+            return []
+        level = self._level(subject)
+        reasons = self._refusals(subject, schema_text, level, latest)
+        changes = self._meaning_changes(subject, schema_text, level, latest)
+        return [*reasons, *(change for change in changes if change not in reasons)]
 
     def by_id(self, schema_id: int) -> str:
-        with self._explained(None):
+        if schema_id not in self._texts:
+            answer = self._http.ask("GET", f"schemas/ids/{schema_id}")
+            if answer.says(NO_SCHEMA):
+                raise SchemaUnknown(answer.where, schema_id)
+            text = str(member(succeeded(answer), "schema", str))
+            if (kind := schema_type(answer)) != _AVRO:
+                raise NotAvro(
+                    answer.where,
+                    f"schema id {schema_id} is a {kind} schema; this event is Avro",
+                    next_step="which producer writes to this topic?",
+                )
             try:
-                return str(self._client.get_schema(schema_id).schema_str)
-            except SchemaRegistryError as refusal:
-                if refusal.http_status_code == _NOT_FOUND:
-                    raise SchemaUnknown(self._where, schema_id) from None
-                raise
+                parsed_schema(text)
+            except ValueError as problem:
+                raise NotAvro(
+                    answer.where,
+                    f"schema id {schema_id} is no Avro schema: {problem}",
+                    next_step="which producer writes to this topic?",
+                ) from None
+            self._texts[schema_id] = text
+        return self._texts[schema_id]
 
     def latest(self, subject: str) -> RegisteredSchema | None:
-        with self._explained(subject):
-            self._client.clear_latest_caches()  # they would hold for the client's life
-            try:
-                found = self._client.get_latest_version(subject)
-            except SchemaRegistryError as refusal:
-                if refusal.http_status_code == _NOT_FOUND:
-                    return None
-                raise
-        return RegisteredSchema(int(found.schema_id), int(found.version), str(found.schema.schema_str))
+        found = self._version(subject, "latest")
+        if found is not None:
+            self._versions[subject, found.version] = found
+        return found
 
-    def level(self, subject: str) -> str:
-        """The subject's compatibility level, or the registry's where it has none of its own.
-
-        Apicurio answers NONE for a subject without a level of its own, though the registry's applies.
-        """
-        with self._explained(subject):
-            try:
-                return str(self._client.get_compatibility(subject))
-            except SchemaRegistryError as refusal:
-                if refusal.http_status_code == _NOT_FOUND:
-                    return str(self._client.get_compatibility())
-                raise
+    def level(self, subject: str) -> str | None:
+        """The level that applies to the subject, its own or the registry's; None where the registry does not say."""
+        return self._level(subject).name
 
     def set_level(self, subject: str, level: str) -> None:
         """Set the subject's own compatibility level, e.g. `FULL_TRANSITIVE`."""
-        with self._explained(subject):
-            self._client.set_compatibility(subject, level)
+        answer = self._http.ask(
+            "PUT", f"config/{_quoted(subject)}", {"compatibility": level}, subject=subject
+        )
+        succeeded(answer, subject)
 
     def close(self) -> None:
-        self._client.close()
+        self._http.close()
 
-    def _meaning_changes(self, subject: str, schema_text: str) -> list[str]:
+    def _post(self, subject: str, path: str, schema_text: str) -> Answer:
+        return self._http.ask("POST", path, {"schema": schema_text, "schemaType": _AVRO}, subject=subject)
+
+    def _text_of(self, answer: Answer, found: int) -> str:
+        text = answer.value.get("schema")
+        return text if isinstance(text, str) else self.by_id(found)
+
+    def _written_otherwise(self, subject: str, schema_text: str) -> int | None:
+        """The id of a version that is this schema in another layout, newest first.
+
+        Registries compare texts; with `normalize=true` some compare less than the text says: Apicurio 3.0 then leaves
+        out docs and aliases. So the versions are compared here.
+        """
+        try:
+            for version in self._newest_first(subject):
+                if same_schema(version.text, schema_text):
+                    return version.schema_id
+        except NotAvro:
+            raise
+        except RegistryRefused:
+            pass  # a login that may not list versions: the registry's own comparison counts
+        return None
+
+    def _newest_first(self, subject: str) -> Iterator[RegisteredSchema]:
+        """The Avro versions that are not deleted. Raises NotAvro where the newest is none."""
         latest = self.latest(subject)
-        return meaning_changes(latest.text, schema_text) if latest else []
+        if latest is None:
+            return
+        yield latest
+        answer = self._http.ask("GET", f"subjects/{_quoted(subject)}/versions", subject=subject)
+        if answer.says(NO_SUBJECT, NO_VERSION):
+            return
+        numbers = version_numbers(succeeded(answer, subject))
+        if len(numbers) > _MOST_VERSIONS:
+            raise RegistryRefused(
+                answer.where,
+                f"the subject has {len(numbers):,} versions, and each would have to be compared",
+                allowed=f"{_MOST_VERSIONS:,} versions",
+                next_step="delete versions that no record has, or choose another topic",
+            )
+        for number in reversed(numbers):
+            if (subject, number) not in self._versions:
+                # The registry judges what comes after another kind of schema: there is nothing to compare here.
+                with suppress(NotAvro):
+                    self._versions[subject, number] = self._version(subject, str(number))
+            found = self._versions.setdefault((subject, number), None)
+            if found is not None and number != latest.version:
+                yield found
 
-    def _is_transitive(self, subject: str) -> bool:
-        level = self.level(subject)
-        if level == "NONE":  # Apicurio's answer also where the registry's level applies
-            with self._explained(subject):
-                level = str(self._client.get_compatibility())
-        return level.endswith("_TRANSITIVE")
+    def _version(self, subject: str, number: str) -> RegisteredSchema | None:
+        """A version, or None where the registry says that there is none."""
+        answer = self._http.ask("GET", f"subjects/{_quoted(subject)}/versions/{number}", subject=subject)
+        if answer.says(NO_SUBJECT, NO_VERSION):
+            return None
+        text = str(member(succeeded(answer, subject), "schema", str))
+        if (kind := schema_type(answer)) != _AVRO:
+            raise NotAvro(
+                answer.where,
+                f"the subject holds a {kind} schema; this event is Avro: choose another topic",
+                next_step="declare another topic in the module; its subject is <topic>-value",
+            )
+        return RegisteredSchema(schema_id(answer), version_number(answer), text)
 
-    def _own_reasons(self, subject: str, schema_text: str) -> list[str]:
+    def _level(self, subject: str) -> Level:
+        """Confluent and Apicurio 3 answer for the whole with `defaultToGlobal`; older ones need a second question.
+
+        The level only chooses what is compared with what, so a registry that does not tell it stops nobody.
+        """
+        try:
+            answer = self._http.ask("GET", f"config/{_quoted(subject)}?defaultToGlobal=true", subject=subject)
+            if answer.says(NO_LEVEL, NO_SUBJECT):
+                answer = self._http.ask("GET", "config", subject=subject)
+            name = str(member(succeeded(answer, subject), "compatibilityLevel", str))
+        except RegistryRefused as refusal:
+            return Level(None, refusal.problem)
+        if name not in LEVELS:
+            return Level(None, f"the registry calls it {name[:40]!r}")
+        return Level(name)
+
+    def _refusals(self, subject: str, schema_text: str, level: Level, latest: RegisteredSchema) -> list[str]:
+        """The registry's own reasons; empty where it would take the schema."""
+        # Without a version, Confluent compares with those that the level asks for, Apicurio with all.
+        compared = "versions" if level.all_versions else "versions/latest"
+        answer = self._compatibility(subject, schema_text, compared)
+        if answer.status in _NO_PATH and compared == "versions" and not answer.says(NO_SUBJECT, NO_VERSION):
+            # Before Confluent 6.1 one version was named; the registry still decides when it registers.
+            answer = self._compatibility(subject, schema_text, "versions/latest")
+        if answer.says(NO_SUBJECT, NO_VERSION):
+            return []
+        if member(succeeded(answer, subject), "is_compatible", bool):
+            return []
+        told = answer.value.get("messages")
+        reasons = (
+            [self._http.hidden(one) for one in told if isinstance(one, str)] if isinstance(told, list) else []
+        )
+        reasons = reasons or self._own_reasons(subject, schema_text, level, latest)
+        return [*reasons, level.note] if level.note else reasons
+
+    def _compatibility(self, subject: str, schema_text: str, compared: str) -> Answer:
+        path = f"compatibility/subjects/{_quoted(subject)}/{compared}?verbose=true"
+        return self._post(subject, path, schema_text)
+
+    def _meaning_changes(
+        self, subject: str, schema_text: str, level: Level, latest: RegisteredSchema | None = None
+    ) -> list[str]:
+        versions = self._compared(subject, level, latest)
+        if not versions:
+            return []
+        try:
+            parsed_schema(schema_text)
+        except ValueError as problem:
+            raise RegistryRefused(
+                f"{self._http.where}, subject {subject}", f"this is no Avro schema: {problem}"
+            ) from None
+        return meaning_changes(level, schema_text, versions)
+
+    def _compared(
+        self, subject: str, level: Level, latest: RegisteredSchema | None = None
+    ) -> list[RegisteredSchema]:
+        """The versions that the level compares a new schema with, oldest first."""
+        newest = latest or self.latest(subject)
+        if newest is None:
+            return []
+        return list(self._newest_first(subject))[::-1] if level.all_versions else [newest]
+
+    def _own_reasons(
+        self, subject: str, schema_text: str, level: Level, latest: RegisteredSchema
+    ) -> list[str]:
         """What we see ourselves, for a registry that says no without a reason (Apicurio 3.0)."""
         unexplained = ["the registry calls it incompatible at the subject's level, and gives no reason"]
-        latest = self.latest(subject)
         try:
+            import avro.errors
             import avro.schema
         except ImportError:  # of the embedded extra
             return unexplained
-        if latest is None:
-            return unexplained
-        level = self.level(subject)
-        new, old = avro.schema.parse(schema_text), avro.schema.parse(latest.text)
-        return (
-            problems("FULL" if level == "NONE" else level, new, old, f"version {latest.version}")
-            or unexplained
-        )
-
-    def _stay_on_this_machine(self) -> None:
-        """A registry on the loopback address is not behind the proxy that HTTP_PROXY names."""
-        rest = self._client._rest_client
-        hosts = {urlsplit(url).hostname for url in rest.base_urls}
-        if hosts <= {"localhost", "127.0.0.1", "::1"}:
-            rest.session.close()
-            rest.session = httpx.Client(
-                verify=rest.verify, auth=rest.auth, timeout=rest.timeout, trust_env=False
-            )
-
-    @contextmanager
-    def _explained(self, subject: str | None) -> Iterator[None]:
-        where = f"{self._where}, subject {subject}" if subject else self._where
+        asked = level.name if level.name not in (None, "NONE") else "FULL"
         try:
-            yield
-        except httpx.TransportError as failure:
-            raise RegistryUnavailable(
-                where,
-                f"the registry did not answer: {failure or type(failure).__name__}",
-                next_step="check the address and that it runs (`sluice doctor`); is it https?",
-            ) from None
-        except (OAuthTokenError, httpx.HTTPError) as failure:
-            raise RegistryRefused(where, str(failure), next_step="check SLUICE_REGISTRY_…") from None
-        except SchemaRegistryError as refusal:
-            raise _explain(where, subject, refusal) from None
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of logical types that are newer than the package
+                new = avro.schema.parse(schema_text)
+                found = [
+                    why
+                    for old in self._compared(subject, level, latest)
+                    for why in problems(
+                        str(asked), new, avro.schema.parse(old.text), f"version {old.version}"
+                    )
+                ]
+        except (avro.errors.AvroException, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return unexplained
+        return found or unexplained
 
 
-def _explain(where: str, subject: str | None, refusal: SchemaRegistryError) -> SluiceError:
-    status, said = refusal.http_status_code, str(refusal.error_message)[:2000]
-    if status == 409 and subject is not None:
-        return ContractIncompatible(subject, [said])
-    if status in (401, 403):
-        return RegistryRefused(
-            where,
-            f"the registry refused the login or the right: {said} (HTTP {status})",
-            next_step="check basic.auth.user.info or bearer.auth.* in the settings (secrets are never printed)",
-        )
-    if status in (408, 425, 429) or status >= 500:
-        return RegistryUnavailable(where, f"{said} (HTTP {status})")
-    if status == 422:
-        return RegistryRefused(where, f"{said} (code {refusal.error_code})")
-    return RegistryRefused(
-        where,
-        f"{said} (HTTP {status}, code {refusal.error_code})",
-        next_step="is the url that of a Confluent-compatible API, with its path?",
-    )
-
-
-def _schema(text: str) -> Schema:
-    return Schema(text, schema_type="AVRO")
-
-
-def _typed(properties: Mapping[str, Any]) -> dict[str, Any]:
-    typed: dict[str, Any] = {"timeout": _TIMEOUT_SECONDS}
-    for name, value in properties.items():
-        if name in _NUMBERS and isinstance(value, str):
-            value = float(value) if "." in value else int(value)
-        elif name == "ssl.ca.location" and str(value).lower() == "false":
-            value = False
-        typed[name] = value
-    return typed
-
-
-def _without_login(url: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//", url)
+def _quoted(subject: str) -> str:
+    return quote(subject, safe="")

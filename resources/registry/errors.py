@@ -7,6 +7,18 @@ class RegistryRefused(SluiceError):
     """The registry, or its client, refused: a setting, a right or the schema has to change first."""
 
 
+class NotARegistry(RegistryRefused):
+    """What answered is not the registry's API: HTML, an empty body, other JSON, a 404 without its error code."""
+
+
+class RightMissing(RegistryRefused):
+    """The registry knows the login, and says with its own error code that it lacks the right."""
+
+
+class NotAvro(RegistryRefused):
+    """A subject, or a schema id, holds Protobuf, JSON Schema, or what no Avro reader can use."""
+
+
 class RegistryUnavailable(PassingFault):
     """The registry could not be reached or did not answer in time."""
 

@@ -8,7 +8,7 @@ from pipelines.contract.temporal import WideTimestamp, count_of
 from pipelines.encoding import FrameError, decode_record
 from resources.errors import SluiceError
 from resources.registry import Registry
-from resources.registry.errors import SchemaUnknown
+from resources.registry.errors import NotAvro, SchemaUnknown
 
 
 class Instants:
@@ -38,6 +38,8 @@ class Instants:
             problem = f"whose {self._event_time} is no timestamp"
         except (FrameError, SchemaUnknown):
             problem = "that are not in the registry's wire format"
+        except NotAvro:
+            problem = "whose schema is not Avro"
         except SluiceError:
             raise
         except (KeyError, TypeError):

@@ -17,7 +17,7 @@ from resources.registry.embedded.store import SchemaStore, Version
 from resources.registry.embedded.validity import parsed
 
 DEFAULT_LEVEL = "BACKWARD"
-_LARGEST_VERSION = 2**31 - 1
+_LARGEST_VERSION = _LARGEST_ID = 2**31 - 1
 Body = dict[str, Any]
 
 
@@ -100,14 +100,19 @@ class _Registry:
         return [one.version for one in versions]
 
     def schema_by_id(self, request: Request, _body: Body) -> Body:
-        text = self._store.schema(request.path_params["id"])
-        if text is None:
-            raise refusals.no_schema(request.path_params["id"])
-        return {"schema": text}
+        return {"schema": self._known_schema(request)}
 
     def versions_by_id(self, request: Request, _body: Body) -> list[Body]:
+        self._known_schema(request)
         uses = self._store.uses(request.path_params["id"])
         return [{"subject": one.subject, "version": one.version} for one in uses]
+
+    def _known_schema(self, request: Request) -> str:
+        schema_id = request.path_params["id"]
+        text = self._store.schema(schema_id) if schema_id <= _LARGEST_ID else None
+        if text is None:
+            raise refusals.no_schema(schema_id)
+        return text
 
     def get_config(self, request: Request, _body: Body) -> Body:
         subject = request.path_params.get("subject")
@@ -203,7 +208,7 @@ async def _answer(handler: Callable[[Request, Body], Any], request: Request) -> 
         if not isinstance(body, dict):
             raise refusals.invalid_schema("the body must be a JSON object")
         return JSONResponse(await run_in_threadpool(handler, request, body))
-    except json.JSONDecodeError as failure:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as failure:
         refusal = refusals.invalid_schema(f"the body is not JSON: {failure}")
     except refusals.RefusedError as raised:
         refusal = raised

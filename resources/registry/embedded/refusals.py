@@ -48,7 +48,9 @@ def incompatible(subject: str, messages: list[str]) -> RefusedError:
 
 
 def invalid_schema(why: str) -> RefusedError:
-    return RefusedError(422, 42201, f"Invalid schema: {why}")
+    # What cannot be said in UTF-8, half a surrogate pair, is in the message because it was in the schema.
+    shown = why.encode("utf-8", "backslashreplace").decode()
+    return RefusedError(422, 42201, f"Invalid schema: {shown}")
 
 
 def invalid_version(version: object) -> RefusedError:

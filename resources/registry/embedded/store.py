@@ -4,8 +4,6 @@ An id belongs to a schema, not to a subject: the same schema under two subjects,
 after a deletion, has the same id for ever. A deletion only marks; version numbers are never used again.
 """
 
-import hashlib
-import json
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -13,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from resources.registry.schemas import fingerprint
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS schemas (
@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS versions (
     deleted INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (subject, version));
 CREATE TABLE IF NOT EXISTS levels (subject TEXT PRIMARY KEY, level TEXT NOT NULL);
 """
+_FINGERPRINTS = 1  # in the file's user_version: how its fingerprints were made
 _GLOBAL = ""  # no subject has this name
 
 
@@ -45,6 +46,7 @@ class SchemaStore:
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._lock = threading.RLock()
         self._connection.executescript(_TABLES)
+        self._fingerprint_again()
 
     def close(self) -> None:
         self._connection.close()
@@ -129,23 +131,24 @@ class SchemaStore:
     def set_level(self, level: str, subject: str | None = None) -> None:
         self._all("INSERT OR REPLACE INTO levels (subject, level) VALUES (?, ?)", subject or _GLOBAL, level)
 
+    def _fingerprint_again(self) -> None:
+        """Files of an earlier version have other fingerprints; of two schemas that are one now, the older has it."""
+        [(version,)] = self._all("PRAGMA user_version")
+        if version == _FINGERPRINTS:
+            return
+        with self.exclusive():
+            known: set[str] = set()
+            for schema_id, text in self._all("SELECT id, text FROM schemas ORDER BY id"):
+                try:
+                    wanted = fingerprint(text)
+                except ValueError:  # nested deeper than is compared now
+                    wanted = f"of id {schema_id}"
+                unique = wanted if wanted not in known else f"{wanted} of id {schema_id}"
+                known.add(wanted)
+                self._all("UPDATE schemas SET fingerprint = ? WHERE id = ?", f"new {unique}", schema_id)
+            self._all("UPDATE schemas SET fingerprint = substr(fingerprint, 5)")
+            self._all(f"PRAGMA user_version = {_FINGERPRINTS}")
+
     def _all(self, sql: str, *values: Any) -> list[Any]:
         with self._lock:
             return self._connection.execute(sql, values).fetchall()
-
-
-def fingerprint(text: str) -> str:
-    """Equal for texts that say the same: white space, the order of members and `{"type": "int"}` for
-    `"int"` do not matter; docs, defaults, aliases and logical types do.
-    """
-    canonical = json.dumps(_plain(json.loads(text)), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        if value.keys() == {"type"} and isinstance(value["type"], str):
-            return value["type"]
-        # A default is a value, not a schema: it stays as it is.
-        return {name: item if name == "default" else _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value

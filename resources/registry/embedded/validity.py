@@ -15,6 +15,7 @@ import avro.schema
 import fastavro
 
 from resources.registry.embedded.refusals import invalid_schema
+from resources.registry.schemas import parsed_schema
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INT_BITS = {"int": 31, "long": 63}
@@ -23,6 +24,8 @@ _INT_BITS = {"int": 31, "long": 63}
 def parsed(text: str) -> avro.schema.Schema:
     """The schema; RefusedError (42201) when the text is not one."""
     try:
+        parsed_schema(text)
+        text.encode()  # half a surrogate pair cannot be stored
         value = json.loads(text)
         with warnings.catch_warnings():
             # `avro` warns of logical types newer than itself (local-timestamp-*, timestamp-nanos), which

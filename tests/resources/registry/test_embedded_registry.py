@@ -2,12 +2,14 @@
 
 import json
 import uuid
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from resources.registry.compatibility import LEVELS
+from resources.registry.embedded.store import SchemaStore
 from tests.fixtures_servers import RegistryServer
 
 
@@ -180,3 +182,39 @@ def test_an_id_tells_where_it_is_used(api: Api, subject: str) -> None:
         200,
         [{"subject": subject, "version": 1}],
     )
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"\xff\xfe{", b"[" * 100_000, b"{", b"[1]", json.dumps({"schema": '"\\ud800"'}).encode(),
+     json.dumps({"schema": "[" * 100_000}).encode(), json.dumps({"schema": '{"type": "enum", "name": "\ud800"}'}).encode()],
+)  # fmt: skip
+def test_a_body_that_is_nothing_to_register_is_refused(
+    embedded_registry: RegistryServer, subject: str, sent: bytes
+) -> None:
+    answer = httpx.post(f"{embedded_registry.url}/subjects/{subject}/versions", content=sent)
+    assert (answer.status_code, answer.json()["error_code"]) == (422, 42201)
+
+
+@pytest.mark.parametrize("path", ["/schemas/ids/{n}", "/schemas/ids/{n}/versions"])
+def test_an_id_larger_than_any_is_unknown(api: Api, path: str) -> None:
+    assert api("GET", path.format(n=10**30))[1]["error_code"] == 40403
+
+
+def test_a_file_of_an_earlier_version_keeps_its_ids(tmp_path: Path) -> None:
+    short = json.dumps({"type": "record", "name": "R", "namespace": "n", "fields": [A]})
+    full = json.dumps({"type": "record", "name": "n.R", "fields": [A]})
+    store = SchemaStore(tmp_path / "registry.sqlite")
+    for text in (short, full):
+        with store.exclusive():
+            # As it was: two fingerprints for one schema.
+            store._all("INSERT INTO schemas (fingerprint, text) VALUES (?, ?)", f"old {text}", text)
+            store._all("INSERT INTO versions VALUES ('s', ?, ?, 0)", 1 + (text == full), 1 + (text == full))
+    store._all("PRAGMA user_version = 0")
+    store.close()
+    store = SchemaStore(tmp_path / "registry.sqlite")
+    assert [version.text for version in store.versions("s")] == [short, full]
+    with store.exclusive():
+        assert store.add("other", full).schema_id == 1, "one schema, one id"
+    assert store.schema(2) == full, "records with that id live on"
+    store.close()

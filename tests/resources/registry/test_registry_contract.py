@@ -8,7 +8,15 @@ from typing import Any
 import httpx
 import pytest
 
-from resources.registry import ConfluentRegistry, ContractIncompatible, RegistryRefused, SchemaUnknown
+from resources.registry import (
+    ConfluentRegistry,
+    ContractIncompatible,
+    NotARegistry,
+    NotAvro,
+    RegistryRefused,
+    SchemaUnknown,
+)
+from resources.registry.schemas import same_schema
 from tests.fixtures_servers import RegistryServer
 
 
@@ -178,7 +186,8 @@ def test_a_change_of_unit_that_resolution_overlooks_is_refused(
 ) -> None:
     registry.register(subject, MILLIS)
     assert registry.check_compatible(subject, MICROS) == [
-        "field 'at': timestamp-millis became timestamp-micros; old records would be read with other values"
+        "field 'at': timestamp-millis (version 1) became timestamp-micros; "
+        "old records would be read with other values"
     ]
     with pytest.raises(ContractIncompatible, match="timestamp-micros"):
         registry.register(subject, MICROS)
@@ -190,6 +199,151 @@ def test_a_change_of_unit_that_an_operator_registered_is_in_force(
     registry.register(subject, MILLIS)
     by_hand = httpx.post(f"{server.url}/subjects/{subject}/versions", json={"schema": MICROS})
     assert registry.register(subject, MICROS) == by_hand.json()["id"]
+
+
+# Taken out and added again, which every step allows: only the first version shows what became of the field.
+TRAP = [
+    record(ID, field("at", {"type": "long", "logicalType": "timestamp-millis"}, default=0)),
+    record(ID),
+    record(ID, field("at", {"type": "long", "logicalType": "timestamp-micros"}, default=0)),
+]
+
+
+@pytest.mark.parametrize(
+    ("level", "refused"),
+    [
+        ("BACKWARD", False),
+        ("FORWARD", False),
+        ("FULL", False),
+        ("BACKWARD_TRANSITIVE", True),
+        ("FORWARD_TRANSITIVE", True),
+        ("FULL_TRANSITIVE", True),
+    ],
+)
+def test_a_field_that_comes_back_with_another_meaning_is_refused_where_every_version_counts(
+    registry: ConfluentRegistry, subject: str, level: str, refused: bool
+) -> None:
+    for text in TRAP[:2]:
+        registry.register(subject, text)
+    registry.set_level(subject, level)
+    changes = registry.check_compatible(subject, TRAP[2])
+    if not refused:
+        assert changes == []
+        assert registry.register(subject, TRAP[2]) > 0
+        return
+    assert changes[0].startswith("field 'at': timestamp-millis (version 1) became timestamp-micros; ")
+    with pytest.raises(ContractIncompatible, match="version 1"):
+        registry.register(subject, TRAP[2])
+    assert registry.check_compatible(subject, TRAP[0]) == [], "back to what it was"
+
+
+def test_a_version_that_was_deleted_is_no_longer_compared_with(
+    server: RegistryServer, registry: ConfluentRegistry, subject: str
+) -> None:
+    for text in TRAP[:2]:
+        registry.register(subject, text)
+    registry.set_level(subject, "FULL_TRANSITIVE")
+    assert registry.check_compatible(subject, TRAP[2]) != []
+    if httpx.delete(f"{server.url}/subjects/{subject}/versions/1").status_code == 405:
+        pytest.skip("this registry deletes whole subjects alone")
+    fresh = ConfluentRegistry({"url": server.url})
+    assert fresh.check_compatible(subject, TRAP[2]) == []
+    fresh.close()
+
+
+NAMED = json.dumps(
+    {
+        "type": "record",
+        "name": "Departed",
+        "namespace": "flights",
+        "fields": [
+            ID,
+            field("at", {"type": "long", "logicalType": "timestamp-millis"}),
+            field("kind", {"type": "enum", "name": "Kind", "symbols": ["A", "B"]}),
+        ],
+    }
+)
+OTHERWISE = {
+    "blanks": json.dumps(json.loads(NAMED), indent=3),
+    "the order of members": json.dumps(json.loads(NAMED), sort_keys=True),
+    "a full name": NAMED.replace('"name": "Departed", "namespace": "flights"', '"name": "flights.Departed"'),
+    "a full name inside": NAMED.replace('"name": "Kind"', '"name": "flights.Kind"'),
+    "a type as an object": NAMED.replace('"type": "string"', '"type": {"type": "string"}'),
+    "the default order": NAMED.replace('"name": "at"', '"name": "at", "order": "ascending"'),
+    "no aliases": NAMED.replace('"name": "at"', '"name": "at", "aliases": []'),
+}
+
+
+@pytest.mark.parametrize("text", OTHERWISE.values(), ids=OTHERWISE.keys())
+def test_a_schema_that_another_tool_wrote_otherwise_is_registered_already(
+    server: RegistryServer, registry: ConfluentRegistry, subject: str, text: str
+) -> None:
+    assert text != NAMED
+    # The newest version, the only one, and one in the middle.
+    for number, around in enumerate((["{}"], ["an earlier {}", "{}"], ["an earlier {}", "{}", "a later {}"])):
+        named = f"{number}{subject}"
+        for doc in around:
+            one = text.replace("the kind", doc.format("the kind"))
+            by_hand = httpx.post(f"{server.url}/subjects/{named}/versions", json={"schema": one})
+            by_hand.raise_for_status()
+        before = httpx.get(f"{server.url}/subjects/{named}/versions").json()
+        found = registry.lookup(named, NAMED)
+        assert found is not None and found == registry.register(named, NAMED)
+        assert same_schema(registry.by_id(found), NAMED)
+        assert httpx.get(f"{server.url}/subjects/{named}/versions").json() == before
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ("timestamp-millis", "timestamp-micros"),
+        ("the at", "the instant"),
+        ('"name": "at"', '"name": "at", "aliases": ["moment"]'),
+        ('"name": "at"', '"name": "at", "default": 0'),
+        ('"symbols": ["A", "B"]', '"symbols": ["A", "B"], "default": "A"'),
+    ],
+)
+def test_what_a_registry_may_overlook_is_another_schema_all_the_same(
+    registry: ConfluentRegistry, server: RegistryServer, subject: str, was: str, now: str
+) -> None:
+    registry.register(subject, NAMED)
+    changed = NAMED.replace(was, now)
+    assert changed != NAMED
+    assert registry.lookup(subject, changed) is None
+    httpx.post(f"{server.url}/subjects/{subject}/versions", json={"schema": changed}).raise_for_status()
+    found = registry.lookup(subject, changed)
+    assert found is not None and json.loads(registry.by_id(found)) == json.loads(changed)
+
+
+def test_a_path_that_is_not_the_apis_is_no_empty_registry(server: RegistryServer, subject: str) -> None:
+    for path in ("/wrong", "/apis", "/apis/ccompat"):
+        registry = ConfluentRegistry({"url": server.url.partition("/apis")[0] + path, "max.retries": "0"})
+        for ask in (registry.lookup, registry.register, registry.check_compatible):
+            with pytest.raises(NotARegistry, match="without the registry's own error code"):
+                ask(subject, V1)
+        registry.close()
+
+
+@pytest.mark.apicurio
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("PROTOBUF", 'syntax = "proto3"; message P { string id = 1; }'),
+        ("JSON", '{"type": "object", "properties": {"a": {"type": "string"}}}'),
+    ],
+)
+def test_a_subject_of_another_schema_type_is_named_at_once(
+    apicurio: RegistryServer, subject: str, kind: str, text: str
+) -> None:
+    path = f"{apicurio.url}/subjects/{subject}/versions"
+    httpx.post(path, json={"schema": text, "schemaType": kind}).raise_for_status()
+    registry = ConfluentRegistry({"url": apicurio.url})
+    for ask in (registry.lookup, registry.register, registry.check_compatible):
+        with pytest.raises(NotAvro, match=f"the subject holds a {kind} schema; this event is Avro"):
+            ask(subject, V1)
+    with pytest.raises(NotAvro, match=kind):
+        registry.by_id(httpx.get(f"{path}/latest").json()["id"])
+    registry.close()
 
 
 @pytest.mark.parametrize("text", ["{", '{"type": "record"}', record(field("a", "nonsense"))])

@@ -1,0 +1,248 @@
+"""Requests to a registry over confluent-kafka's connection: its properties, TLS, logins and tokens.
+
+The client's own methods are not used. They take any 404 for "not found" and any JSON for the registry's, and end in a
+traceback where it is neither. Its serializers' defaults (registering whatever is produced, 2.16's ASSOCIATED subject
+strategy) do not exist here either: the caller names the subject, and only `register` registers.
+"""
+
+import base64
+import json
+import re
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import httpx
+from authlib.deprecate import AuthlibDeprecationWarning  # type: ignore[import-untyped]
+
+from resources.errors import SluiceError
+from resources.registry.answers import MAY_PASS, Answer, read_answer
+from resources.registry.errors import NotARegistry, RegistryRefused, RegistryUnavailable
+
+with warnings.catch_warnings():
+    # The client imports authlib, which tells everybody on stderr that it would rather have httpx2.
+    warnings.simplefilter("ignore", AuthlibDeprecationWarning)
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+    from confluent_kafka.schema_registry.common.schema_registry_client import full_jitter
+    from confluent_kafka.schema_registry.error import OAuthTokenError
+
+_TIMEOUT_SECONDS = 10  # the client's own default is to wait for ever
+_LARGEST_ANSWER_BYTES = 16 << 20
+_JSON = "application/vnd.schemaregistry.v1+json"
+_NUMBERS = {
+    "timeout",
+    "cache.capacity",
+    "cache.latest.ttl.sec",
+    "max.retries",
+    "retries.wait.ms",
+    "retries.max.wait.ms",
+}
+_CHECK_SETTINGS = "check SLUICE_REGISTRY_… and [registry] in sluice.toml"
+_STARS = "********"
+# Of what is said of a connection: it was cut, which may pass. TLS where none is spoken, and a login that a proxy asks
+# for, come again however often one asks.
+_CUT = re.compile(r"disconnected|peer closed|EOF", re.IGNORECASE)
+_TLS_OR_LOGIN = re.compile(r"\[SSL|^407", re.IGNORECASE)
+
+
+class RegistryHttp:
+    """Asks and answers, once each; what an answer means is `answers`' to say. Not shared between threads."""
+
+    def __init__(self, properties: Mapping[str, Any]) -> None:
+        self._secrets = _secrets(properties)
+        self.where = f"registry {self.hidden(str(properties.get('url', '')))}"
+        try:
+            self._rest: Any = SchemaRegistryClient(_typed(properties))._rest_client
+            if "proxy" not in properties:
+                _stay_on_this_machine(self._rest)
+        except (ValueError, TypeError, OSError, ImportError, httpx.InvalidURL) as failure:
+            raise RegistryRefused(
+                self.where,
+                f"the client refused a setting: {self.hidden(str(failure))}",
+                next_step=_CHECK_SETTINGS,
+            ) from None
+
+    def ask(self, method: str, path: str, body: Any = None, *, subject: str | None = None) -> Answer:
+        """The answer, whatever its status. Tries again, as the properties say, what may pass.
+
+        Raises RegistryUnavailable where nothing answers, RegistryRefused where nothing ever will.
+        """
+        where = f"{self.where}, subject {subject}" if subject else self.where
+        headers = {"Accept": f"{_JSON}, application/vnd.schemaregistry+json, application/json"}
+        content = None if body is None else json.dumps(body)
+        if content is not None:
+            headers["Content-Type"] = _JSON
+        with self._explained(where, "its login could not be made", of_the_client=True):
+            if self._rest.bearer_auth_credentials_source:
+                self._rest.handle_bearer_auth(headers)
+        token = headers.get("Authorization", "").partition(" ")[2]
+        with self._explained(where, "the request could not be sent"):
+            status, told, received = self._sent(method, path, headers, content)
+        answer = read_answer(where, status, told, received)
+        return replace(answer, said=self.hidden(answer.said, token))
+
+    def hidden(self, text: str, *more: str) -> str:
+        """`text` without logins, tokens and the query of an address."""
+        # To the last @: a password may hold one itself, or a slash.
+        shown = re.sub(r"//[^\s,]*@", "//", text)
+        shown = re.sub(r"(//[^\s,?]*)\?[^\s,]*", r"\1", shown)
+        for secret in sorted({*self._secrets, *more}, key=len, reverse=True):
+            if len(secret) >= _SHORTEST_SECRET:
+                shown = shown.replace(secret, _STARS)
+        return shown
+
+    def close(self) -> None:
+        """Close connections; harmless twice."""
+        self._rest.session.close()
+
+    def _sent(
+        self, method: str, path: str, headers: dict[str, str], content: str | None
+    ) -> tuple[int, httpx.Headers, bytes]:
+        """By the first address that answers otherwise than with a fault that may pass, else by the last."""
+        for number, base in enumerate(self._rest.base_urls, start=1):
+            last = number == len(self._rest.base_urls)
+            try:
+                found = self._tried(lambda base=base: self._once(method, f"{base}/{path}", headers, content))  # type: ignore[misc]
+            except httpx.TransportError:
+                if last:
+                    raise
+                continue
+            if last or found[0] not in MAY_PASS:
+                return found
+        raise AssertionError("a registry without an address")  # the client refuses that
+
+    def _tried(
+        self, once: Callable[[], tuple[int, httpx.Headers, bytes]]
+    ) -> tuple[int, httpx.Headers, bytes]:
+        for attempt in range(self._rest.max_retries + 1):
+            last = attempt == self._rest.max_retries
+            try:
+                found = once()
+            except httpx.TransportError as failure:
+                if last or _stays(failure):
+                    raise
+            else:
+                if last or found[0] not in MAY_PASS:
+                    return found
+            wait_ms = full_jitter(self._rest.retries_wait_ms, self._rest.retries_max_wait_ms, attempt)
+            time.sleep(wait_ms / 1000)
+        raise AssertionError("at least one attempt is the last")
+
+    def _once(
+        self, method: str, url: str, headers: dict[str, str], content: str | None
+    ) -> tuple[int, httpx.Headers, bytes]:
+        received = bytearray()
+        with self._rest.session.stream(method, url, headers=headers, content=content) as response:
+            # The client's time-out is for each read, so a byte now and then would hold us for ever.
+            deadline = time.monotonic() + self._rest.timeout
+            for piece in response.iter_bytes():
+                received += piece
+                if len(received) > _LARGEST_ANSWER_BYTES:
+                    raise NotARegistry(
+                        self.where,
+                        f"answered more than {_LARGEST_ANSWER_BYTES >> 20} MB, which no registry does",
+                        next_step="is the url that of a Confluent-compatible API, with its path?",
+                    )
+                if time.monotonic() > deadline:
+                    raise httpx.ReadTimeout(f"its answer was not complete after {self._rest.timeout:g} s")
+        return response.status_code, response.headers, bytes(received)
+
+    @contextmanager
+    def _explained(self, where: str, problem: str, *, of_the_client: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except SluiceError:
+            raise
+        except httpx.TransportError as failure:
+            raise self._unanswered(where, failure) from None
+        except OAuthTokenError as failure:
+            cause = failure.__context__
+            if isinstance(cause, httpx.TransportError) and not _stays(cause):
+                raise RegistryUnavailable(
+                    where, f"the token endpoint did not answer: {self.hidden(str(cause))}"
+                ) from None
+            raise RegistryRefused(where, self.hidden(str(failure)), next_step=_CHECK_SETTINGS) from None
+        except httpx.DecodingError as failure:
+            raise NotARegistry(
+                where,
+                f"answered with a content-encoding that its bytes do not have: {self.hidden(str(failure))}",
+                next_step="is the url that of a Confluent-compatible API, with its path?",
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError) as failure:
+            raise RegistryRefused(
+                where, f"{problem}: {self.hidden(str(failure))}", next_step=_CHECK_SETTINGS
+            ) from None
+        except Exception as failure:
+            if not of_the_client:
+                raise
+            # What a token endpoint answers, the client reads as it is meant to be: a log-in page is a KeyError.
+            told = f"{type(failure).__name__} {self.hidden(str(failure))}".strip()
+            raise RegistryRefused(
+                where, f"the token endpoint's answer cannot be used: {told}", next_step=_CHECK_SETTINGS
+            ) from None
+
+    def _unanswered(self, where: str, failure: httpx.TransportError) -> SluiceError:
+        told = self.hidden(str(failure)) or type(failure).__name__
+        if _stays(failure):
+            return RegistryRefused(
+                where,
+                f"what is at this address does not speak as the url says: {told}",
+                next_step="is it https, or http? is the certificate's authority in ssl.ca.location?",
+            )
+        return RegistryUnavailable(
+            where,
+            f"the registry did not answer: {told}",
+            next_step="check the address and that it runs (`sluice doctor`); is it https?",
+        )
+
+
+_SHORTEST_SECRET = 3  # a shorter one is in every word
+
+
+def _stays(failure: httpx.TransportError) -> bool:
+    if isinstance(failure, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+        return True
+    if _CUT.search(str(failure)):
+        return False
+    return isinstance(failure, httpx.RemoteProtocolError) or bool(_TLS_OR_LOGIN.search(str(failure)))
+
+
+def _typed(properties: Mapping[str, Any]) -> dict[str, Any]:
+    typed: dict[str, Any] = {"timeout": _TIMEOUT_SECONDS}
+    for name, value in properties.items():
+        if name in _NUMBERS and isinstance(value, str):
+            value = float(value) if "." in value else int(value)
+        elif name == "ssl.ca.location" and str(value).lower() == "false":
+            value = False
+        typed[name] = value
+    return typed
+
+
+def _secrets(properties: Mapping[str, Any]) -> set[str]:
+    """Every form in which a server could send a secret back: as it is, and as the header that it came in."""
+    found = {
+        str(value)
+        for name, value in properties.items()
+        if re.search(r"password|secret|token$", name) and "endpoint" not in name
+    }
+    logins = [str(properties.get("basic.auth.user.info", ""))]
+    for name in ("url", "proxy"):
+        for url in str(properties.get(name, "")).split(","):
+            with_login = url.partition("//")[2].rpartition("@")[0]
+            logins += [with_login, unquote(with_login)]
+    for login in logins:
+        if password := login.partition(":")[2]:
+            found |= {password, base64.b64encode(login.encode()).decode()}
+    return found
+
+
+def _stay_on_this_machine(rest: Any) -> None:
+    """A registry on the loopback address is not behind the proxy that HTTP_PROXY names."""
+    hosts = {urlsplit(url).hostname for url in rest.base_urls}
+    if hosts <= {"localhost", "127.0.0.1", "::1"}:
+        rest.session.close()
+        rest.session = httpx.Client(verify=rest.verify, auth=rest.auth, timeout=rest.timeout, trust_env=False)

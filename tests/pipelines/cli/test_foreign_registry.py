@@ -1,0 +1,94 @@
+"""Another server at the registry's address: every command says what it is, once, and does not go on asking."""
+
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.pipelines.cli.conftest import Sluice
+
+WINDOW = "2013-01-01"
+SAID = "answered HTML, not the registry's JSON"
+API = "is the url that of a Confluent-compatible API, with its path?"
+
+
+class _LogIn(BaseHTTPRequestHandler):
+    def _answer(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        body = b"<!DOCTYPE html><html><body>Please log in</body></html>"
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_PUT = _answer
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def log_in_page() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _LogIn) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://ann:s3cret@127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def published(sluice: "Sluice") -> None:
+    """A window on the topic, by the registry itself."""
+    told = sluice("publish", "flight_cancelled", WINDOW)
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("doctor",), 1),
+        (("check", "flight_cancelled", WINDOW), 1),
+        (("check", "flight_cancelled", WINDOW, "--json"), 1),
+        (("register", "flight_cancelled"), 1),
+        (("preview", "flight_cancelled", WINDOW), 0),
+        (("publish", "flight_cancelled", "2013-01-02"), 1),
+        (("publish", "flight_cancelled", WINDOW), 1),
+        (("tail", "flight_cancelled"), 1),
+    ],
+)
+def test_every_command_that_needs_the_registry_says_what_answered(
+    sluice: "Sluice", log_in_page: str, published: None, arguments: tuple[str, ...], code: int
+) -> None:
+    told = sluice(*arguments, SLUICE_REGISTRY_URL=log_in_page)
+    said = " ".join((told.stdout + told.stderr).split())
+    assert SAID in said, said
+    assert "Traceback" not in said
+    assert "trying again" not in said
+    assert "s3cret" not in said
+    assert told.returncode == code, said
+    if code:
+        assert API in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("verify", "flight_cancelled", WINDOW),
+        ("plan", "flight_cancelled", WINDOW),
+        ("redrive", "flight_cancelled", WINDOW),
+        ("status", "flight_cancelled"),
+    ],
+)
+def test_what_can_be_said_without_the_registry_is_said_and_nothing_ends_in_a_traceback(
+    sluice: "Sluice", log_in_page: str, published: None, arguments: tuple[str, ...]
+) -> None:
+    told = sluice(*arguments, SLUICE_REGISTRY_URL=log_in_page)
+    said = told.stdout + told.stderr
+    assert "Traceback" not in said and "a defect" not in said, said
+    assert "not registered" not in said
+    assert "s3cret" not in said

@@ -25,7 +25,11 @@ class _LogIn(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = do_PUT = _answer
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -48,6 +52,7 @@ def published(sluice: "Sluice") -> None:
     assert told.returncode == 0, told.stdout + told.stderr
 
 
+@pytest.mark.usefixtures("published")
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -57,12 +62,11 @@ def published(sluice: "Sluice") -> None:
         (("register", "flight_cancelled"), 1),
         (("preview", "flight_cancelled", WINDOW), 0),
         (("publish", "flight_cancelled", "2013-01-02"), 1),
-        (("publish", "flight_cancelled", WINDOW), 1),
         (("tail", "flight_cancelled"), 1),
     ],
 )
 def test_every_command_that_needs_the_registry_says_what_answered(
-    sluice: "Sluice", log_in_page: str, published: None, arguments: tuple[str, ...], code: int
+    sluice: "Sluice", log_in_page: str, arguments: tuple[str, ...], code: int
 ) -> None:
     told = sluice(*arguments, SLUICE_REGISTRY_URL=log_in_page)
     said = " ".join((told.stdout + told.stderr).split())
@@ -75,17 +79,17 @@ def test_every_command_that_needs_the_registry_says_what_answered(
         assert API in said
 
 
+@pytest.mark.usefixtures("published")
 @pytest.mark.parametrize(
     "arguments",
     [
         ("verify", "flight_cancelled", WINDOW),
         ("plan", "flight_cancelled", WINDOW),
         ("redrive", "flight_cancelled", WINDOW),
-        ("status", "flight_cancelled"),
     ],
 )
 def test_what_can_be_said_without_the_registry_is_said_and_nothing_ends_in_a_traceback(
-    sluice: "Sluice", log_in_page: str, published: None, arguments: tuple[str, ...]
+    sluice: "Sluice", log_in_page: str, arguments: tuple[str, ...]
 ) -> None:
     told = sluice(*arguments, SLUICE_REGISTRY_URL=log_in_page)
     said = told.stdout + told.stderr

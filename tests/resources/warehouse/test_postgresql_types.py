@@ -222,3 +222,38 @@ def test_text_leaves_as_utf_8_whatever_the_database_keeps(postgres: PostgresServ
         else:
             with pytest.raises(WarehouseError, match=r"a text is not UTF-8: .*0xe9.*convert_from"):
                 taken(warehouse, "SELECT x FROM t")
+
+
+@pytest.mark.parametrize("value", ["'[0:1]={1,2}'", "'[2:2]={7}'", "'[-1:-1]={7}'"])
+def test_an_array_with_another_first_index_is_refused_and_not_numbered_anew(
+    erp: Warehouse, value: str
+) -> None:
+    for kind in ("int[]", "numeric[]"):
+        with pytest.raises(WarehouseError, match="column x: .*a first index other than 1") as caught:
+            column(erp, kind, "'{1,2}'", value)
+        assert caught.value.next_step is not None and "x::text AS x" in caught.value.next_step
+
+
+def test_a_numeric_in_an_array_that_is_no_number_is_an_error_that_names_the_column(erp: Warehouse) -> None:
+    for value in ("NaN", "Infinity"):
+        with pytest.raises(WarehouseError, match=rf"column x: .*{value}"):
+            column(erp, "numeric[]", "'{1}'", f"'{{1,{value}}}'")
+
+
+def test_a_type_that_changed_between_two_windows_is_noticed(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    execute(url, "CREATE TABLE t AS SELECT 1 AS x")
+    with closing(opened(url)) as warehouse:
+        assert warehouse.describe("SELECT x FROM t", {}).field("x").type == pa.int32()
+        execute(url, "ALTER TABLE t ALTER x TYPE bit varying USING '101'")
+        with pytest.raises(WarehouseError, match="type bit varying cannot be read exactly"):
+            warehouse.describe("SELECT x FROM t", {})
+
+
+def test_a_query_of_tables_named_as_those_of_the_look_at_types_is_read(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    execute(url, "CREATE TABLE columns AS SELECT 1 AS n; CREATE TABLE steps AS SELECT 2 AS n")
+    with closing(opened(url)) as warehouse:
+        assert taken(warehouse, "SELECT c.n, s.n AS m FROM columns c, steps s").to_pylist() == [
+            {"n": 1, "m": 2}
+        ]

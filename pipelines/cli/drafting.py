@@ -159,13 +159,8 @@ def _instant(column: Column) -> str:
 
 
 def _instant_avro(column: Column) -> dict[str, str]:
-    if pa.types.is_date(column.arrow_type):
-        unit = "micros"
-    elif column.arrow_type.unit == "ns":
-        unit = "nanos"
-    else:
-        # A naive one is of microseconds once it has its zone.
-        unit = "millis" if column.arrow_type.tz and column.arrow_type.unit in ("s", "ms") else "micros"
+    unit = "micros" if pa.types.is_date(column.arrow_type) or not column.arrow_type.tz else None
+    unit = unit or {"s": "millis", "ms": "millis"}.get(column.arrow_type.unit, "micros")
     return {"type": "long", "logicalType": f"timestamp-{unit}"}
 
 

@@ -3,9 +3,11 @@
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
+from pipelines.contract.temporal import WideTimestamp
 from tests.warehouse_types.cases import Case, exact, refused
 from tests.warehouse_types.through import Dead
 
+_NANOS = 1_356_998_400_000_000_001
 _FAR = Dead("infinite")
 _DECIMAL_39 = {"type": "bytes", "logicalType": "decimal", "precision": 39, "scale": 0}
 
@@ -59,14 +61,14 @@ CASES: tuple[Case, ...] = (
     exact("TIMESTAMP_S", ("'2013-01-02 03:04:05'", datetime(2013, 1, 2, 3, 4, 5)), ("'infinity'", _FAR), ("'-infinity'", _FAR)),
     exact("TIMESTAMP_MS", ("'2013-01-02 03:04:05.678'", datetime(2013, 1, 2, 3, 4, 5, 678000)), ("'-infinity'", _FAR)),
     exact("TIMESTAMP", ("'0001-01-01'", datetime.min), ("'9999-12-31 23:59:59.999999'", datetime.max), ("'infinity'", _FAR)),
-    exact("TIMESTAMP_NS", ("'2013-01-01 00:00:00.000000001'", 1356998400000000001), ("'infinity'", _FAR)),
+    exact("TIMESTAMP_NS", ("'2013-01-01 00:00:00.000000001'", WideTimestamp(_NANOS, 10**9, zoned=False)), ("'infinity'", _FAR)),
     exact(
         "TIMESTAMPTZ",
         ("'2013-07-01 00:00:00.000001+05:45'", datetime(2013, 6, 30, 18, 15, 0, 1, UTC)),
         ("'-infinity'", _FAR),
         covers=("TIMESTAMP WITH TIME ZONE",),
     ),
-    exact("TIMESTAMPTZ_NS", ("'2013-01-01 01:00:00.000000001+01'", 1356998400000000001), ("'infinity'", _FAR)),
+    exact("TIMESTAMPTZ_NS", ("'2013-01-01 01:00:00.000000001+01'", WideTimestamp(_NANOS, 10**9, zoned=True)), ("'infinity'", _FAR)),
     refused("INTERVAL", "'1 month 1 day'", "'-1 second'"),
     refused("VARIANT", "{'a': 1}", "1"),
     refused("UNION(num INTEGER, str VARCHAR)", "1", "'a'", covers=("UNION",)),

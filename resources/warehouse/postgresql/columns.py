@@ -115,21 +115,22 @@ def _array(field: pa.Field, kind: ServerType, column: str, place: str) -> Source
     """An array as the list of its elements; None where its elements are of no type for that."""
     element = kind.element
     # A list has neither dimensions nor a first index. An array without elements has none of both.
-    flag = f"array_ndims({column}) > 1 OR array_lower({column}, 1) <> 1"
+    flag = f"(array_ndims({column}) > 1 OR array_lower({column}, 1) <> 1)"
+    # The driver takes such an array for a lost connection, or flattens it.
+    sent = f"CASE WHEN {flag} THEN NULL ELSE {column} END"
     text = f'{column}::text COLLATE "C"'
     if element == "numeric" or element in _AS_TEXT:
         convert = _native_list(place, pa.list_(pa.string()))
         if element == "numeric":
             convert = _finite_texts(place, convert)
-        expression = f"{column}::text[]"
+        expression = f"({sent})::text[]"
         return SourceColumn(field.name, pa.list_(pa.string()), expression, (text,), (text,), convert, flag)
     value = _NATIVE.get(str(element)) or (pa.string() if element in _TEXTS else None)
     if value is None or not pa.types.is_list(field.type) or field.type.value_type != value:
         return None
     arrow_type = pa.list_(value)
-    return SourceColumn(
-        field.name, arrow_type, column, (text,), (text,), _native_list(place, arrow_type), flag
-    )
+    convert = _native_list(place, arrow_type)
+    return SourceColumn(field.name, arrow_type, sent, (text,), (text,), convert, flag)
 
 
 def _refused(name: str, kind: ServerType) -> RefusedType:

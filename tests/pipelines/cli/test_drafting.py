@@ -41,6 +41,10 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBWareho
         connection.execute(
             "CREATE TABLE naive AS SELECT 'x' AS name, TIMESTAMP '2013-01-01 10:00' AS happened"
         )
+        connection.execute(
+            "CREATE TABLE odd AS SELECT 'x' AS name, TIMESTAMPTZ '2013-01-01 10:00:00+00' AS happened,"
+            " '01'::BIT AS \"Flags\", [1::UHUGEINT] AS big, {'a': 1}::VARIANT AS loose"
+        )
         connection.execute("CREATE TABLE dated AS SELECT 'x' AS name, DATE '2013-01-01' AS day")
     opened = DuckDBWarehouse(str(path))
     yield opened
@@ -124,6 +128,19 @@ def test_a_time_without_zone_is_taken_as_utc_and_that_is_said(
     (row,) = _published(event, warehouse)
     assert row[event.event_time] == instant.replace(tzinfo=UTC)
     assert any("UTC" in choice for choice in made.choices)
+
+
+def test_a_column_that_cannot_be_read_exactly_is_left_out_with_what_to_write(
+    warehouse: DuckDBWarehouse, tmp_path: Path
+) -> None:
+    event, made = _drafted(warehouse, "odd", tmp_path)
+    assert made.left_out == (
+        'Flags (BIT): cannot be read exactly; to have it, write "Flags"::VARCHAR AS "Flags"',
+        "big (UHUGEINT[]): cannot be read exactly; to have it, write big::VARCHAR[] AS big",
+        "loose (VARIANT): cannot be read exactly; to have it, write loose::JSON AS loose",
+    )
+    assert [field.name for field in event.contract.fields] == ["name", "happened"]
+    assert len(_published(event, warehouse)) == 1
 
 
 def _column(name: str, kind: pa.DataType, nullable: bool = False) -> Column:

@@ -229,7 +229,7 @@ def test_an_array_with_another_first_index_is_refused_and_not_numbered_anew(
     erp: Warehouse, value: str
 ) -> None:
     for kind in ("int[]", "numeric[]"):
-        with pytest.raises(WarehouseError, match="column x: .*a first index other than 1") as caught:
+        with pytest.raises(WarehouseError, match=r"column x: .*a first index other than 1") as caught:
             column(erp, kind, "'{1,2}'", value)
         assert caught.value.next_step is not None and "x::text AS x" in caught.value.next_step
 

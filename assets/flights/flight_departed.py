@@ -29,7 +29,8 @@ from pipelines import daily, event
             time_hour + to_minutes(minute + dep_delay)   AS departed_at,
             dep_delay                                    AS delay_minutes
         FROM flights
-        WHERE departed_at >= :window_start AND departed_at < :window_end
+        WHERE dep_delay IS NOT NULL  -- else the flight was cancelled
+            AND departed_at >= :window_start AND departed_at < :window_end
             -- Lets the warehouse skip the rest of the year; the longest delay of the year is 22 hours.
             AND time_hour >= :window_start - INTERVAL 168 HOURS
             AND time_hour < :window_end + INTERVAL 24 HOURS

@@ -54,8 +54,8 @@ def _analysed(written: str, dialect: str) -> tuple[SourceQuery, list[SqlMistake]
                 f"write {_PATTERN}, without quotes",
             )
         )
-    parser = _dialect(dialect)
-    tokens = _tokens(parser, sql)
+    parser = dialect_of(dialect)
+    tokens = tokens_of(parser, sql)
     while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
         sql = sql[: tokens[-1].start].rstrip()  # a driver that wraps the query could not take the semicolon
         tokens.pop()
@@ -66,7 +66,7 @@ def _analysed(written: str, dialect: str) -> tuple[SourceQuery, list[SqlMistake]
     spans, mistakes = _parameters(tokens, sql, dialect)
     if mistakes:
         raise SqlMistakes(*mistakes)
-    root = _parse(parser, tokens, sql)
+    root = parsed(parser, tokens, sql)
     nodes = list(root.walk())
     changing = next((node for node in nodes if isinstance(node, _CHANGES)), None)
     if changing is not None:
@@ -112,11 +112,13 @@ def _analysed(written: str, dialect: str) -> tuple[SourceQuery, list[SqlMistake]
 
 
 @lru_cache
-def _dialect(name: str) -> Any:
+def dialect_of(name: str) -> Any:
+    """sqlglot's dialect of this name."""
     return Dialect.get_or_raise(name)
 
 
-def _tokens(dialect: Any, sql: str) -> list[Token]:
+def tokens_of(dialect: Any, sql: str) -> list[Token]:
+    """The words of the SQL. Raises SqlMistakes."""
     try:
         return list(dialect.tokenize(sql))
     except SqlglotError:
@@ -129,7 +131,8 @@ def _tokens(dialect: Any, sql: str) -> list[Token]:
         ) from None
 
 
-def _parse(dialect: Any, tokens: list[Token], sql: str) -> Any:
+def parsed(dialect: Any, tokens: list[Token], sql: str) -> Any:
+    """The one query that the words make. Raises SqlMistakes."""
     try:
         statements = [found for found in dialect.parser().parse(tokens, sql) if found is not None]
     except ParseError as error:

@@ -10,10 +10,13 @@ from pipelines.preflight.finding import Finding
 from pipelines.preflight.fitness import preflight
 from pipelines.rehearsal.empty_frame import require_columns
 from pipelines.rehearsal.findings import rehearse
+from pipelines.steps.unwindowed import Unwindowed, count_unwindowed
 from resources.errors import SluiceError
 from resources.platform import Platform
 from resources.settings import ROOT
 from resources.warehouse import WarehouseError
+
+NO_WINDOW = "rows in no window"
 
 
 def check_event(
@@ -32,6 +35,7 @@ def check_event(
     largest = None
     if all(finding.ok for finding in query):
         largest = yield from rehearse(event, platform, chosen)
+        yield rows_in_no_window(count_unwindowed(event, platform.warehouse(event.warehouse)))
     if not offline:
         yield from preflight(event, platform, chosen, largest=largest)
 
@@ -40,6 +44,21 @@ def complete_windows(event: Event) -> list[Window]:
     """Every window that could be published now."""
     last = event.windows.last_complete(datetime.now(UTC))
     return event.windows.between(event.windows.key(event.windows.start), last.key) if last else []
+
+
+def rows_in_no_window(found: Unwindowed) -> Finding:
+    """What the count of rows that belong to no window says."""
+    if found.unknown is not None:
+        return Finding(NO_WINDOW, "unknown", str(found))
+    if not found.suspicious:
+        return Finding(NO_WINDOW, "ok", str(found))
+    return Finding(
+        NO_WINDOW,
+        "warning",
+        str(found),
+        "give these rows their time in the query; or say in the query that they are meant to be left out, "
+        "as by `AND t IS NOT NULL`",
+    )
 
 
 def _relative(event: Event) -> str:

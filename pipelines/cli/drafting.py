@@ -135,11 +135,12 @@ def _assumptions(key: Column, event_time: Column) -> tuple[str, ...]:
         found.append(f"{event_time.name} is a date: each event is taken to happen at its midnight in UTC")
     elif event_time.arrow_type.tz is None:
         found.append(f"{event_time.name} carries no time zone: it is taken to be UTC")
-    for column in (key, event_time):
-        if column.nullable:
-            found.append(
-                f"{column.name} may be null in the table and not in an event: such a row is a dead letter"
-            )
+    if key.nullable:
+        found.append(f"{key.name} may be null in the table and not in an event: such a row is a dead letter")
+    if event_time.nullable:
+        found.append(
+            f"{event_time.name} may be null in the table: such a row belongs to no window, and becomes no event"
+        )
     return tuple(found)
 
 
@@ -162,6 +163,13 @@ def _instant_avro(column: Column) -> dict[str, str]:
     unit = "micros" if pa.types.is_date(column.arrow_type) or not column.arrow_type.tz else None
     unit = unit or {"s": "millis", "ms": "millis"}.get(column.arrow_type.unit, "micros")
     return {"type": "long", "logicalType": f"timestamp-{unit}"}
+
+
+def window_query(table: str, event_time: Column) -> str:
+    """The window of a drafted event over its table: the same condition as in its module."""
+    instant = sql_name(event_time.name)
+    source = ".".join(sql_name(part) for part in table.split("."))
+    return f"SELECT {instant} FROM {source} WHERE {instant} >= :window_start AND {instant} < :window_end"
 
 
 def _module(request: Request, selected: list[str], key: str, event_time: str, time_column: str) -> str:

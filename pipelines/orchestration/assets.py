@@ -10,13 +10,21 @@ import dagster as dg
 from pipelines.authoring.event import Event
 from pipelines.orchestration.config import CONFIG, RunConfig
 from pipelines.orchestration.described import code_references, contract_columns
-from pipelines.orchestration.keys import FITS_CONTRACT, RECONCILED, asset_key, op_name, table_key, topic_pool
+from pipelines.orchestration.keys import (
+    FITS_CONTRACT,
+    IN_A_WINDOW,
+    RECONCILED,
+    asset_key,
+    op_name,
+    table_key,
+    topic_pool,
+)
 from pipelines.orchestration.partitions import partitions_of
 from resources.errors import SluiceError
 
 
 def build_assets(event: Event) -> dg.AssetsDefinition:
-    """The event's sourced, transformed and published assets, and the blocking check between the last two."""
+    """The event's sourced, transformed and published assets, and their checks."""
     specs = _specs(event)
     partitions = partitions_of(event.windows)
 
@@ -24,6 +32,12 @@ def build_assets(event: Event) -> dg.AssetsDefinition:
         name=op_name(event),
         specs=specs,
         check_specs=[
+            dg.AssetCheckSpec(
+                IN_A_WINDOW,
+                asset=asset_key(event, "sourced"),
+                description="Rows of the warehouse that belong to no window, and so become no event: without a time, or "
+                "with one that cannot be right. Counted once a day at most; it holds nothing back.",
+            ),
             dg.AssetCheckSpec(
                 FITS_CONTRACT,
                 asset=asset_key(event, "transformed"),

@@ -7,6 +7,7 @@ from pipelines.authoring.event import Event
 STAGES = ("sourced", "transformed", "published")
 FITS_CONTRACT = "fits_contract"
 RECONCILED = "reconciled"
+IN_A_WINDOW = "in_a_window"
 
 
 def asset_key(event: Event, stage: str) -> dg.AssetKey:

@@ -14,6 +14,7 @@ from pipelines.orchestration import metadata
 from pipelines.orchestration.config import RunConfig
 from pipelines.orchestration.control import RunControl
 from pipelines.orchestration.event_log import EventLog, event_log
+from pipelines.orchestration.in_a_window import InAWindowCheck
 from pipelines.orchestration.keys import FITS_CONTRACT, STAGES, asset_key, table_key, warehouse_pool
 from pipelines.orchestration.pools import pool_slot
 from pipelines.orchestration.reconciled import ReconciledCheck
@@ -63,6 +64,7 @@ class WindowRun:
         )
         topic = self._wish.replay.topic if self._wish.replay else None
         self._reconciled = ReconciledCheck(event, platform, topic=topic)
+        self._in_a_window = InAWindowCheck(event, platform, warn=self._warn)
         windows = [event.windows.window(key) for key in context.partition_keys]
         self._keys = KeysCheck(event, platform, self._wish.replay, windows, self._publisher.ledger)
         self._log = EventLog()
@@ -159,6 +161,8 @@ class WindowRun:
                 )
             # Behind the handlers: that Dagster cannot record a window is no fault of the window.
             self._log.write()
+        if "sourced" in self._stages and not passing:
+            yield from self._in_a_window.evaluations()
         if passing and self._context.retry_number < _RETRIES:
             wait = _FIRST_WAIT_SECONDS * 2**self._context.retry_number
             self._say(f"trying again in {wait} s, from there")

@@ -173,6 +173,14 @@ class SnapshotStore:
         """What was last found right, or None."""
         return self._read_json(f"{self.folder(event, window)}/reconciled.json")
 
+    def set_note(self, event: str, name: str, note: Mapping[str, Any]) -> None:
+        """Keep a few facts about an event, by a name, in the place of those before."""
+        self._write_json(f".notes/{event}/{name}.json", note)
+
+    def note(self, event: str, name: str) -> dict[str, Any] | None:
+        """What was last noted of the event by this name, or None."""
+        return self._read_json(f".notes/{event}/{name}.json")
+
     def keep_text(self, kind: str, text: str) -> str:
         """Store a text under its hash; returns its address, which fsspec opens."""
         data = text.encode()

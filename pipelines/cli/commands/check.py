@@ -29,9 +29,12 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
       sluice check --offline
       sluice check --json | jq '.[].findings[] | select(.level != "ok")'
 
+    It counts the rows that belong to no window, and so become no event, for 10 seconds at most: without a time, before
+    the first window, after the last one.
+
     It never publishes, creates a topic or registers a contract, and keeps no row that it read.
     """
-    from pipelines.cli.checking import check_event
+    from pipelines.cli.checking import NO_WINDOW, check_event
     from pipelines.cli.choosing import chosen
     from pipelines.cli.findings import in_numbers, show
     from pipelines.cli.plain import to_json
@@ -61,6 +64,9 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
     else:
         many = f" of {len(events)} events" if len(events) != 1 else ""
         click.echo(f"\n{in_numbers(found)}{many}.")
+        for lost in (one for one in found if one.subject == NO_WINDOW and one.level == "warning"):
+            # Said again: of all warnings it is the one about events that nobody will get.
+            click.echo(f"Never published: {lost.told}.")
     if failed or not whole:
         named = failed + ([] if whole else ["what does not load, above"])
         if not as_json:

@@ -44,13 +44,16 @@ def command(
       sluice new hour_observed --domain weather --table weather
       sluice new order_shipped --table shop.shipments --key order_id --event-time shipped_at
 
-    It never overwrites a file, and reads no more of the table than its columns and its earliest time.
+    Before it drafts, it counts the rows that would belong to no window: they become no event.
+
+    It never overwrites a file, and reads no more of the table than its columns and its times.
     """
     from pipelines.cli.checking import check_event
     from pipelines.cli.choosing import catalogue_and_event
     from pipelines.cli.drafting import Request, choose_event_time, choose_key, draft
     from pipelines.cli.findings import show
     from pipelines.cli.first_window import first_window
+    from pipelines.cli.lost_rows import first_real_window, lost_rows
     from resources.errors import SluiceError
     from resources.platform import Platform
     from resources.settings import ROOT
@@ -64,8 +67,15 @@ def command(
         time_column, why_time = choose_event_time(columns, event_time, table)
         key_column, why_key = choose_key(columns, key, table, time_column)
         first, why_first = (
-            (start, "as you said") if start else first_window(opened, table, time_column, windows)
+            (start, "as you said")
+            if start
+            else first_real_window(
+                opened, table, time_column, windows, first_window(opened, table, time_column, windows)
+            )
         )
+        lost = lost_rows(opened, table, time_column, windows, first)
+        if lost is not None and (lost.count or lost.unknown):
+            click.echo(f"{lost.sentence}\n")
         request = Request(folder.name, name, table, windows, first, warehouse, owner or f"team:{folder.name}")
         made = draft(request, columns, key_column, time_column)
         written = _write(folder, files, made.module, made.contract)

@@ -30,6 +30,7 @@ def command(event: str, window: str, rows: int, show: int, as_json: bool) -> Non
     from pipelines.cli.plain import to_cell, to_json
     from pipelines.cli.previewing import preview
     from pipelines.cli.screen import cut, heading, size, table
+    from pipelines.steps.unwindowed import count_unwindowed
     from resources.errors import SluiceError
     from resources.platform import Platform
 
@@ -43,8 +44,10 @@ def command(event: str, window: str, rows: int, show: int, as_json: bool) -> Non
         )
     with Platform() as platform:
         seen = preview(found, windows[0], platform, rows=rows, shown=show)
+        lost = count_unwindowed(found, platform.warehouse(found.warehouse))
     if as_json:
-        click.echo(to_json({"event": found.full_name, "window": windows[0].key, **seen.__dict__}, indent=2))
+        told = {"event": found.full_name, "window": windows[0].key, **seen.__dict__}
+        click.echo(to_json({**told, "rows_in_no_window": lost.as_dict()}, indent=2))
         return
     click.secho(f"{found.full_name} {windows[0].key}", bold=True)
     more = "; the window may hold more (--rows)" if seen.rows_in >= rows else ", all of the window"
@@ -74,4 +77,6 @@ def command(event: str, window: str, rows: int, show: int, as_json: bool) -> Non
     if seen.dead:
         columns = ("source_row", "field", "reason", "value", "detail")
         table(columns, [[cut(to_cell(letter[name]), 80) for name in columns] for letter in seen.dead])
+    if lost.count or lost.unknown:
+        click.echo(f"\n{lost.sentence}")
     click.echo(f"\nNothing was published. Next: sluice publish {found.name} {windows[0].key}")

@@ -1,5 +1,6 @@
 """An event's SQL, analysed once: what it reads, what it gives, and how its parameters are written for a driver."""
 
+import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,18 @@ PARAMETERS = ("window_start", "window_end")
 
 ParameterStyle = Literal["duckdb", "postgres", "numeric", "qmark", "named", "pyformat"]
 STYLES: tuple[ParameterStyle, ...] = get_args(ParameterStyle)
+
+
+# In the SQL of every warehouse.
+_ORDERS = (
+    "row_number() OVER () DESC",
+    "(row_number() OVER () * 7919) % 1009",
+    "(row_number() OVER () * 104729) % 1013",
+)
+_ADDS_UP = re.compile(
+    r"\b(f?sum|avg|mean|favg|product|geomean|std\w*|var\w*|covar\w*|corr|regr_\w+|kurtosis\w*|skewness)\s*\(",
+    re.IGNORECASE,
+)
 
 
 class ParameterSpan(NamedTuple):
@@ -83,18 +96,21 @@ class SourceQuery:
         """This query as part of a larger one, which begins with `before` and ends with `after`."""
         return self._with([(0, 0, before), (len(self.sql), len(self.sql), after)])
 
-    def backwards(self) -> "SourceQuery | None":
-        """The same question, with the rows of each table read in the reverse order. None where no table is named.
+    def reordered(self) -> "tuple[SourceQuery, ...]":
+        """The same question, with the rows of each table read in other orders; none where no table is named.
 
-        A warehouse promises no order, so the answer must be the same.
+        A warehouse promises no order, so the answers must be the same. The first is the reverse order, which decides
+        every tie otherwise; the others are for sums of floats, of which a few may be equal by chance.
         """
-        if not self.table_spans:
-            return None
+        orders = _ORDERS if _ADDS_UP.search(self.sql) else _ORDERS[:1]
+        return tuple(self._read_by(order) for order in orders if self.table_spans)
+
+    def _read_by(self, order: str) -> "SourceQuery":
         return self._with(
             (
                 span.start,
                 span.end,
-                f"(SELECT * FROM {self.sql[span.start : span.end]} ORDER BY row_number() OVER () DESC)"
+                f"(SELECT * FROM {self.sql[span.start : span.end]} ORDER BY {order})"
                 f"{span.alias and f' AS {span.alias}'}",
             )
             for span in self.table_spans

@@ -14,19 +14,18 @@ from pipelines.steps.sourced import source_window
 from resources.errors import SluiceError
 from resources.platform import Platform
 
-# Reading a table backwards sorts it, of which a large one takes long; it is left out then.
-_BACKWARDS_SECONDS = 2.0
+# Reading a table in another order sorts it, which takes long for a large one; it is left out then.
+_REORDERED_SECONDS = 2.0
 ROWS = "the number of rows"
 
 
 @dataclass(frozen=True)
 class Answers:
-    """`again`: differences between two answers to the query. `backwards`: between it and the answer to the same query
-    with the rows of its tables in the reverse order; None where that could not be asked. `rows`: how many were
-    compared."""
+    """`again`: differences between two answers to the query. `reordered`: between it and the answer to the same query
+    with the rows of its tables in another order; None where that could not be asked. `rows`: how many were compared."""
 
     again: tuple[Difference, ...]
-    backwards: tuple[Difference, ...] | None
+    reordered: tuple[Difference, ...] | None
     rows: int
 
 
@@ -43,13 +42,12 @@ def answers(event: Event, sample: Sample, aside: Platform) -> Answers:
 
     first = one_batch(sample.sourced, aside) if sample.whole else answer(event.source)
     again = tuple(_differences(first, answer(event.source)))
-    backwards = None
-    turned = event.source.backwards()
-    if not again and turned is not None:
-        # Raised for too large a table, or for SQL that uses a table's name in a way of its own.
-        with suppress(SluiceError), aside.warehouse(event.warehouse).within(_BACKWARDS_SECONDS):
-            backwards = tuple(_differences(first, answer(turned)))
-    return Answers(again, backwards, first.num_rows)
+    reordered = None
+    # Raised for too large a table, or for SQL that uses a table's name in a way of its own.
+    with suppress(SluiceError), aside.warehouse(event.warehouse).within(_REORDERED_SECONDS):
+        for turned in () if again else event.source.reordered():
+            reordered = reordered or tuple(_differences(first, answer(turned)))
+    return Answers(again, reordered, first.num_rows)
 
 
 def _bounded(query: SourceQuery, order: list[int], *, whole: bool) -> SourceQuery:

@@ -175,18 +175,18 @@ def _repeatable(event: Event, sample: Sample, aside: Platform) -> Iterator[Findi
             "a window must have the same rows whenever it is read, or every run publishes corrections: no now(), no "
             "random(), no LIMIT; decimals where sums are taken; ties broken by ORDER BY",
         )
-    for difference in (found.backwards or ())[:_MOST_NAMED]:
+    for difference in (found.reordered or ())[:_MOST_NAMED]:
         yield Finding(
             "repeatable",
             "failed",
-            f"{_where(event, sample)}: {_named(difference)} when the rows of the tables are read in the reverse order, "
+            f"{_where(event, sample)}: {_named(difference)} when the rows of the tables are read in another order, "
             "and a warehouse promises no order",
             "sum decimals in place of floats; give any_value, first, last, list and string_agg an ORDER BY; break the "
             "ties of arg_max, row_number, DISTINCT ON and LIMIT by a unique column",
         )
-    if not found.again and not found.backwards:
+    if not found.again and not found.reordered:
         rows = f"{found.rows:,} row{'s' * (found.rows != 1)}"
-        turned = "" if found.backwards is None else ", also with its tables read in the reverse order"
+        turned = "" if found.reordered is None else ", also with its tables read in another order"
         yield Finding("repeatable", "ok", f"the query gave the same {rows} twice{turned}")
 
 

@@ -30,7 +30,10 @@ _MOST_LINES, _FEW_LINES = 60, 20
 
 @dataclass(frozen=True)
 class WindowOutcome:
-    """What one run did with one window; counts are None where the window was not published."""
+    """What one run did with one window; counts are None where the window was not published.
+
+    `outcome` is that of PublishResult, or the action where there is no result (`failed`). `stale` records were left out.
+    """
 
     event: str
     window: str
@@ -40,6 +43,9 @@ class WindowOutcome:
     skipped: int | None = None
     dead: int | None = None
     rows_per_second: float | None = None
+    stale: int | None = None
+    outcome: str = ""
+    because: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,8 @@ def outcome_of(event: Event, windows: Sequence[Window], done: Launched, seconds:
 
 def _outcome(event: Event, key: str, metadata: Mapping[str, Any] | None, stopped: bool) -> WindowOutcome:
     if metadata is None:
-        return WindowOutcome(event.full_name, key, "stopped" if stopped else "failed")
+        action = "stopped" if stopped else "failed"
+        return WindowOutcome(event.full_name, key, action, outcome=action)
     return WindowOutcome(
         event.full_name,
         key,
@@ -143,6 +150,9 @@ def _outcome(event: Event, key: str, metadata: Mapping[str, Any] | None, stopped
         skipped=metadata["rows_skipped"],
         dead=metadata["rows_dead"],
         rows_per_second=metadata.get("rows_per_second"),
+        stale=metadata["rows_stale"],
+        outcome=str(metadata["outcome"]),
+        because=str(metadata["because"]),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -16,11 +16,13 @@ from pipelines.cli.periods import ended_windows
 from pipelines.cli.plain import to_cell, to_json
 from pipelines.cli.replaying import published_entries, windows_to_replay
 from pipelines.cli.screen import heading, progress, size, table
+from pipelines.cli.summing_up import Silent, besides, nothing_because
 from pipelines.foresight.foreseeing import Foresight
 from pipelines.foresight.plan import Plan, WindowPlan
 from pipelines.foresight.speed import MOST_WINDOWS, estimate, rows_per_second
 from pipelines.orchestration.config import RunConfig
 from pipelines.orchestration.keys import STAGES
+from pipelines.publishing.result import Outcome
 from pipelines.publishing.sought import SoughtKeys, Unmatched
 from pipelines.publishing.wish import Replay
 from resources.platform import Platform
@@ -194,10 +196,15 @@ def _estimate(event: Event, plan: Plan) -> None:
     click.echo()
     records = sum(one.records for one in plan.windows)
     if not records:
-        click.echo("Nothing would be published.")
+        silent = [Silent(cast(Outcome, one.outcome)) for one in plan.windows if one.outcome]
+        told = (
+            f": {nothing_because(silent)}" if silent and len(silent) == len(plan.windows) else besides(silent)
+        )
+        click.echo(f"Nothing would be published{told}.")
         return
+    others = besides(Silent(cast(Outcome, one.outcome)) for one in plan.windows if one.outcome)
     about = "unknown" if plan.seconds is None else f"about {_duration(plan.seconds)}"
-    click.echo(f"{records:,} records would be published; time: {about} ({plan.speed}).")
+    click.echo(f"{records:,} records would be published{others}; time: {about} ({plan.speed}).")
     if event.stale_writes == "skip":
         click.echo(
             "At most: those whose key has a newer value on the topic by then are left out (stale_writes)."

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
+from typing import cast
 
 import click
 
@@ -11,6 +12,8 @@ from pipelines.cli.failures import unfolded
 from pipelines.cli.launching import RunOutcome
 from pipelines.cli.plain import to_json
 from pipelines.cli.screen import table
+from pipelines.cli.summing_up import Silent, besides, nothing_because
+from pipelines.publishing.result import Outcome
 from pipelines.publishing.sought import Unmatched
 
 _MOST_ROWS = 60
@@ -33,25 +36,25 @@ def report(
     outcomes: Sequence[RunOutcome],
     *,
     as_json: bool,
-    nothing: str = "Nothing was published: every event was on its topic already.",
+    done: str = "published",
     unmatched: Unmatched | None = None,
 ) -> bool:
     """Print what became of every window, and to stderr why some failed. True when none did.
 
-    `nothing`: the sentence where no window failed and nothing was published. `unmatched`: keys that were asked for and
+    `done`: what a command does with an event (`replayed`). `unmatched`: keys that were asked for and
     are in no window.
     """
     if as_json:
         click.echo(to_json([row for outcome in outcomes for row in outcome.as_json(unmatched)], indent=2))
     else:
-        _print(outcomes, nothing, unmatched)
+        _print(outcomes, done, unmatched)
     failed = [outcome for outcome in outcomes if outcome.failed or outcome.error]
     for outcome in failed:
         tell_failed(outcome)
     return not failed
 
 
-def _print(outcomes: Sequence[RunOutcome], nothing: str, unmatched: Unmatched | None) -> None:
+def _print(outcomes: Sequence[RunOutcome], done: str, unmatched: Unmatched | None) -> None:
     windows = [(outcome, window) for outcome in outcomes for window in outcome.windows]
     several = len({outcome.event.full_name for outcome in outcomes}) > 1
     rows = [
@@ -80,19 +83,30 @@ def _print(outcomes: Sequence[RunOutcome], nothing: str, unmatched: Unmatched | 
         rows = rows[-_MOST_ROWS // 2 :]
     table(head, rows, total=["total", *blank, *sums, ""] if len(windows) > 1 else ())
     runs = ", ".join(outcome.run_id[:8] for outcome in outcomes[:5]) + (", …" if len(outcomes) > 5 else "")
-    told = _verdict(outcomes, nothing) + (f" {unmatched}." if unmatched else "")
+    told = _verdict(outcomes, done) + (f" {unmatched}." if unmatched else "")
     click.echo(f"\n{told} Dagster run{'s' * (len(outcomes) > 1)} {runs}.")
 
 
-def _verdict(outcomes: Sequence[RunOutcome], nothing: str) -> str:
+def _verdict(outcomes: Sequence[RunOutcome], done: str) -> str:
     count = sum(len(outcome.windows) for outcome in outcomes)
     failed = sum(len(outcome.failed) for outcome in outcomes)
     published = sum(outcome.total("published") for outcome in outcomes)
+    silent = silent_windows(outcomes)
     if failed:
-        return f"{failed} of {count} windows failed, {_events(published)} published."
+        return f"{failed} of {count} windows failed, {_events(published)} published{besides(silent)}."
     if not published:
-        return nothing
-    return f"{_events(published)} published."
+        return f"Nothing was {done}: {nothing_because(silent)}."
+    return f"{_events(published)} published{besides(silent)}."
+
+
+def silent_windows(outcomes: Sequence[RunOutcome]) -> list[Silent]:
+    """The windows that were done and sent nothing, and the stale records of those that sent others."""
+    return [
+        Silent(cast(Outcome, window.outcome), window.stale or 0)
+        for outcome in outcomes
+        for window in outcome.windows
+        if window.published is not None and (not window.published or window.stale)
+    ]
 
 
 def _events(count: int) -> str:

@@ -17,8 +17,10 @@ from pipelines.foresight.plan import WindowPlan
 from pipelines.publishing.correction import DefinitionChanged
 from pipelines.publishing.decision import Action, Decision, decide, decide_replay
 from pipelines.publishing.entry import LedgerDamaged, LedgerEntry, ledger_key
+from pipelines.publishing.outcome import NONE_SELECTED
 from pipelines.publishing.planning import NeverPublished, Planned, Planner
 from pipelines.publishing.preflight import subject_of
+from pipelines.publishing.result import Outcome
 from pipelines.publishing.sought import SoughtKeys
 from pipelines.publishing.stored import (
     NotPublishable,
@@ -26,6 +28,7 @@ from pipelines.publishing.stored import (
     encoder_of,
     key_field,
     new_encoder,
+    rows_without_events,
     stored_snapshot,
 )
 from pipelines.publishing.wish import Expected, Replay, Wish
@@ -36,6 +39,10 @@ from resources.platform import Platform
 from resources.snapshots import Snapshot, SnapshotStore
 
 Entries = Mapping[str, LedgerEntry]
+_EMPTY: dict[str, str] = {
+    "no_rows": "the window has no rows",
+    "no_events": "none of its rows became an event",
+}
 
 
 class Foresight:
@@ -122,7 +129,25 @@ class _WindowForesight:
 
     def plan(self) -> WindowPlan:
         """The window's plan. Raises what a run would raise of this window before it publishes."""
-        return self._publication() if self._wish.replay is None else self._replay(self._wish.replay)
+        replay = self._wish.replay
+        plan = self._publication() if replay is None else self._replay(replay)
+        if plan.refused or plan.records:
+            return plan
+        outcome = self._outcome(plan)
+        said = _EMPTY.get(outcome)
+        return replace(plan, outcome=outcome, because=f"{plan.because}; {said}" if said else plan.because)
+
+    def _outcome(self, plan: WindowPlan) -> Outcome:
+        """Why nothing would be published."""
+        for platform in (self._scratch, self._platform):
+            sourced = rows_without_events(
+                platform, self._event.full_name, self._window.key, plan.expected.snapshot or ""
+            )
+            if sourced is not None and not plan.gone:
+                return "no_events" if sourced else "no_rows"
+        if plan.gone:
+            return "gone"
+        return "not_selected" if plan.because == NONE_SELECTED else "unchanged"
 
     def _publication(self) -> WindowPlan:
         done = self._made()
@@ -219,7 +244,7 @@ class _WindowForesight:
         planned = self._planner.replay(decision, own, replay, topic=topic)
         if planned.entry.selection is not None and not planned.entry.rows_total:
             action: Action = "correct" if first and done else "finish" if first else "nothing"
-            told = Decision(action, decision.generation - 1, "none of its events is selected")
+            told = Decision(action, decision.generation - 1, NONE_SELECTED)
             return replace(self._described(told, None, None, expected, rows=0), records=first)
         plan = self._described(decision, planned, None, expected, rows=planned.entry.rows_total)
         return replace(plan, records=plan.records + first)

@@ -26,7 +26,8 @@ class WindowPlan:
     events that the window holds then, `gone` published events that it holds no more and that no event of the same key
     replaces, `dead` rows that do not fit. `refused`: why it would not be published. `sample`: some of the events;
     `changes`: some that replace a published event of the same key (see `pipelines.foresight.changes`). Values are plain
-    JSON values.
+    JSON values. `outcome`: why nothing would be published, as a run says it; "" where something would, or where the
+    window is refused.
     """
 
     window: str
@@ -43,6 +44,7 @@ class WindowPlan:
     refused: str | None = None
     sample: tuple[Mapping[str, Any], ...] = ()
     changes: tuple[Mapping[str, Any], ...] = ()
+    outcome: str = ""
 
 
 @dataclass(frozen=True)

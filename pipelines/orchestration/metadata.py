@@ -85,6 +85,7 @@ def of_published(event: Event, result: PublishResult, dead: int, sample: Sample)
         **counted,
         "topic": result.topic or event.topic,
         "action": result.action,
+        "outcome": result.outcome,
         "because": result.because,
         "generation": result.generation,
         "rows_read": result.rows_read,

@@ -226,10 +226,7 @@ class WindowRun:
             if result.transformed is not None:  # by a redrive, which sources nothing
                 yield from self._transformed(window, result.transformed)
             dead = result.dead or dead
-            told = (
-                f"{result.action}: {result.published:,} published, {result.skipped:,} skipped"
-                f"{f', {result.stale:,} of them stale' if result.stale else ''} ({result.because})"
-            )
+            told = result.told
             # To the terminal alone: the run's log has it as the description of what is recorded below, and each entry
             # of that log costs as much as a tenth of a small window.
             terminal.info(f"{window.key}: {told}")

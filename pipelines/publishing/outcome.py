@@ -8,9 +8,11 @@ from pipelines.publishing.result import PublishResult
 from pipelines.publishing.sending import Progress
 from resources.kafka.transactions import Delivered
 
+NONE_SELECTED = "none of its events is selected"
+
 
 def nothing_done(decision: Decision, entry: LedgerEntry, *, rows_read: int, topic: str) -> PublishResult:
-    """All its rows are on the topic already."""
+    """All its rows are on the topic already, but for those that its newest generation left out as stale."""
     return PublishResult(
         action="nothing",
         because=decision.because,
@@ -19,6 +21,7 @@ def nothing_done(decision: Decision, entry: LedgerEntry, *, rows_read: int, topi
         schema_id=entry.schema_id,
         rows_read=rows_read,
         skipped=rows_read,
+        stale=entry.stale,
         topic=topic,
     )
 
@@ -27,11 +30,12 @@ def none_selected(decision: Decision, entry: LedgerEntry | None, *, topic: str) 
     """A replay of some events has found none of them in the window, and left no mark on it."""
     return PublishResult(
         action="nothing",
-        because="none of its events is selected",
+        because=NONE_SELECTED,
         generation=entry.generation if entry else decision.generation - 1,
         snapshot=entry.snapshot if entry else "",
         schema_id=entry.schema_id if entry else 0,
         rows_read=0,
+        nothing="not_selected",
         topic=topic,
     )
 

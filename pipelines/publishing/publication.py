@@ -19,6 +19,7 @@ from pipelines.publishing.planning import Planned
 from pipelines.publishing.result import PublishResult
 from pipelines.publishing.run import Run
 from pipelines.publishing.sending import Progress, Sender
+from pipelines.publishing.stored import rows_without_events
 from resources.errors import SluiceError
 from resources.kafka.ledger import LedgerHeldBack
 from resources.kafka.topics import Topic
@@ -41,6 +42,13 @@ class Publication:
 
     def publish(self) -> PublishResult:
         """To its end. Raises what Publisher.publish does."""
+        result = self._published()
+        if result.published or result.rows_read:
+            return result
+        sourced = rows_without_events(self._platform, self._event.full_name, self._window, result.snapshot)
+        return replace(result, rows_sourced=sourced)
+
+    def _published(self) -> PublishResult:
         started = time.monotonic()
         self._prepare()
         unclaimed = self._nothing_without_claim()

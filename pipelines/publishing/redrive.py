@@ -25,6 +25,8 @@ class Redriven(Publication):
         """To its end, with what was made anew of the window's rows."""
         result = super().publish()
         repair = self._repair
+        if result.action == "nothing":
+            result = replace(result, nothing="not_repaired")
         return replace(result, transformed=repair.done, dead=repair.dead) if repair else result
 
     def _decide(self, entry: LedgerEntry | None) -> Decision:

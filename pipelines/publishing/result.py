@@ -2,10 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from pipelines.publishing.decision import Action
 from pipelines.publishing.entry import LedgerEntry
 from pipelines.steps.transformed import Transformed
+
+Outcome = Literal[
+    "published", "no_rows", "no_events", "unchanged", "stale", "gone", "not_selected", "not_repaired"
+]
+"""`published`: at least one record. Otherwise nothing was sent, and why: `no_rows`, the window has none; `no_events`, none
+of its rows became an event; `unchanged`, its events are on the topic already; `stale`, they were left out since their
+keys have newer values there; `gone`, events vanished and no tombstone tells of it; `not_selected`, by a replay;
+`not_repaired`, no dead letter fits now."""
 
 
 @dataclass(frozen=True)
@@ -14,8 +23,10 @@ class PublishResult:
 
     `rows_read`: rows of the snapshot; `published`: records acknowledged and committed by this run,
     `tombstones` among them; `skipped`: rows that were already on the topic; `gone`: rows published
-    earlier that the snapshot no longer holds, and that no row of the same key replaces; `stale`: records left out, among the skipped, since their keys have newer
-    values on the topic. `offsets`: first and last offset per kafka_partition.
+    earlier that the snapshot no longer holds, and that no row of the same key replaces; `stale`: records left out, among
+    the skipped, since their keys have newer values on the topic (tombstones too, which are no rows). `rows_sourced`: rows
+    of the query, where none became an event. `nothing`: why nothing was sent, where the counts do not say. `offsets`:
+    first and last offset per kafka_partition.
     `bytes_sent`: keys and values before compression. `topic`: where it went, the event's own or a shadow topic.
     `entry`: what this run has written to the ledger last. `transformed`: what a redrive made anew of the window's rows; `dead`: letters that it left.
     """
@@ -39,6 +50,8 @@ class PublishResult:
     entry: LedgerEntry | None = None
     transformed: Transformed | None = None
     dead: int = 0
+    rows_sourced: int | None = None
+    nothing: Outcome | None = None
     offsets: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
     def after(self, first: "PublishResult") -> "PublishResult":
@@ -62,6 +75,32 @@ class PublishResult:
             encoding=self.encoding or first.encoding,
             offsets=offsets,
         )
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of the window, in one word."""
+        if self.published:
+            return "published"
+        if self.stale:
+            return "stale"
+        if not self.rows_read and not self.gone and self.rows_sourced is not None:
+            return "no_events" if self.rows_sourced else "no_rows"
+        if self.nothing:
+            return self.nothing
+        return "gone" if self.gone else "unchanged"
+
+    @property
+    def told(self) -> str:
+        """One line for a log."""
+        match self.outcome:
+            case "no_rows":
+                what = "the window has no rows"
+            case "no_events":
+                what = f"none of its {self.rows_sourced:,} rows became an event"
+            case _:
+                what = f"{self.published:,} published, {self.skipped:,} skipped"
+        left_out = f", {self.stale:,} left out as stale" if self.stale else ""
+        return f"{self.action}: {what}{left_out} ({self.because})"
 
     @property
     def rows_per_second(self) -> float:

@@ -32,6 +32,17 @@ def stored_snapshot(platform: Platform, entry: LedgerEntry, stage: str, sha256: 
     return found
 
 
+def rows_without_events(platform: Platform, event: str, window: str, snapshot: str) -> int | None:
+    """Rows of the query behind a transformed snapshot that holds no event; None where it holds some, or where that is
+    not known. 0: the window has no rows."""
+    store = platform.snapshots
+    found = store.find(event, window, "transformed", snapshot) if snapshot else None
+    if found is None or found.rows:
+        return None
+    facts = store.validation(event, window, snapshot)
+    return facts.get("rows_in") if facts else None
+
+
 def rows_of(platform: Platform, entry: LedgerEntry) -> Snapshot:
     """The stored rows that the entry's generation publishes."""
     if entry.delta is None:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pipelines.authoring.event import Event
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
 from pipelines.publishing.generations import generations
+from pipelines.publishing.stored import rows_without_events
 from pipelines.reconciling.comparison import Comparison
 from pipelines.reconciling.expected import CannotReconcile, is_stored, stamped
 from pipelines.reconciling.log import LogReader
@@ -76,7 +77,11 @@ class Reconciler:
             )
             found = compared.reconcile()
         give_back(found.found)
-        return replace(found, seconds=time.monotonic() - started)
+        newest = known[-1]
+        no_rows = not found.expected and (
+            rows_without_events(self._platform, newest.event, window, newest.snapshot) == 0
+        )
+        return replace(found, seconds=time.monotonic() - started, no_rows=no_rows)
 
     def _topic(self, name: str) -> Topic:
         if name not in self._topics:

@@ -32,7 +32,8 @@ class Reconciliation:
     where all that the topic's rules left agrees. Checksums: sums of content hashes, hex, over `expected` and
     `found`. `bytes_read`: keys and values read back. `judged`: stored rows that `verify` compared with their source in an
     independent reading; `not_judged` says why it could not. `wrong`: the first value that this reading, or that of the
-    records, found to be another one; then nothing else was compared.
+    records, found to be another one; then nothing else was compared. `no_rows`: the query gave no rows for the window, so
+    no record is expected.
     """
 
     event: str
@@ -58,6 +59,7 @@ class Reconciliation:
     judged: int = 0
     not_judged: str | None = None
     wrong: str | None = None
+    no_rows: bool = False
 
     @property
     def ok(self) -> bool:
@@ -71,6 +73,9 @@ class Reconciliation:
             return "nothing is published"
         if self.wrong is not None:
             return self.wrong
+        if self.verdict == "agrees" and not self.expected:
+            why = "the window has no rows" if self.no_rows else "no record of the window was to be published"
+            return f"{why}, and none is on the topic"
         if self.verdict == "agrees":
             of = f" of {self.generations} generations" if self.generations > 1 else ""
             return f"all {self.expected:,} records{of} are on the topic, each once and unaltered"

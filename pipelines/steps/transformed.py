@@ -384,7 +384,7 @@ def rows_schema(event: Event) -> pa.Schema:
 def verdict_of(event: Event, *, rows: int, dead: int, reasons: Mapping[str, int]) -> tuple[bool, str]:
     """Whether the event's policy lets the window be published with `dead` of `rows` rows left out, and why."""
     if not dead:
-        return True, "every row fits the contract"
+        return True, "every row fits the contract" if rows else "the window has no rows"
     listed = ", ".join(
         f"{reason} {count:,}" for reason, count in sorted(reasons.items(), key=lambda r: -r[1])
     )

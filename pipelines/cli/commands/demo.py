@@ -118,7 +118,9 @@ def _tell_run(outcome: "RunOutcome") -> None:
 
 def _report(outcomes: "list[RunOutcome]", settings: "Settings") -> None:
     from pipelines.cli.failures import unfolded
+    from pipelines.cli.reporting import silent_windows
     from pipelines.cli.screen import table
+    from pipelines.cli.summing_up import besides, nothing_because
     from resources.snapshots import SnapshotStore
 
     store = SnapshotStore(settings.snapshots)
@@ -135,13 +137,20 @@ def _report(outcomes: "list[RunOutcome]", settings: "Settings") -> None:
     published = sum(one.total("published") for one in outcomes)
     if published:
         click.echo("(rows/s: while publishing; windows as small as these mostly wait for their commit)")
-    skipped = sum(outcome.total("skipped") for outcome in outcomes)
+    silent = silent_windows(outcomes)
+    others = besides(window for window in silent if window.outcome != "unchanged")
+    skipped = sum(
+        window.skipped or 0 for one in outcomes for window in one.windows if window.outcome == "unchanged"
+    )
     if skipped and not published:
         click.echo(
-            f"\nNothing was published: all {skipped:,} events are on their topics already, and nothing changed since."
+            f"\nNothing was published: all {skipped:,} events are on their topics already, and nothing changed "
+            f"since{others}."
         )
     elif skipped:
-        click.echo(f"\n{skipped:,} events were on their topics already and were not published again.")
+        click.echo(f"\n{skipped:,} events were on their topics already and were not published again{others}.")
+    elif others and not published:
+        click.echo(f"\nNothing was published: {nothing_because(silent)}.")
     for outcome in outcomes:
         for line in unfolded(outcome.error or ""):
             click.echo(line, err=True)

@@ -24,6 +24,8 @@ def command(event: str, window: str, rows: int, show: int, as_json: bool) -> Non
       sluice preview flight_departed 2013-01-01
       sluice preview weather_observed 2013-01-01-05:00 --rows 50 --show 10
 
+    Exit code 1 when the rows are blocked: more of them do not fit the contract than the event allows.
+
     It never publishes, and writes nothing to the snapshot store, the registry or the topic.
     """
     from pipelines.cli.choosing import catalogue_and_event
@@ -45,13 +47,16 @@ def command(event: str, window: str, rows: int, show: int, as_json: bool) -> Non
     with Platform() as platform:
         seen = preview(found, windows[0], platform, rows=rows, shown=show)
         lost = count_unwindowed(found, platform.warehouse(found.warehouse))
+    window_key = windows[0].key
     if as_json:
-        told = {"event": found.full_name, "window": windows[0].key, **seen.__dict__}
+        told = {"event": found.full_name, "window": window_key, **seen.__dict__}
         click.echo(to_json({**told, "rows_in_no_window": lost.as_dict()}, indent=2))
+        if not seen.passed:
+            raise SystemExit(1)
         return
     click.secho(f"{found.full_name} {windows[0].key}", bold=True)
     more = "; the window may hold more (--rows)" if seen.rows_in >= rows else ", all of the window"
-    click.echo(f"{seen.rows_in:,} source rows{more}")
+    click.echo(f"{seen.rows_in:,} source rows{more}" if seen.rows_in else "The window has no rows.")
     if seen.source:
         heading("Source rows")
         # On their side: a row of twenty columns is wider than any terminal.
@@ -72,11 +77,22 @@ def command(event: str, window: str, rows: int, show: int, as_json: bool) -> Non
         click.echo(f"Note: {seen.id_note}.")
     if seen.dropped:
         click.echo(f"{seen.dropped:,} rows were left out by the transform.")
-    heading("Dead letters")
-    click.echo(seen.verdict)
+    if seen.rows_in:
+        heading("Dead letters")
+        click.echo(seen.verdict)
     if seen.dead:
         columns = ("source_row", "field", "reason", "value", "detail")
         table(columns, [[cut(to_cell(letter[name]), 80) for name in columns] for letter in seen.dead])
     if lost.count or lost.unknown:
         click.echo(f"\n{lost.sentence}")
-    click.echo(f"\nNothing was published. Next: sluice publish {found.name} {windows[0].key}")
+    if not seen.passed:
+        click.echo(
+            f"\nThe window is blocked: publishing it would send nothing. Next: mend {found.module_path.name} or the data, "
+            f"then sluice preview {found.name} {window_key}"
+        )
+        raise SystemExit(1)
+    if not seen.event_count:
+        why = "none of these rows becomes an event" if seen.rows_in else "the window has no rows"
+        click.echo(f"\nNothing was published, and publishing the window would send nothing: {why}.")
+        return
+    click.echo(f"\nNothing was published. Next: sluice publish {found.name} {window_key}")

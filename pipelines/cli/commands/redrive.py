@@ -70,6 +70,5 @@ def command(
         every_window=True,
         before=announcing("redriving"),
     )
-    nothing = "Nothing was redriven: no row of these windows is repaired that is not on the topic already."
-    if not report(outcomes, as_json=as_json, nothing=nothing):
+    if not report(outcomes, as_json=as_json, done="redriven"):
         raise SystemExit(1)

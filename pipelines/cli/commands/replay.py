@@ -96,9 +96,8 @@ def command(
         every_window=True,
         before=announcing("replaying"),
     )
-    nothing = "Nothing was replayed: no event of these windows is selected."
     if fresh and asked.selection.keys:
         unmatched = unmatched_now(found, load_settings(), asked, chosen, outcomes)
-    good = report(outcomes, as_json=as_json, nothing=nothing, unmatched=unmatched)
+    good = report(outcomes, as_json=as_json, done="replayed", unmatched=unmatched)
     if not good or (unmatched is not None and not matching_only):
         raise SystemExit(1)

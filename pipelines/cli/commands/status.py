@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipelines.publishing.entry import LedgerEntry
 
@@ -27,27 +27,34 @@ def command(event: str | None, as_json: bool) -> None:
       sluice status flight_departed
       sluice status --json | jq '.[] | select(.status == "publishing")'
 
-    It reads nothing but the ledger and changes nothing. Exit code 1 where a record of the ledger cannot be read.
+    It reads the ledger (and, of a window without records, whether it had rows) and changes nothing. Exit code 1 where a record of the ledger cannot be read.
     """
     from pipelines.cli.choosing import catalogue_and_event
     from pipelines.cli.failures import tell
     from pipelines.cli.ledger_reading import not_yet, read_ledger
+    from pipelines.publishing.stored import rows_without_events
     from resources.platform import Platform
 
     found = catalogue_and_event(event)[1] if event else None
     with Platform() as platform:
         ledger = read_ledger(platform)
         empty = not_yet(platform)
-    entries = [entry for entry in ledger.entries if found is None or entry.event == found.full_name]
+        entries = [entry for entry in ledger.entries if found is None or entry.event == found.full_name]
+        # The ledger alone does not say whether there was nothing to publish.
+        sourced = {
+            entry.key: rows_without_events(platform, entry.event, entry.window, entry.snapshot)
+            for entry in entries
+            if entry.complete and not entry.rows_total and (found is not None or as_json)
+        }
     damaged = [
         (key, error) for key, error in ledger.damaged if found is None or key.startswith(f"{found.topic}|")
     ]
     if as_json:
-        told = [json.loads(entry.to_json()) for entry in entries]
+        told = [json.loads(entry.to_json()) | {"no_rows": sourced.get(entry.key) == 0} for entry in entries]
         told += [{"key": key, "status": "damaged", "error": str(error)} for key, error in damaged]
         click.echo(json.dumps(told, indent=2))
     elif entries or not damaged:
-        _show(entries, found.full_name if found else None, empty)
+        _show(entries, found.full_name if found else None, empty, sourced)
     for _, error in damaged:
         click.echo(err=True)
         tell(error)
@@ -55,8 +62,17 @@ def command(event: str | None, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _show(entries: "Sequence[LedgerEntry]", name: str | None, empty: str) -> None:
-    """The table of windows of the event `name`, or of events where it is None; `empty`: where nothing is."""
+def _status(entry: "LedgerEntry", sourced: "Mapping[str, int | None]") -> str:
+    if not entry.complete:
+        return "interrupted"
+    return "no rows" if sourced.get(entry.key) == 0 else "published"
+
+
+def _show(
+    entries: "Sequence[LedgerEntry]", name: str | None, empty: str, sourced: "Mapping[str, int | None]"
+) -> None:
+    """The table of windows of the event `name`, or of events where it is None; `empty`: where nothing is. `sourced`:
+    rows of the query for windows without events, by ledger key."""
     from pipelines.cli.screen import table
     from pipelines.publishing.generations import generations
 
@@ -68,7 +84,7 @@ def _show(entries: "Sequence[LedgerEntry]", name: str | None, empty: str) -> Non
             ("window", "status", "rows", "of", "generation", "kind", "published at", "run", "reason"),
             [
                 (
-                    e.window, "published" if e.complete else "interrupted", e.rows_done, e.rows_total, e.generation,
+                    e.window, _status(e, sourced), e.rows_done, e.rows_total, e.generation,
                     e.kind, e.written_at.replace("+00:00", "Z"), e.run_id[:8], e.reason,
                 )
                 for e in entries

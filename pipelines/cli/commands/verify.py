@@ -70,7 +70,7 @@ def _report(done: "list[Verified]") -> None:
 
     rows = [
         (
-            one.window, one.verdict, r.generations, r.expected, r.found, r.missing, r.altered, r.duplicated,
+            one.window, "no rows" if r.no_rows and one.ok else one.verdict, r.generations, r.expected, r.found, r.missing, r.altered, r.duplicated,
             r.deleted_by_policy + r.compacted, f"{r.seconds:.1f}",
         )
         if (r := one.result).verdict != "unpublished" and one.error is None

@@ -202,6 +202,7 @@ def test_a_window_does_not_bring_back_its_own_older_event(state: "World") -> Non
     # A correction of the older event likewise, and a replay of all sends all: the newer comes again behind it.
     corrected = state.deliver([("k1", 5, 9), *rows[1:]])
     assert (corrected.published, corrected.stale) == (0, 1)
+    assert corrected.outcome == "stale"
     assert state.publish(reason="all", replay=Replay("all")).published == 3
     assert standing(state) == {"k1": 2, "k2": 3}
     assert agrees(state)

@@ -27,7 +27,7 @@ def require_columns(event: Event, schema: pa.Schema, where: str) -> None:
             result = event.transform(frame)
         except MemoryError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise RaisedOnEmpty(f"{type(error).__name__}: {error}") from error
         made = checked_frame(result, where)
         # By list: a name that stands twice is seen by the conformer.

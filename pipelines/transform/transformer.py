@@ -183,7 +183,10 @@ class Transformer:
             result = self._transform(frame)
         except MemoryError:
             raise
-        except Exception as error:
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # sys.exit() would end the run and every window behind this one
             said = _said(error)
             if self._whole_window:
                 raise TransformFailed(
@@ -260,7 +263,7 @@ def _joined(parts: list[Any], schema: Any) -> Any:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     """The exception as one line with the author's own line; the trace below it is no row's business."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
     at = f" ({frames[0].filename.rpartition('/')[2]}:{frames[0].lineno})" if frames else ""

@@ -124,7 +124,7 @@ class Outgoing:
         if self._event.headers != "cloudevents":
             return [[("sluice_event_id", event_id.encode()), *self._marks] for event_id in ids]
         marks = self._marks if self._again else []
-        instants = event_times(self._event, batch).cast(pa.timestamp("us", "UTC")).to_pylist()
+        instants = event_times(self._event, batch).to_pylist()
         return [
             cloudevents_headers(
                 event_id=event_id,

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pipelines.authoring.windows import Window
 from pipelines.contract.avro_type import AvroType
 from pipelines.encoding.keys import key_bytes, typed_key
+from pipelines.transform.record_timestamp import count_up
 from resources.errors import SluiceError
 
 _NAMED = 3
@@ -98,10 +99,8 @@ class Selection:
         for bound, compare in ((self.since, pc.greater_equal), (self.until, pc.less)):
             if bound is not None:
                 times = times_of(batch)
-                # In microseconds: a bound between two milliseconds must not be rounded to one of them.
-                inside = compare(
-                    times.cast(pa.timestamp("us", "UTC")), pa.scalar(bound, pa.timestamp("us", "UTC"))
-                )
+                # By whole units: an instant is at or above a bound exactly if its count is, rounded up.
+                inside = compare(times.view(pa.int64()), count_up(bound, times.type.unit))
                 keep = inside if keep is None else pc.and_(keep, inside)
         return keep
 

@@ -14,13 +14,10 @@ from pipelines.transform.columns import conform_column
 from pipelines.transform.dead_letters import DeadLetter, Misfit, Reason, shown
 from pipelines.transform.errors import ConformError, ConformProblem
 from pipelines.transform.leaves import ColumnMismatchError
-from pipelines.transform.record_timestamp import NOT_SET_DETAIL
+from pipelines.transform.record_timestamp import NOT_SET_DETAIL, count_up
 from pipelines.transform.row_json import from_scalar, row_json
 from pipelines.transform.rules import UNITS_PER_SECOND
 from resources.errors import did_you_mean
-
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MICROSECOND = dt.timedelta(microseconds=1)
 
 
 class Conformer:
@@ -141,7 +138,7 @@ class Conformer:
         start, end = self._window
         counts = times.view(pa.int64())
         # An instant is inside when its count is at or above the start's, and below the end's, rounded up.
-        first, stop = (_count_up(bound, times.type.unit) for bound in (start, end))
+        first, stop = (count_up(bound, times.type.unit) for bound in (start, end))
         extremes = pc.min_max(counts).as_py()
         if extremes["min"] is None or (first <= extremes["min"] and extremes["max"] < stop):
             return []
@@ -165,8 +162,3 @@ class Conformer:
             Misfit(row, "", Reason.ZERO_TIMESTAMP, shown(from_scalar(times[row])), NOT_SET_DETAIL)
             for row in np.flatnonzero(unset.to_numpy(zero_copy_only=False)).tolist()
         ]
-
-
-def _count_up(instant: dt.datetime, unit: str) -> int:
-    micros = (instant - _EPOCH) // _MICROSECOND
-    return -(-micros * UNITS_PER_SECOND[unit] // 1_000_000)

@@ -31,6 +31,7 @@ from pipelines.publishing.outgoing import VANISHED_SCHEMA
 from pipelines.publishing.staleness.instants import Instants
 from pipelines.publishing.staleness.standing import Row, Standing
 from pipelines.publishing.stored import event_times, key_field, rows_of, stored_snapshot
+from pipelines.transform.record_timestamp import microseconds
 from resources.kafka.errors import KafkaRefused
 from resources.kafka.rows import Rows
 from resources.kafka.tail import Positions, Tail
@@ -217,7 +218,7 @@ class StaleGuard:
         for batch in self._platform.snapshots.read(
             snapshot, batch_rows=settings.batch_rows, from_row=from_row
         ):
-            at = event_times(event, batch).cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+            at = pa.array(microseconds(event_times(event, batch)))
             yield key_bytes(batch.column(key_field(batch.schema, event.key))), at
 
     def _own(self, entry: LedgerEntry) -> tuple[Iterator[Row], Iterator[Row]]:

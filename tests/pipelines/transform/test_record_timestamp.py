@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.contract import Contract, parse_contract
+from pipelines.publishing.selection import Selection
 from pipelines.transform import Transformer
-from pipelines.transform.record_timestamp import milliseconds
+from pipelines.transform.record_timestamp import microseconds, milliseconds
 from tests.arrow_forms import forms
 
 PER_MILLISECOND = {"millis": 1, "micros": 1_000, "nanos": 1_000_000}
@@ -28,7 +29,7 @@ def contract_of(name: str) -> Contract:
 
 
 def times(counts: list[int], name: str) -> pa.Array:
-    return pa.array(counts, pa.int64()).cast(pa.timestamp(UNITS[name], "UTC"))
+    return pa.array(counts, pa.int64()).view(pa.timestamp(UNITS[name], "UTC"))
 
 
 @given(st.sampled_from(list(UNITS)), st.lists(COUNTS, max_size=9))
@@ -78,3 +79,34 @@ def test_a_row_outside_of_its_window_is_dead_for_that_first() -> None:
     done = transformer.apply(pa.record_batch({"id": pa.array(["a"]), "at": times([0], "micros")}), 0)
     (letter,) = done.dead.to_pylist()
     assert letter["reason"] == "outside_window" and "zero_timestamp" in letter["detail"]
+
+
+@given(st.sampled_from(list(UNITS)), st.lists(COUNTS, max_size=9))
+def test_microseconds_are_those_that_have_begun_in_the_order_of_the_instants(
+    name: str, counts: list[int]
+) -> None:
+    found = microseconds(times(counts, name)).tolist()
+    exact = [count * 1_000 // PER_MILLISECOND[name] for count in counts]
+    assert [
+        one for one, other in zip(found, exact, strict=True) if -(2**63) // 1_000 < other // 1_000 < 2**53
+    ] == [other for other in exact if -(2**63) // 1_000 < other // 1_000 < 2**53]
+    assert sorted(found) == [one for _, one in sorted(zip(exact, found, strict=True))]
+
+
+@pytest.mark.parametrize("name", list(UNITS))
+@given(st.lists(COUNTS, max_size=9), st.datetimes(timezones=st.just(dt.UTC)))
+def test_a_bound_divides_instants_of_every_unit_exactly(
+    name: str, counts: list[int], bound: dt.datetime
+) -> None:
+    micros = (bound - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+    counts = [*counts, micros * PER_MILLISECOND[name] // 1_000]
+    counts = [count for count in counts if abs(count) < 2**63]
+    batch = pa.record_batch({"id": pa.array([str(n) for n in range(len(counts))]), "at": times(counts, name)})
+    key_type = contract_of(name).field("id").type
+    for selection, inside in (
+        (Selection(since=bound), lambda count: count * 1_000 >= micros * PER_MILLISECOND[name]),
+        (Selection(until=bound), lambda count: count * 1_000 < micros * PER_MILLISECOND[name]),
+    ):
+        rows = selection.rows([batch], key="id", key_type=key_type, times_of=lambda batch: batch.column("at"))
+        chosen = [row["id"] for part in rows for row in part.select(["id"]).to_pylist()]
+        assert chosen == [str(n) for n, count in enumerate(counts) if inside(count)]

@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from pipelines.cli.examining import _registry
+from resources.registry import RightMissing
+
 if TYPE_CHECKING:
+    from resources.platform import Platform
     from tests.pipelines.cli.conftest import Sluice
 
 WINDOW = "2013-01-01"
@@ -96,3 +101,18 @@ def test_what_can_be_said_without_the_registry_is_said_and_nothing_ends_in_a_tra
     assert "Traceback" not in said and "a defect" not in said, said
     assert "not registered" not in said
     assert "s3cret" not in said
+
+
+class _Denied:
+    def lookup(self, *_: str) -> int:
+        raise RightMissing(
+            "registry", "the registry refused the login or the right: User is denied (HTTP 403)"
+        )
+
+
+def test_a_login_that_may_read_its_own_subjects_alone_is_no_fault_of_the_registry() -> None:
+    platform = SimpleNamespace(
+        registry=_Denied(), settings=SimpleNamespace(registry_url="http://ann:s3cret@registry:8081")
+    )
+    told = _registry(cast("Platform", platform))
+    assert told.startswith("http://ann:********@registry:8081 answers; this login may not read every subject")

@@ -71,6 +71,44 @@ def returns_nothing(function: ast.FunctionDef) -> bool:
     )
 
 
+# What gives another value in every run, by the last name of the call: of datetime and pandas; of uuid, os, numpy and
+# secrets; and anything of these modules. A date of today is the same in the two calls of one check.
+_CLOCKS = {"now", "utcnow", "today"}
+_CHANCE = {"uuid1", "uuid4", "urandom", "default_rng", "RandomState"}
+_MODULES = {"random", "secrets", "time"}
+_OF_TIME = {"time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "localtime", "gmtime"}
+
+
+def unrepeatable_calls(function: ast.FunctionDef) -> list[tuple[int, str]]:
+    """Calls of a clock or of chance in the function itself, each once, with its line."""
+    calls = [
+        node for statement in function.body for node in ast.walk(statement) if isinstance(node, ast.Call)
+    ]
+    found: dict[str, int] = {}
+    for call in calls:
+        name = ast.unparse(call.func)
+        if _is_unrepeatable(call, name.split(".")):
+            found.setdefault(name, call.lineno)
+    return sorted((line, name) for name, line in found.items())
+
+
+def _is_unrepeatable(call: ast.Call, parts: list[str]) -> bool:
+    owners, last = parts[:-1], parts[-1]
+    if any("(" in owner for owner in owners):
+        return False  # a method of what another call gives: that call is looked at by itself
+    texts = {argument.value for argument in call.args if isinstance(argument, ast.Constant)}
+    if last in ("Timestamp", "to_datetime") and texts & {"now", "today"}:
+        return True
+    if owners and last in _CLOCKS:
+        return True
+    if last in _CHANCE:
+        seeded = last in ("default_rng", "RandomState") and (call.args or call.keywords)
+        return not seeded  # with a seed it is the same each time
+    if owners[-1:] == ["time"]:
+        return last in _OF_TIME and not call.args
+    return bool(_MODULES & set(owners)) and last not in ("Random", "seed")
+
+
 # Where statements hold statements: expressions, which are most of a tree, hold none and need not be visited.
 _BODIES = ("body", "handlers", "orelse", "finalbody", "cases")
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)

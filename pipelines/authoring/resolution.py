@@ -20,6 +20,7 @@ from pipelines.authoring.module_source import (
     is_identity,
     line_of_sql,
     returns_nothing,
+    unrepeatable_calls,
 )
 from pipelines.authoring.problems import (
     Collector,
@@ -122,6 +123,13 @@ class _Module:
                 "the module says nowhere what happened",
                 "a docstring as its first line",
                 'write """A flight left its gate."""',
+            )
+        for line, call in unrepeatable_calls(function) if function is not None else ():
+            self._warn(
+                line,
+                f"the transform calls {call}(), which gives another value in every run: where it reaches a column, each "
+                "re-run of a window publishes its events again, as corrections",
+                "take the value from a column of the SQL: :window_start AS ..., or a time of the row itself",
             )
         if identity and arguments.whole_window and declaration.sound("whole_window"):
             self._warn(

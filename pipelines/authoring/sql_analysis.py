@@ -281,6 +281,34 @@ _UNSTABLE = (
 _UNSTABLE_NAMES = ("now", "today", "random", "gen_random_uuid", "uuid", "clock_timestamp", "localtimestamp")
 
 
+# Aggregates whose value is decided by the order in which rows are read, where the SQL gives none. Lists and texts put
+# together are left to `check`, which asks the warehouse: most are unnested again, or counted.
+_UNDECIDED = (exp.AnyValue, exp.First, exp.Last)
+
+
+def _undecided(nodes: Sequence[Any]) -> list[tuple[str, str]]:
+    """Such aggregates with the column that each makes."""
+    found = []
+    for node in nodes:
+        if not isinstance(node, _UNDECIDED) or node.find(exp.Order) is not None:
+            continue
+        around = node.parent.parent if isinstance(node.parent, exp.IgnoreNulls) else node.parent
+        # A window function has an order of its own.
+        if not isinstance(around, exp.Window) and (column := _column_of(node)):
+            found.append((node.sql_name().lower(), column))
+    return list(dict.fromkeys(found))
+
+
+def _column_of(node: Any) -> str:
+    """The column of the nearest SELECT that an expression makes; "" where it makes none, as in a condition."""
+    while node.parent is not None and not isinstance(node.parent, exp.Select):
+        node = node.parent
+    select = node.parent
+    if select is None or not any(node is projection for projection in select.expressions):
+        return ""
+    return str(node.alias_or_name)
+
+
 def _remarks(root: Any, nodes: Sequence[Any], columns: tuple[str, ...] | None) -> list[SqlMistake]:
     """What works, and will surprise someone later."""
     remarks = []
@@ -292,21 +320,33 @@ def _remarks(root: Any, nodes: Sequence[Any], columns: tuple[str, ...] | None) -
                 next_step="name the columns",
             )
         )
-    unstable = sorted(
-        {
-            node.sql().upper() if not isinstance(node, exp.TableSample) else "TABLESAMPLE"
-            for node in nodes
-            if isinstance(node, _UNSTABLE)
-            or (isinstance(node, exp.Anonymous) and str(node.this).lower() in _UNSTABLE_NAMES)
-        }
-    )
+    unstable = [
+        node
+        for node in nodes
+        if isinstance(node, _UNSTABLE)
+        or (isinstance(node, exp.Anonymous) and str(node.this).lower() in _UNSTABLE_NAMES)
+    ]
     if unstable:
+        names = sorted(
+            {"TABLESAMPLE" if isinstance(node, exp.TableSample) else node.sql().upper() for node in unstable}
+        )
+        named = sorted({column for node in unstable if (column := _column_of(node))})
+        where = f" in column {listing(map(repr, named))}" if named else ""
         remarks.append(
             SqlMistake(
                 0,
-                f"the SQL uses {listing(unstable)}, which gives another value in every run: where it reaches a "
+                f"the SQL uses {listing(names)}{where}, which gives another value in every run: where it reaches a "
                 "column, each re-run of a window publishes its events again, as corrections",
                 next_step="use :window_start or :window_end instead",
+            )
+        )
+    for aggregate, column in _undecided(nodes):
+        remarks.append(
+            SqlMistake(
+                0,
+                f"column {column!r} takes {aggregate} of rows in whatever order they are read: another run may find "
+                "another value, and publishes a correction then",
+                next_step=f"say which row is meant: {aggregate}(... ORDER BY a unique column)",
             )
         )
     if root.args.get("limit") is not None or root.args.get("offset") is not None:

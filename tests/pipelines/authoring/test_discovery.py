@@ -287,7 +287,7 @@ def test_what_a_reviewer_should_look_at_is_a_warning(tree: Tree) -> None:
     assert [str(warning) for warning in tree.load().warnings] == [
         "assets/flights/flight_departed.py:16: the SQL selects *, so a column that the warehouse adds changes what "
         "the transform gets; next: name the columns",
-        "assets/flights/flight_departed.py:16: the SQL uses NOW(), which gives another value in every run: where it "
+        "assets/flights/flight_departed.py:16: the SQL uses NOW() in column 'seen', which gives another value in every run: where it "
         "reaches a column, each re-run of a window publishes its events again, as corrections; "
         "next: use :window_start or :window_end instead",
         "assets/flights/flight_departed.py:16: the SQL has a LIMIT: rows beyond it are never published, and which "

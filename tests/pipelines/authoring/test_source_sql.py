@@ -179,7 +179,12 @@ def test_json_operators_of_postgres_are_no_parameters() -> None:
 
 
 @pytest.mark.parametrize(
-    "sql", [f"SELECT a FROM t {WHERE}", f"SELECT a, row_number() OVER (ORDER BY b) AS n FROM t {WHERE}"]
+    "sql",
+    [
+        f"SELECT a FROM t {WHERE}",
+        f"SELECT a, row_number() OVER (ORDER BY b) AS n FROM t {WHERE}",
+        f"SELECT a, first(b ORDER BY c) AS n, last(b) OVER (ORDER BY c) AS m FROM t {WHERE} GROUP BY a",
+    ],
 )
 def test_nothing_to_remark(sql: str) -> None:
     assert analyse(sql)[1] == []
@@ -193,6 +198,11 @@ def test_nothing_to_remark(sql: str) -> None:
         (f"SELECT a, gen_random_uuid() AS d FROM t {WHERE}", "gives another value in every run"),
         (f"SELECT a, random() AS d FROM t {WHERE}", "gives another value in every run"),
         (f"SELECT a FROM t TABLESAMPLE 10% {WHERE}", "TABLESAMPLE"),
+        (f"SELECT a, x + random() AS d FROM t {WHERE}", "RAND() in column 'd'"),
+        (f"SELECT a FROM t {WHERE} AND x < now()", "the SQL uses NOW(), which"),
+        (f"SELECT a, any_value(b) AS d FROM t {WHERE} GROUP BY a", "column 'd' takes any_value of rows"),
+        (f"SELECT a, upper(first(b)) AS d FROM t {WHERE} GROUP BY a", "column 'd' takes first of rows"),
+        (f"WITH x AS (SELECT any_value(b) AS d FROM t {WHERE}) SELECT d AS e FROM x", "column 'd' takes"),
         (f"SELECT a FROM t {WHERE} LIMIT 5", "LIMIT"),
         (f"SELECT a FROM t {WHERE} ORDER BY a", "sorts its rows"),
     ],

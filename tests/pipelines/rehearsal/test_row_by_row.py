@@ -173,3 +173,12 @@ def test_one_row_is_little_and_no_fault(made: Made) -> None:
     )
     findings = made('return rows.assign(n=rows["n"] + 1)', table=table).check()
     assert all(one.level == "ok" for one in findings), findings
+
+
+def test_halves_show_what_single_rows_do_not(made: Made) -> None:
+    body = 'return rows.assign(n=rows["n"] + (1 if len(rows) == 20 else 0))'
+    told = failed(made(body).check(), "row by row")
+    assert (
+        "column 'n' of source row 0 has another value when the transform gets halves of the same 40 rows"
+        in told
+    )

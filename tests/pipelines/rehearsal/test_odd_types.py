@@ -1,8 +1,10 @@
 """A column of a type that cannot be read exactly: `check` refuses it in the words of a run."""
 
+import pyarrow as pa
 import pytest
 
 from pipelines.cli.previewing import preview
+from pipelines.rehearsal.plain_row import plain_row
 from resources.errors import SluiceError
 from tests.pipelines.rehearsal.conftest import Made, failed
 
@@ -29,3 +31,8 @@ def test_check_and_preview_refuse_the_type_in_the_same_words(
         preview(world.event, world.event.windows.parse("2024-01-01")[0], world.platform, rows=10, shown=1)
     assert f"values of the type {told} cannot be read exactly" in refused.value.problem
     assert f"{instead} AS n" in str(refused.value.next_step)
+
+
+def test_a_plain_row_has_a_value_in_a_list_of_fixed_size() -> None:
+    schema = pa.schema([("x", pa.list_(pa.int32(), 2))])
+    assert plain_row(schema).column("x").to_pylist() == [[0, 0]]

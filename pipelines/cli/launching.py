@@ -23,7 +23,7 @@ from resources.settings import Settings
 
 # What a run says of its windows while it works; told by the orchestration, shown here.
 _RUN_LOG = logging.getLogger("sluice.run")
-_UNFINISHED = ("failed", "stopped")
+_UNFINISHED = ("failed", "blocked", "stopped")
 # Up to so many windows each gets its line in a log; of more, about this few do.
 _MOST_LINES, _FEW_LINES = 60, 20
 
@@ -141,6 +141,12 @@ def _outcome(event: Event, key: str, metadata: Mapping[str, Any] | None, stopped
     if metadata is None:
         action = "stopped" if stopped else "failed"
         return WindowOutcome(event.full_name, key, action, outcome=action)
+    if metadata["action"] in _UNFINISHED:
+        action, read, dead = str(metadata["action"]), metadata.get("rows_read"), metadata.get("rows_dead")
+        because = str(metadata.get("because", ""))
+        return WindowOutcome(
+            event.full_name, key, action, outcome=action, read=read, dead=dead, because=because
+        )
     return WindowOutcome(
         event.full_name,
         key,

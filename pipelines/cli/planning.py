@@ -1,7 +1,7 @@
 """A plan made from a terminal, and printed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +24,7 @@ from pipelines.orchestration.config import RunConfig
 from pipelines.orchestration.keys import STAGES
 from pipelines.publishing.result import Outcome
 from pipelines.publishing.sought import SoughtKeys, Unmatched
+from pipelines.publishing.unfinished import unfinished
 from pipelines.publishing.wish import Replay
 from resources.platform import Platform
 from resources.settings import Settings
@@ -64,7 +65,12 @@ def made(event: Event, wanted: Wanted) -> Plan:
             keys=keys,
         )
         with progress(event.full_name, len(windows)) as bar:
+            behind = {one.window: one for one in unfinished(platform.snapshots, [event.full_name])}
             for one in foresight.windows(windows):
+                if one.window in behind and not one.refused:
+                    before = behind[one.window]
+                    because = f"{one.because}; its newest run was {before.state}: {before.reason}"
+                    one = replace(one, because=because)
                 found.append(one)
                 bar.at(len(found), f"{one.window}: {one.action}")
         seconds, basis = estimate(

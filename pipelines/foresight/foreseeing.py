@@ -160,7 +160,8 @@ class _WindowForesight:
                 done.verdict,
                 expected,
                 dead=done.dead,
-                refused=f"{self._event.full_name} {self._window.key}: {done.verdict}",
+                refused=f"{self._event.full_name} {self._window.key}: {done.verdict}; next: sluice preview {self._event.full_name} "
+                f"{self._window.key} shows the first of them",
             )
         finished, entry, decision = self._finished(entry, done.snapshot.sha256)
         planned = None

@@ -49,7 +49,8 @@ def build_assets(event: Event) -> dg.AssetsDefinition:
                 RECONCILED,
                 asset=asset_key(event, "published"),
                 partitions_def=partitions,
-                description="What a run published, read back: every record there, once and unaltered.",
+                description="What a run published, read back: every record there, once and unaltered. Failed too, with the "
+                "reason, where the newest run of a window was blocked or failed before that.",
             ),
         ],
         can_subset=True,

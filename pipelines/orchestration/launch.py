@@ -33,7 +33,7 @@ _RANGE_END = "dagster/asset_partition_range_end"
 @dataclass(frozen=True)
 class Launched:
     """A finished run. `windows` maps each window that got its last stage to that stage's metadata (plain
-    values); `error` is what the run says of the others; `cancelled_by` is who ended the run, if anyone did."""
+    values), and one that was blocked or failed on the way to what is said of that (`action`, `because`); `error` is what the run says of the others; `cancelled_by` is who ended the run, if anyone did."""
 
     run_id: str
     success: bool

@@ -15,6 +15,10 @@ from resources.errors import SluiceError
 from resources.platform import Platform
 
 
+class NotReconciled(SluiceError):
+    """What is on the topic is not what was published. The check has said so."""
+
+
 class ReconciledCheck(Reconciler):
     """Evaluates the check for the windows of one run, where the setting `reconcile` is on. `topic`: a shadow topic
     that the run publishes to instead of the event's own."""
@@ -71,7 +75,7 @@ class ReconciledCheck(Reconciler):
 
     def failed(self, window: str, evaluation: dg.AssetCheckEvaluation) -> SluiceError:
         """What the operator of a window that does not reconcile is told."""
-        return SluiceError(
+        return NotReconciled(
             f"{self._event.full_name} {window}",
             f"was published, and its topic does not hold what it should: {evaluation.description}",
             next_step=f"`sluice verify {self._event.full_name} {window}` reads it again; docs/reconciliation.md says "

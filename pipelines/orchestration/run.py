@@ -18,6 +18,7 @@ from pipelines.orchestration.in_a_window import InAWindowCheck
 from pipelines.orchestration.keys import FITS_CONTRACT, STAGES, asset_key, table_key, warehouse_pool
 from pipelines.orchestration.pools import pool_slot
 from pipelines.orchestration.reconciled import ReconciledCheck
+from pipelines.orchestration.unfinished import MOST_NOTED, UnfinishedWindows
 from pipelines.pacing.hold import Cancelled
 from pipelines.pacing.pacer import Pacer
 from pipelines.publishing.publisher import Publisher
@@ -68,6 +69,8 @@ class WindowRun:
         windows = [event.windows.window(key) for key in context.partition_keys]
         self._keys = KeysCheck(event, platform, self._wish.replay, windows, self._publisher.ledger)
         self._log = EventLog()
+        publishes = "published" in self._stages and topic is None
+        self._unfinished = UnfinishedWindows(event, platform, context.run.run_id, publishes=publishes)
 
     def _check_stages(self) -> None:
         """A redrive and a replay from stored snapshots read no warehouse, and a fresh replay must: a partition that was
@@ -101,6 +104,7 @@ class WindowRun:
         try:
             with closing(self._pacer), ExitStack() as held, self._reconciled, self._publisher:
                 self._log = held.enter_context(event_log(self._context.instance))
+                self._unfinished.begin()
                 if "sourced" in self._stages:
                     # Once per run: claiming and freeing it for every window would cost more than a small window.
                     held.enter_context(self._warehouse_slot())
@@ -124,6 +128,7 @@ class WindowRun:
     def _each(self) -> Iterator[object]:
         failed: dict[str, str] = {}
         passing: PassingFault | None = None
+        stopped: list[Window] = []  # by it
         todo = self._todo()
         if todo and "published" in self._stages:
             try:
@@ -131,10 +136,14 @@ class WindowRun:
                 self._publisher.require_fit(todo)
             except PassingFault as fault:
                 self._warn(str(fault))
-                passing, failed[todo[0].key], todo = fault, f"{fault}; no window was begun", []
+                failed[todo[0].key] = f"{fault}; no window was begun"
+                passing, stopped, todo = fault, todo[:MOST_NOTED], []
             except SluiceError as error:
+                for window in todo[:MOST_NOTED]:
+                    yield from self._unfinished.ended(window, error, str(error))
                 raise _refused(error) from None
         for number, window in enumerate(todo, start=1):
+            ended: Exception | None = None
             try:
                 self._pacer.between(window.key, f"{number - 1} of {len(todo)} windows were done")
                 with self._log.one_window():
@@ -145,20 +154,23 @@ class WindowRun:
                 # Go on from here later: publishing the windows behind it first would put a key's events out of order.
                 self._context.log.warning(f"{window.key}: {fault}")
                 terminal.warning(f"{window.key}: {fault}")
-                passing = fault
+                passing, stopped = fault, [window]
                 failed[window.key] = f"{fault}; {len(todo) - number} windows behind it were not begun"
                 break
             except SluiceError as error:
                 self._context.log.error(f"{window.key}: {error}")
                 terminal.error(f"{window.key}: {error}")
-                failed[window.key] = str(error)
+                ended, failed[window.key] = error, str(error)
             except Exception as error:
                 if interruption := _interruption(error):
                     raise interruption from None
                 self._context.log.exception(f"{window.key}: {type(error).__name__}")
+                ended = error
                 failed[window.key] = (
                     f"{type(error).__name__}: {error} (a defect; its stack trace is in the log)"
                 )
+            if ended is not None:
+                yield from self._unfinished.ended(window, ended, failed[window.key])
             # Behind the handlers: that Dagster cannot record a window is no fault of the window.
             self._log.write()
         if "sourced" in self._stages and not passing:
@@ -167,6 +179,9 @@ class WindowRun:
             wait = _FIRST_WAIT_SECONDS * 2**self._context.retry_number
             self._say(f"trying again in {wait} s, from there")
             raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=wait)
+        for window in stopped:
+            assert passing is not None
+            yield from self._unfinished.ended(window, passing, str(passing))
         if failed:
             raise dg.Failure(
                 _told(self._event, failed), metadata={"windows_failed": len(failed)}, allow_retries=False
@@ -216,6 +231,8 @@ class WindowRun:
                 raise blocked(event, window, platform, done)
         if "published" not in self._stages:
             platform.snapshots.settle(event.full_name, window.key)
+            if "transformed" in self._stages:
+                yield from self._unfinished.done(window, checked=False)
         else:
             try:
                 result = self._publisher.publish(window.key)
@@ -255,6 +272,7 @@ class WindowRun:
             return
         rows = {asset_key(event, "transformed"): result.snapshot}
         yield self._materialized("published", window, result.snapshot, about, rows, told)
+        yield from self._unfinished.done(window, checked=reconciled is not None)
 
     def _transformed(self, window: Window, done: Transformed) -> Iterator[object]:
         """The stage's record and its check. A window that is blocked is not transformed, only observed: its counts

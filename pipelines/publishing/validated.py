@@ -8,6 +8,10 @@ from resources.platform import Platform
 from resources.snapshots import Snapshot
 
 
+class NotValidated(NotPublishable):
+    """The window's rows did not pass their checks."""
+
+
 def validated(event: Event, platform: Platform, window: str) -> tuple[Snapshot, dict[str, Any]]:
     """The window's current transformed snapshot and its validation. Raises NotPublishable unless it passed."""
     name, store = event.full_name, platform.snapshots
@@ -20,10 +24,10 @@ def validated(event: Event, platform: Platform, window: str) -> tuple[Snapshot, 
         )
     facts = store.validation(name, window, snapshot.sha256)
     if not facts or not facts.get("passed"):
-        raise NotPublishable(
+        raise NotValidated(
             f"{name} {window}",
             f"its snapshot {snapshot.sha256[:12]} did not pass its checks: {(facts or {}).get('reason', 'no validation')}",
-            next_step="see the dead letters in the metadata of the transformed asset, mend the module, materialize again",
+            next_step=f"sluice dead-letters {name} {window} shows why; fix the module, then materialize the window again",
         )
     if facts.get("contract") != event.contract.fingerprint:
         raise NotPublishable(

@@ -340,8 +340,8 @@ def blocked(event: Event, window: Window, platform: Platform, done: Transformed)
     return Blocked(
         f"{event.full_name} {window.key}",
         f"blocked: {told_of(done)}",
-        next_step=f"read {platform.snapshots.url(done.letters)}, mend {event.module_path.name} or the data, and "
-        "materialize the window again, or redrive it; nothing was published",
+        next_step=f"sluice dead-letters {event.full_name} {window.key} shows them ({platform.snapshots.url(done.letters)}); "
+        f"fix {event.module_path.name} or the data, and materialize the window again, or redrive it; nothing was published",
         transformed=done,
     )
 

@@ -37,6 +37,8 @@ from resources.snapshots.settling import Settler, sync
 from resources.snapshots.snapshot import Snapshot, SnapshotError, path_of, unwritable
 from resources.snapshots.writer import SnapshotWriter
 
+_UNFINISHED = ".unfinished"
+
 
 class SnapshotStore:
     """Snapshots below one base folder or fsspec URL (`s3://…`, `gs://…`, `memory://…`)."""
@@ -180,6 +182,39 @@ class SnapshotStore:
     def note(self, event: str, name: str) -> dict[str, Any] | None:
         """What was last noted of the event by this name, or None."""
         return self._read_json(f".notes/{event}/{name}.json")
+
+    def set_unfinished(self, event: str, window: str, facts: Mapping[str, Any]) -> None:
+        """Note that the newest run of a window ended without publishing it, and why."""
+        self._write_json(self._unfinished(event, window), facts)
+
+    def unfinished(self, event: str) -> list[dict[str, Any]]:
+        """What is noted of windows of an event, in the order of their keys. One look, however many windows there are."""
+        folder = self._at(f"{_UNFINISHED}/{event}")
+        self._fs.invalidate_cache(folder)
+        names = sorted(str(path).rsplit("/", 1)[1] for path in self._fs.glob(f"{folder}/*.json"))
+        found = (self._read_json(f"{_UNFINISHED}/{event}/{name}") for name in names)
+        return [facts for facts in found if facts is not None]
+
+    def unfinished_events(self) -> list[str]:
+        """The events of which something is noted."""
+        folder = self._at(_UNFINISHED)
+        self._fs.invalidate_cache(folder)
+        parts = (str(path).rsplit("/", 3)[1:3] for path in self._fs.glob(f"{folder}/*/*/*.json"))
+        return sorted({"/".join(part) for part in parts})
+
+    def set_finished(self, event: str, window: str) -> None:
+        """Take back what `set_unfinished` noted."""
+        target = self._at(self._unfinished(event, window))
+        try:
+            if self._local:
+                Path(target).unlink(missing_ok=True)
+            elif self._fs.exists(target):
+                self._fs.rm_file(target)
+        except OSError as error:
+            raise unwritable(f"{self._shown}/{self._unfinished(event, window)}", error) from None
+
+    def _unfinished(self, event: str, window: str) -> str:
+        return f"{_UNFINISHED}/{self.folder(event, window)}.json"
 
     def keep_text(self, kind: str, text: str) -> str:
         """Store a text under its hash; returns its address, which fsspec opens."""

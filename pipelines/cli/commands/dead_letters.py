@@ -42,6 +42,8 @@ def command(event: str | None, windows: str | None, rows: int, as_json: bool) ->
     from pipelines.cli.choosing import chosen
     from pipelines.cli.letters import letters_of, rows_of
     from pipelines.cli.plain import to_json
+    from pipelines.cli.unfinished import tell_unfinished
+    from pipelines.publishing.unfinished import unfinished
     from resources.platform import Platform
 
     _, events, whole = chosen(event)
@@ -59,6 +61,8 @@ def command(event: str | None, windows: str | None, rows: int, as_json: bool) ->
         elif not found:
             about = " ".join(part for part in (events[0].full_name if event else "", windows) if part)
             click.echo(f"There are no dead letters{f' of {about}' if about else ''}.")
+            named = unfinished(store, [events[0].full_name]) if event else []
+            tell_unfinished([one for one in named if keys is None or one.window in keys])
         elif windows:
             _letters(found, store, rows)
         elif event:

@@ -9,13 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipelines.publishing.entry import LedgerEntry
+    from pipelines.publishing.unfinished import Unfinished
 
 
 @click.command()
 @click.argument("event", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of windows, for programs.")
 def command(event: str | None, as_json: bool) -> None:
-    """Show what has been published, by the ledger.
+    """Show what has been published, by the ledger, and which windows were blocked or failed.
 
     Without EVENT: one line per event. With EVENT: one line per window. The ledger is written in the same
     transaction as the events, so what it says is on the topic. A window that is interrupted has only its first
@@ -27,18 +28,24 @@ def command(event: str | None, as_json: bool) -> None:
       sluice status flight_departed
       sluice status --json | jq '.[] | select(.status == "publishing")'
 
-    It reads the ledger (and, of a window without records, whether it had rows) and changes nothing. Exit code 1 where a record of the ledger cannot be read.
+    A window whose newest run was blocked or failed is named with the reason and the next command, whether an earlier
+    run published it or not. It reads the ledger and what runs noted beside the snapshots (also whether a window without
+    records had rows), and changes nothing. Exit code 1 where a record of the ledger cannot be read.
     """
     from pipelines.cli.choosing import catalogue_and_event
     from pipelines.cli.failures import tell
     from pipelines.cli.ledger_reading import not_yet, read_ledger
+    from pipelines.cli.unfinished import tell_unfinished
     from pipelines.publishing.stored import rows_without_events
+    from pipelines.publishing.unfinished import unfinished
     from resources.platform import Platform
 
     found = catalogue_and_event(event)[1] if event else None
     with Platform() as platform:
         ledger = read_ledger(platform)
         empty = not_yet(platform)
+        names = [found.full_name] if found else platform.snapshots.unfinished_events()
+        behind = unfinished(platform.snapshots, names)
         entries = [entry for entry in ledger.entries if found is None or entry.event == found.full_name]
         # The ledger alone does not say whether there was nothing to publish.
         sourced = {
@@ -51,10 +58,13 @@ def command(event: str | None, as_json: bool) -> None:
     ]
     if as_json:
         told = [json.loads(entry.to_json()) | {"no_rows": sourced.get(entry.key) == 0} for entry in entries]
+        told += [{"status": one.state, **one.as_json()} for one in behind]
         told += [{"key": key, "status": "damaged", "error": str(error)} for key, error in damaged]
         click.echo(json.dumps(told, indent=2))
-    elif entries or not damaged:
-        _show(entries, found.full_name if found else None, empty, sourced)
+    else:
+        if entries or (found and behind) or not (damaged or behind):
+            _show(entries, found.full_name if found else None, empty, sourced, behind)
+        tell_unfinished(behind, published=[(entry.event, entry.window) for entry in entries])
     for _, error in damaged:
         click.echo(err=True)
         tell(error)
@@ -69,14 +79,19 @@ def _status(entry: "LedgerEntry", sourced: "Mapping[str, int | None]") -> str:
 
 
 def _show(
-    entries: "Sequence[LedgerEntry]", name: str | None, empty: str, sourced: "Mapping[str, int | None]"
+    entries: "Sequence[LedgerEntry]",
+    name: str | None,
+    empty: str,
+    sourced: "Mapping[str, int | None]",
+    behind: "Sequence[Unfinished]",
 ) -> None:
     """The table of windows of the event `name`, or of events where it is None; `empty`: where nothing is. `sourced`:
-    rows of the query for windows without events, by ledger key."""
+    rows of the query for windows without events, by ledger key. `behind`: the windows whose newest run was blocked or
+    failed."""
     from pipelines.cli.screen import table
     from pipelines.publishing.generations import generations
 
-    if not entries:
+    if not entries and not behind:
         click.echo(f"{name or 'Nothing'} {'has not been' if name else 'has been'} published{empty}.")
         return
     if name:
@@ -88,6 +103,11 @@ def _show(
                     e.kind, e.written_at.replace("+00:00", "Z"), e.run_id[:8], e.reason,
                 )
                 for e in entries
+            ]
+            + [
+                (one.window, one.state, 0, one.rows_in, None, None, one.at.replace("+00:00", "Z"), one.run_id[:8], "")
+                for one in behind
+                if one.window not in {e.window for e in entries}
             ],
         )  # fmt: skip
     else:

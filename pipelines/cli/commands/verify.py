@@ -37,7 +37,9 @@ def command(event: str, windows: str | None, topic: str | None, as_json: bool) -
     from pipelines.cli.failures import tell, when_stopped
     from pipelines.cli.plain import to_json
     from pipelines.cli.screen import progress
+    from pipelines.cli.unfinished import tell_unfinished
     from pipelines.cli.verifying import Verified, verified, windows_to_verify
+    from pipelines.publishing.unfinished import unfinished
     from resources.platform import Platform
 
     found = catalogue_and_event(event)[1]
@@ -51,12 +53,31 @@ def command(event: str, windows: str | None, topic: str | None, as_json: bool) -
             for one in verified(found, keys, platform, topic):
                 done.append(one)
                 bar.at(len(done), f"{one.window}: {one.verdict}")
+        behind = [] if topic else unfinished(platform.snapshots, [found.full_name])
+    if windows is not None:
+        wanted = {window.key for window in found.windows.parse(windows)}
+        behind = [one for one in behind if one.window in wanted]
     if as_json:
-        click.echo(to_json([{**asdict(one.result), **one.as_error()} for one in done], indent=2))
+        ended = {one.window: {"newest_run": one.as_json()} for one in behind}
+        told = [{**asdict(one.result), **one.as_error(), **ended.pop(one.window, {})} for one in done]
+        told += [
+            {"event": found.full_name, "window": window, "verdict": "unpublished", **one}
+            for window, one in ended.items()
+        ]
+        click.echo(to_json(told, indent=2))
+    elif not done and behind:
+        click.echo(
+            f"{found.full_name}: {'these windows are' if len(behind) > 1 else 'this window is'} not published."
+        )
     elif not done:
         click.echo(f"{found.full_name} has not been {f'replayed to {topic}' if topic else 'published'} yet.")
     else:
         _report(done)
+    if not as_json:
+        tell_unfinished(
+            behind,
+            published=[(found.full_name, one.window) for one in done if one.verdict != "unpublished"],
+        )
     for one in done:
         if one.error is not None:
             click.echo(err=True)

@@ -103,7 +103,7 @@ def test_a_window_with_dead_letters_fails_by_name_and_the_others_stand(sluice: S
         done = sluice("publish", name, WEEK)
         assert done.returncode == 1
         table = _table(done.stdout)
-        assert table["2013-01-01"][0] == "failed"
+        assert table["2013-01-01"][0] == "blocked"
         assert table["2013-01-02"][:3] == ["backfill", "9", "9"]
         assert f"flights/{name}: not published: 2013-01-01" in done.stderr
         assert "Traceback" not in done.stderr

@@ -107,7 +107,11 @@ def test_a_blocked_window_is_observed_and_redriven(here: World, instance: dg.Dag
     here.define(MENDED)
     still = redrive(here, instance)
     assert not still.success and "1 of 20 rows do not fit" in told(still)
-    assert [e.passed for e in still.get_asset_check_evaluations()] == [False]
+    # What does not fit, and that the topic does not hold the window for it.
+    assert [(e.check_name, e.passed) for e in still.get_asset_check_evaluations()] == [
+        ("fits_contract", False),
+        ("reconciled", False),
+    ]
     same = redrive(here, instance)
     assert not same.success and "nothing new to try" in told(same)
     assert "1 of 20 rows do not fit" in told(redrive(here, instance, force=True))

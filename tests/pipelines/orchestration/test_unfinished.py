@@ -1,0 +1,159 @@
+"""A window that a run left blocked or failed is said on the page of the published asset, and by every command."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from pipelines.orchestration.keys import asset_key
+from pipelines.orchestration.launch import windows_told
+from pipelines.publishing.publisher import Publisher
+from pipelines.publishing.unfinished import Unfinished, unfinished
+from resources.errors import SluiceError
+from tests.pipelines.orchestration.test_dead_letters import here, instance, run
+from tests.pipelines.publishing.conftest import WINDOW, World, embedded_world
+from tests.pipelines.publishing.test_redrive import ALIVE, BROKEN, MENDED, ROWS
+
+__all__ = ["embedded_world", "here", "instance"]
+NAME = "tests/happened"
+
+
+def noted(world: World) -> list[Unfinished]:
+    return unfinished(world.platform().snapshots, [NAME])
+
+
+def checks(result: dg.ExecuteInProcessResult) -> list[tuple[bool | None, str]]:
+    """What the published asset's check says."""
+    return [
+        (one.passed, one.description or "")
+        for one in result.get_asset_check_evaluations()
+        if one.check_name == "reconciled"
+    ]
+
+
+def observed(world: World, instance: dg.DagsterInstance) -> dict[str, Any]:
+    record = instance.fetch_observations(asset_key(world.event, "published"), limit=1).records[0]
+    assert record.asset_observation is not None
+    assert record.asset_observation.partition == WINDOW
+    return {name: value.value for name, value in record.asset_observation.metadata.items()}
+
+
+def test_a_blocked_window_is_red_with_its_reason_until_it_is_published(
+    here: World, instance: dg.DagsterInstance
+) -> None:
+    here.define(BROKEN)
+    here.rows(ROWS)
+    blocked = run(here, instance)
+    ((passed, told),) = checks(blocked)
+    assert not passed
+    assert told.startswith("blocked: 3 of 20 rows do not fit the contract")
+    assert told.endswith(f"next: sluice dead-letters {NAME} {WINDOW}")
+    about = observed(here, instance)
+    assert (about["action"], about["rows_dead"], about["rows_read"]) == ("blocked", 3, 20)
+    assert about["next_step"] == f"sluice dead-letters {NAME} {WINDOW}"
+    assert windows_told(blocked.all_events, here.event, "published")[WINDOW]["action"] == "blocked"
+    (one,) = noted(here)
+    assert (one.state, one.dead, one.rows_in, one.run_id) == ("blocked", 3, 20, blocked.run_id)
+    assert "(value" not in one.reason, "no value of a row is kept"
+
+    # The published asset alone says the same of it.
+    alone = run(here, instance, stages=("published",))
+    ((passed, told),) = checks(alone)
+    assert not passed
+    assert told.startswith("blocked: ")
+
+    here.define("return rows")
+    ((passed, told),) = checks(run(here, instance))
+    assert passed
+    assert noted(here) == []
+
+
+def test_a_failed_window_is_red_and_what_was_published_before_stays(
+    here: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.rows(ALIVE)
+    assert run(here, instance).success
+
+    def publish(*_: object) -> None:
+        raise SluiceError("here", "it went wrong", next_step="mend it")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Publisher, "publish", publish)
+        ((passed, told),) = checks(run(here, instance))
+    assert not passed
+    assert told == f"failed: it went wrong; next: sluice publish {NAME} {WINDOW}"
+    assert [one.state for one in noted(here)] == ["failed"]
+    # Nothing changed, so that the topic is not read again; the check is green again all the same.
+    ((passed, told),) = checks(run(here, instance))
+    assert passed
+    assert "before, it was failed: it went wrong" in told
+    assert noted(here) == []
+
+
+def test_windows_that_a_preflight_refuses_are_failed(
+    here: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise SluiceError("topic", "takes no more", next_step="make room")
+
+    monkeypatch.setattr(Publisher, "require_fit", refuse)
+    ((passed, told),) = checks(run(here, instance))
+    assert not passed
+    assert told.startswith("failed: takes no more")
+    assert [one.state for one in noted(here)] == ["failed"]
+
+
+def test_a_run_that_does_not_publish_notes_what_is_blocked_and_says_nothing_of_the_topic(
+    here: World, instance: dg.DagsterInstance
+) -> None:
+    here.define(BROKEN)
+    here.rows(ROWS)
+    stages = ("sourced", "transformed")
+    assert checks(run(here, instance, stages=stages)) == []
+    assert [one.state for one in noted(here)] == ["blocked"]
+    here.define(MENDED)
+    here.rows([row for row in ROWS if row[2] != 7])
+    assert run(here, instance, stages=stages).success
+    assert noted(here) == []
+
+
+@pytest.fixture
+def commands(here: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    from pipelines.authoring.discovery import load_catalogue
+    from pipelines.cli import choosing
+    from pipelines.cli.root import sluice
+
+    here.define(BROKEN)
+    here.rows(ROWS)
+    assert not run(here, instance).success
+    catalogue = load_catalogue(here.folder / "assets")
+    monkeypatch.setattr(
+        choosing, "catalogue_and_event", lambda name: (catalogue, catalogue.find(name)), raising=True
+    )
+    runner = CliRunner()
+    yield lambda *words: runner.invoke(sluice, words, catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    "words", [("status",), ("status", "happened"), ("verify", "happened"), ("verify", "happened", WINDOW)]
+)
+def test_commands_say_blocked_and_the_next_command(commands: Any, words: tuple[str, ...]) -> None:
+    told = commands(*words).output
+    assert "blocked" in told
+    assert "3 of 20 rows do not fit the contract" in told
+    assert f"Next: sluice dead-letters {NAME} {WINDOW}" in told
+    assert "has not been published" not in told
+    assert "Nothing has been published" not in told
+
+
+@pytest.mark.parametrize(
+    "words", [("status", "--json"), ("status", "happened", "--json"), ("verify", "happened", "--json")]
+)
+def test_programs_are_told_too(commands: Any, words: tuple[str, ...]) -> None:
+    (one,) = json.loads(commands(*words).output)
+    one = one.get("newest_run", one)
+    assert (one["event"], one["window"], one["state"], one["dead"]) == (NAME, WINDOW, "blocked", 3)
+    assert one["next_step"] == f"sluice dead-letters {NAME} {WINDOW}"

@@ -32,7 +32,8 @@ _MOST_LINES, _FEW_LINES = 60, 20
 class WindowOutcome:
     """What one run did with one window; counts are None where the window was not published.
 
-    `outcome` is that of PublishResult, or the action where there is no result (`failed`). `stale` records were left out.
+    `outcome` is that of PublishResult, or the action where there is no result (`failed`). `stale` records were left out;
+    `tombstones` are among the published.
     """
 
     event: str
@@ -44,6 +45,7 @@ class WindowOutcome:
     dead: int | None = None
     rows_per_second: float | None = None
     stale: int | None = None
+    tombstones: int | None = None
     outcome: str = ""
     because: str = ""
 
@@ -157,6 +159,7 @@ def _outcome(event: Event, key: str, metadata: Mapping[str, Any] | None, stopped
         dead=metadata["rows_dead"],
         rows_per_second=metadata.get("rows_per_second"),
         stale=metadata["rows_stale"],
+        tombstones=metadata["tombstones"],
         outcome=str(metadata["outcome"]),
         because=str(metadata["because"]),
     )

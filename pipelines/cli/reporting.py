@@ -91,12 +91,13 @@ def _verdict(outcomes: Sequence[RunOutcome], done: str) -> str:
     count = sum(len(outcome.windows) for outcome in outcomes)
     failed = sum(len(outcome.failed) for outcome in outcomes)
     published = sum(outcome.total("published") for outcome in outcomes)
+    sent = _sent(published, sum(outcome.total("tombstones") for outcome in outcomes))
     silent = silent_windows(outcomes)
     if failed:
-        return f"{failed} of {count} windows failed, {_events(published)} published{besides(silent)}."
+        return f"{failed} of {count} windows failed, {sent} published{besides(silent)}."
     if not published:
         return f"Nothing was {done}: {nothing_because(silent)}."
-    return f"{_events(published)} published{besides(silent)}."
+    return f"{sent} published{besides(silent)}."
 
 
 def silent_windows(outcomes: Sequence[RunOutcome]) -> list[Silent]:
@@ -109,8 +110,13 @@ def silent_windows(outcomes: Sequence[RunOutcome]) -> list[Silent]:
     ]
 
 
-def _events(count: int) -> str:
-    return f"{count:,} event{'s' * (count != 1)}"
+def _sent(records: int, tombstones: int) -> str:
+    """`2 events and 1 tombstone`: a tombstone takes an event back, and is none."""
+    events = records - tombstones
+    parts = [f"{events:,} event{'s' * (events != 1)}"] if events or not tombstones else []
+    if tombstones:
+        parts.append(f"{tombstones:,} tombstone{'s' * (tombstones != 1)}")
+    return " and ".join(parts)
 
 
 def tell_failed(outcome: RunOutcome) -> None:

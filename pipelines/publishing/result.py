@@ -98,7 +98,9 @@ class PublishResult:
             case "no_events":
                 what = f"none of its {self.rows_sourced:,} rows became an event"
             case _:
-                what = f"{self.published:,} published, {self.skipped:,} skipped"
+                plural = "s" * (self.tombstones != 1)
+                of_them = f" ({self.tombstones:,} tombstone{plural})" if self.tombstones else ""
+                what = f"{self.published:,} published{of_them}, {self.skipped:,} skipped"
         left_out = f", {self.stale:,} left out as stale" if self.stale else ""
         return f"{self.action}: {what}{left_out} ({self.because})"
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipelines.cli.reporting import _sent
 from pipelines.cli.summing_up import Silent, besides, nothing_because
 from pipelines.publishing.result import Outcome, PublishResult
 
@@ -57,6 +58,11 @@ def test_what_is_said_besides_what_was_sent() -> None:
         ({"rows_read": 0, "rows_sourced": 0, "nothing": "not_selected"}, "no_rows", "the window has no rows"),
         ({"rows_read": 3, "skipped": 3}, "unchanged", "0 published, 3 skipped"),
         ({"rows_read": 3, "skipped": 3, "stale": 1}, "stale", "0 published, 3 skipped, 1 left out as stale"),
+        (
+            {"rows_read": 3, "published": 2, "tombstones": 1, "skipped": 2},
+            "published",
+            "2 published (1 tombstone), 2 skipped",
+        ),
         # A tombstone is no row.
         (
             {"rows_read": 0, "gone": 1, "stale": 1, "rows_sourced": 0},
@@ -70,6 +76,20 @@ def test_what_is_said_besides_what_was_sent() -> None:
 def test_what_became_of_a_window(counts: dict[str, int], outcome: Outcome, told: str) -> None:
     result = PublishResult("correct", "why", 2, "ab", 1, **counts)  # type: ignore[arg-type]
     assert (result.outcome, result.told) == (outcome, f"correct: {told} (why)")
+
+
+@pytest.mark.parametrize(
+    ("records", "tombstones", "told"),
+    [
+        (0, 0, "0 events"),
+        (1, 0, "1 event"),
+        (1, 1, "1 tombstone"),
+        (4, 2, "2 events and 2 tombstones"),
+        (2, 1, "1 event and 1 tombstone"),
+    ],
+)
+def test_a_tombstone_is_not_called_an_event(records: int, tombstones: int, told: str) -> None:
+    assert _sent(records, tombstones) == told
 
 
 MODULE = '''"""Something happened."""

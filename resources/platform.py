@@ -7,8 +7,10 @@ from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 
+from resources.identity import Identity
 from resources.kafka.ledger import LedgerLog
 from resources.kafka.lending import LentConsumer
+from resources.kafka.watch import TopicWatch
 from resources.memory import keep_little
 from resources.registry import ConfluentRegistry, Registry
 from resources.settings import Settings, load_settings
@@ -41,6 +43,16 @@ class Platform:
     def ledger(self) -> LedgerLog:
         """The ledger; its topic is created or checked when this is first used."""
         return LedgerLog(self.settings, say=lambda text: self.say(text))
+
+    @property
+    def identity(self) -> Identity:
+        """What this process is connected to. Makes nothing: a store without an id has none."""
+        return Identity(self.watch.cluster_id, self.snapshots.store_id(), self.settings.code_location)
+
+    @cached_property
+    def watch(self) -> TopicWatch:
+        """What asks whether topics are still the same."""
+        return TopicWatch(self.settings)
 
     @cached_property
     def reader(self) -> LentConsumer:
@@ -75,6 +87,7 @@ class Platform:
         for name in ("ledger", "registry", "reader", "snapshots"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
+        self.__dict__.pop("watch", None)
 
     def __enter__(self) -> "Platform":
         return self

@@ -17,7 +17,7 @@ from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[a
 from resources.kafka.clients import READING_GROUP, admin
 from resources.kafka.errors import explain, is_passing, kafka_error
 from resources.kafka.logins import Admin
-from resources.kafka.topics import Topic
+from resources.kafka.topics import Topic, topic_id_of
 from resources.settings import Settings
 
 _SECONDS = 15
@@ -69,6 +69,7 @@ class ClusterState:
 
     brokers: int
     topics: Mapping[str, TopicState]
+    cluster_id: str | None = None
     rights: frozenset[str] | None = None
     config: Mapping[str, str] = field(default_factory=dict)
     may_read_in_group: bool | None = None
@@ -110,6 +111,7 @@ def describe(settings: Settings, topics: Sequence[str], *, client: Admin | None 
     return ClusterState(
         brokers=len(about.nodes),
         topics=states,
+        cluster_id=about.cluster_id or None,
         rights=_rights(about.authorized_operations),
         config=_config(broker_config, where),
         may_read_in_group=_may_describe(group, where),
@@ -136,6 +138,7 @@ def _topic(name: str, described: Any, config: Any) -> TopicState:
             len(found.partitions),
             min(len(partition.replicas) for partition in found.partitions),
             _config(config, where),
+            topic_id_of(found),
         ),
         in_sync=tuple(len(partition.isr) for partition in found.partitions),
         leaderless=sum(partition.leader is None or partition.leader.id < 0 for partition in found.partitions),

@@ -7,7 +7,7 @@ last commit, and the window would be published twice.
 
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 
@@ -30,6 +30,18 @@ _FETCH_WAIT_MS = 3
 
 class LedgerHeldBack(KafkaUnavailable):
     """Another producer's open transaction hides the end of the ledger."""
+
+
+class LedgerRemade(KafkaRefused):
+    """The ledger was deleted and made again, or its log was cut, after this process had read it."""
+
+    def __init__(self, topic: str, told: str) -> None:
+        super().__init__(
+            f"topic {topic}",
+            f"{told}: the ledger was deleted and made again, or its log was cut. What it said is gone, and every window "
+            "would count as never published",
+            next_step="restore the ledger topic; do not publish before (docs/operating.md#ledger)",
+        )
 
 
 _Asked = dict[TopicPartition, "Future[ListOffsetsResultInfo]"]
@@ -71,7 +83,7 @@ class LedgerLog:
                 next_step=f"kafka-configs.sh --bootstrap-server {settings.bootstrap_servers} --alter --topic "
                 f"{self._topic} --add-config cleanup.policy=compact",
             )
-        self.partitions = found.partitions
+        self.partitions, self.topic_id = found.partitions, found.topic_id
         # A partition that ends with a commit is known to end by a fetch that found nothing, which waits this long for
         # something. Fetched is only while the ledger is followed: a partition is assigned for that, and not longer.
         self._consumer: Consumer = consumer(settings, **{"fetch.wait.max.ms": _FETCH_WAIT_MS})
@@ -106,6 +118,14 @@ class LedgerLog:
         self._follow([ledger_partition(key, self.partitions)], patience_seconds)
         return self._values.get(key)
 
+    def newest(
+        self, keys: Iterable[str], *, patience_seconds: float = _WAIT_SECONDS
+    ) -> dict[str, bytes | None]:
+        """The newest committed value of each of `keys`, asked for at once; else as `latest`."""
+        wanted = list(keys)
+        self._follow(sorted({ledger_partition(key, self.partitions) for key in wanted}), patience_seconds)
+        return {key: self._values.get(key) for key in wanted}
+
     def entries(self) -> Iterator[tuple[str, bytes]]:
         """Newest committed value of every key of every partition."""
         self._follow(list(range(self.partitions)), _WAIT_SECONDS)
@@ -119,11 +139,9 @@ class LedgerLog:
         self, kafka_partitions: list[int], patience_seconds: float, asked: "_Asked | None" = None
     ) -> None:
         try:
-            marks = {
-                p: mark
-                for p, mark in self._watermarks(kafka_partitions, asked).items()
-                if mark > self._read_to.get(p, 0)
-            }
+            ends = self._watermarks(kafka_partitions, asked)
+            self._require_not_cut(ends)
+            marks = {p: mark for p, mark in ends.items() if mark > self._read_to.get(p, 0)}
             if not marks:
                 self._once_read.update(kafka_partitions)
                 return
@@ -139,6 +157,14 @@ class LedgerLog:
             self._once_read.update(kafka_partitions)
         finally:
             self._fetch([])
+
+    def _require_not_cut(self, ends: dict[int, int]) -> None:
+        for p, end in sorted(ends.items()):
+            if end < self._read_to.get(p, 0):
+                raise LedgerRemade(
+                    self._topic,
+                    f"partition {p} ends at offset {end:,}, and it was read to {self._read_to[p]:,} before",
+                )
 
     def _fetch(self, kafka_partitions: list[int]) -> None:
         """From now on fetch these, from where they were read to, and no others."""

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from resources.kafka.clients import admin, consumer
-from resources.kafka.errors import KafkaUnavailable, explain, is_passing, kafka_error
+from resources.kafka.errors import KafkaUnavailable, explain
+from resources.kafka.offsets import offsets_of
 from resources.settings import Settings
 
 _ASK_SECONDS = 15
@@ -34,28 +35,17 @@ class Tail:
     ) -> None:
         self._topic, self._say = topic, say
         self._admin = admin(settings)
+        self._looked_up = 0
         self._consumer: Consumer = consumer(settings, **_isolation(committed))
 
     def ends(self, kafka_partitions: int) -> dict[int, int]:
         """Where each kafka_partition ends now, open transactions included."""
-        asked = {TopicPartition(self._topic, p): OffsetSpec.latest() for p in range(kafka_partitions)}  # type: ignore[no-untyped-call]
-        deadline = time.monotonic() + _ASK_SECONDS
-        while True:
-            try:
-                futures = self._admin.list_offsets(
-                    asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_ASK_SECONDS
-                )
-                found = {tp.partition: future.result().offset for tp, future in futures.items()}
-                break
-            except KafkaException as error:
-                if not is_passing(kafka_error(error)) or time.monotonic() > deadline:
-                    raise explain(f"topic {self._topic}", error) from None
-                time.sleep(0.1)
-        # A request that timed out is no exception but a negative offset.
-        if any(offset < 0 for offset in found.values()):
-            raise KafkaUnavailable(
-                f"topic {self._topic}", f"the brokers did not tell its end in {_ASK_SECONDS} s"
-            )
+        if kafka_partitions > self._looked_up:
+            # A client does not look for partitions that were added by itself.
+            self._looked_up = kafka_partitions
+            with suppress(KafkaException):
+                self._consumer.list_topics(self._topic, timeout=_ASK_SECONDS)
+        (found,) = offsets_of(self._admin, self._topic, range(kafka_partitions))
         return found
 
     def read(self, first: Positions, end: Positions) -> Iterator[list[Message]]:

@@ -4,10 +4,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartitionInfo
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
 # The package names what it exports in no way mypy can see.
-from confluent_kafka.admin import ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+    TopicDescription,
+)
 
 from resources.errors import SluiceError
 from resources.kafka.clients import admin
@@ -16,6 +21,8 @@ from resources.kafka.logins import Admin
 from resources.settings import Settings
 
 _SECONDS = 15
+# 16 zero bytes, in the form in which Kafka writes ids.
+_NO_ID = "A" * 22
 
 
 class TopicMissing(SluiceError):
@@ -24,12 +31,14 @@ class TopicMissing(SluiceError):
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as the cluster describes it. `config` holds the topic's settings as text."""
+    """A topic as the cluster describes it. `config` holds the topic's settings as text; `topic_id` is another one when
+    the topic was deleted and made again, and None where the brokers give no ids."""
 
     name: str
     partitions: int
     replicas: int
     config: Mapping[str, str]
+    topic_id: str | None = None
 
     @property
     def compacted(self) -> bool:
@@ -57,9 +66,10 @@ class Topic:
 def describe_topic(settings: Settings, name: str, *, client: Admin | None = None) -> Topic | None:
     """The topic, or None when the cluster has no such topic."""
     client = client or admin(settings)
-    partitions = _partitions(client, name)
-    if partitions is None:
+    described_topic = _described(client, name)
+    if described_topic is None:
         return None
+    partitions = described_topic.partitions
     config: dict[str, str] = {}
     resource = ConfigResource(ResourceType.TOPIC, name)
     try:
@@ -73,10 +83,16 @@ def describe_topic(settings: Settings, name: str, *, client: Admin | None = None
             KafkaError._UNSUPPORTED_FEATURE,
         ):
             raise explain(f"topic {name}", error) from None
-    return Topic(name, len(partitions), len(partitions[0].replicas), config)
+    return Topic(name, len(partitions), len(partitions[0].replicas), config, topic_id_of(described_topic))
 
 
-def _partitions(client: Admin, name: str) -> list[TopicPartitionInfo] | None:
+def topic_id_of(described: TopicDescription) -> str | None:
+    """The id that the cluster gave a topic (KIP-516); None where it is all zeros, which means that it gives none."""
+    told = str(described.topic_id or "")
+    return None if told in ("", _NO_ID) else told
+
+
+def _described(client: Admin, name: str) -> TopicDescription | None:
     # Not list_topics(name): a broker that creates topics by itself would create it for being asked.
     try:
         described = client.answer(
@@ -86,8 +102,7 @@ def _partitions(client: Admin, name: str) -> list[TopicPartitionInfo] | None:
         if kafka_error(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return None
         raise explain(f"topic {name}", error) from None
-    found: list[TopicPartitionInfo] = described.partitions
-    return found or None
+    return described if described.partitions else None
 
 
 def ensure_topic(
@@ -142,8 +157,9 @@ def _wait_for_leaders(settings: Settings, name: str, client: Admin) -> Topic:
     """A new topic is listed before its partitions can be written; wait for their leaders."""
     deadline = time.monotonic() + _SECONDS
     while time.monotonic() < deadline:
-        partitions = _partitions(client, name)
-        if partitions and all(p.leader is not None and p.leader.id >= 0 for p in partitions):
+        described = _described(client, name)
+        leaders = [partition.leader for partition in described.partitions] if described else []
+        if leaders and all(leader is not None and leader.id >= 0 for leader in leaders):
             found = describe_topic(settings, name, client=client)
             if found is not None:
                 return found

@@ -1,5 +1,6 @@
 """The snapshot store: a folder, or any place fsspec can reach.
 
+    <base>/.store.json                                   the store's id, which ledger entries name
     <base>/<event>/<window>/<stage>-<sha256>.parquet     the rows; never changed once written. Many are in several
                                                          files: <stage>-<sha256>-0001-of-0017.parquet and so on
     <base>/<event>/<window>/<stage>.json                 which of them is current, and its facts
@@ -24,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 import fsspec
 import pyarrow as pa
@@ -38,6 +40,7 @@ from resources.snapshots.snapshot import Snapshot, SnapshotError, path_of, unwri
 from resources.snapshots.writer import SnapshotWriter
 
 _UNFINISHED = ".unfinished"
+_STORE = ".store.json"
 
 
 class SnapshotStore:
@@ -60,11 +63,71 @@ class SnapshotStore:
         )
         self._settler = Settler(Path(self._root)) if self._local else None
         self._tidy = False
+        self._store_id: str | None = None
 
     def close(self) -> None:
         """End what works in the background; the store can be used again."""
         if self._settler is not None:
             self._settler.close()
+
+    def store_id(self, *, make: bool = False) -> str | None:
+        """The id of this store, which moves and is copied with it; None where it has none and is not to get one.
+
+        Of several processes that make it at once, one does. Raises PassingFault, SnapshotError.
+        """
+        if self._store_id is not None:
+            return self._store_id
+        found = self._read_json(_STORE)
+        if found is None and make:
+            self._make_store_id()
+            found = self._read_json(_STORE)
+        if found is None:
+            return None
+        if not isinstance(found, dict) or not isinstance(found.get("id"), str):
+            raise SnapshotError(
+                f"{self._shown}/{_STORE}",
+                "does not hold the store's id",
+                next_step="restore it from a backup",
+            )
+        self._store_id = str(found["id"])
+        return self._store_id
+
+    def _make_store_id(self) -> None:
+        data = json.dumps({"id": str(uuid4())}).encode()
+        target = self._at(_STORE)
+        try:
+            if self._local:
+                # Whole, or not at all; and never in the place of another's.
+                unfinished = new_name(self.staging_folder(), ".json")
+                try:
+                    with unfinished.open("xb") as handle:
+                        handle.write(data)
+                        handle.flush()
+                        os.fsync(handle.fileno())
+                    try:
+                        os.link(unfinished, target)
+                    except FileExistsError:
+                        raise
+                    except OSError:  # no second names here
+                        with Path(target).open("xb") as handle:
+                            handle.write(data)
+                finally:
+                    unfinished.unlink(missing_ok=True)
+            else:
+                self._fs.makedirs(self._root.rstrip("/"), exist_ok=True)
+                self._create(target, data)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise PassingFault(f"{self._shown}/{_STORE}", f"cannot be stored: {error}") from None
+
+    def _create(self, target: str, data: bytes) -> None:
+        try:
+            self._fs.pipe_file(target, data, mode="create")
+        except (NotImplementedError, TypeError, ValueError):
+            # A file system that cannot tell: whoever comes second finds it there, but for a moment.
+            if not self._fs.exists(target):
+                self._fs.pipe_file(target, data)
 
     def folder(self, event: str, window: str) -> str:
         """Relative folder of a window; a colon is legal in a window key but not in every file system."""

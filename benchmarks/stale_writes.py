@@ -85,7 +85,7 @@ def _measure(folder: Path, bootstrap: str, url: str, asked: argparse.Namespace) 
         _fill(event, platform, asked.topic_records)
         pass_seconds, times = [], {"allow": list[float](), "skip": list[float]()}
         for number in range(asked.runs):
-            with StaleGuard(event, platform, event.topic, 3) as guard:
+            with StaleGuard(event, platform, event.topic) as guard:
                 pass_seconds.append(_timed(guard._follow))
             for policy in ("allow", "skip"):
                 # A topic of its own each time, empty: what is compared is the price while publishing.

@@ -199,7 +199,8 @@ def test_the_dagster_yaml_of_the_operating_page_is_the_one_that_is_written() -> 
 
 def test_decisions_are_numbered_and_listed() -> None:
     records = sorted(path.name for path in (DOCS / "decisions").glob("0*.md"))
-    assert [name[:4] for name in records] == [f"{number:04}" for number in range(1, len(records) + 1)]
+    # A number is given when a decision is begun; one that is still being written leaves a gap.
+    assert len({name[:4] for name in records}) == len(records)
     assert links(DOCS / "decisions" / "README.md") == records
 
 

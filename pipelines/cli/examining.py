@@ -88,8 +88,18 @@ def _kafka(platform: Platform) -> Iterator[Finding]:
     ledger = list(ledger_findings(settings, cluster))
     yield from ledger
     yield from general_access(settings, cluster)
+    yield from tried("identity", lambda: _identity(platform))
     if cluster.topics[settings.ledger_topic].presence == "there" and all(one.ok for one in ledger):
         yield from tried("windows recorded", lambda: _recorded(platform))
+
+
+def _identity(platform: Platform) -> str:
+    """What ledger entries that are written here name."""
+    here = platform.identity
+    return (
+        f"Kafka cluster {here.cluster_id or 'without an id'}, snapshot store {here.store_id or 'not used yet'}, code "
+        f"location {here.code_location}"
+    )
 
 
 def _recorded(platform: Platform) -> str:

@@ -36,6 +36,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "status": "What is on the topics, window by window, from the ledger.",
         "tail": "The newest events of a topic, decoded.",
         "verify": "Read published windows back and compare them, record by record.",
+        "ledger": "Where the ledger is valid: accept another topic, cluster, store or code location.",
         "ui": "Dagster's web server and daemon on this project.",
     },
 }

@@ -17,9 +17,13 @@ from pipelines.foresight.plan import WindowPlan
 from pipelines.publishing.correction import DefinitionChanged
 from pipelines.publishing.decision import Action, Decision, decide, decide_replay
 from pipelines.publishing.entry import LedgerDamaged, LedgerEntry, ledger_key
+from pipelines.publishing.generations import displaced
+from pipelines.publishing.identity import require_here
 from pipelines.publishing.outcome import NONE_SELECTED
 from pipelines.publishing.planning import NeverPublished, Planned, Planner
 from pipelines.publishing.preflight import subject_of
+from pipelines.publishing.presence import remade_on
+from pipelines.publishing.remade import topic_remade
 from pipelines.publishing.result import Outcome
 from pipelines.publishing.sought import SoughtKeys
 from pipelines.publishing.stored import (
@@ -63,6 +67,8 @@ class Foresight:
         self._event, self._platform, self._wish = event, platform, wish
         self._entries, self._damaged, self._shown = entries, damaged or {}, shown
         self.keys = keys
+        # Keys of entries whose topic was made again: nothing of the window is there.
+        self.emptied: set[str] = set()
         if wish.replay is not None:
             wish.replay.require_shadow(event.topic, platform.settings.ledger_topic)
             for entry in entries.values():
@@ -92,9 +98,18 @@ class Foresight:
         if key in self._damaged:
             raise self._damaged[key]
         entry = self._entries.get(key)
-        if entry is not None:
-            entry.require_of(own, replayed_to=topic if topic != own else None)
-        return entry
+        if entry is None:
+            return None
+        entry.require_of(own, replayed_to=topic if topic != own else None)
+        require_here(entry, self._platform.identity)
+        told = remade_on(self._platform.watch, entry)
+        if told is None:
+            return entry
+        if not self._wish.replays_whole:
+            raise topic_remade(entry, told)
+        # As the run does: nothing of it is on the topic, and all of its snapshot is replayed.
+        self.emptied.add(key)
+        return displaced(entry).advanced(status="published")
 
     def _key(self, window: Window, topic: str | None = None) -> str:
         return ledger_key(topic or self._event.topic, window.key)
@@ -229,7 +244,13 @@ class _WindowForesight:
             expected = replace(expected, snapshot=done.snapshot.sha256)
             if own is not None and not shadow and replay.selection.everything:
                 planned = self._planner.replay_fresh(
-                    decision, own, self._window.key, done.snapshot, facts, replay
+                    decision,
+                    own,
+                    self._window.key,
+                    done.snapshot,
+                    facts,
+                    replay,
+                    emptied=own.key in self._whole.emptied,
                 )
                 plan = self._described(decision, planned, own, expected, rows=done.snapshot.rows)
                 return replace(plan, records=plan.records + first)

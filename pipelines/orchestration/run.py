@@ -16,6 +16,7 @@ from pipelines.orchestration.control import RunControl
 from pipelines.orchestration.event_log import EventLog, event_log
 from pipelines.orchestration.in_a_window import InAWindowCheck
 from pipelines.orchestration.keys import FITS_CONTRACT, STAGES, asset_key, table_key, warehouse_pool
+from pipelines.orchestration.place import require_place
 from pipelines.orchestration.pools import pool_slot
 from pipelines.orchestration.reconciled import ReconciledCheck
 from pipelines.orchestration.unfinished import MOST_NOTED, UnfinishedWindows
@@ -132,6 +133,7 @@ class WindowRun:
         todo = self._todo()
         if todo and "published" in self._stages:
             try:
+                require_place(self._context.instance, self._platform)
                 self._keys.before()
                 self._publisher.require_fit(todo)
             except PassingFault as fault:

@@ -17,7 +17,29 @@ MAKE_COMPATIBLE = "give new fields a default, or publish a new version of the to
 
 
 def contract_findings(facts: Facts) -> Iterator[Finding]:
-    """One finding: registered, to be registered, or refused."""
+    """Registered, to be registered, or refused; and whether the registry still knows what was published."""
+    yield from _compatibility(facts)
+    yield from _ids_in_use(facts)
+
+
+def _ids_in_use(facts: Facts) -> Iterator[Finding]:
+    """Records on the topic name schema ids. A registry that was emptied gives them out again, and consumers would then
+    decode old records with another schema."""
+    for one in facts.history.ids:
+        if one.problem is None:
+            continue
+        name = facts.event.full_name
+        yield Finding(
+            "schema ids",
+            "warning" if facts.replays_whole else "failed",
+            f"window {one.window} was published with schema id {one.schema_id}, and the registry {one.problem}: consumers "
+            "cannot decode its records, or decode them with a wrong schema",
+            "restore the registry, or point SLUICE_REGISTRY_URL at the one that knows the id; if it is gone for good: "
+            f'sluice register {name}, then sluice replay {name} --reason "the registry was emptied"',
+        )
+
+
+def _compatibility(facts: Facts) -> Iterator[Finding]:
     state, event, subject = facts.contract, facts.event, subject_of(facts.event.topic)
     if isinstance(state, SluiceError):
         yield from failures_of("compatibility", state)

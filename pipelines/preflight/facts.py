@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
+from pipelines.publishing.entry import LedgerDamaged
 from resources.errors import SluiceError
 from resources.kafka.cluster import ClusterState, TopicState
 from resources.settings import Settings
@@ -30,6 +31,24 @@ class Moved:
 
 
 @dataclass(frozen=True)
+class IdInUse:
+    """A schema id with which windows were published, the newest of them `window`; and what the registry says of it that
+    it should not, None where it knows the id as the contract of then."""
+
+    schema_id: int
+    window: str
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the ledger says of a window that was published; `remade`: what says that the topic is not the one of then."""
+
+    window: str
+    remade: str | None
+
+
+@dataclass(frozen=True)
 class History:
     """What the ledger and the snapshots say of windows published before; empty where there are none.
 
@@ -37,7 +56,8 @@ class History:
     snapshots. `snapshot_bytes` is the room of a window's sourced and transformed snapshot, in the mean: a file that they
     share counts once, unless `at_most`: another version of the module made them, and whether the present one's share it
     is not known. Of the largest window it is `largest_snapshot_bytes`, as it is stored, and `largest_apart_bytes` with
-    each snapshot counted for itself.
+    each snapshot counted for itself. `records` are of windows asked about, `around` of others; `damaged` are ledger
+    records of either that cannot be read. `ids` are schema ids in use.
     """
 
     newest: str | None = None
@@ -50,6 +70,10 @@ class History:
     at_most: bool = False
     largest_rows: int = 0
     stored: int = 0
+    records: Sequence[Record] = ()
+    around: Sequence[Record] = ()
+    damaged: Sequence[LedgerDamaged] = ()
+    ids: Sequence[IdInUse] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +100,8 @@ class Disk:
 class Facts:
     """Everything the rules look at. An error stands where something could not be asked.
 
-    `publishing`: a run is about to publish, so what it cannot do by itself is wrong now, not later.
+    `publishing`: a run is about to publish, so what it cannot do by itself is wrong now, not later. `replays_whole`: it
+    publishes the windows again, whatever of them is on the topic.
     """
 
     event: Event
@@ -89,6 +114,7 @@ class Facts:
     disk: Disk
     history: History = field(default_factory=History)
     publishing: bool = False
+    replays_whole: bool = False
     largest: LargestRecord | None = None
 
     @property

@@ -11,7 +11,7 @@ from pipelines.preflight.disk_rules import disk_findings
 from pipelines.preflight.facts import Facts, LargestRecord
 from pipelines.preflight.finding import Finding, failures_of, refusal
 from pipelines.preflight.gathering import gather
-from pipelines.preflight.ledger_rules import ledger_findings
+from pipelines.preflight.ledger_rules import damaged_findings, ledger_findings
 from pipelines.preflight.topic_rules import topic_findings
 from resources.errors import PassingFault, SluiceError
 from resources.kafka.topics import Topic
@@ -49,6 +49,7 @@ def require_fit(
     windows: Sequence[Window],
     *,
     topic: str | None = None,
+    replays_whole: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Fit:
     """The same before a run: warnings are said, and everything that failed is raised as one PreflightFailed.
@@ -56,6 +57,7 @@ def require_fit(
     Raises PassingFault instead where Kafka or the registry does not answer: then nothing is known.
     """
     facts = gather(event, platform, windows, topic=topic, publishing=True)
+    facts = replace(facts, replays_whole=replays_whole)
     for asked in (facts.cluster, facts.contract):
         if isinstance(asked, PassingFault):
             raise asked
@@ -83,5 +85,6 @@ def _findings(facts: Facts) -> Iterator[Finding]:
     else:
         yield from topic_findings(facts)
         yield from ledger_findings(facts.settings, facts.kafka)
+        yield from damaged_findings(facts)
         yield from access_findings(facts)
     yield from disk_findings(facts)

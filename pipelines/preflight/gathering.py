@@ -11,16 +11,19 @@ from typing import TypeVar
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window, WindowError
+from pipelines.contract import ContractError, parse_contract
 from pipelines.encoding import kafka_partitions
 from pipelines.encoding.keys import key_bytes
 from pipelines.preflight.contract_rules import subject_of
-from pipelines.preflight.facts import ContractState, Disk, Facts, History, Moved
+from pipelines.preflight.facts import ContractState, Disk, Facts, History, IdInUse, Moved, Record
 from pipelines.preflight.ledger_rules import ledger_findings
-from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
-from resources.errors import SluiceError
+from pipelines.publishing.entry import LedgerDamaged, LedgerEntry, ledger_key, read_entry
+from pipelines.publishing.remade import last_offsets, remade
+from resources.errors import PassingFault, SluiceError
 from resources.kafka.cluster import ClusterState, TopicState, describe
 from resources.kafka.topics import Topic
 from resources.platform import Platform
+from resources.registry.errors import SchemaUnknown
 from resources.settings import Settings, mask
 from resources.snapshots import Snapshot, SnapshotStore
 
@@ -29,6 +32,8 @@ T = TypeVar("T")
 # A look back is worth less than a wait: another run's transaction may hide the ledger's end.
 _PATIENCE_SECONDS = 0.5
 _WINDOWS_SAMPLED = 6
+_WINDOWS_LOOKED_UP = 400
+_IDS_LOOKED_UP = 5
 _KEYS_SAMPLED = 2000
 
 # Topic setting -> the broker's own names for its default, the first one set wins (Kafka, "Topic configs").
@@ -200,17 +205,32 @@ def _around(facts: Facts) -> list[Window]:
 
 
 def _published(facts: Facts, platform: Platform, history: History) -> History:
-    entries = []
-    for window in dict.fromkeys([facts.windows[-1], facts.windows[0], *_around(facts)]):
-        key = ledger_key(facts.topic, window.key)
-        entry = read_entry(key, platform.ledger.latest(key, patience_seconds=_PATIENCE_SECONDS))
-        if entry is not None and entry.rows_done:
-            entries.append(entry)
+    asked, around = _spread(facts.windows), _around(facts)
+    keys = {window: ledger_key(facts.topic, window.key) for window in [*asked, *around]}
+    values = platform.ledger.newest(keys.values(), patience_seconds=_PATIENCE_SECONDS)
+    found, damaged = dict[Window, LedgerEntry](), list[LedgerDamaged]()
+    for window, key in keys.items():
+        try:
+            entry = read_entry(key, values[key])
+        except LedgerDamaged as error:
+            damaged.append(error)
+            continue
+        if entry is not None:
+            found[window] = entry
+    history = replace(
+        history,
+        damaged=damaged,
+        ids=_ids_in_use(found, platform),
+        records=_records(facts, [found[window] for window in asked if window in found], platform),
+        around=_records(facts, [found[window] for window in around if window in found], platform),
+    )
+    ends = (facts.windows[0], facts.windows[-1], *around)
+    entries = [entry for window, entry in found.items() if window in ends and entry.rows_done]
     if not entries:
         return history
     sent, records = sum(entry.bytes_done for entry in entries), sum(entry.rows_done for entry in entries)
     count = facts.target.topic.partitions if facts.target.topic else 0
-    whole = [entry for entry in entries if entry.kind == "backfill" and entry.complete]
+    whole = [entry for entry in entries if entry.kind == "backfill" and entry.complete and entry.offsets]
     looked_at = next(iter(sorted(whole, key=lambda entry: entry.written_at, reverse=True)), None)
     moved = _moved(looked_at, facts, platform.snapshots, count) if looked_at else None
     return replace(
@@ -220,6 +240,62 @@ def _published(facts: Facts, platform: Platform, history: History) -> History:
         bytes_per_record=sent / records,
         moved=moved,
     )
+
+
+def _spread(windows: Sequence[Window]) -> list[Window]:
+    """All of them, or as many as may be looked up one by one."""
+    step = -(-len(windows) // _WINDOWS_LOOKED_UP)
+    return list(dict.fromkeys([*windows[::step], windows[-1]]))
+
+
+def _records(facts: Facts, entries: Sequence[LedgerEntry], platform: Platform) -> list[Record]:
+    """What the ledger says of windows, against the topic of now."""
+    if facts.target.presence == "hidden":
+        return [Record(entry.window, None) for entry in entries]
+    topic = facts.target.topic if facts.target.presence == "there" else None
+    last = [last_offsets(entry) for entry in entries]
+    places = sorted({p for one in last for p in one if topic and p < topic.partitions})
+    ends = platform.watch.ends(facts.topic, places)
+    told = (
+        remade(
+            entry,
+            topic_id=topic.topic_id if topic else None,
+            partitions=topic.partitions if topic else 0,
+            ends=ends,
+        )
+        for entry in entries
+    )
+    return [Record(entry.window, one) for entry, one in zip(entries, told, strict=True)]
+
+
+def _ids_in_use(entries: Mapping[Window, LedgerEntry], platform: Platform) -> list[IdInUse]:
+    """Every schema id of the newest records of windows, each with the newest of its windows."""
+    newest: dict[tuple[int, str], LedgerEntry] = {}
+    for entry in sorted(entries.values(), key=lambda entry: entry.window):
+        if entry.rows_done:
+            newest[entry.schema_id, entry.contract] = entry
+    found = []
+    for (schema_id, contract), entry in list(newest.items())[-_IDS_LOOKED_UP:]:
+        with suppress(PassingFault):  # the finding about the contract says so
+            found.append(IdInUse(schema_id, entry.window, _problem_of(schema_id, contract, platform)))
+    return found
+
+
+def _problem_of(schema_id: int, contract: str, platform: Platform) -> str | None:
+    try:
+        text = platform.registry.by_id(schema_id)
+        named = parse_contract(text, Path(f"schema id {schema_id}"))
+    except SchemaUnknown:
+        return "does not know that id"
+    except ContractError:
+        return "knows that id as a schema that is no contract"
+    except PassingFault:
+        raise
+    except SluiceError:
+        return None  # what it refuses has a finding of its own
+    if named.fingerprint != contract:
+        return f"knows that id as another schema, {named.name}"
+    return None
 
 
 def _moved(entry: LedgerEntry, facts: Facts, store: SnapshotStore, count: int) -> Moved | None:

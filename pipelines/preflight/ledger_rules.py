@@ -3,12 +3,27 @@
 from collections.abc import Iterator
 
 from pipelines.preflight.amounts import counted
-from pipelines.preflight.finding import Finding
+from pipelines.preflight.facts import Facts
+from pipelines.preflight.finding import Finding, Level
 from pipelines.preflight.topic_rules import replication
 from resources.kafka.cluster import ClusterState
 from resources.kafka.ledger import LEDGER_CONFIG
 from resources.kafka.topics import alter_command, create_command
 from resources.settings import Settings
+
+_MOST_NAMED = 3
+
+
+def damaged_findings(facts: Facts) -> Iterator[Finding]:
+    """Records of the windows asked about, or of those around, that cannot be read. A run refuses such a window alone."""
+    for error in facts.history.damaged[:_MOST_NAMED]:
+        level: Level = "warning" if facts.publishing else "failed"
+        yield Finding("ledger records", level, f"{error.where}: {error.problem}", error.next_step)
+    if len(facts.history.damaged) > _MOST_NAMED:
+        more = len(facts.history.damaged) - _MOST_NAMED
+        yield Finding(
+            "ledger records", "warning", f"{more:,} more cannot be read; `sluice status` names them"
+        )
 
 
 def ledger_findings(settings: Settings, cluster: ClusterState) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ def topic_findings(facts: Facts) -> Iterator[Finding]:
     """Every finding about the event's topic, its rights apart."""
     state = facts.target
     yield _presence(facts)
+    yield from _remade(facts)
     if state.topic is None:
         return
     if state.presence == "there":
@@ -48,6 +49,34 @@ def topic_findings(facts: Facts) -> Iterator[Finding]:
     yield from _timestamps(facts)
     yield from _cleanup(facts)
     yield _record_size(facts)
+
+
+def _remade(facts: Facts) -> Iterator[Finding]:
+    """Whether windows were published to another topic of this name, that was deleted since."""
+    lost = [one for one in facts.history.records if one.remade is not None]
+    if lost:
+        name, first, last = facts.event.full_name, lost[0].window, lost[-1].window
+        which = f"window {first}" if len(lost) == 1 else f"{len(lost):,} windows, {first} to {last},"
+        span = first if first == last else f"{first}..{last}"
+        verb = "was" if len(lost) == 1 else "were"
+        yield Finding(
+            "topic",
+            "warning" if facts.replays_whole else "failed",
+            f"{facts.topic} was deleted and made again, or its log was cut, since {which} {verb} published: "
+            f"{lost[-1].remade}",
+            f'sluice replay {name} {span} --reason "the topic was made again" publishes them again, from their stored '
+            "snapshots (docs/operating.md#ledger)",
+        )
+        return
+    around = next((one for one in facts.history.around if one.remade is not None), None)
+    if around is not None:
+        yield Finding(
+            "topic",
+            "warning",
+            f"{facts.topic} was deleted and made again, or its log was cut, since window {around.window} was published: "
+            f"{around.remade}",
+            f"sluice verify {facts.event.full_name} tells which windows are gone",
+        )
 
 
 def topic_config(facts: Facts) -> dict[str, str]:
@@ -98,7 +127,7 @@ def _partitions(facts: Facts) -> Finding:
             "consumer read to the end before publishing, or publish to a new version of the topic (….v2)",
         )
     told = f"{count}"
-    if history.newest is not None:
+    if history.newest is not None and not any(one.remade for one in (*history.records, *history.around)):
         told += f"; keys go where those of window {history.newest} went"
     return Finding("partitions", "ok", told)
 

@@ -33,6 +33,11 @@ class LedgerEntry:
     for a replay, so that its retries do not replay again; `selection` says which rows it asked for. On a shadow
     topic, `shadow_of` is the topic whose events are replayed there. `stale` rows were left out because their key
     has a newer value on the topic. `earlier` are the generations before (see generations.py).
+
+    `topic_id` is the id of the topic that `offsets` are of; None where the brokers give no ids, or a version of Sluice
+    before it wrote the entry; so are `cluster_id`, `store_id` and `code_location`, of the Kafka cluster, the snapshot
+    store and the installation (see identity.py). `accepted`: who has said of which of them, when and why, that another
+    one took its place. Of the first `displaced` rows of the generation no offsets on this topic are known.
     """
 
     event: str
@@ -62,6 +67,12 @@ class LedgerEntry:
     bytes_done: int = 0
     offsets: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     earlier: tuple[Mapping[str, Any], ...] = ()
+    displaced: int = 0
+    topic_id: str | None = None
+    cluster_id: str | None = None
+    store_id: str | None = None
+    code_location: str | None = None
+    accepted: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def key(self) -> str:
@@ -87,13 +98,16 @@ class LedgerEntry:
 
     def to_json(self) -> bytes:
         """The record's value."""
-        return json.dumps({"v": 1, **asdict(self)}, sort_keys=True, separators=(",", ":")).encode()
+        told = {name: value for name, value in asdict(self).items() if value or name not in _LATER}
+        return json.dumps({"v": 1, **told}, sort_keys=True, separators=(",", ":")).encode()
 
     def advanced(self, **changes: Any) -> "LedgerEntry":
         """This entry with `changes`."""
         return replace(self, **changes)
 
 
+# Left out where they say nothing, so that versions before them can read the record.
+_LATER = ("displaced", "topic_id", "cluster_id", "store_id", "code_location", "accepted")
 _TOPIC = record.matching(r"[A-Za-z0-9._-]{1,249}", "the name of a topic")
 _RULES: Mapping[str, record.Rule] = {
     **record.OF_GENERATION,
@@ -106,6 +120,8 @@ _RULES: Mapping[str, record.Rule] = {
     "requested_by": record.optional(record.text),
     "selection": record.optional(record.text),
     "shadow_of": record.optional(_TOPIC),
+    **dict.fromkeys(("topic_id", "cluster_id", "store_id", "code_location"), record.optional(record.SHORT)),
+    "accepted": lambda value: _accepted(value),
     "earlier": lambda value: _earlier(value),
 }
 _REQUIRED = (*record.OF_GENERATION_REQUIRED, "window", "topic", "offsets")
@@ -150,6 +166,25 @@ def _checked(raw: Mapping[str, Any]) -> dict[str, Any]:
     if found["kind"] == "backfill" and found.get("base_snapshot") is not None:
         raise ValueError("kind=backfill, and a base_snapshot")
     return found
+
+
+_ACCEPTED: Mapping[str, record.Rule] = {
+    "what": record.one_of(("topic", "cluster", "store", "location")),
+    "was": record.optional(record.SHORT),
+    "now": record.optional(record.SHORT),
+    "by": record.text,
+    "at": record.instant,
+    "reason": record.text,
+}
+
+
+def _accepted(value: Any) -> tuple[Mapping[str, Any], ...]:
+    if not isinstance(value, list) or len(value) > record.MOST_EARLIER:
+        raise ValueError(f"is not a list of at most {record.MOST_EARLIER:,}")
+    for one in value:
+        if not isinstance(one, dict):
+            raise ValueError(f"{record.shown(one)} is no acceptance")
+    return tuple(record.checked(one, _ACCEPTED, tuple(_ACCEPTED)) for one in value)
 
 
 def _earlier(value: Any) -> tuple[Mapping[str, Any], ...]:

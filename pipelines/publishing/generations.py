@@ -17,7 +17,7 @@ _MOST_BYTES = 200_000
 # What it takes to make a generation's records again and to know where they are.
 _KEPT = (
     "event", "generation", "kind", "status", "snapshot", "rows_total", "rows_done", "code_version", "contract",
-    "schema_id", "run_id", "written_at", "delta", "vanished", "request", "stale", "offsets",
+    "schema_id", "run_id", "written_at", "delta", "vanished", "request", "stale", "offsets", "displaced",
 )  # fmt: skip
 
 
@@ -28,7 +28,7 @@ def following(fresh: LedgerEntry, entry: LedgerEntry | None) -> LedgerEntry:
     earlier = [*entry.earlier, _kept(entry)][-_MOST:]
     while len(json.dumps(earlier)) > _MOST_BYTES:
         del earlier[0]
-    return fresh.advanced(earlier=tuple(earlier))
+    return fresh.advanced(earlier=tuple(earlier), accepted=entry.accepted)
 
 
 def generations(entry: LedgerEntry) -> list[LedgerEntry]:
@@ -36,13 +36,33 @@ def generations(entry: LedgerEntry) -> list[LedgerEntry]:
     return [*(entry.advanced(earlier=(), **_read(one)) for one in entry.earlier), entry]
 
 
+def whole_since(entry: LedgerEntry) -> list[LedgerEntry]:
+    """The newest generations, down to the last that published a whole snapshot: what the window is on the topic."""
+    found: list[LedgerEntry] = []
+    for one in reversed(generations(entry)):
+        found.append(one)
+        if one.delta is None:
+            break
+    return found[::-1]
+
+
+def displaced(entry: LedgerEntry) -> LedgerEntry:
+    """`entry` where none of its offsets is valid any more, nor those of the generations it remembers."""
+    earlier = tuple(
+        _kept(one.advanced(offsets={}, displaced=one.rows_done)) for one in generations(entry)[:-1]
+    )
+    return entry.advanced(offsets={}, displaced=entry.rows_done, earlier=earlier, topic_id=None)
+
+
 def _kept(entry: LedgerEntry) -> dict[str, Any]:
     kept = {name: value for name in _KEPT if (value := getattr(entry, name)) is not None}
+    if not entry.displaced:
+        del kept["displaced"]  # versions before it do not know it
     return kept | {"offsets": {p: list(span) for p, span in entry.offsets.items()}}
 
 
 def _read(one: Mapping[str, Any]) -> dict[str, Any]:
     offsets = {p: (int(first), int(last)) for p, (first, last) in one["offsets"].items()}
     # What a generation has not is null, and not what the newest has.
-    absent = dict.fromkeys(("delta", "vanished", "request"))
+    absent = dict.fromkeys(("delta", "vanished", "request")) | {"displaced": 0, "stale": 0}
     return absent | {name: one[name] for name in _KEPT if name in one} | {"offsets": offsets}

@@ -87,10 +87,13 @@ class Planner:
         snapshot: Snapshot,
         facts: dict[str, Any],
         replay: Replay,
+        *,
+        emptied: bool = False,
     ) -> Planned:
-        """Every event of the newly sourced `snapshot` again; tombstones for vanished keys where declared."""
+        """Every event of the newly sourced `snapshot` again; tombstones for vanished keys where declared. `emptied`:
+        nothing of the window is on the topic any more."""
         fresh = self._fresh(decision, window, snapshot, facts).advanced(request=replay.request)
-        if entry.snapshot == snapshot.sha256:
+        if emptied or entry.snapshot == snapshot.sha256:
             return self._whole(Correction(fresh, gone=0, vanished=0), snapshot)
         return self._whole(self._corrected(fresh, entry, snapshot), snapshot)
 

@@ -13,6 +13,7 @@ from pipelines.publishing.as_planned import require_as_planned
 from pipelines.publishing.decision import Decision
 from pipelines.publishing.entry import LedgerDamaged, LedgerEntry, read_entry
 from pipelines.publishing.generations import following
+from pipelines.publishing.identity import stamped
 from pipelines.publishing.outcome import none_selected, nothing_done, published
 from pipelines.publishing.outgoing import Outgoing
 from pipelines.publishing.planning import Planned
@@ -20,9 +21,8 @@ from pipelines.publishing.result import PublishResult
 from pipelines.publishing.run import Run
 from pipelines.publishing.sending import Progress, Sender
 from pipelines.publishing.stored import rows_without_events
-from resources.errors import SluiceError
+from resources.errors import PassingFault, SluiceError
 from resources.kafka.ledger import LedgerHeldBack
-from resources.kafka.topics import Topic
 from resources.kafka.transactions import TransactionalProducer
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 
 # Longer than the commit of a run that lives.
 _PATIENCE_SECONDS = 2.0
+# Each leaves its records in the log, for the brokers to hide from every consumer.
+_MOST_ABORTS = 20
+
+
+class NotSettling(PassingFault):
+    """Transactions are aborted again and again; what is committed stands."""
 
 
 class Publication:
@@ -57,7 +63,7 @@ class Publication:
         fit = self._run.fit_topic(self._window, self._topic)
         with self._run.producers.take(self._window, self._topic, fit) as producer:
             producer.claim()
-            return self._claimed(producer, fit, started)
+            return self._claimed(producer, started)
 
     def _prepare(self) -> None:
         """What must be there before the ledger is asked."""
@@ -95,7 +101,7 @@ class Publication:
                 return self._nothing(decision, entry)
         return None
 
-    def _claimed(self, producer: TransactionalProducer, fit: Topic, started: float) -> PublishResult:
+    def _claimed(self, producer: TransactionalProducer, started: float) -> PublishResult:
         """Decide and send until nothing is left, now that no other run can commit to this window any more."""
         run = self._run
         done: list[Progress] = []
@@ -116,8 +122,15 @@ class Publication:
                 run.say(
                     f"{self._window}: {decision.action}, generation {decision.generation}: {decision.because}"
                 )
-            guard = run.guard(self._topic, fit.partitions, planned.entry)
-            sender = Sender(run.settings, producer, pace=run.pace, guard=guard, say=run.say)
+            guard = run.guard(self._topic, planned.entry)
+            sender = Sender(
+                run.settings,
+                producer,
+                pace=run.pace,
+                guard=guard,
+                topic_id=run.presence.before_commit,
+                say=run.say,
+            )
             done += self._sent(sender, planned.entry, guard)
             if decision.action != "finish":
                 return self._result(decision, done, planned.gone, started)
@@ -147,6 +160,8 @@ class Publication:
     def _sent(self, sender: Sender, entry: LedgerEntry, guard: "StaleGuard | None") -> list[Progress]:
         """Send a generation to its end; in parts where other producers write the same topic meanwhile."""
         parts: list[Progress] = []
+        fruitless = 0
+        entry = stamped(entry, self._run.identity)
         self._require_readable(entry)
         while True:
             entry = guard.refined(entry) if guard else entry
@@ -157,9 +172,19 @@ class Publication:
             self._encoding = outgoing.encoding
             with closing(outgoing.records()) as records:
                 parts.append(sender.send(entry, records))
-            entry = parts[-1].entry
-            if entry.complete:
+            if parts[-1].transactions:
+                self._run.presence.committed(parts[-1].entry)
+            if parts[-1].entry.complete:
                 return parts
+            fruitless = fruitless + 1 if not parts[-1].transactions else 0
+            if fruitless == _MOST_ABORTS:
+                raise NotSettling(
+                    f"{entry.event} {entry.window}",
+                    f"{_MOST_ABORTS} transactions in a row were aborted, because newer values of their keys came before them "
+                    f"on {entry.topic}: other producers write these keys faster than this run can compare them",
+                    next_step="launch again when the other producers are quieter, or with a smaller SLUICE_TRANSACTION_ROWS",
+                )
+            entry = parts[-1].entry
 
     def _require_readable(self, entry: LedgerEntry) -> None:
         """What is written must be read by the next run, or the window could never be published again."""

@@ -166,7 +166,7 @@ def offsets(value: Any) -> dict[str, tuple[int, int]]:
 
 _HASH = matching("[0-9a-f]{64}", "a SHA-256 in hex")
 _PART = r"(?!\.{1,2}(?:/|$))[^/|\x00-\x1f\ud800-\udfff]{1,255}"
-_ID = matching(r"[^\x00-\x1f\ud800-\udfff]{1,300}", "an id of at most 300 characters")
+SHORT = matching(r"[^\x00-\x1f\ud800-\udfff]{1,300}", "an id of at most 300 characters")
 
 OF_GENERATION: Mapping[str, Rule] = {
     "event": matching(f"{_PART}/{_PART}", "the name of an event, domain/name"),
@@ -179,18 +179,21 @@ OF_GENERATION: Mapping[str, Rule] = {
     "code_version": matching("[0-9a-f]{8,64}", "a code version in hex"),
     "contract": _HASH,
     "schema_id": whole(0, 2**31 - 1),
-    "run_id": _ID,
+    "run_id": SHORT,
     "written_at": instant,
     "delta": optional(_HASH),
     "vanished": optional(_HASH),
-    "request": optional(_ID),
+    "request": optional(SHORT),
     "stale": whole(0, _MOST_ROWS),
     "offsets": offsets,
+    "displaced": whole(0, _MOST_ROWS),
 }
 """The fields of a generation; an entry remembers those of earlier ones."""
 
 OF_GENERATION_REQUIRED = tuple(
-    name for name in OF_GENERATION if name not in ("delta", "vanished", "request", "stale", "offsets")
+    name
+    for name in OF_GENERATION
+    if name not in ("delta", "vanished", "request", "stale", "offsets", "displaced")
 )
 
 
@@ -201,7 +204,10 @@ def require_consistent(one: Mapping[str, Any]) -> None:
         raise ValueError(f"rows_done={done:,} is more than rows_total={total:,}")
     if one["status"] == "published" and done != total:
         raise ValueError(f"status=published, and rows_done={done:,} of rows_total={total:,}")
-    if done and not one.get("offsets"):
+    displaced = one.get("displaced", 0)
+    if displaced > done:
+        raise ValueError(f"displaced={displaced:,} is more than rows_done={done:,}")
+    if done > displaced and not one.get("offsets"):
         raise ValueError(f"rows_done={done:,}, and no offsets")
     if kind in ("correction", "redrive") and delta is None:
         raise ValueError(f"kind={kind}, and no delta")

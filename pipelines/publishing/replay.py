@@ -6,6 +6,7 @@ from pipelines.authoring.event import Event
 from pipelines.publishing.convergence import Convergence
 from pipelines.publishing.decision import Decision, decide_replay
 from pipelines.publishing.entry import LedgerEntry
+from pipelines.publishing.generations import displaced
 from pipelines.publishing.planning import NeverPublished, Planned
 from pipelines.publishing.publication import Publication
 from pipelines.publishing.result import PublishResult
@@ -42,6 +43,7 @@ class _Replay(Publication):
         self._replay = replay
         self._shadow = self._topic != self._event.topic
         self._snapshot: Snapshot | None = None
+        self._remade: str | None = None
 
     def _prepare(self) -> None:
         if self._shadow:
@@ -49,10 +51,20 @@ class _Replay(Publication):
         if self._replay.source == "fresh":
             self._snapshot, self._facts = validated(self._event, self._platform, self._window)
 
+    def _entry(self, **patience: float) -> LedgerEntry | None:
+        if not self._run.wish.replays_whole:
+            return super()._entry(**patience)
+        entry, self._remade = self._run.ledger_and_topic(self._window, self._topic, **patience)
+        # Of what was on the topic before it was made again nothing is there: to be remembered, and not to be looked for.
+        return displaced(entry) if entry is not None and self._remade else entry
+
     def _decide(self, entry: LedgerEntry | None) -> Decision:
         if entry is None and not self._shadow:
             raise _never_published(self._event, self._window)
-        decision = decide_replay(entry, self._replay.request)
+        if entry is not None and self._remade:
+            decision = Decision("replay", entry.generation + 1, f"the topic was made again ({self._remade})")
+        else:
+            decision = decide_replay(entry, self._replay.request)
         if decision.action != "replay":
             return decision
         wish = self._run.wish
@@ -64,13 +76,22 @@ class _Replay(Publication):
         if self._snapshot is not None:
             if entry is not None and not self._shadow:
                 return planner.replay_fresh(
-                    decision, entry, window, self._snapshot, self._facts, self._replay
+                    decision,
+                    entry,
+                    window,
+                    self._snapshot,
+                    self._facts,
+                    self._replay,
+                    emptied=bool(self._remade),
                 )
             origin: LedgerEntry | None = planner.fresh_origin(decision, window, self._snapshot, self._facts)
         else:
-            origin = self._run.ledger(window) if self._shadow else entry
+            origin = self._run.ledger_and_topic(window)[0] if self._shadow else entry
         if origin is None:
             raise _never_published(self._event, self._window)
+        if self._remade and not self._shadow:
+            # However far it came: its snapshot is what the topic is to hold.
+            origin = origin.advanced(status="published")
         planned = planner.replay(decision, origin, self._replay, topic=self._topic)
         # A key that is sought in a year of windows leaves no mark on those without it.
         return planned if planned.entry.rows_total or planned.entry.selection is None else None
@@ -78,7 +99,7 @@ class _Replay(Publication):
     def _target(self, entry: LedgerEntry | None) -> str:
         if self._snapshot is not None:
             return self._snapshot.sha256
-        origin = self._run.ledger(self._window) if self._shadow else entry
+        origin = self._run.ledger_and_topic(self._window)[0] if self._shadow else entry
         return origin.snapshot if origin else ""
 
     def _rows_read(self, entry: LedgerEntry) -> int:

@@ -11,12 +11,16 @@ from pipelines.authoring.windows import Window
 from pipelines.encoding import RecordEncoder
 from pipelines.preflight.fitness import require_fit
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
+from pipelines.publishing.identity import require_here
 from pipelines.publishing.planning import Planner
 from pipelines.publishing.preflight import fit_topic, registered_schema_id
+from pipelines.publishing.presence import Presence
 from pipelines.publishing.producers import Producers
+from pipelines.publishing.remade import topic_remade
 from pipelines.publishing.sending import Pace
 from pipelines.publishing.stored import new_encoder
 from pipelines.publishing.wish import Wish
+from resources.identity import Identity
 from resources.kafka.topics import Topic
 from resources.platform import Platform
 
@@ -50,6 +54,7 @@ class Run:
             schema_id=lambda: self.schema_id,
             encoder=lambda: self.encoder,
         )
+        self.presence = Presence(platform.watch, self.settings.ledger_topic, say=say)
         self._behind: dict[str, str] = {}
         self._topic: Topic | None = None
         self._stale: StaleGuard | None = None
@@ -60,6 +65,12 @@ class Run:
         """The topic that is published to: the event's own, or the shadow topic of a replay."""
         replay = self.wish.replay
         return (replay.topic if replay else None) or self.event.topic
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What this run is connected to; the snapshot store gets its id by the first run."""
+        self.platform.snapshots.store_id(make=True)
+        return self.platform.identity
 
     @cached_property
     def schema_id(self) -> int:
@@ -74,7 +85,14 @@ class Run:
     def require_fit(self, windows: Sequence[Window]) -> None:
         """The preflight of all windows of the run, in time order."""
         topic = self.wish.replay.topic if self.wish.replay else None
-        fit = require_fit(self.event, self.platform, windows, topic=topic, say=self.say)
+        fit = require_fit(
+            self.event,
+            self.platform,
+            windows,
+            topic=topic,
+            replays_whole=self.wish.replays_whole,
+            say=self.say,
+        )
         self._topic = fit.topic
         self._behind = {window.key: behind.key for window, behind in pairwise(windows)}
         if fit.schema_id is not None:
@@ -97,7 +115,7 @@ class Run:
         if behind is not None and self._topic is not None:
             self.producers.stand_by(behind, self.topic, self._topic)
 
-    def guard(self, topic: str, kafka_partitions: int, entry: LedgerEntry) -> "StaleGuard | None":
+    def guard(self, topic: str, entry: LedgerEntry) -> "StaleGuard | None":
         """The guard of what `entry` has yet to send: against stale writes, and of tombstones wherever there are any.
         None where the event allows stale writes and there is no tombstone."""
         if self.event.stale_writes == "allow" and entry.vanished is None:
@@ -106,17 +124,34 @@ class Run:
             # Here: it needs a database that other events do not.
             from pipelines.publishing.staleness.guard import StaleGuard
 
-            self._stale = StaleGuard(self.event, self.platform, topic, kafka_partitions, say=self.say)
+            self._stale = StaleGuard(self.event, self.platform, topic, say=self.say)
         return self._stale
 
     def ledger(self, window: str, topic: str | None = None, **patience: float) -> LedgerEntry | None:
-        """The newest committed entry of a window on the event's topic, or a shadow of it. Raises TopicOfAnother."""
-        own = self.event.topic
-        key = ledger_key(topic or own, window)
-        entry = read_entry(key, self.platform.ledger.latest(key, **patience))
-        if entry is not None:
-            entry.require_of(own, replayed_to=topic if topic != own else None)
+        """The newest committed entry of a window on the event's topic, or a shadow of it. Raises TopicOfAnother,
+        LedgerOfElsewhere, and TopicRemade where the topic is not the one that the entry is about."""
+        entry, told = self.ledger_and_topic(window, topic, **patience)
+        if entry is not None and told is not None:
+            raise topic_remade(entry, told)
         return entry
+
+    def ledger_and_topic(
+        self, window: str, topic: str | None = None, **patience: float
+    ) -> tuple[LedgerEntry | None, str | None]:
+        """The same, and what says that the topic was made again since. Raises TopicOfAnother,
+        LedgerOfElsewhere."""
+        own, log = self.event.topic, self.platform.ledger
+        key = ledger_key(topic or own, window)
+        # Both at once: each is a question to the brokers.
+        asked = self.presence.ask(topic or own)
+        entry = read_entry(key, log.latest(key, **patience))
+        now = asked()
+        self.presence.require_remembered(key, entry)
+        if entry is None:
+            return None, None
+        entry.require_of(own, replayed_to=topic if topic != own else None)
+        require_here(entry, self.identity)
+        return entry, self.presence.remade(entry, now)
 
     def require_free_shadow(self, topic: str) -> None:
         """Raise TopicOfAnother where the topic that is replayed to has other events, whatever their window."""

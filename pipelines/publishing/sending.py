@@ -103,7 +103,11 @@ class _Chunk:
 
 
 class Sender:
-    """Sends with one producer for one window. Not for use by several threads."""
+    """Sends with one producer for one window. Not for use by several threads.
+
+    `topic_id` is asked when the records of a transaction are acknowledged, and raises where they are not all on the topic
+    on which the window's other records are.
+    """
 
     def __init__(
         self,
@@ -112,10 +116,11 @@ class Sender:
         *,
         pace: Pace,
         guard: Guard | None = None,
+        topic_id: Callable[[str, Delivered], str | None] = lambda _topic, _delivered: None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._settings, self._producer, self._pace, self._say = settings, producer, pace, say
-        self._guard = guard
+        self._guard, self._topic_id = guard, topic_id
         self._memory = GivingBack()
 
     def send(self, entry: LedgerEntry, records: Iterator[Rows]) -> Progress:
@@ -186,8 +191,10 @@ class Sender:
         if self._guard is not None and not self._guard.holds(delivered):
             self._producer.abort()
             return False
+        topic_id = self._topic_id(entry.topic, delivered)
         progress.delivered.merge(delivered)
         entry = entry.advanced(
+            topic_id=topic_id,
             rows_done=done,
             status="published" if last else "publishing",
             written_at=now(),

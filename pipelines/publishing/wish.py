@@ -73,6 +73,12 @@ class Wish:
     redrive: Redrive | None = None
     expected: Mapping[str, Expected] | None = None
 
+    @property
+    def replays_whole(self) -> bool:
+        """Whether the windows are replayed so that nothing of them need be on the topic: all of their events, or to a
+        shadow topic."""
+        return self.replay is not None and (self.replay.selection.everything or self.replay.topic is not None)
+
     def __post_init__(self) -> None:
         if self.replay is not None and not (self.reason and self.reason.strip()):
             raise SluiceError(

@@ -48,9 +48,15 @@ class Records:
 def expected_records(
     event: Event, platform: Platform, entry: LedgerEntry, contract: Contract
 ) -> Iterator[Records]:
-    """The first `rows_done` records of the entry's generation. Raises CannotReconcile."""
-    left = entry.rows_done
+    """The first `rows_done` records of the entry's generation, without the `displaced` ones. Raises CannotReconcile."""
+    left, without = entry.rows_done, entry.displaced
     for records in _all_records(event, platform, entry, contract):
+        if without:
+            skipped = min(without, len(records), left)
+            without, left = without - skipped, left - skipped
+            records = Records(records.keys.slice(skipped), records.values.slice(skipped))
+            if not left:
+                return
         if len(records) > left:
             records = records.first(left)
         left -= len(records)

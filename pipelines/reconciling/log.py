@@ -2,21 +2,20 @@
 
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import KafkaException
 
 from pipelines.encoding.assembly import byte_view
 from pipelines.reconciling.expected import CannotReconcile
 from resources.errors import PassingFault
 from resources.kafka.clients import admin, batch_reader
-from resources.kafka.errors import KafkaUnavailable, explain, is_passing, kafka_error
+from resources.kafka.errors import KafkaUnavailable, explain
+from resources.kafka.offsets import EARLIEST, LATEST, offsets_of
 from resources.kafka.reading import BROKERS_TIME, Batch, BatchReader
 from resources.kafka.topics import describe_topic
 from resources.settings import Settings
@@ -68,7 +67,7 @@ class LogReader:
 
     def __init__(self, settings: Settings, *, stamps: bool = False) -> None:
         self._settings, self._admin = settings, admin(settings)
-        self._known: set[str] = set()
+        self._known: dict[str, int] = {}
         ahead: dict[str, object] = {
             "queued.min.messages": _BATCH * 10,
             "queued.max.messages.kbytes": _AHEAD_KILOBYTES,
@@ -80,49 +79,19 @@ class LogReader:
     def bounds(self, topic: str, kafka_partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         """First offset still kept and end of each kafka_partition, open transactions included."""
         partitions = sorted(kafka_partitions)
-        self._look_up(topic)
-        both: list[OffsetSpec] = [OffsetSpec.earliest(), OffsetSpec.latest()]  # type: ignore[no-untyped-call]
-        low, high = self._offsets(topic, partitions, both)
+        self._look_up(topic, partitions)
+        low, high = offsets_of(self._admin, topic, partitions, (EARLIEST, LATEST))
         return {p: (low[p], high[p]) for p in partitions}
 
-    def _look_up(self, topic: str) -> None:
+    def _look_up(self, topic: str, kafka_partitions: Iterable[int]) -> None:
         # A client's very first request may be lost with the connection to the bootstrap address (librdkafka 2.16), and
         # one for offsets is repeated after 3 s; a topic that a connected consumer has not heard of is looked up once
-        # a second only. Neither happens to a client that has been asked about the topic.
-        if topic not in self._known:
-            self._known.add(topic)
+        # a second only. Neither happens to a client that has been asked about the topic, and its partitions of now.
+        count = max(kafka_partitions, default=0) + 1
+        if count > self._known.get(topic, 0):
+            self._known[topic] = count
             describe_topic(self._settings, topic, client=self._admin)
             self._reader.look_up(topic, _ASK_SECONDS)
-
-    def _offsets(self, topic: str, partitions: list[int], specs: list[OffsetSpec]) -> list[dict[int, int]]:
-        if not partitions:
-            return [{} for _ in specs]
-        deadline = time.monotonic() + _ASK_SECONDS
-        while True:
-            try:
-                asked = [self._ask(topic, partitions, spec) for spec in specs]
-                found = [{tp.partition: told.result().offset for tp, told in one.items()} for one in asked]
-            except KafkaException as error:
-                # A leader that has just moved is found by asking again.
-                if is_passing(kafka_error(error)) and time.monotonic() < deadline:
-                    time.sleep(0.2)
-                    continue
-                raise explain(f"topic {topic}", error) from None
-            # A request that timed out is no exception but a negative offset.
-            if any(offset < 0 for one in found for offset in one.values()):
-                raise KafkaUnavailable(
-                    f"topic {topic}", f"the brokers did not tell its offsets in {_ASK_SECONDS} s"
-                )
-            return found
-
-    def _ask(
-        self, topic: str, partitions: list[int], spec: OffsetSpec
-    ) -> dict[TopicPartition, Future[ListOffsetsResultInfo]]:
-        return self._admin.list_offsets(
-            {TopicPartition(topic, p): spec for p in partitions},
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=_ASK_SECONDS,
-        )
 
     def read(
         self,
@@ -141,7 +110,7 @@ class LogReader:
             return
         bound = np.zeros(max(ends) + 1, np.int64)
         bound[list(ends)] = list(ends.values())
-        self._look_up(topic)
+        self._look_up(topic, ends)
         # Where each goes on, which are not read at the moment, and which have been let go since they last ended.
         places, paused, unsure = {p: ranges[p][0] for p in ends}, set[int](), set[int]()
         try:
@@ -196,8 +165,7 @@ class LogReader:
                     f"topic {topic}", "was deleted while it was read, and with it every record of this window"
                 )
             there = [p for p in ends if p < found.partitions]
-            latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-            (high,) = self._offsets(topic, there, [latest])
+            (high,) = offsets_of(self._admin, topic, there)
         cut = sorted(p for p, end in ends.items() if high.get(p, 0) < end)
         if cut:
             raise LogCut(

@@ -8,6 +8,8 @@ from functools import cached_property
 from pipelines.authoring.event import Event
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
 from pipelines.publishing.generations import generations
+from pipelines.publishing.identity import require_here
+from pipelines.publishing.remade import told_of_ids, topic_remade
 from pipelines.publishing.stored import rows_without_events
 from pipelines.reconciling.comparison import Comparison
 from pipelines.reconciling.expected import CannotReconcile, is_stored, stamped
@@ -52,7 +54,8 @@ class Reconciler:
         if entry is None:
             return self._compared(window, [], started, whole=True)
         *earlier, newest = generations(entry)
-        known = [*(one for one in earlier if is_stored(self._platform, one)), newest]
+        there = [one for one in earlier if one.displaced < one.rows_done or not one.rows_done]
+        known = [*(one for one in there if is_stored(self._platform, one)), newest]
         return self._compared(window, known, started, whole=True)
 
     def _newest(self, window: str, topic: str) -> LedgerEntry | None:
@@ -70,7 +73,15 @@ class Reconciler:
     ) -> Reconciliation:
         if not known:
             return Reconciliation(self._event.full_name, window, "unpublished")
-        topic = self._topic(known[-1].topic)
+        require_here(known[-1], self._platform.identity)
+        topic = self._topic(known[-1])
+        if known[-1].rows_done and known[-1].displaced == known[-1].rows_done:
+            raise CannotReconcile(
+                f"{known[-1].event} {window}",
+                f"where its {known[-1].rows_done:,} records are on topic {known[-1].topic} is not known, so they cannot be "
+                "told from other records: their offsets were those of another topic",
+                next_step="what is published of the window from now on is compared; a replay publishes all of it again",
+            )
         with scratch_room(), Comparison(self._platform.settings.memory_limit) as comparison:
             compared = WindowComparison(
                 self._event, self._platform, self._log, topic, known, comparison, whole=whole
@@ -83,13 +94,19 @@ class Reconciler:
         )
         return replace(found, seconds=time.monotonic() - started, no_rows=no_rows)
 
-    def _topic(self, name: str) -> Topic:
-        if name not in self._topics:
-            found = describe_topic(self._platform.settings, name)
+    def _topic(self, entry: LedgerEntry) -> Topic:
+        """The topic as it is now. Raises TopicRemade where it is not the one that the entry's offsets are of."""
+        name, known = entry.topic, self._topics.get(entry.topic)
+        now = self._platform.watch.settled(name, max(map(int, entry.offsets), default=0) + 1)
+        if known is None or (known.partitions, known.topic_id) != (now.partitions, now.topic_id):
+            found = describe_topic(self._platform.settings, name) if now.partitions else None
             if found is None:
                 raise CannotReconcile(f"topic {name}", "is gone, and with it every record of this window")
-            self._topics[name] = found
-        return self._topics[name]
+            # Its settings; the count may be that of a broker which has not heard of all partitions yet.
+            known = self._topics[name] = replace(found, partitions=now.partitions)
+        if entry.topic_id and known.topic_id and entry.topic_id != known.topic_id:
+            raise topic_remade(entry, told_of_ids(entry.topic_id, known.topic_id))
+        return known
 
     def close(self) -> None:
         """Free the consumer."""

@@ -103,7 +103,7 @@ class WindowComparison:
         bounds = self._bounds()
         if self._state_is_known() or any(piece.kept(bounds) != piece for piece in self._pieces):
             return None
-        rows = sum(entry.rows_done for entry in self._generations)
+        rows = sum(entry.rows_done - entry.displaced for entry in self._generations)
         # More than markers of transactions: others' records are among them, and would be met after much was read.
         if sum(piece.end - piece.first for piece in self._pieces) > rows * _OFFSETS_A_ROW + _OFFSETS_AT_LEAST:
             return None
@@ -199,7 +199,7 @@ class WindowComparison:
             and 1 < len(self._generations) == self._entry.generation
             and self._entry.complete
             and self._entry.shadow_of is None
-            and not any(entry.stale for entry in self._generations)
+            and not any(entry.stale or entry.displaced for entry in self._generations)
         )
 
     def _bounds(self) -> Bounds:
@@ -279,9 +279,15 @@ class WindowComparison:
     def _general_notes(self) -> tuple[str, ...]:
         read = {entry.generation for entry in self._generations}
         unread = _between(read, self._entry.generation)
-        if not self._whole or not unread:
-            return ()
-        return (f"not read: {_generations_told(unread)}, which the ledger or the snapshot store has no more",)
+        notes = []
+        if self._whole and unread:
+            why = "which the ledger, the snapshot store or the topic has no more"
+            notes.append(f"not read: {_generations_told(unread)}, {why}")
+        for entry in self._generations:
+            if entry.displaced:
+                told = f"the first {entry.displaced:,} of {entry.rows_done:,} records of generation {entry.generation}"
+                notes.append(f"not read: {told}, whose offsets are not known")
+        return tuple(notes)
 
     def _notes(self, bounds: Bounds, compacted: int) -> tuple[str, ...]:
         notes = []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pipelines.publishing.entry import LedgerEntry
     from pipelines.publishing.unfinished import Unfinished
@@ -72,6 +72,20 @@ def command(event: str | None, as_json: bool) -> None:
         raise SystemExit(1)
 
 
+def _valid_on(entries: "Sequence[LedgerEntry]") -> "Iterator[str]":
+    """Which cluster, store and code location the entries name, in short, and what was accepted."""
+    for what, field in (
+        ("Kafka cluster", "cluster_id"),
+        ("snapshot store", "store_id"),
+        ("code location", "code_location"),
+    ):
+        named = sorted({getattr(entry, field) or "not named" for entry in entries})
+        yield f"{what}: {', '.join(named[:3])}{', …' if len(named) > 3 else ''}"
+    accepted = sum(bool(entry.accepted) for entry in entries)
+    if accepted:
+        yield f"{accepted} window{'s' * (accepted != 1)} with something accepted by a person; --json shows what"
+
+
 def _status(entry: "LedgerEntry", sourced: "Mapping[str, int | None]") -> str:
     if not entry.complete:
         return "interrupted"
@@ -110,6 +124,8 @@ def _show(
                 if one.window not in {e.window for e in entries}
             ],
         )  # fmt: skip
+        for line in _valid_on(entries):
+            click.echo(line)
     else:
         groups: dict[str, list[int]] = {}
         for place, entry in enumerate(entries):

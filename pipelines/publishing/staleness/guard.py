@@ -50,13 +50,12 @@ class StaleGuard:
         event: Event,
         platform: Platform,
         topic: str,
-        kafka_partitions: int,
         *,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._event, self._platform, self._say = event, platform, say
         self._guards_rows = event.stale_writes == "skip"
-        self._kafka_partitions = kafka_partitions
+        self._topic, self._kafka_partitions = topic, 0
         self._instants = Instants(platform.registry, event.event_time, say=say)
         with ExitStack() as opened:
             settings = platform.settings
@@ -133,7 +132,7 @@ class StaleGuard:
         """From where on the topic must be known. Tombstones alone need what came since the window's first record: what is
         before that is older than any record of its own."""
         known = generations(entry)
-        if self._guards_rows or known[0].generation > 1:
+        if self._guards_rows or known[0].generation > 1 or any(one.displaced for one in known):
             return {}
         first: dict[int, int] = {}
         for one in known:
@@ -155,6 +154,8 @@ class StaleGuard:
         if self._blind:
             return True
         sent, self._sent = self._sent, []
+        # Partitions that were added are known from the first that a record of ours reaches.
+        self._kafka_partitions = max(self._kafka_partitions, *(p + 1 for p in delivered.offsets), 0)
         spans = {p: (self._known.get(p, 0), last + 1) for p, (_, last) in delivered.offsets.items()}
         between = sum(end - first for first, end in spans.values()) - delivered.records
         # Commonly there is nothing but our own records and the marker of our last commit.
@@ -171,6 +172,9 @@ class StaleGuard:
         return self._stirred
 
     def _follow(self, first: Positions) -> None:
+        # Asked each time: newer values may be in a partition that was added since.
+        now = self._platform.watch.settled(self._topic, self._kafka_partitions)
+        self._kafka_partitions = now.partitions
         ends = self._all.ends(self._kafka_partitions)
         begin = {p: min(first.get(p, 0), end) for p, end in ends.items()}
         # A window whose first record is before all that was read for the windows before it.

@@ -10,7 +10,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,12 +25,14 @@ from hypothesis import strategies as st
 from pipelines import Event
 from pipelines.publishing import producers, run
 from pipelines.publishing.publisher import NeverPublished, Publisher
+from pipelines.publishing.remade import TopicRemade
 from pipelines.publishing.selection import Selection
 from pipelines.publishing.staleness import guard
 from pipelines.publishing.wish import Replay, Wish
 from resources.kafka.rows import Rows
 from resources.kafka.topics import Topic
 from resources.kafka.transactions import Delivered
+from resources.kafka.watch import TopicNow
 from resources.platform import Platform
 from resources.settings import load_settings
 
@@ -56,6 +58,12 @@ class Log:
     ledger: dict[str, bytes] = field(default_factory=dict)
     commits: list[tuple[dict[str, Any], list[tuple[str, Row | None]]]] = field(default_factory=list)
     steps_left: int | None = None
+    topic_id: int = 1
+
+    def remake(self) -> None:
+        """The topic is deleted and made again."""
+        self.topic.clear()
+        self.topic_id += 1
 
     def step(self) -> None:
         if self.steps_left is not None:
@@ -183,6 +191,27 @@ class FakeLedger:
         return None
 
 
+class FakeWatch:
+    """The topic and its ledger, of one Kafka partition each."""
+
+    cluster_id = "cluster"
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def ask(self, *names: str) -> Callable[[], dict[str, TopicNow]]:
+        return lambda: {
+            name: TopicNow("ledger" if name.endswith(".ledger") else f"topic {self._log.topic_id}", 1)
+            for name in names
+        }
+
+    def settled(self, name: str, least: int) -> TopicNow:  # noqa: ARG002
+        return self.ask(name)()[name]
+
+    def ends(self, _: str, kafka_partitions: Iterable[int]) -> dict[int, int]:
+        return dict.fromkeys(kafka_partitions, len(self._log.topic))
+
+
 def row_of(value: bytes) -> Row:
     """The row in a framed record of strings and longs, decoded by hand: id, happened_at, amount."""
 
@@ -219,7 +248,7 @@ class Model:
         rng: dict[str, int],
         crash_after: int | None,
         *,
-        code_version: str = "one",
+        code_version: str = "1" * 16,
         **wish: Any,
     ) -> str:
         """Publish these rows, or as `wish` says (None: nothing is sourced); "crashed", or the action of the run."""
@@ -229,13 +258,14 @@ class Model:
             self._before = Counter(rows)
         platform = Platform(self._settings)
         platform.__dict__["ledger"], platform.__dict__["registry"] = FakeLedger(self.log), FakeRegistry()
+        platform.__dict__["watch"] = FakeWatch(self.log)
         object.__setattr__(platform, "settings", replace(platform.settings, **rng))
         FakeProducer.log = FakeTail.log = self.log
         FakeRegistry.schema = self.event.contract.text
         if rows is not None:
             self._store(platform, rows, code_version)
+        before = len(self.log.topic)
         try:
-            before = len(self.log.topic)
             with Publisher(self.event, platform, run_id="run", wish=Wish(**wish)) as publisher:
                 result = publisher.publish(WINDOW)
             assert result.published == len(self.log.topic) - before, "what is said of a run is what it did"
@@ -244,6 +274,9 @@ class Model:
             return "crashed"
         except NeverPublished:
             return "never published"
+        except TopicRemade:
+            assert len(self.log.topic) == before, "nothing is written to a topic that was made again"
+            return "made again"
         finally:
             self.log.steps_left = None
             platform.close()
@@ -420,12 +453,12 @@ def test_replays_between_runs_that_stop_anywhere_are_sent_once_each(
     tombstones: bool,
     rng: dict[str, int],
 ) -> None:
-    model, version = Model(events[tombstones], tmp_path_factory.mktemp("model")), "one"
+    model, version = Model(events[tombstones], tmp_path_factory.mktemp("model")), "1" * 16
     for step, rows, crash_after in [*steps, ("publish", last, None)]:
         told: dict[str, Any] = {"on_definition_change": "correct"}
         sourced: list[Row] | None = rows
         if step == "redefine":
-            version, told["on_definition_change"] = f"{version}+", "replay"
+            version, told["on_definition_change"] = f"{int(version, 16) + 1:016x}", "replay"
         elif step in REQUESTS:
             source = "fresh" if step.startswith("fresh") else "stored"
             told |= {"reason": "asked", "replay": Replay(step, source, REQUESTS[step])}
@@ -452,3 +485,43 @@ def test_replays_between_runs_that_stop_anywhere_are_sent_once_each(
     records = len(model.log.topic)
     assert model.attempt(last, rng, None, code_version=version) == "nothing"
     assert len(model.log.topic) == records
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    attempts=st.lists(
+        st.tuples(st.sampled_from(["publish", "replay", "remake"]), ROWS, st.none() | st.integers(0, 14)),
+        max_size=7,
+    ),
+    last=ROWS,
+    rng=st.fixed_dictionaries({"transaction_rows": st.integers(1, 4), "batch_rows": st.integers(1, 5)}),
+)
+def test_a_topic_that_is_made_again_at_any_moment_is_filled_by_a_replay_alone(
+    events: dict[bool, Event],
+    tmp_path_factory: pytest.TempPathFactory,
+    attempts: list[tuple[str, list[Row], int | None]],
+    last: list[Row],
+    rng: dict[str, int],
+) -> None:
+    model = Model(events[False], tmp_path_factory.mktemp("model"))
+    lost = False
+    for number, (what, rows, crash_after) in enumerate(attempts):
+        if what == "remake":
+            model.log.remake()
+            lost = bool(model.log.ledger)
+        elif what == "publish":
+            outcome = model.attempt(rows, rng, crash_after)
+            assert outcome in (("made again", "crashed") if lost else (outcome,))
+            if outcome not in ("crashed", "made again"):
+                assert sub(Counter(rows), model.published())
+        else:
+            before = len(model.log.commits)
+            outcome = model.attempt(None, rng, crash_after, reason="again", replay=Replay(f"r{number}"))
+            if len(model.log.commits) > before:
+                lost = False
+    if model.attempt(last, rng, None) == "made again":
+        assert lost
+        assert model.attempt(None, rng, None, reason="again", replay=Replay("last")) == "replay"
+        model.attempt(last, rng, None)
+    assert sub(Counter(last), model.published())
+    assert model.attempt(last, rng, None) == "nothing"

@@ -35,6 +35,20 @@ ENTRY = LedgerEntry(
     delta=SHA,
     reason="late rows",
     bytes_done=12_345,
+    topic_id="AAAAAAAAAAEAAAAAAAAAAg",
+    cluster_id="MkU3OEVBNTctOEUyRi00",
+    store_id="8d6eab53-0000-4000-8000-000000000001",
+    code_location="sluice",
+    accepted=(
+        {
+            "what": "cluster",
+            "was": "a",
+            "now": None,
+            "by": "me",
+            "at": "2013-01-02T00:00:00+00:00",
+            "reason": "moved",
+        },
+    ),
     offsets={"0": (5, 500), "11": (0, 600)},
 )
 FIRST = ENTRY.advanced(generation=1, kind="backfill", base_snapshot=None, base_rows=0, delta=None)
@@ -60,7 +74,16 @@ def test_a_record_of_all_fields_is_read_as_it_was_written() -> None:
     assert [one.generation for one in generations(found)] == [1, 3]
 
 
-NUMBERS = ("generation", "rows_total", "rows_done", "schema_id", "base_rows", "stale", "bytes_done")
+NUMBERS = (
+    "generation",
+    "rows_total",
+    "rows_done",
+    "schema_id",
+    "base_rows",
+    "stale",
+    "bytes_done",
+    "displaced",
+)
 HASHES = ("snapshot", "contract", "base_snapshot", "delta", "vanished")
 REFUSED: list[dict[str, Any]] = [
     {"generation": 10**30},
@@ -107,6 +130,17 @@ REFUSED: list[dict[str, Any]] = [
     {"v": 2},
     {"v": None},
     {"later_field": 1},
+    {"displaced": 976},
+    {"topic_id": 7},
+    {"cluster_id": ""},
+    {"store_id": "s" * 1_000},
+    {"code_location": ["sluice"]},
+    {"accepted": {}},
+    {"accepted": [7]},
+    {"accepted": [{}]},
+    {"accepted": [dict(ENTRY.accepted[0]) | {"what": "everything"}]},
+    {"accepted": [dict(ENTRY.accepted[0]) | {"at": "now"}]},
+    {"accepted": [dict(ENTRY.accepted[0]) | {"more": 1}]},
     {"earlier": {}},
     {"earlier": [[]]},
     {"earlier": [None]},
@@ -157,6 +191,15 @@ def test_what_no_run_can_have_written_is_refused_with_its_key(changes: dict[str,
 def test_what_is_no_entry_is_refused(value: bytes) -> None:
     with pytest.raises(LedgerDamaged):
         read_entry(WHOLE.key, value)
+
+
+def test_a_record_without_the_newer_fields_is_read_and_written_as_before() -> None:
+    """As versions before wrote it, and can read it."""
+    newer = ("topic_id", "cluster_id", "store_id", "code_location", "accepted", "displaced")
+    value = value_of(**dict.fromkeys(newer, ...))
+    found = read_entry(WHOLE.key, value)
+    assert found is not None and all(not getattr(found, name) for name in newer)
+    assert json.loads(found.to_json()) == json.loads(value)
 
 
 def test_a_record_under_another_key_is_refused() -> None:
@@ -225,6 +268,12 @@ def entries(draw: st.DrawFn, generation: int = 1, topic: str | None = None) -> L
         stale=draw(ROWS),
         bytes_done=draw(ROWS),
         offsets=draw(offsets) if done else {},
+        displaced=draw(st.integers(0, done)),
+        topic_id=draw(st.none() | st.just("AAAAAAAAAAEAAAAAAAAAAg")),
+        cluster_id=draw(st.none() | st.just("c")),
+        store_id=draw(st.none() | st.just("s")),
+        code_location=draw(st.none() | TEXTS.filter(lambda text: bool(text) and text.isprintable())),
+        accepted=draw(st.just(()) | st.just(ENTRY.accepted)),
     )
 
 

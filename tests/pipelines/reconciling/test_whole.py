@@ -181,7 +181,7 @@ def test_generations_that_are_not_known_any_more_are_named_and_the_rest_is_read(
     found = whole(world, entry_of(world).advanced(earlier=()))
     assert (found.verdict, found.generations, found.expected) == ("agrees", 1, 1)
     assert found.notes == (
-        "not read: generations 1 to 2, which the ledger or the snapshot store has no more",
+        "not read: generations 1 to 2, which the ledger, the snapshot store or the topic has no more",
     )
 
     store = world.platform().snapshots

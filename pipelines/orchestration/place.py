@@ -1,0 +1,111 @@
+"""Where the runs of one Dagster publish to, remembered in Dagster's own storage, which all of its workers share.
+
+A worker that lost its environment falls back to defaults: to an embedded broker that somebody started in its tree, to
+another ledger topic, to a snapshot folder of its own. Its run is refused, before the first byte.
+"""
+
+import json
+from collections.abc import Mapping
+
+import dagster as dg
+from dagster._core.launcher import DefaultRunLauncher
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.in_memory import InMemoryEventLogStorage
+from dagster._core.storage.event_log.sqlite.consolidated_sqlite_event_log import (
+    ConsolidatedSqliteEventLogStorage,
+)
+
+from resources.errors import SluiceError
+from resources.platform import Platform
+
+_KEY = "sluice/publishes_to"
+_TOLD = {
+    "cluster_id": ("Kafka cluster", "SLUICE_KAFKA_BOOTSTRAP_SERVERS", "cluster"),
+    "ledger_topic": ("ledger topic", "SLUICE_LEDGER_TOPIC", "cluster"),
+    "store_id": ("snapshot store", "SLUICE_SNAPSHOTS", "store"),
+    "code_location": ("code location", "SLUICE_CODE_LOCATION", "location"),
+}
+_LOCAL = (SqliteEventLogStorage, ConsolidatedSqliteEventLogStorage, InMemoryEventLogStorage)
+
+
+class NotThisPlace(SluiceError):
+    """A run whose settings lead elsewhere than those of the runs before it; nothing was written."""
+
+
+def require_place(instance: dg.DagsterInstance, platform: Platform) -> None:
+    """Remember where this run publishes to, or raise NotThisPlace where it is elsewhere than before.
+
+    From the servers of `sluice up` to others one goes once, and needs nobody's word for it; never back.
+    """
+    own = platform.settings.embedded
+    if own and (shared := _shared(instance)):
+        raise NotThisPlace(
+            "settings",
+            f"no Kafka is set, so this run would publish to the broker that `sluice up` started on "
+            f"{platform.settings.bootstrap_servers}; but {shared}, so its workers are not all on this machine",
+            next_step="give this worker its environment: SLUICE_KAFKA_BOOTSTRAP_SERVERS and the other settings "
+            "(docs/operating.md#where-the-ledger-is-valid)",
+        )
+    now, before = _here(platform), _remembered(instance)
+    if before is None or before.get("own"):
+        _remember(instance, now)
+        return
+    if own:
+        raise NotThisPlace(
+            "settings",
+            f"runs of this Dagster publish to {before.get('at')} (Kafka cluster {before.get('cluster_id')}), and in this "
+            f"run no Kafka is set, so it would publish to the broker that `sluice up` started on {now['at']}",
+            next_step="give this worker its environment: SLUICE_KAFKA_BOOTSTRAP_SERVERS and the other settings "
+            "(docs/operating.md#where-the-ledger-is-valid)",
+        )
+    for name, (what, setting, part) in _TOLD.items():
+        recorded, found = before.get(name), now.get(name)
+        if recorded and found and recorded != found:
+            raise NotThisPlace(
+                "settings",
+                f"runs of this Dagster publish with {what} {recorded}, and this run's settings lead to {what} {found}",
+                next_step=f"give this worker its environment ({setting}); where the other one took its place: sluice "
+                f'ledger accept-{part} --all --reason "…" (docs/operating.md#where-the-ledger-is-valid)',
+            )
+
+
+def accept_place(instance: dg.DagsterInstance, platform: Platform) -> None:
+    """Runs of this Dagster publish to where the settings of now lead, from now on."""
+    _remember(instance, _here(platform))
+
+
+def _here(platform: Platform) -> dict[str, object]:
+    store_id = platform.snapshots.store_id(make=True)
+    here = platform.identity
+    return {
+        "cluster_id": here.cluster_id,
+        "ledger_topic": platform.settings.ledger_topic,
+        "store_id": store_id,
+        "code_location": here.code_location,
+        "own": platform.settings.embedded,
+        "at": platform.settings.bootstrap_servers,
+    }
+
+
+def _shared(instance: dg.DagsterInstance) -> str | None:
+    """Why workers of this Dagster may be on other machines; None where nothing says so."""
+    if not isinstance(instance.event_log_storage, _LOCAL):
+        return "Dagster's storage is no local SQLite"
+    launcher = type(instance.run_launcher)
+    if not issubclass(launcher, DefaultRunLauncher) and not launcher.__name__.startswith("Sync"):
+        return f"runs are launched by {launcher.__name__}"
+    return None
+
+
+def _remembered(instance: dg.DagsterInstance) -> dict[str, object] | None:
+    told = instance.daemon_cursor_storage.get_cursor_values({_KEY}).get(_KEY)
+    if not told:
+        return None
+    found: dict[str, object] = json.loads(told)
+    return found
+
+
+def _remember(instance: dg.DagsterInstance, place: Mapping[str, object]) -> None:
+    told = json.dumps(place, sort_keys=True)
+    if instance.daemon_cursor_storage.get_cursor_values({_KEY}).get(_KEY) != told:
+        instance.daemon_cursor_storage.set_cursor_values({_KEY: told})

@@ -1,0 +1,101 @@
+"""Where the runs of one Dagster publish to: a worker that lost its environment is refused before the first byte."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import dagster as dg
+import pytest
+
+from pipelines.orchestration.place import NotThisPlace, accept_place, require_place
+from resources.identity import Identity
+from resources.platform import Platform
+from resources.settings import Settings, load_settings
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as made:
+        yield made
+
+
+class Place:
+    """A platform as far as it says where it leads."""
+
+    def __init__(self, folder: Path, *, cluster: str, own: bool = False, **settings: Any) -> None:
+        loaded: Settings = load_settings(
+            {"SLUICE_HOME": str(folder), "SLUICE_KAFKA_BOOTSTRAP_SERVERS": f"{cluster}:9092"}
+        )
+        self.settings = replace(loaded, embedded=own, **settings)
+        self.snapshots = SimpleNamespace(store_id=lambda make: str(folder))  # noqa: ARG005
+        self.identity = Identity(cluster, str(folder), self.settings.code_location)
+
+
+def place(folder: Path, cluster: str = "real", **more: Any) -> Platform:
+    return cast(Platform, Place(folder, cluster=cluster, **more))
+
+
+def test_what_a_run_publishes_to_is_remembered_for_the_next(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    require_place(instance, place(tmp_path))
+    require_place(instance, place(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"cluster": "other"}, ("Kafka cluster real", "Kafka cluster other", "accept-cluster")),
+        (
+            {"ledger_topic": "sluice.ledger2"},
+            ("ledger topic sluice.ledger", "sluice.ledger2", "accept-cluster"),
+        ),
+        ({"code_location": "two"}, ("code location sluice", "code location two", "accept-location")),
+        ({"folder": "elsewhere"}, ("snapshot store", "elsewhere", "accept-store")),
+    ],
+)
+def test_a_run_whose_settings_lead_elsewhere_is_refused_until_a_person_accepts(
+    instance: dg.DagsterInstance, tmp_path: Path, other: dict[str, str], named: tuple[str, ...]
+) -> None:
+    require_place(instance, place(tmp_path))
+    folder = tmp_path / other.pop("folder", "")
+    elsewhere = place(folder, **cast(Any, other))
+    with pytest.raises(NotThisPlace) as refused:
+        require_place(instance, elsewhere)
+    assert all(part in str(refused.value) for part in named), refused.value
+    accept_place(instance, elsewhere)
+    require_place(instance, elsewhere)
+    with pytest.raises(NotThisPlace):
+        require_place(instance, place(tmp_path))
+
+
+def test_from_the_servers_of_a_first_look_to_a_cluster_and_never_back(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    require_place(instance, place(tmp_path, "first", own=True))
+    require_place(instance, place(tmp_path, "second", own=True))
+    require_place(instance, place(tmp_path, "real"))
+    # Embedded brokers all have the same id; that nobody has set a Kafka tells them apart.
+    with pytest.raises(NotThisPlace, match="no Kafka is set") as refused:
+        require_place(instance, place(tmp_path, "real", own=True))
+    assert "real:9092" in str(refused.value)
+
+
+def test_servers_of_a_first_look_are_for_one_machine(tmp_path: Path) -> None:
+    class ElsewhereLauncher:
+        pass
+
+    storage = SimpleNamespace(event_log_storage=object(), run_launcher=ElsewhereLauncher())
+    with pytest.raises(NotThisPlace, match="no local SQLite"):
+        require_place(cast(Any, storage), place(tmp_path, own=True))
+    with dg.instance_for_test() as made:
+        launched = SimpleNamespace(
+            event_log_storage=made.event_log_storage,
+            run_launcher=ElsewhereLauncher(),
+            daemon_cursor_storage=made.daemon_cursor_storage,
+        )
+        with pytest.raises(NotThisPlace, match="launched by ElsewhereLauncher"):
+            require_place(cast(Any, launched), place(tmp_path, own=True))
+        require_place(cast(Any, launched), place(tmp_path))

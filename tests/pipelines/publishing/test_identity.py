@@ -1,0 +1,238 @@
+"""Entries that are valid elsewhere: refused by every way that reads them, until a person accepts what is there now."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pipelines.foresight.foreseeing import Foresight
+from pipelines.publishing.accepting import accepting, adopting, rewrite, wanted
+from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
+from pipelines.publishing.generations import generations
+from pipelines.publishing.identity import Decision, LedgerOfElsewhere, Part, accepted, adopted, require_here
+from pipelines.publishing.wish import Redrive, Replay, Wish
+from pipelines.reconciling.expected import CannotReconcile
+from pipelines.reconciling.reconciler import Reconciler
+from resources.identity import Identity
+from resources.kafka.errors import TakenOver
+from resources.kafka.ledger import ledger_partition
+from resources.kafka.transactions import TransactionalProducer
+from tests.pipelines.publishing.conftest import WINDOW, Row, World
+from tests.pipelines.publishing.test_ledger_records import WHOLE
+from tests.pipelines.publishing.test_remade_topics import any_world, once_acknowledged, remake, verified
+
+__all__ = ["any_world"]
+
+ROWS: list[Row] = [(f"k{n}", n, n) for n in range(60)]
+WORD = Decision("me@here", "2026-01-01T00:00:00+00:00", "moved")
+HERE = Identity("MkU3OEVBNTctOEUyRi00", "8d6eab53-0000-4000-8000-000000000001", "sluice")
+
+
+def entry(world: World) -> LedgerEntry:
+    key = ledger_key(world.topic, WINDOW)
+    found = read_entry(key, world.platform().ledger.latest(key))
+    assert found is not None
+    return found
+
+
+def write(world: World, told: LedgerEntry) -> None:
+    """An entry as somebody else has written it."""
+    settings = world.settings()
+    with TransactionalProducer(settings, "by hand", event="e", window="w", topic=told.topic) as producer:
+        producer.claim()
+        producer.begin()
+        place = ledger_partition(told.key, settings.ledger_partitions)
+        producer.record(settings.ledger_topic, place, told.key.encode(), told.to_json())
+        producer.commit()
+
+
+@pytest.mark.parametrize(
+    ("part", "field"), [("cluster", "cluster_id"), ("store", "store_id"), ("location", "code_location")]
+)
+def test_an_entry_of_elsewhere_is_refused_with_both_ids(part: Part, field: str) -> None:
+    require_here(WHOLE, HERE)
+    require_here(WHOLE.advanced(**{field: None}), HERE)
+    require_here(WHOLE, replace(HERE, **{field: None}))
+    with pytest.raises(LedgerOfElsewhere) as refused:
+        require_here(WHOLE, replace(HERE, **{field: "another"}))
+    told = str(refused.value)
+    assert getattr(WHOLE, field) in told and "another" in told
+    assert f"sluice ledger accept-{part} flights/departed 2013-01-01 --reason" in told
+    assert refused.value.part == part
+
+
+def test_what_a_person_accepts_is_noted_and_changes_nothing_else() -> None:
+    there = replace(HERE, store_id="another")
+    after = accepted(WHOLE, "store", there, WHOLE.topic_id, None, WORD)
+    assert after is not None
+    require_here(after, there)
+    note = {
+        "what": "store", "was": HERE.store_id, "now": "another", "by": WORD.by, "at": WORD.at, "reason": WORD.reason,
+    }  # fmt: skip
+    assert after == WHOLE.advanced(store_id="another", accepted=(*WHOLE.accepted, note))
+    assert read_entry(after.key, after.to_json()) == after
+    assert accepted(after, "store", there, WHOLE.topic_id, None, WORD) is None
+    assert accepted(WHOLE, "location", there, WHOLE.topic_id, None, WORD) is None
+    assert accepted(WHOLE, "topic", there, WHOLE.topic_id, None, WORD) is None
+
+
+@pytest.mark.parametrize(("topic_id", "kept"), [(WHOLE.topic_id, True), ("another", False), (None, False)])
+def test_offsets_are_kept_only_on_the_same_topic(topic_id: str | None, kept: bool) -> None:
+    after = accepted(WHOLE, "cluster", replace(HERE, cluster_id="new"), topic_id, None, WORD)
+    assert after is not None and after.topic_id == topic_id
+    assert (after.offsets == WHOLE.offsets) is kept
+    assert [one.displaced for one in generations(after)] == ([0, 0] if kept else [975, 975])
+    assert read_entry(after.key, after.to_json()) == after
+
+
+def test_an_entry_of_before_adopts_what_is_known() -> None:
+    old = WHOLE.advanced(topic_id=None, cluster_id=None, store_id=None, code_location=None)
+    assert adopted(old, HERE, WHOLE.topic_id) == WHOLE
+    assert adopted(WHOLE, HERE, WHOLE.topic_id) is None
+    assert adopted(old.advanced(topic_id="t"), Identity(None, None, None), None) is None
+
+
+def ways(world: World) -> dict[str, Callable[[], Any]]:
+    """Every way that decides by the entry."""
+    there = entry(world)
+    windows = world.event.windows.parse(WINDOW)
+
+    def planned() -> None:
+        (found,) = Foresight(world.event, world.platform(), Wish(), {there.key: there}).windows(windows)
+        assert found.refused is not None and "the ledger was written for" in found.refused
+        raise LedgerOfElsewhere(there, "store", "", "")
+
+    return {
+        "publish": world.publish,
+        "correction": lambda: world.deliver([*ROWS, ("new", 700, 1)]),
+        "replay": lambda: world.publish(reason="again", replay=Replay("r")),
+        "redrive": lambda: world.publish(redrive=Redrive()),
+        "plan": planned,
+        "verify": lambda: verified(world),
+    }
+
+
+@pytest.mark.parametrize("part", ["cluster", "store", "location"])
+def test_every_way_refuses_until_a_person_accepts(embedded_world: World, part: Part) -> None:
+    world = embedded_world
+    world.deliver(ROWS)
+    first = entry(world)
+    field = {"cluster": "cluster_id", "store": "store_id", "location": "code_location"}[part]
+    assert getattr(first, field)
+    write(world, first.advanced(**{field: "elsewhere"}))
+    for name, way in ways(world).items():
+        with pytest.raises(LedgerOfElsewhere):
+            way()
+        assert entry(world).generation == 1, name
+    platform = world.platform()
+    change = accepting(platform, part, WORD)
+    (found,) = wanted([entry(world)], change)
+    assert found.ids(part) == ("elsewhere", getattr(first, field))
+    assert entry(world) == first.advanced(**{field: "elsewhere"}), "a listing changes nothing"
+    done = rewrite(platform, first.key, change)
+    assert done is not None and entry(world) == done.after
+    assert rewrite(platform, first.key, change) is None, "once is enough"
+    world.rows(ROWS)
+    world.prepare()
+    assert world.publish().action == "nothing"
+    assert world.deliver([*ROWS, ("new", 700, 1)]).published == 1
+    assert entry(world).accepted[-1]["reason"] == "moved", "later generations remember it"
+
+
+def test_a_store_without_its_snapshots_is_not_the_one_that_was_published_from(embedded_world: World) -> None:
+    world = embedded_world
+    world.deliver(ROWS)
+    shutil.rmtree(world.folder / "home" / "snapshots")
+    world.rows(ROWS)
+    world.prepare()
+    with pytest.raises(LedgerOfElsewhere, match="snapshot store"):
+        world.publish()
+
+
+def test_records_that_were_restored_are_accepted_and_not_said_to_agree(any_world: World) -> None:
+    world = any_world
+    world.deliver(ROWS)
+    remake(world)
+    platform = world.platform()
+    (change, there) = (accepting(platform, "topic", WORD), entry(world))
+    assert len(list(wanted([there], change))) == 1
+    done = rewrite(platform, there.key, change)
+    assert done is not None and done.after.offsets == {} and done.after.displaced == 60
+    assert rewrite(platform, there.key, change) is None
+    # By the person's word the records are there; where, nobody knows.
+    assert world.publish().action == "nothing"
+    with pytest.raises(CannotReconcile, match="not known"):
+        verified(world)
+    assert world.deliver([*ROWS, ("new", 700, 1)]).published == 1
+    found = verified(world)
+    assert (found.verdict, found.expected) == ("agrees", 1)
+    assert any("generation 1" in note for note in found.notes)
+    assert world.counted() == Counter([("new", 700, 1)])
+
+
+def test_an_interrupted_window_goes_on_behind_what_was_restored(
+    embedded_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = embedded_world
+    real, commits = TransactionalProducer.commit, iter(range(99))
+
+    def second_fails(self: TransactionalProducer) -> Any:
+        if next(commits) == 1:
+            raise KeyboardInterrupt
+        return real(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TransactionalProducer, "commit", second_fails)
+        with pytest.raises(KeyboardInterrupt):
+            world.deliver(ROWS, settings={"transaction_rows": 25})
+    remake(world)
+    platform = world.platform()
+    assert rewrite(platform, entry(world).key, accepting(platform, "topic", WORD)) is not None
+    assert world.publish().published == 35
+    found = verified(world)
+    assert (found.verdict, found.expected) == ("agrees", 35)
+    assert "the first 25 of 60 records of generation 1" in found.notes[0]
+    assert world.publish().action == "nothing"
+
+
+def test_a_run_that_publishes_the_window_is_ended_and_nothing_is_mixed(
+    embedded_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = embedded_world
+    world.deliver(ROWS)
+    write(world, entry(world).advanced(store_id=None))
+    platform = world.platform()
+    world.rows([*ROWS, ("new", 700, 1)])
+    world.prepare()
+    key = entry(world).key
+
+    def adopt() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(rewrite, platform, key, adopting(platform)).result(60) is not None
+
+    with once_acknowledged(monkeypatch, adopt), pytest.raises(TakenOver):
+        world.publish()
+    assert entry(world).generation == 1 and entry(world).store_id
+    assert world.publish().published == 1
+    assert world.counted() == Counter([*ROWS, ("new", 700, 1)])
+
+
+def test_an_entry_of_before_is_filled_at_the_next_write(embedded_world: World) -> None:
+    world = embedded_world
+    world.deliver(ROWS)
+    before = entry(world)
+    old = before.advanced(topic_id=None, cluster_id=None, store_id=None, code_location=None)
+    write(world, old)
+    assert world.publish().action == "nothing"
+    assert entry(world) == old, "to say that there is nothing to do writes nothing"
+    assert world.deliver([*ROWS, ("new", 700, 1)]).published == 1
+    after = entry(world)
+    assert (after.cluster_id, after.store_id, after.code_location) == (
+        before.cluster_id, before.store_id, before.code_location,
+    )  # fmt: skip
+    with Reconciler(world.event, world.platform()) as reconciler:
+        assert reconciler.reconcile_whole(WINDOW).verdict == "agrees"

@@ -470,6 +470,7 @@ def test_a_disk_that_fails_is_a_passing_fault_and_nothing_is_committed(
 ) -> None:
     world.rows(rows(50))
     platform = world.platform()
+    platform.snapshots.store_id(make=True)
     world.prepare(platform)
 
     def broken(_: int) -> None:

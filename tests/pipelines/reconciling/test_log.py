@@ -197,7 +197,7 @@ def test_an_end_that_outlived_its_records_is_not_believed(
         )
     monkeypatch.setattr(reader._reader, "unassign", lambda: None)
     monkeypatch.setattr(reader._reader, "next", lambda *_: batches.pop(0))
-    monkeypatch.setattr(reader, "_look_up", lambda _: None)
+    monkeypatch.setattr(reader, "_look_up", lambda *_: None)
     turns = iter([set[int](), {0}, set[int](), set[int](), set[int]()])
     found = read(reader, "t", {0: (0, 4), 1: (0, 4)}, held=lambda: next(turns))
     assert [(p, offset) for p, offset, *_ in found] == [

@@ -190,7 +190,9 @@ def test_generations_that_are_not_known_any_more_are_named_and_the_rest_is_read(
     Path(store.url(first)).unlink()
     found = whole(world)
     assert (found.verdict, found.generations, found.expected) == ("agrees", 2, 4)
-    assert found.notes == ("not read: generation 1, which the ledger or the snapshot store has no more",)
+    assert found.notes == (
+        "not read: generation 1, which the ledger, the snapshot store or the topic has no more",
+    )
 
 
 def test_generations_may_have_had_fewer_partitions(world: World) -> None:

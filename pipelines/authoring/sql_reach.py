@@ -26,12 +26,13 @@ def require_all_rows_reach(select: Any, root: Any, conditions: Sequence[Any]) ->
     _require_no_padding(select, conditions)
     node = select
     while node is not root:
-        node = _reader(node, root)
+        node, read_in = _reader(node, root)
         if isinstance(node, exp.Select):
             _require_row_by_row(node)
             if node.args.get("where") is not None:
                 raise Unremovable("conditions further out leave out rows, and which of them is not known")
-            if any(join.side != "LEFT" for join in node.args.get("joins") or ()):
+            # What is on the right of a LEFT JOIN reaches the end only where it finds a partner.
+            if any(join.side != "LEFT" or join is read_in for join in node.args.get("joins") or ()):
                 raise Unremovable("its rows are joined further out, where some may be left out")
 
 
@@ -41,9 +42,9 @@ def require_filter_only(select: Any, main: Any, root: Any) -> None:
     while node is not main:
         if isinstance(node, exp.Select):
             _require_row_by_row(node, windows=True)
-        inner, node = node, _reader(node, root)
+        node, read_in = _reader(node, root)
         for join in node.args.get("joins") or () if isinstance(node, exp.Select) else ():
-            padded = join.side in ("RIGHT", "FULL") or (join.side == "LEFT" and _within(inner, join))
+            padded = join.side in ("RIGHT", "FULL") or (join.side == "LEFT" and join is read_in)
             if padded:
                 raise Unremovable("an outer join fills up what a window further in leaves out")
 
@@ -52,6 +53,8 @@ def _require_row_by_row(select: Any, *, windows: bool = False) -> None:
     for name, reason in _MERGING.items():
         if select.args.get(name) is not None:
             raise Unremovable(reason)
+    if any(table.args.get("sample") is not None for table in _tables(select)):
+        raise Unremovable(_MERGING["sample"])
     for expression in select.expressions:
         for node in expression.find_all(exp.AggFunc, exp.Window):
             if node.find_ancestor(exp.Select) is not select:
@@ -61,6 +64,11 @@ def _require_row_by_row(select: Any, *, windows: bool = False) -> None:
                     raise Unremovable("a window function looks at other rows of its window")
             elif node.find_ancestor(exp.Window) is None:
                 raise Unremovable("an aggregate merges rows")
+
+
+def _tables(select: Any) -> list[Any]:
+    from_ = select.args.get("from_")
+    return [part.this for part in (from_, *(select.args.get("joins") or ())) if part is not None]
 
 
 def _require_no_padding(select: Any, conditions: Sequence[Any]) -> None:
@@ -89,15 +97,16 @@ def _require_no_padding(select: Any, conditions: Sequence[Any]) -> None:
                 )
 
 
-def _reader(node: Any, root: Any) -> Any:
-    """The query that reads the rows of `node`: directly, through a UNION ALL, or by the name of a CTE."""
+def _reader(node: Any, root: Any) -> tuple[Any, Any]:
+    """The query that reads the rows of `node`: directly, through a UNION ALL, or by the name of a CTE; and the FROM or
+    JOIN in which it reads them, None where there is none."""
     parent: Any = node.parent
     if isinstance(parent, exp.SetOperation):
         if not isinstance(parent, exp.Union) or parent.args.get("distinct"):
             raise Unremovable(f"{parent.key.upper()} merges rows")
         if parent.args.get("limit") is not None or parent.args.get("offset") is not None:
             raise Unremovable("LIMIT cuts rows off")
-        return parent
+        return parent, None
     if isinstance(parent, exp.Subquery):
         if any(parent.args.get(name) is not None for name in ("sample", "pivots", "limit")):
             raise Unremovable("a part of it is sampled, pivoted or limited")
@@ -118,9 +127,9 @@ def _reader(node: Any, root: Any) -> Any:
     raise Unremovable("its window stands in a part that is not read as rows")
 
 
-def _reading(relation: Any, root: Any) -> Any:
+def _reading(relation: Any, root: Any) -> tuple[Any, Any]:
     if relation is root:
-        return root
+        return root, None
     parent: Any = relation.parent
     if isinstance(parent, exp.Subquery | exp.SetOperation | exp.CTE):
         return _reader(relation, root)
@@ -129,13 +138,5 @@ def _reading(relation: Any, root: Any) -> Any:
             raise Unremovable("a part of it is sampled or pivoted")
         if isinstance(parent, exp.Join) and parent.kind in ("SEMI", "ANTI"):
             raise Unremovable("its window stands in a part that is not read as rows")
-        return parent.parent
+        return parent.parent, parent
     raise Unremovable("its window stands in a part that is not read as rows")
-
-
-def _within(node: Any, ancestor: Any) -> bool:
-    while node is not None:
-        if node is ancestor:
-            return True
-        node = node.parent
-    return False

@@ -22,11 +22,12 @@ class NoPlace(Exception):
 
 
 class ConditionSpan(NamedTuple):
-    """`sql[start:end]` compares two sides; the operator stands at `operator_start` and ends before `operator_end`."""
+    """`sql[start:end]` compares two sides: the first ends before `first_end`, the second starts at `second_start`. Between
+    them are the operator and comments."""
 
     start: int
-    operator_start: int
-    operator_end: int
+    first_end: int
+    second_start: int
     end: int
     operator: str
 
@@ -61,8 +62,8 @@ def condition_at(tokens: Sequence[Token], parameter: int) -> ConditionSpan:
     mark = tokens[operator]
     return ConditionSpan(
         tokens[left + 1].start,
-        mark.start,
-        mark.end + 1,
+        tokens[operator - 1].end + 1,
+        tokens[operator + 1].start,
         tokens[right - 1].end + 1,
         _COMPARISONS[mark.token_type],
     )

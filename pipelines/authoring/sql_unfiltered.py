@@ -43,13 +43,25 @@ class Limit:
 @dataclass(frozen=True)
 class Unfiltered:
     """`sql` gives, for each row that there is without the window, `sluice_time_0`, `sluice_time_1`, ...: what the `limits`
-    are about. `exact`: the lower and the upper limit that are of one expression, which is the first."""
+    are about. `exact`: the lower and the upper limit that are of one expression, which is the first. `further_in`: the
+    bounds also stand in a part further in, whose rows are not compared."""
 
     sql: str
     dialect: str
     times: int
     limits: tuple[Limit, ...]
     exact: tuple[Limit, Limit]
+    further_in: bool = False
+
+    @property
+    def others(self) -> tuple[Limit, ...]:
+        """The limits beside the exact ones."""
+        return tuple(limit for limit in self.limits if limit not in self.exact)
+
+    @property
+    def bare(self) -> bool:
+        """Whether the time is compared with the bounds as they are, so that a row's window follows from its time."""
+        return all(not limit.before and not limit.after for limit in self.exact)
 
 
 @dataclass(frozen=True)
@@ -84,10 +96,11 @@ def unfiltered(source: SourceQuery) -> list[Unfiltered]:
 class _Parts:
     def __init__(self, source: SourceQuery, dialect: Any, tokens: Sequence[Token], root: Any) -> None:
         self._source, self._dialect, self._tokens, self._root = source, dialect, tokens, root
+        self._nodes: dict[SelectSpan, Any] = {}
 
     def found(self) -> Iterator[Unfiltered]:
         groups: dict[SelectSpan, list[_Condition]] = {}
-        nodes: dict[SelectSpan, Any] = {}
+        nodes = self._nodes
         nodes_left = _comparisons(self._root)
         for placeholder in self._root.find_all(exp.Placeholder):
             if isinstance(placeholder.find_ancestor(exp.Having, exp.Select), exp.Having):
@@ -106,12 +119,15 @@ class _Parts:
         }
         if not mains:
             raise Unremovable("no expression has both bounds, >= :window_start and < :window_end")
+        if not all(_same_form(*pair) for pair in mains.values()):
+            raise Unremovable("its two bounds are written differently, and a row may lie between two windows")
         for place in groups:
             above = [other for other in mains if other == place or _below(nodes[place], nodes[other])]
             if not above:
                 raise Unremovable("a part of it is bounded by the window apart from the others")
             if place not in mains:
                 require_filter_only(nodes[place], nodes[above[0]], self._root)
+        self._require_in_each_arm([nodes[place] for place in mains])
         self._require_same_tree([condition for group in groups.values() for condition in group])
         for place, pair in mains.items():
             require_all_rows_reach(nodes[place], self._root, [condition.node for condition in groups[place]])
@@ -140,9 +156,9 @@ class _Parts:
             raise Unremovable("its window is not one of the conditions that AND joins in a WHERE")
         left[:] = [one for one in left if one is not node]
         operator = span.operator
-        first, second = (span.start, span.operator_start), (span.operator_end, span.end)
+        first, second = (span.start, span.first_end), (span.second_start, span.end)
         side, bound = node.this, node.expression
-        if parameter.start < span.operator_start:
+        if parameter.start < span.first_end:
             first, second, side, bound = second, first, bound, side
             operator = _TURNED[operator]
         lower = parameter.name == "window_start"
@@ -155,6 +171,16 @@ class _Parts:
         return _Condition(
             node, side.unnest(), span, parameter, sql[slice(*first)].strip(), operator, before, after
         )
+
+    def _require_in_each_arm(self, mains: Sequence[Any]) -> None:
+        """Rows of an arm of a UNION ALL without the window are in every window, or in none: they cannot be counted."""
+        for union in self._root.find_all(exp.Union):
+            arms = [
+                any(main is arm or _below(main, arm) for main in mains)
+                for arm in (union.this, union.expression)
+            ]
+            if any(arms) and not all(arms):
+                raise Unremovable("a part of UNION ALL has no window")
 
     def _require_same_tree(self, conditions: Sequence[_Condition]) -> None:
         """The text without the conditions means the query without the conditions."""
@@ -210,6 +236,7 @@ class _Parts:
             len(times),
             tuple(limits.values()),
             (limits[id(pair[0])], limits[id(pair[1])]),
+            any(other != place and _below(select_of, select) for other, select_of in self._nodes.items()),
         )
 
     def _tree(self, text: str) -> Any:
@@ -236,8 +263,13 @@ def _exact(conditions: Sequence[_Condition]) -> tuple[_Condition, _Condition] | 
         if low.lower and low.operator == ">=" and not high.lower and high.operator == "<"
         and low.side == high.side
     ]  # fmt: skip
-    pairs.sort(key=lambda pair: (pair[0].before, pair[0].after) != (pair[1].before, pair[1].after))
-    return pairs[0] if pairs else None
+    return min(pairs, key=lambda pair: not _same_form(*pair), default=None)
+
+
+def _same_form(low: _Condition, high: _Condition) -> bool:
+    """Whether the end of a window is for both what the start of the next one is."""
+    forms = [(one.before.split(), one.after.split()) for one in (low, high)]
+    return forms[0] == forms[1]
 
 
 def _below(select: Any, other: Any) -> bool:

@@ -69,5 +69,8 @@ def _figures(found: Unwindowed) -> dict[str, Any]:
         "rows_without_a_time": found.no_time,
         "rows_before": found.before,
         "rows_after": found.after,
+        "rows_left_out_by_another_condition": found.apart,
+        "rows_more_than_a_year_ahead": found.ahead,
+        "other_conditions_not_counted": found.further,
         "stand_ins": dg.MetadataValue.json(dict(found.stand_ins)),
     }

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pipelines.authoring.cadence import Cadence
 from pipelines.authoring.event import Event
 from pipelines.authoring.source_sql import ParameterSpan, SourceQuery
 from pipelines.authoring.windows import Windows
@@ -30,18 +31,23 @@ _STAND_INS = (
 )
 _OLDEST, _NEWEST = "year 1 or earlier", "year 9999 or later"
 _FIRST_DAYS, _LAST_DAYS = datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+_UNITS: dict[Cadence, str] = {"hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month"}
+_PLACES = ("no_time", "before", "after", "apart", "ahead")
+_OF_A_TIME = "place IN ('before', 'after', 'ahead')"
 # Further ahead than a row that was booked in advance.
 _AHEAD = timedelta(days=366)
 
 
 @dataclass(frozen=True)
 class Unwindowed:
-    """Rows of `tables` that belong to no window, of `rows` that there are without the window.
+    """Rows of `tables` that belong to no window, of `rows` that the query takes from these without its window.
 
     `no_time`: the time is null; `before` the first window; `after` the last one, or, where the windows have no end
-    (`open_ended`), more than a year ahead. `stand_ins`: how many of the rows before and after have a day that stands for
-    an unknown time, by that day. `earliest` and `latest`: of the other rows before and after, as the warehouse writes
-    it. `unknown`: why nothing is known; the counts are 0 then.
+    (`open_ended`), in the year 9999 or later; `apart`: a window has their time, and another condition with its bounds
+    leaves them out. `ahead`: they belong to windows without end that begin in more than a year. `stand_ins`: how many of
+    the rows before, after and ahead have a day that stands for an unknown time, by that day. `earliest` and `latest`: of
+    the others of these, as the warehouse writes it. `further`: another condition with the bounds may leave out rows that
+    are not counted. `unknown`: why nothing is known; the counts are 0 then.
     """
 
     tables: tuple[str, ...]
@@ -50,42 +56,33 @@ class Unwindowed:
     no_time: int = 0
     before: int = 0
     after: int = 0
+    apart: int = 0
+    ahead: int = 0
     stand_ins: Mapping[str, int] = field(default_factory=dict)
     earliest: str | None = None
     latest: str | None = None
+    further: bool = False
     unknown: str | None = None
 
     @property
     def count(self) -> int:
         """Rows that belong to no window."""
-        return self.no_time + self.before + self.after
+        return self.no_time + self.before + self.after + self.apart
 
     @property
     def suspicious(self) -> bool:
         """True where rows have no time, or one that cannot be right: a mistake in the data or in the query."""
-        return bool(self.no_time or self.stand_ins or (self.after and self.open_ended))
+        return bool(self.no_time or self.stand_ins or self.apart or self.ahead)
 
     def __str__(self) -> str:
         if self.unknown is not None:
             return f"not known whether every row belongs to a window: {self.unknown}"
-        *others, last = self.tables or ("the query",)
-        tables = f"{', '.join(others)} and {last}" if others else last
-        if not self.count:
-            return f"each of the {self.rows:,} rows of {tables} belongs to a window"
-        behind = "more than a year ahead" if self.open_ended else "after the last window"
-        parts = [
-            f"{count:,} {where}"
-            for count, where in (
-                (self.no_time, "without a time"),
-                (self.after, behind),
-                (self.before, "before the first"),
-            )
-            if count
-        ]
-        if self.before and not (self.after and not self.open_ended):
-            parts[-1] += " window"
-        belong = "row belongs" if self.count == 1 else "rows belong"
-        told = f"{self.count:,} {belong.replace(' ', f' of {tables} ', 1)} to no window: {', '.join(parts)}"
+        told = self._in_no_window()
+        if self.further:
+            told += "; rows that another condition with the window's bounds leaves out are not counted"
+        if self.ahead:
+            lie = "row lies" if self.ahead == 1 else "rows lie"
+            told += f"; {self.ahead:,} {lie} more than a year ahead, in windows that are to come"
         if self.stand_ins:
             days = ", ".join(
                 f"{day} ({count:,}, {count / self.rows:.1%} of all rows)"
@@ -97,6 +94,31 @@ class Unwindowed:
         if self.latest is not None:
             told += f"; the latest other time is {self.latest}"
         return told
+
+    def _in_no_window(self) -> str:
+        *others, last = self.tables or ("the query",)
+        tables = f"{', '.join(others)} and {last}" if others else last
+        if not self.rows:
+            return f"the query takes no rows from {tables}, in a window or outside"
+        if not self.count:
+            each = f"each of the {self.rows:,} rows that the query takes from {tables}"
+            return f"the time of {each} lies in a window" if self.further else f"{each} belongs to a window"
+        behind = "in the year 9999 or later" if self.open_ended else "after the last window"
+        parts = [
+            f"{count:,} {where}"
+            for count, where in (
+                (self.no_time, "without a time"),
+                (self.after, behind),
+                (self.before, "before the first"),
+            )
+            if count
+        ]
+        if self.before and not (self.after and not self.open_ended):
+            parts[-1] += " window"
+        if self.apart:
+            parts.append(f"{self.apart:,} that another condition with the window's bounds leaves out")
+        belong = "row of {} belongs" if self.count == 1 else "rows of {} belong"
+        return f"{self.count:,} {belong.format(tables)} to no window: {', '.join(parts)}"
 
     @property
     def sentence(self) -> str:
@@ -155,33 +177,43 @@ def count_rows(
 
 
 def _asked(part: Any, windows: Windows, now: datetime, warehouse: Warehouse) -> list[dict[str, Any]]:
-    try:
-        return list(_Question(part, windows, now, _STAND_INS).asked(warehouse))
-    except TookTooLong:
-        raise
-    except WarehouseError:
-        # The query may compare numbers that end in 2038, and then knows no year 9999.
-        return list(_Question(part, windows, now, ()).asked(warehouse))
+    # What is compared may be a number that ends in 2038, and knows no year 9999; or no time that has a day.
+    compared = (True, False) if part.others and part.bare else (False,)
+    attempts = [_Question(part, windows, now, days, apart) for apart in compared for days in (_STAND_INS, ())]
+    for attempt in attempts[:-1]:
+        try:
+            return list(attempt.asked(warehouse))
+        except TookTooLong:
+            raise
+        except WarehouseError:
+            continue
+    return list(attempts[-1].asked(warehouse))
 
 
 def _together(nothing: Unwindowed, answers: list[dict[str, Any]]) -> Unwindowed:
     total: dict[str, Any] = asdict(nothing)
     for answer in answers:
-        for name in ("rows", "no_time", "before", "after"):
+        for name in ("rows", *_PLACES):
             total[name] += answer[name]
         for day, count in answer["stand_ins"].items():
             total["stand_ins"][day] = total["stand_ins"].get(day, 0) + count
+        total["further"] |= answer["further"]
         for name, first in (("earliest", min), ("latest", max)):
             total[name] = first((one for one in (total[name], answer[name]) if one is not None), default=None)
     return Unwindowed(**total)
 
 
 class _Question:
-    """What the warehouse is asked about one part of the query. `part` is an `Unfiltered`."""
+    """What the warehouse is asked about one part of the query, an `Unfiltered`. `apart`: the other conditions with the
+    bounds are asked about, for which a row's window must follow from its time."""
 
-    def __init__(self, part: Any, windows: Windows, now: datetime, stand_ins: Sequence[str]) -> None:
+    def __init__(
+        self, part: Any, windows: Windows, now: datetime, stand_ins: Sequence[str], apart: bool
+    ) -> None:
         self._part, self._windows, self._stand_ins = part, windows, stand_ins
-        self._end = windows.end or now + _AHEAD
+        self._ahead = now + _AHEAD
+        self._others = part.others if apart else ()
+        self._further = part.further_in or bool(part.others and not self._others)
         self._written: list[str] = []
         self._spans: list[ParameterSpan] = []
         self._values: dict[str, datetime] = {}
@@ -198,35 +230,42 @@ class _Question:
                         for n, (day, _, _) in enumerate(self._days())
                         if row[f"stand_in_{n}"]
                     }
-                    yield {**row, "stand_ins": stand_ins}
+                    yield {**row, "stand_ins": stand_ins, "further": self._further}
 
     def _query(self) -> SourceQuery:
         """One row. Everything is compared inside the warehouse, and only numbers and texts come back: a time there may
         be none that Python knows."""
         part = self._part
         self._write("SELECT count(*) AS rows")
-        for name in ("no_time", "before", "after"):
+        for name in _PLACES:
             self._write(f", count(*) FILTER (WHERE place = '{name}') AS {name}")
         for number in range(len(self._days())):
+            self._write(f", count(*) FILTER (WHERE {_OF_A_TIME} AND day = {number}) AS stand_in_{number}")
+        for name, function, places in (
+            ("earliest", "min", "place = 'before'"),
+            ("latest", "max", "place IN ('after', 'ahead')"),
+        ):
             self._write(
-                f", count(*) FILTER (WHERE place IN ('before', 'after') AND day = {number}) AS stand_in_{number}"
+                f", CAST({function}(sluice_time_0) FILTER (WHERE {places} AND day < 0) AS VARCHAR) AS {name}"
             )
-        for name, function, place in (("earliest", "min", "before"), ("latest", "max", "after")):
-            self._write(
-                f", CAST({function}(sluice_time_0) FILTER (WHERE place = '{place}' AND day < 0) AS VARCHAR) AS {name}"
-            )
-        self._write("\nFROM (\nSELECT sluice_time_0, CASE WHEN ")
-        self._write(" OR ".join(f"sluice_time_{number} IS NULL" for number in range(part.times)))
-        self._write(" THEN 'no_time'")
-        for place, lower, at in (("after", False, self._end), ("before", True, self._windows.start)):
-            limits = [limit for limit in part.limits if limit.lower == lower]
-            self._write(" WHEN NOT (")
-            for number, limit in enumerate(limits):
+        self._write("\nFROM (\nSELECT sluice_time_0, CASE WHEN sluice_time_0 IS NULL THEN 'no_time'")
+        low, high = part.exact
+        self._place("before", low, self._windows.start)
+        if self._windows.end is not None:
+            self._place("after", high, self._windows.end)
+        elif self._stand_ins:
+            self._place("after", high, _LAST_DAYS)
+        if self._others:
+            self._write(" WHEN (")
+            for number, limit in enumerate(self._others):
                 self._write(" AND " if number else "")
-                self._compare(limit, limit.operator, at)
-            self._write(f") THEN '{place}'")
+                self._compare_with_its_window(limit)
+            self._write(") IS NOT TRUE THEN 'apart'")
+        for number in range(1, part.times):
+            self._write(f" WHEN sluice_time_{number} IS NULL THEN 'apart'")
+        if self._windows.end is None:
+            self._place("ahead", high, self._ahead)
         self._write(" ELSE 'window' END AS place, CASE WHEN FALSE THEN -1")
-        low = part.exact[0]
         for number, (_, first, end) in enumerate(self._days()):
             self._write(" WHEN ")
             if first is not None:
@@ -251,9 +290,22 @@ class _Question:
             *(
                 (day, start, start + timedelta(days=1))
                 for day, start in days
-                if not self._windows.start <= start < self._end
+                if not self._windows.start <= start < (self._windows.end or self._ahead)
             ),
         ]
+
+    def _place(self, name: str, limit: Any, at: datetime) -> None:
+        self._write(" WHEN NOT (")
+        self._compare(limit, limit.operator, at)
+        self._write(f") THEN '{name}'")
+
+    def _compare_with_its_window(self, limit: Any) -> None:
+        """With a bound of the window that has the row's time."""
+        unit = _UNITS[self._windows.cadence]
+        bound = f"CAST(date_trunc('{unit}', sluice_time_0) AS TIMESTAMP WITH TIME ZONE)"
+        if not limit.lower:
+            bound = f"({bound} + INTERVAL '1 {unit}')"
+        self._write(f"sluice_time_{limit.time} {limit.operator} {limit.before}{bound}{limit.after}")
 
     def _compare(self, limit: Any, operator: str, at: datetime) -> None:
         self._write(f"sluice_time_{limit.time} {operator} {limit.before}")

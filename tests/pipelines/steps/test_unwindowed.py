@@ -34,6 +34,8 @@ BOTH = [
     f"SELECT id FROM rows_of_it WHERE id < 3 AND {W} UNION ALL SELECT id FROM rows_of_it WHERE {W} AND id >= 3",
     f"SELECT r.id FROM rows_of_it AS r JOIN rows_of_it AS s USING (id) WHERE {W.replace('ts', 'r.ts')}",
     f"SELECT id FROM rows_of_it WHERE {W} AND ts >= :window_start - INTERVAL '2 days' AND ts < :window_end + INTERVAL '1 day'",
+    f"SELECT id FROM rows_of_it WHERE {W} AND ts + INTERVAL '20 days' < :window_end",
+    "SELECT id FROM rows_of_it WHERE ts -- (\n >= /* of */ :window_start AND ts < :window_end",
 ]  # fmt: skip
 ODD = [
     "infinity",
@@ -119,6 +121,7 @@ def test_each_kind_of_time_is_named(times: Warehouse, query: str) -> None:
     if "id >" in query:
         return
     assert (found.no_time, found.before, found.after, found.rows) == (1, 5, 5, 14)
+    assert (found.apart, found.further) == (2 if "20 days" in query else 0, False)
     stand_ins = {"year 1 or earlier": 3, "year 9999 or later": 3, "1900-01-01": 1}
     assert found.stand_ins == stand_ins and found.suspicious
     assert str(found.earliest).startswith("2023-12-31") and str(found.latest).startswith("2031-01-01")
@@ -131,9 +134,10 @@ def test_the_sentence(times: Warehouse) -> None:
         "days that may stand for an unknown time: year 1 or earlier (3, 21.4% of all rows)"
     )
     ahead = count(BOTH[0], times, daily("2024-01-01"))
-    assert "1 without a time, 4 more than a year ahead, 5 before the first window" in str(ahead)
-    # 2024-04-01 belongs to a window that is to come, or has come.
-    assert ahead.count == 10
+    assert "1 without a time, 3 in the year 9999 or later, 5 before the first window" in str(ahead)
+    # 2024-04-01 and 2031-01-01 belong to windows that are to come, or have come.
+    assert (ahead.count, ahead.ahead) == (9, 1)
+    assert "; 1 row lies more than a year ahead, in windows that are to come" in str(ahead)
 
 
 @pytest.mark.parametrize(
@@ -166,9 +170,74 @@ def test_rows_before_the_first_window_are_only_told() -> None:
         == "4 rows of t belong to no window: 4 before the first window; the earliest other time is 2019-01-01"
     )
     assert Unwindowed(("t",), rows=10, after=1).suspicious is False
-    assert Unwindowed(("t",), rows=10, after=1, open_ended=True).suspicious
+    assert Unwindowed(("t",), rows=10, ahead=1, open_ended=True).suspicious
     assert str(Unwindowed(("t",), rows=1, no_time=1)) == "1 row of t belongs to no window: 1 without a time"
-    assert str(Unwindowed(("a", "b"), rows=2)) == "each of the 2 rows of a and b belongs to a window"
+    assert (
+        str(Unwindowed(("a", "b"), rows=2))
+        == "each of the 2 rows that the query takes from a and b belongs to a window"
+    )
+    assert str(Unwindowed(("t",))) == "the query takes no rows from t, in a window or outside"
+
+
+@pytest.mark.parametrize(
+    ("condition", "apart", "further"),
+    [
+        # Each window keeps the rows of its first ten days; February 29 and March 31 lie in a window and in none.
+        ("ts < :window_start + INTERVAL '10 days'", None, None),
+        ("ts - INTERVAL '10 days' < :window_start AND id IS NOT NULL", None, None),
+        ("ts + INTERVAL '21 days' < :window_end", 2, False),
+        ("nullif(id, 9) >= EXTRACT(month FROM :window_start)", 1, False),
+        ("EXTRACT(day FROM ts) >= EXTRACT(day FROM CAST(:window_start AS DATE))", 0, False),
+    ],
+)
+def test_rows_that_another_condition_with_the_bounds_leaves_out(
+    times: Warehouse, condition: str, apart: int | None, further: bool | None
+) -> None:
+    query = f"SELECT id FROM rows_of_it WHERE {W} AND {condition}"
+    found = count(query, times)
+    if apart is None:
+        assert found.unknown is not None
+        return
+    assert (found.unknown, found.apart, found.further) == (None, apart, further)
+    assert found.rows - found.count == taken(query, times)
+    assert not apart or f"{apart} that another condition with the window's bounds leaves out" in str(found)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        # A row is taken where both have it, and only the outer one is compared.
+        "WITH w AS (SELECT id, ts - INTERVAL '40 days' AS ts FROM rows_of_it WHERE ts >= :window_start AND ts < :window_end + INTERVAL '40 days')"
+        f" SELECT id FROM w WHERE {W}",
+        "SELECT r.id FROM rows_of_it AS r JOIN (SELECT id FROM rows_of_it WHERE ts >= :window_start AND ts < :window_end) AS s USING (id)"
+        f" WHERE {W}",
+        "SELECT id FROM rows_of_it WHERE ts >= CAST(:window_start AS TIMESTAMP) AND ts < CAST(:window_end AS TIMESTAMP) AND ts + INTERVAL '20 days' < :window_end",
+    ],
+)  # fmt: skip
+def test_where_other_conditions_are_not_compared_that_is_said(times: Warehouse, query: str) -> None:
+    found = count(query, times)
+    assert found.unknown is None and found.further
+    assert found.rows - found.count >= taken(query, times)
+    assert "; rows that another condition with the window's bounds leaves out are not counted" in str(found)
+    none = Unwindowed(("t",), rows=3, further=True)
+    assert str(none).startswith(
+        "the time of each of the 3 rows that the query takes from t lies in a window; "
+    )
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"SELECT r.id FROM rows_of_it AS r LEFT JOIN (SELECT id, ts FROM rows_of_it WHERE {W}) AS s ON s.id = r.id",
+        f"WITH s AS (SELECT id, ts FROM rows_of_it WHERE {W}) SELECT r.id FROM rows_of_it AS r LEFT JOIN s ON s.id = r.id",
+        f"SELECT id FROM rows_of_it WHERE {W} UNION ALL SELECT id FROM rows_of_it WHERE id > 3",
+        "SELECT id FROM rows_of_it WHERE ts >= :window_start AND ts < :window_end - INTERVAL '1 day'",
+        f"SELECT id FROM rows_of_it TABLESAMPLE SYSTEM (50) WHERE {W}",
+        f"WITH s AS (SELECT id FROM rows_of_it WHERE {W}) SELECT r.id FROM rows_of_it AS r LEFT JOIN s ON s.id = r.id WHERE {W.replace('ts', 'r.ts')}",
+    ],
+)  # fmt: skip
+def test_rows_that_cannot_be_told_from_rows_of_a_window_are_not_counted(times: Warehouse, query: str) -> None:
+    assert "the window of the query cannot be taken off" in str(count(query, times).unknown)
 
 
 def test_what_is_not_known_has_its_reason(times: Warehouse) -> None:

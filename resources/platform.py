@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
+from typing import Any
 
 from resources.identity import Identity
 from resources.kafka.ledger import LedgerLog
@@ -28,6 +29,8 @@ class Platform:
         self.settings = settings or load_settings()
         self.say = say
         self._warehouses: dict[str, Warehouse] = {}
+        self.judging: dict[str, Any] = {}
+        """What is remembered of each query from one window to the next: how long asking for its rows again takes."""
 
     @cached_property
     def snapshots(self) -> SnapshotStore:

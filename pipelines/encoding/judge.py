@@ -47,7 +47,7 @@ class RecordJudge:
         self._choice, self._extremes = Choice(where), extremes
         self.judged = 0
 
-    def judge_some(self, batch: pa.RecordBatch, encoded: EncodedBatch, *, first_row: int | None = 0) -> None:
+    def judge_some(self, batch: pa.RecordBatch, encoded: EncodedBatch, *, first_row: int = 0) -> None:
         """Judge chosen rows of the next batch of the window. Raises Misjudged."""
         columns = zip(batch.schema.names, batch.columns, strict=True) if self._extremes else ()
         self.judge(batch, self._choice.rows(columns, batch.num_rows), encoded, first_row=first_row)
@@ -57,13 +57,13 @@ class RecordJudge:
         batch: pa.RecordBatch,
         rows: Sequence[int],
         encoded: EncodedBatch,
-        records: Sequence[int] | None = None,
         *,
-        first_row: int | None = 0,
+        first_row: int = 0,
+        numbers: Sequence[int] | None = None,
     ) -> None:
-        """Compare `rows` of `batch` with their records: `records` of `encoded`, or those in the same places.
+        """Compare `rows` of `batch` with their records.
 
-        `first_row`: the number of the batch's first row in the window, for the error. Raises Misjudged.
+        For the error: `numbers` of all rows of the batch in the window, or that of its first. Raises Misjudged.
         """
         if not len(rows):
             return
@@ -71,13 +71,13 @@ class RecordJudge:
         readers = [(name, plain, avro, reader_of(columns[name])) for name, plain, avro in self._fields]
         values, keys = reader_of(encoded.values), reader_of(encoded.keys)
         key = reader_of(columns[self._key])
-        for row, record in zip(rows, rows if records is None else records, strict=True):
-            decoded = self._decoded(values(record))
-            number = None if first_row is None else first_row + row
+        for row in rows:
+            number = first_row + row if numbers is None else numbers[row]
+            decoded = self._decoded(values(row))
             if decoded is None:
-                raise self._wrong(columns, row, number, "", values(record).hex(), "the fields of the row")
-            if keys(record) != _key_bytes(key(row)):
-                raise self._wrong(columns, row, number, self._key, keys(record), _key_bytes(key(row)))
+                raise self._wrong(columns, row, number, "", values(row).hex(), "the fields of the row")
+            if keys(row) != _key_bytes(key(row)):
+                raise self._wrong(columns, row, number, self._key, keys(row), _key_bytes(key(row)))
             for name, plain, avro, read in readers:
                 in_row, in_record = plain(read(row)), avro(decoded[name])
                 if not same(in_row, in_record):
@@ -96,7 +96,7 @@ class RecordJudge:
         return record if stream.tell() == len(value) - HEADER_BYTES else None
 
     def _wrong(
-        self, columns: dict[str, Any], row: int, number: int | None, path: str, found: object, wanted: object
+        self, columns: dict[str, Any], row: int, number: int, path: str, found: object, wanted: object
     ) -> Misjudged:
         times = columns.get(self._event_time)
         return Misjudged(

@@ -64,6 +64,12 @@ class Choice:
             extremes |= {places[(draw >> 16 * n) % len(places)] for n in range(_OTHERS - 2)}
         return sorted(extremes)
 
+    def extremes(self) -> dict[str, tuple[int, int]]:
+        """The least and the greatest so far of each column of whole numbers, decimals (unscaled), dates and times."""
+        return {
+            name: found for name, track in self._tracks.items() if (found := track.extremes()) is not None
+        }
+
     def _extremes(self, name: str, array: Any, alive: Mask | None, text_order: bool) -> Iterator[int]:
         if isinstance(array.type, pa.BaseExtensionType):
             array = array.storage
@@ -99,11 +105,18 @@ class _Track:
         self.keys = _sort_keys(kind)
         self.text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
         self.struct = pa.types.is_struct(kind)
+        self._counts = is_counted(kind)
         self.null = False
         self._least: Any = None
         self._most: Any = None
         self._first: bytes | None = None
         self._last: bytes | None = None
+
+    def extremes(self) -> tuple[int, int] | None:
+        """None where there are none, and for lengths and floats."""
+        if not self._counts or self._least is None:
+            return None
+        return _joined(self._least), _joined(self._most)
 
     def beyond(self, keys: Sequence[Numbers], present: Mask | None) -> Iterator[int]:
         """The rows of the least and the greatest, by the first of `keys` and then the next, where they are new."""
@@ -139,6 +152,24 @@ class _Track:
             row = pc.index(array, value).as_py()
             if row >= 0 and (alive is None or alive[row]):
                 yield row
+
+
+def is_counted(kind: Any) -> bool:
+    """Whether values of `kind` are whole numbers, or are stored as such."""
+    types = pa.types
+    return bool(
+        types.is_integer(kind)
+        or types.is_decimal(kind)
+        or (types.is_temporal(kind) and not types.is_interval(kind))
+    )
+
+
+def _joined(words: Sequence[Any]) -> int:
+    """One number of its words of 64 bits, the highest first."""
+    number = int(words[0])
+    for word in words[1:]:
+        number = number << 64 | int(word)
+    return number
 
 
 def _extreme(keys: Sequence[Numbers], value: Any, best: Any) -> tuple[tuple[Any, ...], int]:

@@ -26,13 +26,29 @@ def arrow_columns(schema: pa.Schema) -> dg.TableSchema:
 
 
 def of_sourced(snapshot: Snapshot, platform: Platform) -> Metadata:
-    """Rows and where they are."""
+    """Rows and where they are; how many an independent reading judged, and what is to be known of it."""
+    known = {name: snapshot.facts[name] for name in ("not_judged",) if name in snapshot.facts}
+    if told := unsteady(snapshot):
+        known["unsteady"] = told
     return {
+        **known,
+        "rows_judged": snapshot.facts.get("judged", 0),
         "dagster/partition_row_count": snapshot.rows,
         "snapshot_bytes": snapshot.bytes,
         "snapshot": dg.MetadataValue.path(platform.snapshots.url(snapshot)),
         "dagster/column_schema": arrow_columns(platform.snapshots.schema(snapshot)),
     }
+
+
+def unsteady(snapshot: Snapshot) -> str | None:
+    """What to say of a query that answers differently each time; None of one that does not."""
+    columns = snapshot.facts.get("unsteady")
+    if not columns:
+        return None
+    return (
+        f"the query answers differently each time it is asked, in column {', '.join(columns)}: each run publishes other "
+        "values (float sums, any_value, random, now); see docs/reconciliation.md#the-independent-judge"
+    )
 
 
 def of_transformed(done: Transformed, platform: Platform) -> Metadata:

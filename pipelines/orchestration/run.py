@@ -220,6 +220,8 @@ class WindowRun:
             else:
                 snapshot = source_window(event, window, platform, run_id=run_id)
             platform.snapshots.begin_to_settle(event.full_name, window.key)
+            if told := metadata.unsteady(snapshot):
+                self._warn(f"{window.key}: {told}")
             # Nobody observes the tables, so Dagster's word for their version is the one it begins with.
             tables = {table_key(event.warehouse, table): "INITIAL" for table in event.source.tables}
             about = metadata.of_sourced(snapshot, platform)

@@ -1,6 +1,7 @@
 """Step 1: the query's rows for one window become an immutable, totally ordered snapshot."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -8,6 +9,8 @@ import pyarrow as pa
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
+from pipelines.judging.source import SourceJudge
+from pipelines.steps.asking import Asking
 from pipelines.steps.transformed import rows_schema
 from resources.errors import SluiceError
 from resources.memory import give_back
@@ -27,8 +30,8 @@ class Beside(Protocol):
         """Rows of this schema follow, from the first; those of an earlier begin count no more."""
         ...
 
-    def take(self, batch: pa.RecordBatch) -> None:
-        """The next rows. What this raises ends the sourcing."""
+    def take(self, batch: pa.RecordBatch, chosen: Sequence[int] | None) -> None:
+        """The next rows, and those of them that the judge chose, where that is known. What this raises ends the sourcing."""
         ...
 
 
@@ -81,24 +84,49 @@ def _stream(
         schema = conformed
     order_by = [name for name in (event.event_time, event.key) if name in schema.names]
     batch_rows = platform.settings.batch_rows
+    judge = SourceJudge(f"{event.full_name} {window.key}", schema, event_time=event.event_time, key=event.key)
+    reading = _Watch()
     with (
         warehouse.stream(sql, parameters, order_by=order_by, batch_rows=batch_rows) as batches,
         platform.snapshots.writer(event.full_name, window.key, "sourced", schema) as out,
     ):
+        batches = reading.through(batches)
         if beside is None:
             for batch in batches:
                 out.write(batch)
+                judge.take(batch)
         else:
             beside.begin(schema)
             for group in row_groups(batches, schema):
                 out.write(group)
+                chosen = judge.take(group)
                 for first in range(0, group.num_rows, batch_rows):
-                    beside.take(group.slice(first, batch_rows))
+                    # The choice among the rows of a group is that among those of a batch where they are the same rows.
+                    known = chosen if group.num_rows <= batch_rows else None
+                    beside.take(group.slice(first, batch_rows), known)
+        judged = Asking(warehouse, sql, parameters, reading.seconds, platform).judged(judge)
         return out.finish(
             {
+                **judged,
                 "code_version": event.code_version,
                 "tables": list(event.source.tables),
                 "run_id": run_id,
                 "written_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             }
         )
+
+
+class _Watch:
+    """Measures how long rows are waited for."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def through(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        while True:
+            started = time.monotonic()
+            batch = next(batches, None)
+            self.seconds += time.monotonic() - started
+            if batch is None:
+                return
+            yield batch

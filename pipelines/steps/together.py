@@ -1,6 +1,6 @@
 """Steps 1 and 2 in one pass: rows are transformed while they are stored, and need not be read back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from typing import TypeVar
@@ -53,10 +53,10 @@ class _Transforming:
                 lambda: Trying(self._event, self._window, self._platform, schema, run_id=self._run_id)
             )
 
-    def take(self, batch: pa.RecordBatch) -> None:
+    def take(self, batch: pa.RecordBatch, chosen: Sequence[int] | None) -> None:
         """See Beside."""
         if self._trying is not None and self._error is None:
-            self._kept(partial(self._trying.take, batch))
+            self._kept(partial(self._trying.take, batch, chosen))
 
     def outcome(self, source: Snapshot) -> Callable[[], Transformed]:
         """What becomes of the transformed rows of `source`, once it is wanted."""

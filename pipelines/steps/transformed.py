@@ -1,6 +1,6 @@
 """Step 2: sourced rows pass through the transform and the contract; what does not fit is kept as dead letters."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,9 @@ from resources.errors import SluiceError
 from resources.memory import give_back
 from resources.platform import Platform
 from resources.snapshots import Snapshot, SnapshotWriter
+
+# Chosen rows that wait for their records to be judged together: encoding costs more for each batch than for each row.
+_RECORDS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,8 @@ class Trying:
         self._transformer = transformer_of(event, window)
         self._row, self._dropped, self._judged = 0, 0, 0
         self._records: tuple[RecordEncoder, RecordJudge] | None = None
+        self._chosen: list[pa.RecordBatch] = []
+        self._numbers: list[int] = []
         self._again = _Following(tried) if tried is not None else None
         self._held: list[pa.RecordBatch] = []
         self._rows = rows_schema(event)
@@ -157,15 +162,16 @@ class Trying:
         """Whether what was taken last waits for the source's snapshot."""
         return self._waiting is not None
 
-    def take(self, batch: pa.RecordBatch) -> None:
-        """The next rows, in the batches in which the source snapshot is read."""
+    def take(self, batch: pa.RecordBatch, chosen: Sequence[int] | None = None) -> None:
+        """The next rows, in the batches in which the source snapshot is read; and those that were chosen to be judged,
+        where that is known."""
         if self._event.whole_window:
             self._held.append(batch)
         elif self._waiting is None:
-            self._apply(batch)
+            self._apply(batch, chosen)
 
-    def _apply(self, batch: pa.RecordBatch) -> None:
-        done = self._transformer.apply(batch, self._row)
+    def _apply(self, batch: pa.RecordBatch, chosen: Sequence[int] | None = None) -> None:
+        done = self._transformer.apply(batch, self._row, chosen)
         self._judge_records(done)
         if self._out is None and not _untouched(done, batch):
             if self._row:
@@ -175,8 +181,17 @@ class Trying:
         self._keep(done)
 
     def _judge_records(self, done: TransformedBatch) -> None:
-        """Encode the rows that were judged, and judge their records too, long before the first byte is published."""
-        if not done.judged:
+        """Keep the rows that were judged, a few for each batch, to judge their records too."""
+        if done.judged:
+            self._chosen.append(done.rows.take(pa.array(done.judged)))
+            self._numbers += [self._rows_out + place for place in done.judged]
+            self._judged += len(done.judged)
+        if len(self._numbers) >= _RECORDS_AT_ONCE:
+            self._judge_chosen()
+
+    def _judge_chosen(self) -> None:
+        """Encode the rows that were kept, and judge their records, long before the first byte is published."""
+        if not self._numbers:
             return
         if self._records is None:
             event = self._event
@@ -186,9 +201,13 @@ class Trying:
             where = f"{event.full_name} {self._window.key}"
             self._records = encoder, RecordJudge(encoder, event_time=event.event_time, where=where)
         encoder, judge = self._records
-        encoded = encoder.encode(done.rows.take(pa.array(done.judged)))
-        judge.judge(done.rows, done.judged, encoded, range(len(done.judged)), first_row=self._rows_out)
-        self._judged += len(done.judged)
+        columns = [
+            pa.concat_arrays(parts) for parts in zip(*(rows.columns for rows in self._chosen), strict=True)
+        ]
+        rows = pa.RecordBatch.from_arrays(columns, schema=self._chosen[0].schema)
+        judge.judge(rows, range(rows.num_rows), encoder.encode(rows), numbers=self._numbers)
+        self._chosen.clear()
+        self._numbers.clear()
 
     def _keep(self, done: TransformedBatch) -> None:
         if self._again is not None:
@@ -236,6 +255,7 @@ class Trying:
                 self._open()
             for batch in batches:
                 self._apply(batch)
+        self._judge_chosen()
         passed, verdict = verdict_of(event, rows=self._row, dead=letters.dead, reasons=letters.reasons)
         facts = {
             "code_version": event.code_version,

@@ -38,14 +38,17 @@ class ConformJudge:
         rows: pa.RecordBatch,
         alive: Any,
         source_rows: Any,
+        chosen: Sequence[int] | None = None,
     ) -> Sequence[int]:
         """Judge chosen rows of those that went into the conformer as `columns` and came out as `rows`.
 
         `plain` gives each column before any Arrow kernel saw it; `alive` says which of `count` rows came out, None for all;
-        `source_rows` numbers them. Returns the chosen rows' places in `rows`. Raises Misjudged.
+        `source_rows` numbers them. `chosen`: those to judge, where they are known. Returns their places in `rows`. Raises
+        Misjudged.
         """
-        arrays = [(name, values) for name, values in columns.items() if not isinstance(values, list)]
-        chosen = self._choice.rows(arrays, count, alive)
+        if chosen is None:
+            arrays = [(name, values) for name, values in columns.items() if not isinstance(values, list)]
+            chosen = self._choice.rows(arrays, count, alive)
         if not chosen:
             return ()
         places = chosen if alive is None else (np.cumsum(alive)[list(chosen)] - 1).tolist()

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,8 +100,9 @@ class Transformer:
         self._raised_rows = 0
         self._first_raised = (0, "")  # source row and exception, for the error that names the fault
 
-    def apply(self, batch: Any, first_row: int) -> TransformedBatch:
-        """Transforms and conforms `batch`, whose first row is the window's `first_row`-th (from 0)."""
+    def apply(self, batch: Any, first_row: int, chosen: Sequence[int] | None = None) -> TransformedBatch:
+        """Transforms and conforms `batch`, whose first row is the window's `first_row`-th (from 0). `chosen`: rows of it
+        that are to be judged, where they were chosen before."""
         letters: list[DeadLetter] = []
         parts: list[Any] = []
         source_rows: list[Any] = []
@@ -110,7 +111,17 @@ class Transformer:
         for piece in self._all_pieces(batch, first_row, letters):
             numbers = piece.source_rows
             rows, dead, alive = self._conformer.conform(piece.columns, piece.row_count, numbers)
-            places = self._judge.judge(piece.columns, piece.plain, piece.row_count, rows, alive, numbers)
+            # Other rows are chosen where the transform made them, or where some of the chosen are dead.
+            same_rows = self._transform is None and alive is None
+            places = self._judge.judge(
+                piece.columns,
+                piece.plain,
+                piece.row_count,
+                rows,
+                alive,
+                numbers,
+                chosen if same_rows else None,
+            )
             judged += [rows_out + place for place in places]
             rows_out += rows.num_rows
             parts.append(rows)

@@ -12,7 +12,7 @@ order wanted, they are streamed as they come. Where it is not, many rows are sor
 import json
 import math
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from resources.warehouse.duckdb_types import read_as, refused_type
 from resources.warehouse.engines import Engines, Work, first_line
 from resources.warehouse.names import quoted
 from resources.warehouse.ordering import Ascending, OutOfOrder
+from resources.warehouse.plain_values import number_of, of_driver, parameter_of
 from resources.warehouse.protocol import Column, WarehouseError
 from resources.warehouse.refusal import RefusedType, refuse
 from resources.warehouse.stretches import bounds, conditions
@@ -294,6 +295,42 @@ class DuckDBWarehouse:
         except duckdb.Error as error:
             raise self._refused(error) from None
 
+    def plain_rows(
+        self,
+        sql: str,
+        parameters: Mapping[str, datetime],
+        places: Mapping[str, Sequence[Any]],
+        *,
+        most_rows: int,
+        in_full: bool = False,
+    ) -> list[dict[str, Any]]:
+        """See Warehouse. The file stays attached, so it is the same; the values are those of DuckDB's own driver, dates
+        and times their text, because Python's end at the year 9999."""
+        schema = self.describe(sql, parameters)
+        shown, plain = [], []
+        for field in schema:
+            column, number = f"source.{quoted(field.name)}", number_of(field.type)
+            shown.append(f"{column}::VARCHAR" if number else column)
+            plain.append(_or_null(number) if number else of_driver(field.type))
+        bound: dict[str, Any] = dict(parameters)
+        conditions = []
+        for n, (name, values) in enumerate(places.items()):
+            bound[f"sluice_{n}"] = [parameter_of(value, schema.field(name).type) for value in values]
+            conditions.append(f"source.{quoted(name)} IN (SELECT unnest($sluice_{n}))")
+        rows = f"WITH source AS MATERIALIZED (\n{sql}\n) SELECT {', '.join(shown)} FROM source"
+        if not in_full:
+            rows = f"SELECT {', '.join(shown)} FROM (\n{sql}\n) AS source"
+        query = f"{rows} WHERE {' AND '.join(conditions) or 'TRUE'} LIMIT {most_rows + 1}"
+        with self._cursor() as cursor:
+            try:
+                found = cursor.execute(query, bound).fetchall()
+            except duckdb.Error as error:
+                raise self._refused(error) from None
+        return [
+            {name: convert(value) for name, convert, value in zip(schema.names, plain, row, strict=True)}
+            for row in found
+        ]
+
     def tables(self) -> list[str]:
         """Names of the tables and views, qualified when not in the main schema."""
         with self._cursor() as cursor:
@@ -330,6 +367,10 @@ class DuckDBWarehouse:
         self._engines.close()
         for known in (self._schemas, self._sources, self._appended, self._rows_before, self._sort):
             known.clear()
+
+
+def _or_null(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else convert(value)
 
 
 class _NeedsMemory(WarehouseError):

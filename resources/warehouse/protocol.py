@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
@@ -59,6 +59,23 @@ class Warehouse(Protocol):
     def within(self, seconds: float) -> AbstractContextManager[None]:
         """Queries that run inside are cancelled once `seconds` have passed since it was entered; they raise
         `TookTooLong`, a WarehouseError."""
+        ...
+
+    def plain_rows(
+        self,
+        sql: str,
+        parameters: Mapping[str, datetime],
+        places: Mapping[str, Sequence[Any]],
+        *,
+        most_rows: int,
+        in_full: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Rows of the query that have one of the values of `places` in each of its columns, `most_rows` and one more at
+        most, read without Arrow's values. Both are plain values (see plain_values.py).
+
+        To be called while a `stream` of the query is open whose rows were all taken: it answers from the same snapshot.
+        `in_full` has the query computed as a whole before rows are chosen, as the stream does.
+        """
         ...
 
     def tables(self) -> list[str]:

@@ -64,6 +64,20 @@ class Transaction:
             self._cursor.execute(sql, parameters=values or None)
             return list(self._cursor.fetch_arrow_table().to_pylist())
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Queries within it have the time that the warehouse has at the moment; one that fails leaves the transaction as
+        it was."""
+        seconds = self._deadline.seconds_left
+        bound = "" if seconds is None else f"SET LOCAL statement_timeout = {math.ceil(seconds * 1000)};"
+        with self._explained():
+            self._cursor.executescript(f"SAVEPOINT sluice_aside; {bound}")
+        try:
+            yield
+        finally:
+            with suppress(Exception):  # a lost connection is found by whoever goes on
+                self._cursor.executescript("ROLLBACK TO SAVEPOINT sluice_aside")
+
     def copied(self, sql: str, *, batch_bytes: int) -> Iterator[pa.RecordBatch]:
         """The query's rows by binary COPY, in batches of about `batch_bytes`. For one thread."""
         # Not `fetch_record_batch`: the reader below it drops the SQLSTATE of a fault in the middle of the rows.

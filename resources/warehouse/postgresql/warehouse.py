@@ -7,9 +7,9 @@ alone: docs/decisions/0013-postgresql-through-adbc.md has the ways tried and the
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,8 +17,10 @@ import pyarrow.compute as pc
 from resources.errors import did_you_mean
 from resources.warehouse.deadline import Deadline
 from resources.warehouse.names import quoted, sql_name
+from resources.warehouse.plain_values import of_text
 from resources.warehouse.postgresql.columns import ALIAS, SourceColumn, arrow_schema, source_column
 from resources.warehouse.postgresql.errors import Explainer
+from resources.warehouse.postgresql.plain import plain_query
 from resources.warehouse.postgresql.session import Sessions, Transaction
 from resources.warehouse.postgresql.types import ServerType, server_type, types_query
 from resources.warehouse.protocol import Column, WarehouseError
@@ -52,6 +54,7 @@ class PostgreSQLWarehouse:
     def __init__(self, url: str, *, name: str) -> None:
         self._where = f"warehouse {name}"
         self._deadline = Deadline()
+        self._streaming: Transaction | None = None
         self._sessions = Sessions(url, Explainer(self._where, url), self._deadline)
         # The server's types of a query's columns, with the driver's schema that they belong to.
         self._types: dict[str, tuple[pa.Schema, list[ServerType]]] = {}
@@ -78,12 +81,34 @@ class PostgreSQLWarehouse:
         ):
             columns = self._columns(transaction, sql, query)
             ordered = _ordered(query, columns, order_by)
+            self._streaming = transaction
             try:
                 yield self._batches(transaction, ordered, thread, columns, batch_rows)
             finally:
+                self._streaming = None
                 if transaction.reading:
                     # Before the thread is waited for; else it would wait for a sort that nobody wants.
                     transaction.cancel()
+
+    def plain_rows(
+        self,
+        sql: str,
+        parameters: Mapping[str, datetime],
+        places: Mapping[str, Sequence[Any]],
+        *,
+        most_rows: int,
+        in_full: bool = False,
+    ) -> list[dict[str, Any]]:
+        """See Warehouse. In the transaction of the stream; every value is the text that the server writes of it."""
+        query = _written(sql, parameters)
+        with ExitStack() as opened:
+            transaction = self._streaming or opened.enter_context(self._sessions.transaction())
+            columns = self._columns(transaction, sql, query)
+            rows, values = plain_query(query, columns, places, most_rows, in_full=in_full)
+            with transaction.aside():
+                found = transaction.rows(rows, *values)
+        names = [(column.name, f"c{n}", of_text(column.arrow_type)) for n, column in enumerate(columns)]
+        return [{name: convert(row[place]) for name, place, convert in names} for row in found]
 
     def _batches(
         self,

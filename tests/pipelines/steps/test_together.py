@@ -1,7 +1,7 @@
 """Sourced and transformed in one pass come out as the two steps one after the other do."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -199,9 +199,11 @@ def test_the_first_row_that_is_changed_has_the_rows_before_it_written_and_no_row
     applied: list[tuple[int, int]] = []
     real = Transformer.apply
 
-    def apply(self: Transformer, batch: pa.RecordBatch, first_row: int) -> TransformedBatch:
+    def apply(
+        self: Transformer, batch: pa.RecordBatch, first_row: int, chosen: Sequence[int] | None = None
+    ) -> TransformedBatch:
         applied.append((first_row, batch.num_rows))
-        return real(self, batch, first_row)
+        return real(self, batch, first_row, chosen)
 
     monkeypatch.setattr(Transformer, "apply", apply)
     source, done = run(world, platform)

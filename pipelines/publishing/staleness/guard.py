@@ -12,7 +12,7 @@ compared again. Whatever others write behind our records is newer on the log too
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -132,7 +132,7 @@ class StaleGuard:
         """From where on the topic must be known. Tombstones alone need what came since the window's first record: what is
         before that is older than any record of its own."""
         known = generations(entry)
-        if self._guards_rows or known[0].generation > 1 or any(one.displaced for one in known):
+        if self._guards_rows or not _offsets_known(known):
             return {}
         first: dict[int, int] = {}
         for one in known:
@@ -271,7 +271,7 @@ class StaleGuard:
         instants = newest.column(3).fill_null(start).to_numpy()
         found: npt.NDArray[np.bool_] = (instants >= start) & (instants < end)
         known = generations(entry)
-        if known[0].generation > 1:  # the oldest are forgotten, and their offsets with them
+        if not _offsets_known(known):
             return found
         kafka_partitions, places = newest.column(1).to_numpy(), newest.column(2).to_numpy()
         named = np.zeros(len(found), np.bool_)
@@ -301,3 +301,9 @@ class StaleGuard:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _offsets_known(known: Sequence[LedgerEntry]) -> bool:
+    """Whether the ledger names the offsets of all that a window ever published: the oldest generations are forgotten, and
+    offsets on a topic that another took the place of are dropped."""
+    return known[0].generation == 1 and not any(one.displaced for one in known)

@@ -173,7 +173,8 @@ def test_one_bad_window_holds_back_no_other(project: Project, poisoned: Path) ->
     run = project.backfill("flight_departed", DAYS)
 
     assert not run.success
-    assert sorted(run.windows) == ["2013-05-01", "2013-05-03"]
+    actions = {key: told["action"] for key, told in run.windows.items()}
+    assert actions == {"2013-05-01": "backfill", BAD: "blocked", "2013-05-03": "backfill"}
     for told in (BAD, "flight_number", "out_of_range", "3000000149", "1 of"):
         assert told in (run.error or ""), run.error
     good = [w for w in event.windows.parse(DAYS) if w.key != BAD]
@@ -220,7 +221,7 @@ def test_published_alone_refuses_what_did_not_pass(project: Project, poisoned: P
     alone = project.backfill("flight_departed", BAD, stages=("published",))
     assert not alone.success
     assert "did not pass" in (alone.error or "")
-    assert not alone.windows
+    assert {key: told["action"] for key, told in alone.windows.items()} == {BAD: "blocked"}
     assert statuses(project, "published")[BAD] == "FAILED"
 
     with duckdb.connect(poisoned) as connection:

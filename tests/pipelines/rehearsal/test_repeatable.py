@@ -89,6 +89,11 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
 _MANY = TABLE.replace("range(40)", "range(5000)").replace("to_minutes(i)", "to_minutes(i % 1400)")
 
 
+def _names(told: str, column: str) -> bool:
+    # Two draws may have as many rows; then it is other ones.
+    return f"column {column!r}" in told or ("number" in column and (column in told or "column 'id'" in told))
+
+
 @pytest.mark.parametrize("name", AGAIN)
 def test_what_changes_with_every_answer_is_named(made: Made, name: str) -> None:
     source, column, fields = AGAIN[name]
@@ -96,7 +101,7 @@ def test_what_changes_with_every_answer_is_named(made: Made, name: str) -> None:
         made(source=source.replace("clock_timestamp()", "get_current_timestamp()"), fields=fields).check(),
         "repeatable",
     )
-    assert "asked again" in told and (column if "number" in column else f"column {column!r}") in told
+    assert "asked again" in told and _names(told, column)
 
 
 @pytest.mark.parametrize("name", ORDERED | DUCKDB)
@@ -140,7 +145,7 @@ def test_so_it_is_on_postgresql(made: Made, things: str, name: str) -> None:
     source, column, fields = (AGAIN | ORDERED)[name]
     findings = made(source=source, fields=fields, warehouse=things).check()
     told = failed(findings, "repeatable")
-    assert (column if "number" in column else f"column {column!r}") in told, findings
+    assert _names(told, column), findings
 
 
 @pytest.mark.parametrize("name", GOOD)

@@ -38,14 +38,18 @@ def apply(address: str, *, as_json: bool) -> bool:
         told = plan.unmatched_keys or {}
         raise PlanOutdated(
             f"plan {address}",
-            f"{told.get('count')} of its {told.get('given')} keys are in none of its windows",
-            next_step="plan again with other keys, or with --matching-only",
+            f"{told.get('count')} of its {told.get('given')} keys are in none of its windows"
+            if told.get("given")
+            else f"no event of its windows is selected by {told.get('within')}",
+            next_step="plan again with other keys, or with --matching-only"
+            if told.get("given")
+            else "plan again with another range",
         )
     if not plan.windows:
         raise PlanUnreadable(f"plan {address}", "holds no window")
     with Platform() as platform:
         config = with_keys_kept(dict(plan.config), partial(platform.snapshots.keep_text, "keys"))
-        if config.get("keys") or config.get("keys_file"):
+        if any(config.get(name) for name in ("keys", "keys_file", "event_time_from", "event_time_until")):
             # Looked for by the plan, in all of its windows; a run sees its own only.
             config["unmatched_keys"] = "leave_out"
         # A copy under its hash: the run may be on another machine, and must find the plan that was read here.

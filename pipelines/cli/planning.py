@@ -97,8 +97,8 @@ def made(event: Event, wanted: Wanted) -> Plan:
 def _sought(
     event: Event, platform: Platform, replay: Replay | None, windows: Sequence[Window]
 ) -> SoughtKeys | None:
-    """The keys of a replay, looked for in stored rows; those of fresh rows are looked for when these are made."""
-    if replay is None or not replay.selection.keys:
+    """The keys or range of a replay, looked for in stored rows; in fresh rows they are looked for when these are made."""
+    if replay is None or replay.selection.everything:
         return None
     keys = SoughtKeys(event, platform, replay.selection)
     if replay.source == "fresh":
@@ -129,13 +129,16 @@ def show_plan(event: Event, plan: Plan, out: Path | None) -> None:
         for number, line in enumerate(unfolded(one.refused or "")):
             click.echo(f"{click.style('Refused: ', fg='red') if not number else ''}{line}", err=True)
     if plan.unmatched_keys:
-        click.echo(f"\n{Unmatched.from_dict(plan.unmatched_keys)}.")
+        unmatched = str(Unmatched.from_dict(plan.unmatched_keys))
+        click.echo(f"\n{unmatched[0].upper()}{unmatched[1:]}.")
     if len(plan.refused) > 20:
         click.echo(f"and {len(plan.refused) - 20} more; --json has them all", err=True)
     if out is None:
         return
     if plan.keys_missing:
-        click.echo(f"\nWritten to {out}; it cannot be applied while keys of it are in none of its windows.")
+        given = (plan.unmatched_keys or {}).get("given")
+        told = "keys of it are in none of its windows" if given else "it selects no event"
+        click.echo(f"\nWritten to {out}; it cannot be applied while {told}.")
     elif plan.refused:
         click.echo(f"\nWritten to {out}; it cannot be applied while windows of it are refused.")
     else:

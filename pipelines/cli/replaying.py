@@ -51,12 +51,12 @@ def windows_to_replay(
 def unmatched_keys(
     event: Event, platform: Platform, replay: Replay, windows: Sequence[Window]
 ) -> Unmatched | None:
-    """The keys that are in none of the windows' stored rows; None where every key is, and where the rows will be sourced
-    anew. Raises SluiceError for a key that cannot be one of this event."""
+    """The keys that are in none of the windows' stored rows, or the range that none of them is in; None where everything
+    was found, and where the rows will be sourced anew. Raises SluiceError for a key that cannot be one of this event."""
     if replay.source == "fresh":
         require_typed(event, replay.selection)
         return None
-    if not replay.selection.keys:
+    if replay.selection.everything:
         return None
     sought = SoughtKeys(event, platform, replay.selection)
     sought.look_stored(published_entries(event, platform, windows))
@@ -87,7 +87,7 @@ def unmatched_now(
     windows: Sequence[Window],
     outcomes: Sequence[RunOutcome],
 ) -> Unmatched | None:
-    """The keys that are in none of the windows as a fresh replay has sourced them. None also where a window failed:
+    """The same for the rows that a fresh replay has sourced. None also where a window failed:
     its rows are not known."""
     if any(outcome.failed or outcome.error for outcome in outcomes):
         return None
@@ -119,7 +119,7 @@ def refuse_unmatched(event: Event, windows: Sequence[Window], unmatched: Unmatch
     else:
         click.echo(f"Nothing was replayed: {unmatched}.")
     for line in (
-        f"{click.style('Error: ', fg='red')}{error.where}: not every key was found",
+        f"{click.style('Error: ', fg='red')}{error.where}: {error.told}",
         f"  allowed: {error.allowed}",
         f"  next:    {error.next_step}",
     ):

@@ -83,7 +83,10 @@ def _print(outcomes: Sequence[RunOutcome], done: str, unmatched: Unmatched | Non
         rows = rows[-_MOST_ROWS // 2 :]
     table(head, rows, total=["total", *blank, *sums, ""] if len(windows) > 1 else ())
     runs = ", ".join(outcome.run_id[:8] for outcome in outcomes[:5]) + (", …" if len(outcomes) > 5 else "")
-    told = _verdict(outcomes, done) + (f" {unmatched}." if unmatched else "")
+    told = _verdict(outcomes, done)
+    if unmatched:
+        of_keys = str(unmatched)
+        told += f" {of_keys[0].upper()}{of_keys[1:]}."
     click.echo(f"\n{told} Dagster run{'s' * (len(outcomes) > 1)} {runs}.")
 
 

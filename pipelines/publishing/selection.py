@@ -83,6 +83,16 @@ class Selection:
             if chosen.num_rows:
                 yield chosen
 
+    def in_time(
+        self, batches: Iterable[pa.RecordBatch], *, times_of: Callable[[pa.RecordBatch], pa.Array]
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows in the range of event time, whatever their keys."""
+        for batch in batches:
+            keep = self._in_time(batch, times_of)
+            chosen = batch if keep is None else batch.filter(keep)
+            if chosen.num_rows:
+                yield chosen
+
     def typed(self, key_type: AvroType) -> dict[bytes, list[str]]:
         """The keys as they are on the topic, each with the texts that mean it; without what no key of the type is."""
         found: dict[bytes, list[str]] = {}

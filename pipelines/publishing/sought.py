@@ -1,4 +1,5 @@
-"""Which of the keys that a replay names are in the rows it would replay: a key that matches nothing is a mistake."""
+"""Which of the keys that a replay names are in the rows it would replay, and whether any row is in its range of event
+time: a key that matches nothing is a mistake, and so is a range."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ LEAVE_OUT = "add --matching-only (run config unmatched_keys: leave_out)"
 @dataclass(frozen=True)
 class Unmatched:
     """`count` of the `given` keys are in none of the windows that were looked at; `keys` are the first of them, sorted.
-    `within`: the range of event time that was asked for, "" where none was."""
+    `within`: the range of event time that was asked for, "" where none was. No keys were given: no event is in it."""
 
     given: int
     count: int
@@ -36,6 +37,8 @@ class Unmatched:
 
     def __str__(self) -> str:
         count = self.count
+        if not self.given:
+            return f"no event of these windows is selected by {self.within}"
         some = ", ".join(repr(key) for key in self.keys[:_NAMED])
         more = f" and {count - _NAMED:,} more" if count > _NAMED else ""
         number = f"{count:,} of {self.given:,} keys {'is' if count == 1 else 'are'}"
@@ -53,15 +56,26 @@ class Unmatched:
 
 
 class KeysUnmatched(SluiceError):
-    """A replay names keys that are in none of its windows."""
+    """A replay names keys that are in none of its windows, or a range of event time in which none of their events is."""
 
     def __init__(self, event: Event, unmatched: Unmatched, *, replayed: bool) -> None:
         self.unmatched = unmatched
         others = unmatched.count < unmatched.given
         done = "the others were replayed" if replayed else "nothing was replayed"
         instead = f", or {LEAVE_OUT} to replay the others" if others and not replayed else ""
+        where = f"replay of {event.full_name}"
+        if not unmatched.given:
+            self.told = "no event is selected"
+            super().__init__(
+                where,
+                f"{unmatched}; nothing was replayed",
+                allowed="a range that holds the time of an event of these windows, from its beginning until before its end",
+                next_step="correct the range or name other windows",
+            )
+            return
+        self.told = "not every key was found"
         super().__init__(
-            f"replay of {event.full_name}",
+            where,
             f"{unmatched}; {done}" if others else f"{unmatched}; nothing was replayed",
             allowed="keys of published events; a text is compared character by character, blanks and capitals included",
             next_step=f"correct the keys or name other windows{instead}",
@@ -69,11 +83,13 @@ class KeysUnmatched(SluiceError):
 
 
 class SoughtKeys:
-    """The keys of `selection` that no window looked at has held so far."""
+    """The keys of `selection` that no window looked at has held so far; of a range of event time without keys, whether
+    one of them has held an event in it."""
 
     def __init__(self, event: Event, platform: Platform, selection: Selection) -> None:
         self._event, self._platform, self._selection = event, platform, selection
         self._left = set(selection.keys)
+        self._no_event = not selection.keys and not selection.everything
         self._typed: dict[str, dict[bytes, list[str]]] = {}
 
     def look_stored(self, entries: Iterable[LedgerEntry]) -> None:
@@ -82,7 +98,7 @@ class SoughtKeys:
         known = list(entries)
         self.require_typed(known)
         for entry in known:
-            if not self._left:
+            if not self._left and not self._no_event:
                 return
             snapshot = stored_snapshot(self._platform, entry, "transformed", entry.snapshot)
             contract = contract_of(self._event, self._platform, entry)
@@ -102,6 +118,9 @@ class SoughtKeys:
     def look(self, store: SnapshotStore, snapshot: Snapshot, window: str, contract: Contract) -> None:
         """Look into the transformed rows of one window; they have the types of `contract`."""
         within = self._selection.within(self._event.windows.window(window))
+        if self._no_event:
+            self._look_in_time(store, snapshot, within)
+            return
         key = key_field(store.schema(snapshot), self._event.key)
         key_type = contract.field(key).type
         place = f"{key}|{contract.fingerprint}"
@@ -126,10 +145,20 @@ class SoughtKeys:
             for value in pc.unique(column).to_pylist():
                 self._left.difference_update(typed[value])
 
+    def _look_in_time(self, store: SnapshotStore, snapshot: Snapshot, within: Selection) -> None:
+        if within.everything:
+            self._no_event = not snapshot.rows
+            return
+        batches = store.read(
+            snapshot, batch_rows=self._platform.settings.batch_rows, columns=[self._event.event_time]
+        )
+        found = within.in_time(batches, times_of=partial(event_times, self._event))
+        self._no_event = next(found, None) is None
+
     @property
     def unmatched(self) -> Unmatched | None:
-        """The keys that were not found; None where every key was."""
-        if not self._left:
+        """The keys that were not found, or the range that holds no event; None where everything was found."""
+        if not self._left and not self._no_event:
             return None
         within = Selection(since=self._selection.since, until=self._selection.until).told() or ""
         first = tuple(sorted(self._left)[:_LISTED])
@@ -159,8 +188,8 @@ def require_typed(event: Event, selection: Selection, of_then: Iterable[AvroType
 
 
 class KeysCheck:
-    """Whether a replay's keys are in its `windows`, all of them in one run: asked before the first window where that can
-    be known, and else after the last. `ledger` gives a window's newest entry on the event's topic, or on another."""
+    """Whether a replay's keys are in its `windows`, and an event in its range: all of them in one run, asked before the first
+    window where that can be known, and else after the last. `ledger` gives a window's newest entry on the event's topic, or on another."""
 
     def __init__(
         self,
@@ -170,7 +199,7 @@ class KeysCheck:
         windows: Sequence[Window],
         ledger: Callable[[str, str | None], LedgerEntry | None],
     ) -> None:
-        asked = replay if replay is not None and replay.selection.keys else None
+        asked = replay if replay is not None and not replay.selection.everything else None
         self._event, self._platform, self._replay = event, platform, asked
         self._windows, self._ledger = windows, ledger
 

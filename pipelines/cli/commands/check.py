@@ -66,7 +66,7 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
         click.echo(f"\n{in_numbers(found)}{many}.")
         for lost in (one for one in found if one.subject == NO_WINDOW and one.level == "warning"):
             # Said again: of all warnings it is the one about events that nobody will get.
-            click.echo(f"Never published: {lost.told}.")
+            click.echo(f"Rows in no window: {lost.told}.")
     if failed or not whole:
         named = failed + ([] if whole else ["what does not load, above"])
         if not as_json:

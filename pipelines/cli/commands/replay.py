@@ -46,8 +46,8 @@ def command(
       sluice replay flight_departed --from 2013-01-01T06:00Z --until 2013-01-01T09:00Z --reason "outage"
       sluice replay flight_departed 2013-01 --to flights.flight-departed.rehearsal --reason "load test"
 
-    A key that is in none of the windows is named, nothing is replayed, and the exit code is 1. Keys are compared by the
-    type of the key field. With --fresh the rows are known only afterwards, so the other keys are replayed.
+    A key that is in none of the windows is named, nothing is replayed, and the exit code is 1; the same holds for a range
+    of event time that no event of the windows is in. Keys are compared by the type of the key field. With --fresh the rows are known only afterwards, so the other keys are replayed.
 
     It never publishes a window that was not published before. `sluice plan --replay` shows what it would do.
     """
@@ -96,7 +96,7 @@ def command(
         every_window=True,
         before=announcing("replaying"),
     )
-    if fresh and asked.selection.keys:
+    if fresh and not asked.selection.everything:
         unmatched = unmatched_now(found, load_settings(), asked, chosen, outcomes)
     good = report(outcomes, as_json=as_json, done="replayed", unmatched=unmatched)
     if not good or (unmatched is not None and not matching_only):

@@ -61,6 +61,19 @@ def test_a_replay_of_fresh_rows_says_afterwards_which_keys_it_did_not_find(
     assert replay(published, instance, replay="fresh", keys=["k1 ", "new"]).success
 
 
+@pytest.mark.parametrize("source", ["stored", "fresh"])
+def test_a_replay_of_a_range_without_an_event_fails(
+    published: World, instance: dg.DagsterInstance, source: str
+) -> None:
+    told_range = {"event_time_from": "2013-01-01T23:00Z", "event_time_until": "2013-01-02T00:00Z"}
+    result = replay(published, instance, replay=source, **told_range)
+    assert not result.success
+    assert "no event of these windows is selected by event time 2013-01-01T23:00:00Z.." in told(result)
+    assert metadata(result)["unmatched_keys"]["given"] == 0
+    assert len(published.seen()) == 10
+    assert replay(published, instance, replay=source, event_time_from="2013-01-01T00:00Z").success
+
+
 def test_leaving_keys_out_is_for_a_replay(published: World, instance: dg.DagsterInstance) -> None:
     result = run(published, instance, unmatched_keys="leave_out")
     assert "unmatched_keys is for a replay, and none is asked for" in told(result)

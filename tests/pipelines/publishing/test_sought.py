@@ -121,6 +121,22 @@ def test_a_key_outside_the_range_of_event_time_is_not_selected(tmp_path: Path) -
     )
 
 
+def test_a_range_of_event_time_must_hold_an_event(tmp_path: Path) -> None:
+    days = Days(tmp_path, "string")
+    days.add("2024-01-01", "a", "b", "c")
+    days.add("2024-01-02")
+    start = DAYS.window("2024-01-01").start
+    # An event at 01:00 is in the range that begins there, and not in the one that ends there.
+    assert days.look(since=start.replace(hour=1), until=start.replace(hour=2)) is None
+    assert days.look(since=start.replace(minute=1), until=start.replace(hour=1)) is not None
+    assert days.look(until=DAYS.window("2024-01-03").end) is None
+    found = days.look(since=start.replace(hour=3))
+    assert found == Unmatched(0, 0, (), "event time 2024-01-01T03:00:00Z..")
+    told = str(KeysUnmatched(days.event, found, replayed=False))
+    assert "no event of these windows is selected by event time 2024-01-01T03:00:00Z..; nothing was" in told
+    assert days.look() is None
+
+
 def test_rows_of_an_earlier_contract_have_its_keys(tmp_path: Path) -> None:
     days = Days(tmp_path, "int")
     days.add("2024-01-01", "01", "nobody", under="string")

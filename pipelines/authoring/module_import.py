@@ -72,6 +72,26 @@ def run_module(name: str, source: ModuleSource) -> None:
     setattr(package, short, module)
 
 
+def imported_again(path: Path) -> ModuleType:
+    """The module of an event from its file, with its helpers, as another process would import it.
+
+    `path` is `<tree>/<domain>/<event>.py`. What is imported already stays as it is. Raises whatever the module raises.
+    """
+    from pipelines.authoring.module_source import ModuleSource
+
+    root = path.parents[1]
+    name = f"{PACKAGE}.{path.parent.name}.{path.stem}"
+    before = {one: module for one, module in sys.modules.items() if one.partition(".")[0] == PACKAGE}
+    try:
+        with tree_as_package(root):
+            run_module(name, ModuleSource(path, path.name))
+            return sys.modules[name]
+    finally:
+        for one in [one for one in sys.modules if one.partition(".")[0] == PACKAGE]:
+            del sys.modules[one]
+        sys.modules.update(before)
+
+
 def unreadable(file: str, error: Exception) -> DeclarationProblem:
     """The problem of a module that could not even be parsed."""
     if isinstance(error, SyntaxError):

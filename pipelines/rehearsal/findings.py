@@ -1,6 +1,6 @@
 """What a few real rows show of an event, as findings. Every one says what it rests on."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -12,14 +12,32 @@ from pipelines.publishing.stored import new_encoder
 from pipelines.rehearsal.answers import ROWS, answers
 from pipelines.rehearsal.empty_frame import RaisedOnEmpty, require_columns
 from pipelines.rehearsal.outcome import EVENTS, Difference
-from pipelines.rehearsal.row_by_row import RowByRow, row_by_row
-from pipelines.rehearsal.sample import Sample, rows_of, sample_of
+from pipelines.rehearsal.row_by_row import RowByRow, Way, row_by_row
+from pipelines.rehearsal.sample import Sample, rows_of, samples_of
 from pipelines.steps.transformed import Transformed, told_of, transform_window
 from pipelines.transform import ConformError, TransformFailed
 from resources.errors import SluiceError
 from resources.platform import Platform
 from resources.warehouse import TookTooLong
 
+_ROWS_ALONE = (
+    "a transform is called once per batch, so its events must not depend on the other rows of a frame: write this in "
+    "the SQL, or declare whole_window=True"
+)
+# How the same rows were transformed otherwise, and what to do where it makes a difference.
+_WAYS: Mapping[Way, tuple[str, str]] = {
+    "halves": ("when the transform gets halves of the same {rows}", _ROWS_ALONE),
+    "single rows": ("when the transform gets single rows of the same {rows}", _ROWS_ALONE),
+    "another place": (
+        "when the same {rows} have another place in their window",
+        "the index is the number of a row in its window, and a late row changes it: take a number from the SQL",
+    ),
+    "other rows before": (
+        "when a fresh copy of the module got other rows before the same {rows}",
+        "a run may begin with any row and in any process: a transform remembers nothing of earlier calls, and its "
+        "module holds constants only",
+    ),
+}
 # For all questions to the warehouse together.
 SECONDS = 10.0
 _MOST_NAMED = 10
@@ -30,25 +48,31 @@ def rehearse(
 ) -> Generator[Finding, None, LargestRecord | None]:
     """Try `event` with a few rows of one of `windows` (in time order), and return the largest record that came of
     them. Nothing of it stays."""
-    largest = None
+    records: list[LargestRecord | None] = []
+    subject, left_out = "rows", "not tried"
     with platform.aside() as aside:
         try:
             with aside.warehouse(event.warehouse).within(SECONDS):
-                sample = sample_of(event, aside, windows)
+                samples = samples_of(event, aside, windows)
+                sample = next(samples, None)
                 if sample is None:
                     yield from _without_rows(event, aside, windows)
                     return None
                 # First of all: what a transform remembers of its calls must not be there yet.
                 compared = _compared(event, sample, aside)
-                largest = yield from _fitting(event, sample, aside)
+                records.append((yield from _fitting(event, sample, aside)))
                 if compared is not None:
                     yield from _row_by_row(event, sample, compared)
+                subject = "repeatable"
                 yield from _repeatable(event, sample, aside)
+                subject, left_out = "rows", "no other window was tried"
+                for other in samples:
+                    records.append((yield from _fitting(event, other, aside)))
         except TookTooLong as error:
-            yield Finding("rows", "unknown", f"not tried: {error.problem}", error.next_step)
+            yield Finding(subject, "unknown", f"{left_out}: {error.problem}", error.next_step)
         except SluiceError as error:
-            yield from failures_of("rows", error)
-    return largest
+            yield from failures_of(subject, error)
+    return max((one for one in records if one is not None), key=lambda one: one.bytes, default=None)
 
 
 def _without_rows(event: Event, aside: Platform, windows: Sequence[Window]) -> Iterator[Finding]:
@@ -143,13 +167,13 @@ def _row_by_row(event: Event, sample: Sample, found: RowByRow) -> Iterator[Findi
             "a transform has no clock, no random numbers and no memory of earlier calls; what belongs to the window "
             "comes from the SQL: :window_start",
         )
-    for how, difference in found.apart[:_MOST_NAMED]:
+    for way, difference in found.apart[:_MOST_NAMED]:
+        when, step = _WAYS[way]
         yield Finding(
             "row by row",
             "failed",
-            f"{_where(event, sample)}: {_named(difference)} when the transform gets {_parts(how)} of the same {rows}",
-            "a transform is called once per batch, so its events must not depend on the other rows of a frame: write "
-            "this in the SQL, or declare whole_window=True",
+            f"{_where(event, sample)}: {_named(difference)} {when.format(rows=rows)}",
+            step,
         )
     if not found.again and not found.apart:
         parts = "" if event.whole_window else f", as halves, and alone ({found.singles} of them)"
@@ -199,10 +223,6 @@ def _named(difference: Difference) -> str:
         return f"{ROWS} {difference.told}"
     column = difference.column if difference.column == EVENTS else f"column {difference.column!r}"
     return f"{column} of {difference.place} {difference.told}"
-
-
-def _parts(how: str) -> str:
-    return "halves" if how == "in halves" else "single rows"
 
 
 def _read(sample: Sample) -> str:

@@ -81,6 +81,14 @@ def outcome_of(event: Event, window: Window, frames: Iterable[tuple[pa.RecordBat
     return found
 
 
+def renumbered(outcome: Outcome, by: int) -> Outcome:
+    """The outcome of rows whose numbers were larger by this, under their own numbers."""
+    stopped = outcome.stopped and (outcome.stopped[0] - by, outcome.stopped[1])
+    letters = {row if row is None else row - by: told for row, told in outcome.letters.items()}
+    rows = None if outcome.source_rows is None else outcome.source_rows - by
+    return Outcome(outcome.events, rows, letters, stopped)
+
+
 def differences(one: Outcome, other: Outcome, rows: Rows) -> Iterator[Difference]:
     """Where `other` differs from `one` over these source rows (ascending), one difference for each column."""
     if one.events is None or other.events is None:

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
 from pipelines.authoring.event import Event
+from pipelines.authoring.module_import import imported_again
 from pipelines.authoring.windows import Window
 from pipelines.rehearsal.outcome import (
     EVENTS,
@@ -17,6 +19,7 @@ from pipelines.rehearsal.outcome import (
     differences,
     of_batch,
     outcome_of,
+    renumbered,
     rows_between,
 )
 from resources.errors import SluiceError
@@ -26,14 +29,19 @@ MOST_SINGLE_ROWS = 32
 _SINGLE_SECONDS, _FEWEST_SINGLE_ROWS = 5.0, 8
 
 
+# A window's first row has number 0; this is any other place.
+_ELSEWHERE = 1_000_003
+Way = Literal["halves", "single rows", "another place", "other rows before"]
+
+
 @dataclass(frozen=True)
 class RowByRow:
-    """`again`: differences between two calls with the same frame. `apart`: between the whole frame and parts of it,
-    with the words for which parts. `singles`: how many rows were tried alone. `keeps_index`: whether the transform
+    """`again`: differences between two calls with the same frame. `apart`: between the whole frame and another way of
+    transforming the same rows. `singles`: how many rows were tried alone. `keeps_index`: whether the transform
     keeps the index of its rows."""
 
     again: tuple[Difference, ...]
-    apart: tuple[tuple[str, Difference], ...]
+    apart: tuple[tuple[Way, Difference], ...]
     singles: int
     keeps_index: bool
 
@@ -41,24 +49,30 @@ class RowByRow:
 def row_by_row(event: Event, window: Window, batch: pa.RecordBatch) -> RowByRow:
     """`batch`, whose first row is the window's first, as one frame, as halves, row by row, and as one frame again.
 
-    A `whole_window` transform gets the whole frame alone, twice. Raises what a run raises for the whole frame.
+    A `whole_window` transform gets the whole frame alone, twice. A fresh copy of the module gets other rows first, then
+    the whole frame. Raises what a run raises for the whole frame.
     """
     count = batch.num_rows
     everything = rows_between(0, count)
     whole = outcome_of(event, window, [(batch, 0)])
     if whole.stopped:
         raise whole.stopped[1]
-    apart: list[tuple[str, Difference]] = []
+    apart: list[tuple[Way, Difference]] = []
     tried = 0
     if not event.whole_window and count > 1:
         half = count // 2
         halves = outcome_of(event, window, [(batch.slice(0, half), 0), (batch.slice(half), half)])
-        apart += (("in halves", found) for found in _compared(whole, halves, everything))
+        apart += (("halves", found) for found in _compared(whole, halves, everything))
         tried, alone = _alone(event, window, batch, whole)
-        apart += (("as a single row", found) for found in alone)
-    # Last of all, so that what the calls in between left behind shows.
+        apart += (("single rows", found) for found in alone)
+    if not event.whole_window:
+        moved = renumbered(outcome_of(event, window, [(batch, _ELSEWHERE)]), _ELSEWHERE)
+        apart += (("another place", found) for found in _compared(whole, moved, everything))
+    # Behind all others in the module that was imported, so that what the calls in between left behind shows.
     again = outcome_of(event, window, [(batch, 0)])
     repeated = tuple(_compared(whole, again, everything))
+    if later := _after_other_rows(event, window, batch):
+        apart += (("other rows before", found) for found in _compared(whole, later, everything))
     named = {difference.column for difference in repeated}
     return RowByRow(
         repeated,
@@ -66,6 +80,21 @@ def row_by_row(event: Event, window: Window, batch: pa.RecordBatch) -> RowByRow:
         tried,
         whole.source_rows is not None,
     )
+
+
+def _after_other_rows(event: Event, window: Window, batch: pa.RecordBatch) -> Outcome | None:
+    """The whole frame, as a process sees it whose first call was with other rows; None where there is no way to ask.
+
+    What a transform remembers of its first rows stays the same for all later calls, so calling it again does not show
+    it. A module cannot forget: it is imported once more.
+    """
+    try:
+        fresh = replace(event, transform=getattr(imported_again(event.module_path), event.name))
+    except Exception:  # an import that works only once is no fault of its rows
+        return None
+    if batch.num_rows > 1:
+        outcome_of(fresh, window, [(batch.slice(batch.num_rows // 2), 0)])
+    return outcome_of(fresh, window, [(batch, 0)])
 
 
 def _compared(one: Outcome, other: Outcome, rows: Rows) -> Iterator[Difference]:
@@ -122,7 +151,7 @@ def _likely(batch: pa.RecordBatch, whole: Outcome) -> list[int]:
     return list(chosen)
 
 
-def _first_of_each(found: Iterable[tuple[str, Difference]]) -> Iterator[tuple[str, Difference]]:
+def _first_of_each(found: Iterable[tuple[Way, Difference]]) -> Iterator[tuple[Way, Difference]]:
     seen = set()
     for how, difference in found:
         if difference.column not in seen:

@@ -1,4 +1,4 @@
-"""The few rows that an event is tried with: the first ones of a complete window that has some."""
+"""The few rows that an event is tried with: those of the first and of the newest complete window that have some."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,22 +27,34 @@ class Sample:
     whole: bool
 
 
-def sample_of(event: Event, aside: Platform, windows: Sequence[Window]) -> Sample | None:
-    """Rows of one of `windows`, which are in time order; None where none of them has rows.
+def samples_of(event: Event, aside: Platform, windows: Sequence[Window]) -> Iterator[Sample]:
+    """Rows of some of `windows`, which are in time order; the sample that shows most comes first.
 
-    The first and the last window are asked for their rows. Where they have none, the warehouse is asked whether a
-    range of windows has any, and halves of the range that has, so a few short questions do for any number of windows.
+    The first window is asked for its rows; where it has few, so are the last one and one between. Behind them comes
+    the newest window that has rows: what changed in the tables shows there. Where a window has no rows, the warehouse
+    is asked whether a range of windows has any, and halves of the range that has, so a few short questions do for any
+    number of windows.
     """
-    best: Sample | None = None
+    looked: list[Window] = []
+    found: list[Sample] = []
     for window in _looked_at(event, aside, windows):
-        # The warehouse does the limiting, so that a large window costs no more than a small one.
-        limited = replace(event, source=limited_query(event.source, MOST_ROWS))
-        sourced = source_window(limited, window, aside, run_id="check")
-        if sourced.rows and (best is None or sourced.rows > best.sourced.rows):
-            best = Sample(window, sourced, whole=sourced.rows < MOST_ROWS)
-        if sourced.rows >= _ENOUGH_ROWS:
+        looked.append(window)
+        if sample := _sample(event, aside, window):
+            found.append(sample)
+            if sample.sourced.rows >= _ENOUGH_ROWS:
+                break
+    yield from sorted(found, key=lambda sample: -sample.sourced.rows)
+    for window in _newest(event, aside, windows):
+        if window not in looked and (sample := _sample(event, aside, window)):
+            yield sample
             break
-    return best
+
+
+def _sample(event: Event, aside: Platform, window: Window) -> Sample | None:
+    # The warehouse does the limiting, so that a large window costs no more than a small one.
+    limited = replace(event, source=limited_query(event.source, MOST_ROWS))
+    sourced = source_window(limited, window, aside, run_id="check")
+    return Sample(window, sourced, whole=sourced.rows < MOST_ROWS) if sourced.rows else None
 
 
 def limited_query(source: SourceQuery, rows: int) -> SourceQuery:
@@ -66,8 +78,17 @@ def _looked_at(event: Event, aside: Platform, windows: Sequence[Window]) -> Iter
     """Windows that may have rows, the likeliest first, each once."""
     if not windows:
         return
-    seen = dict.fromkeys([windows[0], windows[-1]])
-    yield from seen
+    yield from dict.fromkeys([windows[0], windows[-1]])
+    yield from _between(event, aside, windows)
+
+
+def _newest(event: Event, aside: Platform, windows: Sequence[Window]) -> Iterator[Window]:
+    """The newest window, and the newest between the first and it that has rows."""
+    yield from windows[-1:]
+    yield from _between(event, aside, windows)
+
+
+def _between(event: Event, aside: Platform, windows: Sequence[Window]) -> Iterator[Window]:
     between = windows[1:-1]
     found = _with_rows(event, aside.warehouse(event.warehouse), between) if between else None
     if found is not None:

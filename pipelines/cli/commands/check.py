@@ -18,9 +18,9 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
     replicas, retention, timestamps and cleanup, the ledger, this login's rights, and the room on disk. Exit code 1
     when anything FAILs, so it serves in CI; what only warns, or cannot be seen by this login (?), does not.
 
-    It reads up to 1,000 rows of one window that has rows, for 10 seconds at most, and passes them through the
-    transform and the contract as a run would: once as they are, then again, as halves and one by one. The query is
-    asked twice. What differs is named by its column and row.
+    It reads up to 1,000 rows of one window and of the newest window that has rows, for 10 seconds at most, and passes
+    them through the transform and the contract as a run would: once as they are, then again, as halves and one by one.
+    The query is asked twice. What differs is named by its column and row.
 
     \b
     WINDOWS is what would be published, a key or a range; left out: every complete window.

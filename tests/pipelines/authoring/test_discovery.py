@@ -8,6 +8,7 @@ import pytest
 
 from pipelines import CatalogueError, load_catalogue
 from pipelines.authoring.catalogue import UnknownEventError
+from pipelines.authoring.module_import import imported_again
 from tests.pipelines.authoring.conftest import CONTRACT, MODULE, Tree
 
 
@@ -316,3 +317,15 @@ def test_the_applications_own_catalogue_loads() -> None:
     assert catalogue.find("flight_departed").full_name == "flights/flight_departed"
     assert catalogue.warnings == ()
     assert "assets.flights.flight_departed" in sys.modules
+
+
+def test_a_module_is_imported_again_with_its_helpers_and_leaves_no_trace(tree: Tree) -> None:
+    tree.write("flights/_state.py", "SEEN: list[int] = []\n")
+    tree.event(replace={"import pandas as pd": "import pandas as pd\nfrom assets.flights._state import SEEN"})
+    path = tree.load().find("flight_departed").module_path
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "assets"}
+    one, two = imported_again(path), imported_again(path)
+    assert one is not two and one.SEEN is not two.SEEN
+    assert callable(one.flight_departed)
+    after = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "assets"}
+    assert after == before

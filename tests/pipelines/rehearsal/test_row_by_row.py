@@ -92,6 +92,29 @@ AGAIN: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
 }  # fmt: skip
 
+# What the first call leaves behind: each later call finds it, so the same frame gives the same events again.
+REMEMBERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "the first value of each group": (
+        'return rows.assign(n=[FIRST.setdefault(g, n) for g, n in zip(rows["g"], rows["n"])]).drop(columns="g")',
+        {"columns": "id, happened_at, n, g", "before": "FIRST = {}"},
+    ),
+    "a base of the first frame": (
+        'global BASE\nif BASE is None:\n    BASE = rows["n"].iloc[0]\nreturn rows.assign(n=rows["n"] - BASE)',
+        {"before": "BASE = None"},
+    ),
+    "a table that grows": (
+        'for one in rows["n"]:\n    if len(TABLE) < 10:\n        TABLE.append(int(one))\nreturn rows.assign(n=max(TABLE))',
+        {"before": "TABLE = []"},
+    ),
+    "a cached function that looks at the frame": (
+        'SOURCE[:] = [int(rows["n"].iloc[0])]\nreturn rows.assign(n=[base(int(n) % 2) for n in rows["n"]])',
+        {"imports": "import functools", "before": "SOURCE = []\n\n@functools.cache\ndef base(n):\n    return SOURCE[0]"},
+    ),
+    "chance when it is imported": (
+        'return rows.assign(n=SALT)', {"imports": "import random", "before": "SALT = random.randint(0, 10**12)"},
+    ),
+}  # fmt: skip
+
 GOOD: dict[str, tuple[str, dict[str, Any]]] = {
     "arithmetic": ('return rows.assign(n=rows["n"] * 2)', {}),
     "in place": ('rows["n"] = rows["n"] * 2\nreturn rows', {}),
@@ -104,6 +127,13 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
     "several events of a row": ('return pd.concat([rows, rows.assign(n=rows["n"] + 1)])', {}),
     "NaN": (
         'return rows.assign(x=rows["n"] * 0.1)', {"fields": {**FIELDS, "x": "double"}},
+    ),
+    "a cache of what rows alone decide": (
+        'return rows.assign(n=[twice(int(n)) for n in rows["n"]])',
+        {"imports": "import functools", "before": "@functools.cache\ndef twice(n):\n    return 2 * n"},
+    ),
+    "calls that are counted": (
+        'global CALLS\nCALLS += 1\nreturn rows.assign(n=rows["n"] + 1)', {"before": "CALLS = 0"},
     ),
     "a look-up": ('return rows.assign(n=rows["n"].map({k: k % 3 for k in range(40)}))', {}),
 }  # fmt: skip
@@ -143,6 +173,23 @@ def test_a_whole_window_may_depend_on_its_frame(made: Made, name: str) -> None:
     body, _, more = DEPENDS[name]
     findings = made(body, **more | {"more": "whole_window=True,"}).check()
     assert level(findings, "row by row") == {"ok"}, findings
+
+
+@pytest.mark.parametrize("more", ["", "whole_window=True,"])
+@pytest.mark.parametrize("name", REMEMBERS)
+def test_what_the_first_call_leaves_behind_is_named_by_its_column(made: Made, name: str, more: str) -> None:
+    body, arguments = REMEMBERS[name]
+    findings = made(body, **arguments | {"more": more}).check()
+    told = failed(findings, "row by row")
+    assert "column 'n' of source row 0 has another value" in told, findings
+    assert "fresh copy of the module" in told or not more
+
+
+@pytest.mark.parametrize("more", ["", "whole_window=True,"])
+def test_the_number_of_a_row_in_its_window_is_no_value(made: Made, more: str) -> None:
+    told = failed(made("return rows.assign(n=rows.index)", more=more).check(), "row by row")
+    # Of a whole window its rows may be numbered.
+    assert bool(more) != ("column 'n' of source row 0" in told and "another place in their window" in told)
 
 
 @pytest.mark.parametrize("name", GOOD)

@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 from pipelines.authoring.event import Event
 from pipelines.preflight.amounts import counted, duration, size
-from pipelines.preflight.facts import Facts
+from pipelines.preflight.facts import Facts, LargestRecord
 from pipelines.preflight.finding import Finding, Level
 from resources.kafka.cluster import ClusterState, TopicState
 from resources.kafka.topics import alter_command, create_command
 from resources.settings import Settings
 
+# Of brokers and topics that say nothing else (Kafka, "message.max.bytes").
+_KAFKAS_LIMIT = 1_048_588
 _CONFIG_RIGHT = "grant DescribeConfigs on the topic to this login (docs/operating.md#rights)"
 
 
@@ -25,6 +27,7 @@ def topic_findings(facts: Facts) -> Iterator[Finding]:
         yield _partitions(facts)
         yield from replication(facts.settings, facts.kafka, state, "replication")
     if not state.config:
+        yield from _unread_limit(facts)
         if state.presence == "there":
             yield Finding(
                 "topic settings",
@@ -357,13 +360,8 @@ def _record_size(facts: Facts) -> Finding:
     told = f"at most {limit:,} bytes"
     largest = facts.largest
     if largest is not None and largest.bytes > limit:
-        told += (
-            f"; window {largest.window} has a record of {largest.bytes:,} bytes (key and value, before compression), "
-            f"{largest.compressed_bytes:,} after it"
-        )
         level: Level = "failed" if largest.compressed_bytes > limit else "warning"
-        more = alter_command(facts.settings, facts.topic, {"max.message.bytes": str(largest.bytes * 2)})
-        return Finding("record size", level, told, f"{more}, or make the event smaller")
+        return Finding("record size", level, f"{told}; {_told_of(largest)}", _larger(facts, largest))
     if mean is None:
         return Finding("record size", "ok", told)
     told += f"; {mean:,.0f} on average in windows published before"
@@ -375,3 +373,32 @@ def _record_size(facts: Facts) -> Finding:
             alter_command(facts.settings, facts.topic, {"max.message.bytes": str(int(mean) * 4)}),
         )
     return Finding("record size", "ok", told)
+
+
+def _unread_limit(facts: Facts) -> Iterator[Finding]:
+    """A record that the topic refuses, if its limit is the one that Kafka gives a topic."""
+    largest = facts.largest
+    if largest is not None and largest.bytes > _KAFKAS_LIMIT:
+        yield Finding(
+            "record size",
+            "warning",
+            f"{_told_of(largest)}; this login may not read the topic's limit, which is {_KAFKAS_LIMIT:,} bytes by Kafka's "
+            "default",
+            _larger(facts, largest),
+        )
+
+
+def _told_of(largest: LargestRecord) -> str:
+    return (
+        f"window {largest.window} has a record of {largest.bytes:,} bytes (key and value, before compression), "
+        f"{largest.compressed_bytes:,} after it"
+    )
+
+
+def _larger(facts: Facts, largest: LargestRecord) -> str:
+    limit = {"max.message.bytes": str(largest.bytes * 2)}
+    if facts.target.presence == "there":
+        return f"{alter_command(facts.settings, facts.topic, limit)}, or make the event smaller"
+    config = {**topic_config(facts), **limit}
+    made = create_command(facts.settings, facts.topic, facts.settings.topic_partitions, config)
+    return f"{made}, or make the event smaller"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipelines.preflight.facts import ContractState, Disk, History, Moved
+from pipelines.preflight.facts import ContractState, Disk, History, LargestRecord, Moved
 from pipelines.preflight.finding import Finding, failures_of, refusal
 from pipelines.preflight.fitness import judge
 from resources.errors import SluiceError
@@ -200,6 +200,24 @@ def test_records_larger_than_the_topic_takes_fail(case: "Case") -> None:
     large = case.topic(config={"max.message.bytes": "2000"})
     assert "2,000" in large.finding("record size").told
     _failed(large.of(history=History(bytes_per_record=5000.0)).finding("record size"), "5,000 on average")
+
+
+def test_a_record_of_the_few_rows_is_held_against_the_limit(case: "Case") -> None:
+    large = case.topic(config={"max.message.bytes": "2000"})
+    incompressible = large.of(largest=LargestRecord("2013-01-01", 5000, 4000)).finding("record size")
+    _failed(incompressible, "5,000 bytes", "4,000 after it")
+    assert "--alter" in (incompressible.next_step or "")
+    _warned(large.of(largest=LargestRecord("2013-01-01", 5000, 400)).finding("record size"), "400 after it")
+
+
+@pytest.mark.parametrize("presence", ["there", "missing"])
+def test_without_the_limit_a_record_is_held_against_kafkas_default(case: "Case", presence: str) -> None:
+    blind = case.topic(topic=Topic(case.facts.topic, 6, 3, {}), presence=presence)
+    finding = blind.of(largest=LargestRecord("2013-01-01", 1_900_000, 1_800_000)).finding("record size")
+    _warned(finding, "1,900,000 bytes", "1,048,588")
+    command = "--alter" if presence == "there" else "--create"
+    assert command in (finding.next_step or "") and "max.message.bytes=3800000" in (finding.next_step or "")
+    assert not blind.of(largest=LargestRecord("2013-01-01", 1_000_000, 900_000)).findings("record size")
 
 
 def test_settings_that_may_not_be_read_are_unknown_and_name_the_right(case: "Case") -> None:

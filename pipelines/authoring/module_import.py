@@ -7,7 +7,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -65,7 +65,8 @@ def run_module(name: str, source: ModuleSource) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        exec(compile(source.tree, str(source.path), "exec", dont_inherit=True), module.__dict__)
+        with redirect_stdout(sys.stderr):  # stdout is the command's own, which may be JSON for programs
+            exec(compile(source.tree, str(source.path), "exec", dont_inherit=True), module.__dict__)
     except BaseException:
         sys.modules.pop(name, None)
         raise

@@ -8,6 +8,7 @@ import pyarrow as pa
 from pipelines.authoring.event import Event
 from pipelines.rehearsal.plain_row import plain_row
 from pipelines.transform import Transformer
+from pipelines.transform.authors_code import asks_to_stop, words_aside
 from pipelines.transform.frames import checked_frame, column_of, frame_of
 
 
@@ -24,10 +25,11 @@ def require_columns(event: Event, schema: pa.Schema, where: str) -> None:
     if event.transform is not None:
         frame = frame_of(pa.RecordBatch.from_pylist([], schema=schema), 0)
         try:
-            result = event.transform(frame)
-        except MemoryError:
-            raise
-        except (Exception, SystemExit) as error:
+            with words_aside():
+                result = event.transform(frame)
+        except BaseException as error:
+            if asks_to_stop(error):
+                raise
             raise RaisedOnEmpty(f"{type(error).__name__}: {error}") from error
         made = checked_frame(result, where)
         # By list: a name that stands twice is seen by the conformer.
@@ -48,6 +50,8 @@ def require_columns(event: Event, schema: pa.Schema, where: str) -> None:
 
 def _type(series: "pd.Series[Any]") -> pa.DataType:
     """The Arrow type; null where a series without rows has a type that rows may change."""
+    if isinstance(series.dtype, pd.StringDtype):  # of astype(str); no rows make it anything else
+        return pa.string()
     if not isinstance(series.dtype, pd.ArrowDtype | pd.DatetimeTZDtype):
         return pa.null()
     column = column_of(series)

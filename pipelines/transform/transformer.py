@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipelines.contract import Contract
 from pipelines.judging.misjudged import NotJudged
+from pipelines.transform.authors_code import asks_to_stop, words_aside
 from pipelines.transform.conformer import Conformer
 from pipelines.transform.dead_letters import DeadLetter, Reason, dead_letter_batch, shown
 from pipelines.transform.errors import ConformError, ConformProblem, TransformFailed
@@ -191,13 +192,11 @@ class Transformer:
         assert self._transform is not None
         frame = frame_of(batch, first_row)
         try:
-            result = self._transform(frame)
-        except MemoryError:
-            raise
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # sys.exit() would end the run and every window behind this one
+            with words_aside():
+                result = self._transform(frame)
+        except BaseException as error:  # sys.exit() would end the run and every window behind this one
+            if asks_to_stop(error):
+                raise
             said = _said(error)
             if self._whole_window:
                 raise TransformFailed(

@@ -329,3 +329,12 @@ def test_a_module_is_imported_again_with_its_helpers_and_leaves_no_trace(tree: T
     assert callable(one.flight_departed)
     after = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "assets"}
     assert after == before
+
+
+def test_what_a_module_prints_is_not_in_the_commands_output(
+    tree: Tree, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree.event(replace={"import pandas as pd": "import pandas as pd\nprint('imported')"})
+    tree.load()
+    seen = capsys.readouterr()
+    assert (seen.out, seen.err) == ("", "imported\n")

@@ -86,6 +86,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str | None]] = {
     ),
     "recursion": ({"body": "return thing_happened(rows)"}, "RecursionError"),
     "an assertion": ({"body": "assert rows['n'].max() < 10\nreturn rows"}, "AssertionError"),
+    "it cancels a task": ({"body": "import asyncio\nraise asyncio.CancelledError('no')"}, "CancelledError"),
     "it ends the process": ({"body": "import sys\nsys.exit(3)\nreturn rows"}, "SystemExit"),
     "raises on an empty frame alone": ({"body": "return rows.assign(n=rows['n'].iloc[0] * 0 + rows['n'])"}, None),
     # types

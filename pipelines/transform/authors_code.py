@@ -1,0 +1,26 @@
+"""Calls of code that an author wrote: it may print, and it may raise anything."""
+
+import sys
+from contextlib import AbstractContextManager, redirect_stdout
+from typing import TextIO
+
+
+def words_aside() -> AbstractContextManager[TextIO]:
+    """Within the block what is printed goes to stderr: stdout is the command's own, which may be JSON for programs."""
+    return redirect_stdout(sys.stderr)
+
+
+def asks_to_stop(error: BaseException | None) -> bool:
+    """Whether an error that came out of an author's code is none of his: memory, Ctrl-C, or the end of the run.
+
+    Python's own list of such errors does not do: Rust's panics, a cancelled task and `sys.exit()` are no `Exception`, and
+    a request to stop that arrives within C code comes out as a SystemError.
+    """
+    while error is not None:
+        if isinstance(error, MemoryError | KeyboardInterrupt):
+            return True
+        # DagsterExecutionInterruptedError; the rules import no orchestrator.
+        if not isinstance(error, Exception) and type(error).__module__.partition(".")[0] == "dagster":
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -76,20 +76,67 @@ def returns_nothing(function: ast.FunctionDef) -> bool:
 _CLOCKS = {"now", "utcnow", "today"}
 _CHANCE = {"uuid1", "uuid4", "urandom", "default_rng", "RandomState"}
 _MODULES = {"random", "secrets", "time"}
-_OF_TIME = {"time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "localtime", "gmtime"}
+_OF_TIME = {
+    "time",
+    "time_ns",
+    "perf_counter",
+    "perf_counter_ns",
+    "monotonic",
+    "localtime",
+    "gmtime",
+    "ctime",
+    "asctime",
+}
+# The hash of a text, the number of an object and the order of texts in a set are others in every process.
+_OF_A_PROCESS = {"hash", "id"}
 
 
-def unrepeatable_calls(function: ast.FunctionDef) -> list[tuple[int, str]]:
-    """Calls of a clock or of chance in the function itself, each once, with its line."""
-    calls = [
-        node for statement in function.body for node in ast.walk(statement) if isinstance(node, ast.Call)
-    ]
+def unrepeatable_calls(tree: ast.Module) -> list[tuple[int, str]]:
+    """Calls in a module of a clock, of chance, or of what differs between processes, each once, with its line.
+
+    Other functions and the module's constants count too: the transform may use them.
+    """
+    own = _bound_names(tree)
     found: dict[str, int] = {}
-    for call in calls:
-        name = ast.unparse(call.func)
-        if _is_unrepeatable(call, name.split(".")):
-            found.setdefault(name, call.lineno)
-    return sorted((line, name) for name, line in found.items())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            for told in _unrepeatable(node, own):
+                found.setdefault(told, node.lineno)
+    return sorted((line, told) for told, line in found.items())
+
+
+def _bound_names(tree: ast.Module) -> set[str]:
+    """Names that the module gives a meaning of its own."""
+    bound = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name) | ast.FunctionDef(name=name):
+                bound.add(name)
+            case ast.alias(name=name, asname=other):
+                bound.add(other or name)
+    return bound
+
+
+def _unrepeatable(call: ast.Call, own: set[str]) -> Iterator[str]:
+    name = ast.unparse(call.func)
+    if _is_unrepeatable(call, name.split(".")) or (name in _OF_A_PROCESS and name not in own):
+        yield f"{name}()"
+    for given in call.args:
+        if isinstance(given, ast.Name) and given.id == "hash" and "hash" not in own:
+            yield "hash()"
+    if (
+        isinstance(call.func, ast.Attribute)
+        and call.func.attr == "join"
+        and call.args
+        and _is_a_set(call.args[0])
+    ):
+        yield "join() of a set"
+
+
+def _is_a_set(node: ast.expr) -> bool:
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id in ("set", "frozenset")
+    return isinstance(node, ast.Set | ast.SetComp)
 
 
 def _is_unrepeatable(call: ast.Call, parts: list[str]) -> bool:
@@ -97,7 +144,7 @@ def _is_unrepeatable(call: ast.Call, parts: list[str]) -> bool:
     if any("(" in owner for owner in owners):
         return False  # a method of what another call gives: that call is looked at by itself
     texts = {argument.value for argument in call.args if isinstance(argument, ast.Constant)}
-    if last in ("Timestamp", "to_datetime") and texts & {"now", "today"}:
+    if last in ("Timestamp", "to_datetime", "datetime64") and texts & {"now", "today"}:
         return True
     if owners and last in _CLOCKS:
         return True
@@ -105,7 +152,7 @@ def _is_unrepeatable(call: ast.Call, parts: list[str]) -> bool:
         seeded = last in ("default_rng", "RandomState") and (call.args or call.keywords)
         return not seeded  # with a seed it is the same each time
     if owners[-1:] == ["time"]:
-        return last in _OF_TIME and not call.args
+        return (last in _OF_TIME and not call.args) or (last == "strftime" and len(call.args) == 1)
     return bool(_MODULES & set(owners)) and last not in ("Random", "seed")
 
 

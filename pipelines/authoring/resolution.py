@@ -124,10 +124,10 @@ class _Module:
                 "a docstring as its first line",
                 'write """A flight left its gate."""',
             )
-        for line, call in unrepeatable_calls(function) if function is not None else ():
+        for line, call in () if identity else unrepeatable_calls(source.tree):
             self._warn(
                 line,
-                f"the transform calls {call}(), which gives another value in every run: where it reaches a column, each "
+                f"the module calls {call}, which gives another value in every run: where it reaches a column, each "
                 "re-run of a window publishes its events again, as corrections",
                 "take the value from a column of the SQL: :window_start AS ..., or a time of the row itself",
             )

@@ -276,9 +276,27 @@ def _normalised(tokens: Sequence[Token]) -> str:
 _WORDS = ("VAR", "IDENTIFIER", "STRING", "NUMBER", "NATIONAL_STRING", "RAW_STRING", "HEREDOC_STRING")
 
 _UNSTABLE = (
-    exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime, exp.CurrentDatetime, exp.Rand, exp.Uuid, exp.TableSample,
+    exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime, exp.CurrentDatetime, exp.Localtimestamp, exp.Localtime,
+    exp.Rand, exp.Uuid, exp.TableSample,
 )  # fmt: skip
-_UNSTABLE_NAMES = ("now", "today", "random", "gen_random_uuid", "uuid", "clock_timestamp", "localtimestamp")
+_UNSTABLE_NAMES = {
+    "now", "today", "get_current_timestamp", "transaction_timestamp", "statement_timestamp", "clock_timestamp",
+    "timeofday", "current_localtimestamp", "current_localtime", "get_current_time", "localtimestamp", "localtime",
+    "random", "random_normal", "gen_random_uuid", "gen_random_bytes", "uuid", "uuidv4", "uuidv7", "nextval",
+    "txid_current", "pg_current_xact_id",
+}  # fmt: skip
+# Where a row lies in its table; a copy, a restore or VACUUM FULL moves it.
+_PLACES = {"rowid", "ctid"}
+
+
+def _is_unstable(node: Any) -> bool:
+    if isinstance(node, _UNSTABLE):
+        return True
+    if isinstance(node, exp.Anonymous):
+        name = str(node.this).lower()
+        # With one argument: until today.
+        return name in _UNSTABLE_NAMES or (name == "age" and len(node.expressions) == 1)
+    return isinstance(node, exp.Column) and node.name.lower() in _PLACES and not node.this.args.get("quoted")
 
 
 # Aggregates whose value is decided by the order in which rows are read, where the SQL gives none. Lists and texts put
@@ -320,12 +338,7 @@ def _remarks(root: Any, nodes: Sequence[Any], columns: tuple[str, ...] | None) -
                 next_step="name the columns",
             )
         )
-    unstable = [
-        node
-        for node in nodes
-        if isinstance(node, _UNSTABLE)
-        or (isinstance(node, exp.Anonymous) and str(node.this).lower() in _UNSTABLE_NAMES)
-    ]
+    unstable = [node for node in nodes if _is_unstable(node)]
     if unstable:
         names = sorted(
             {"TABLESAMPLE" if isinstance(node, exp.TableSample) else node.sql().upper() for node in unstable}
@@ -337,7 +350,7 @@ def _remarks(root: Any, nodes: Sequence[Any], columns: tuple[str, ...] | None) -
                 0,
                 f"the SQL uses {listing(names)}{where}, which gives another value in every run: where it reaches a "
                 "column, each re-run of a window publishes its events again, as corrections",
-                next_step="use :window_start or :window_end instead",
+                next_step="use :window_start or :window_end, or a column of the row, instead",
             )
         )
     for aggregate, column in _undecided(nodes):

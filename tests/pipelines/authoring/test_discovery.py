@@ -290,7 +290,7 @@ def test_what_a_reviewer_should_look_at_is_a_warning(tree: Tree) -> None:
         "the transform gets; next: name the columns",
         "assets/flights/flight_departed.py:16: the SQL uses NOW() in column 'seen', which gives another value in every run: where it "
         "reaches a column, each re-run of a window publishes its events again, as corrections; "
-        "next: use :window_start or :window_end instead",
+        "next: use :window_start or :window_end, or a column of the row, instead",
         "assets/flights/flight_departed.py:16: the SQL has a LIMIT: rows beyond it are never published, and which "
         "they are may change; next: take it off",
         "assets/flights/flight_departed.py:14: whole_window=True costs memory, and the transform changes nothing; "

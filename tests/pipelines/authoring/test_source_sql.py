@@ -200,6 +200,15 @@ def test_nothing_to_remark(sql: str) -> None:
         (f"SELECT a FROM t TABLESAMPLE 10% {WHERE}", "TABLESAMPLE"),
         (f"SELECT a, x + random() AS d FROM t {WHERE}", "RAND() in column 'd'"),
         (f"SELECT a FROM t {WHERE} AND x < now()", "the SQL uses NOW(), which"),
+        (f"SELECT a, localtimestamp AS d FROM t {WHERE}", "in column 'd'"),
+        (f"SELECT a, localtime AS d FROM t {WHERE}", "in column 'd'"),
+        (f"SELECT a, get_current_timestamp() AS d FROM t {WHERE}", "in column 'd'"),
+        (f"SELECT a, statement_timestamp() AS d FROM t {WHERE}", "in column 'd'"),
+        (f"SELECT a, age(born) AS d FROM t {WHERE}", "AGE(BORN) in column 'd'"),
+        (f"SELECT a, nextval('s') AS d FROM t {WHERE}", "in column 'd'"),
+        (f"SELECT a, uuidv7() AS d FROM t {WHERE}", "in column 'd'"),
+        (f"SELECT a, rowid AS d FROM t {WHERE}", "ROWID in column 'd'"),
+        (f"SELECT a, t.ctid AS d FROM t {WHERE}", "T.CTID in column 'd'"),
         (f"SELECT a, any_value(b) AS d FROM t {WHERE} GROUP BY a", "column 'd' takes any_value of rows"),
         (f"SELECT a, upper(first(b)) AS d FROM t {WHERE} GROUP BY a", "column 'd' takes first of rows"),
         (f"WITH x AS (SELECT any_value(b) AS d FROM t {WHERE}) SELECT d AS e FROM x", "column 'd' takes"),
@@ -210,3 +219,10 @@ def test_nothing_to_remark(sql: str) -> None:
 def test_remarks(sql: str, remark: str) -> None:
     (only,) = analyse(sql)[1]
     assert remark in only.problem
+
+
+@pytest.mark.parametrize(
+    "value", ["age(a, born)", 't."rowid"', "uuid_of(a)", "epoch_ms(a)", "date_trunc('day', a)"]
+)
+def test_what_the_row_decides_needs_no_remark(value: str) -> None:
+    assert analyse(f"SELECT a, {value} AS d FROM t {WHERE}")[1] == []

@@ -40,10 +40,10 @@ def test_whatever_a_transform_raises_is_a_dead_letter(contract_of: Any, error: t
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, dg.DagsterExecutionInterruptedError])
 def test_a_request_to_stop_is_no_dead_letter(contract_of: Any, error: type[BaseException]) -> None:
-    def straight(rows: pd.DataFrame) -> pd.DataFrame:
+    def straight(_: pd.DataFrame) -> pd.DataFrame:
         raise error()
 
-    def within_c_code(rows: pd.DataFrame) -> pd.DataFrame:
+    def within_c_code(_: pd.DataFrame) -> pd.DataFrame:
         raise SystemError("returned a result with an exception set") from error()
 
     with pytest.raises(error):

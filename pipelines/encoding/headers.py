@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 Headers = list[tuple[str, bytes]]
 
 CONTENT_TYPE = "application/vnd.confluent.avro"
+MARK = "sluice_kind"
+"""The header of every record that Sluice publishes again, and of its tombstones."""
 
 
 def cloudevents_headers(
@@ -40,7 +42,7 @@ def cloudevents_headers(
 def publication_headers(*, kind: str, generation: int, reason: str | None = None) -> Headers:
     """What marks an event that was published again: `kind` (`replay`, `correction`), the window's
     generation, and the reason that a person gave."""
-    headers = [("sluice_kind", kind.encode()), ("sluice_generation", str(generation).encode())]
+    headers = [(MARK, kind.encode()), ("sluice_generation", str(generation).encode())]
     return headers if reason is None else [*headers, ("sluice_reason", reason.encode())]
 
 

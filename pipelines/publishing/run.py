@@ -124,7 +124,9 @@ class Run:
             # Here: it needs a database that other events do not.
             from pipelines.publishing.staleness.guard import StaleGuard
 
-            self._stale = StaleGuard(self.event, self.platform, topic, say=self.say)
+            self._stale = StaleGuard(
+                self.event, self.platform, topic, stored=self.wish.of_stored_rows, say=self.say
+            )
         return self._stale
 
     def ledger(self, window: str, topic: str | None = None, **patience: float) -> LedgerEntry | None:

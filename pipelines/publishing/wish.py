@@ -79,6 +79,11 @@ class Wish:
         shadow topic."""
         return self.replay is not None and (self.replay.selection.everything or self.replay.topic is not None)
 
+    @property
+    def of_stored_rows(self) -> bool:
+        """Whether what is published are rows of earlier snapshots, which the warehouse may hold no more."""
+        return self.redrive is not None or (self.replay is not None and self.replay.source == "stored")
+
     def __post_init__(self) -> None:
         if self.replay is not None and not (self.reason and self.reason.strip()):
             raise SluiceError(

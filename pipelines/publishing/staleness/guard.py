@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from confluent_kafka import Message
 
+from pipelines.authoring.cadence import floor
 from pipelines.authoring.event import Event
 from pipelines.encoding.keys import key_bytes
 from pipelines.publishing.correction import store_rows
@@ -28,8 +29,9 @@ from pipelines.publishing.difference import take_rows
 from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.generations import generations
 from pipelines.publishing.outgoing import VANISHED_SCHEMA
+from pipelines.publishing.staleness.elsewhere import Elsewhere
 from pipelines.publishing.staleness.instants import Instants
-from pipelines.publishing.staleness.standing import Row, Standing
+from pipelines.publishing.staleness.standing import Row, Standing, WindowOf, is_withdrawal
 from pipelines.publishing.stored import event_times, key_field, rows_of, stored_snapshot
 from pipelines.transform.record_timestamp import microseconds
 from resources.kafka.errors import KafkaRefused
@@ -43,7 +45,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class StaleGuard:
-    """Guards publications of `event` to `topic`; one per run. Use as a context manager, or close it."""
+    """Guards publications of `event` to `topic`; one per run. Use as a context manager, or close it.
+
+    `stored`: the rows are those of earlier snapshots (a replay of stored windows, a redrive), and the warehouse may hold
+    them no more. Then a tombstone that Sluice sent since counts like another producer's. For rows that were just sourced
+    it does not: it says that a window lost its row, and the row may have moved here, or come back.
+    """
 
     def __init__(
         self,
@@ -51,10 +58,12 @@ class StaleGuard:
         platform: Platform,
         topic: str,
         *,
+        stored: bool = False,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._event, self._platform, self._say = event, platform, say
         self._guards_rows = event.stale_writes == "skip"
+        self._rows_are_new = not stored
         self._topic, self._kafka_partitions = topic, 0
         self._instants = Instants(platform.registry, event.event_time, say=say)
         with ExitStack() as opened:
@@ -73,6 +82,7 @@ class StaleGuard:
         self._sent: list[Rows] = []
         self._stirred = False
         self._blind = False
+        self._elsewhere, self._warned = Elsewhere(event, platform), set[str]()
 
     def refined(self, entry: LedgerEntry) -> LedgerEntry:
         """`entry` with what it has yet to send compared with the topic: stale rows are left out and counted.
@@ -99,8 +109,11 @@ class StaleGuard:
         done = min(entry.rows_done, rows.rows)
         stale: npt.NDArray[np.int64] = np.array([], np.int64)
         if self._guards_rows:
-            stale = np.asarray(self._standing.stale(self._rows(rows, done), *self._own(entry)))
+            stale = np.asarray(
+                self._standing.stale(self._rows(rows, done), *self._own(entry), window_of=self._window_of)
+            )
         lost = self._overtaken_tombstones(entry, max(0, entry.rows_done - rows.rows))
+        self._warn_of_other_windows(entry, lost)
         if not len(stale) and not len(lost):
             return entry
         vanished, kept = entry.vanished, 0
@@ -171,6 +184,16 @@ class StaleGuard:
         """True when others have written since the rows were compared: compare what is left before sending it."""
         return self._stirred
 
+    @property
+    def _window_of(self) -> WindowOf | None:
+        return self._start_of_window if self._rows_are_new else None
+
+    def _start_of_window(self, instant: int) -> object:
+        try:
+            return floor(self._event.windows.cadence, _EPOCH + timedelta(microseconds=instant))
+        except OverflowError:  # no window reaches that far
+            return instant
+
     def _follow(self, first: Positions) -> None:
         # Asked each time: newer values may be in a partition that was added since.
         now = self._platform.watch.settled(self._topic, self._kafka_partitions)
@@ -211,6 +234,8 @@ class StaleGuard:
         return True
 
     def _is_newer(self, message: Message, waiting: deque[bytes | None]) -> bool:
+        if self._window_of is not None and is_withdrawal(message) and None not in waiting:
+            return False
         at = self._instants.of(message.value(), message.timestamp()[1])
         # A tombstone of ours has no time of its own: any value that came since it was planned is newer.
         return any(
@@ -264,6 +289,19 @@ class StaleGuard:
             others[rows[~ours & ~tombstones]] = True
             deleted[rows[tombstones]] = True
         return np.flatnonzero(others | (deleted & ~own)) + from_row
+
+    def _warn_of_other_windows(self, entry: LedgerEntry, lost: npt.NDArray[np.int64]) -> None:
+        """Before the first tombstone: a row may have moved to a window that was published before, and not again since."""
+        if entry.vanished is None or entry.window in self._warned:
+            return
+        self._warned.add(entry.window)
+        vanished = stored_snapshot(self._platform, entry, "vanished", entry.vanished)
+        sent = pa.array(np.delete(np.arange(vanished.rows), lost), pa.int64())
+        batches = self._platform.snapshots.read(vanished, batch_rows=self._platform.settings.batch_rows)
+        keys = [batch.column(0) for batch in take_rows(batches, sent)]
+        told = self._elsewhere.warning(entry.window, pa.concat_arrays(keys)) if keys else None
+        if told is not None:
+            self._say(told)
 
     def _of_window(self, entry: LedgerEntry, newest: pa.RecordBatch) -> npt.NDArray[np.bool_]:
         window = self._event.windows.window(entry.window)

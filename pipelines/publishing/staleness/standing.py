@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from confluent_kafka import Message
 
+from pipelines.encoding.headers import MARK
+
 _ROWS = pa.schema([("row", pa.int64()), ("key", pa.binary()), ("instant", pa.int64())])
 _STANDING = pa.schema([("key", pa.binary()), ("instant", pa.int64())])
 _LOG = pa.schema(
@@ -18,6 +20,7 @@ _LOG = pa.schema(
         ("place", pa.int64()),
         ("stamp", pa.int64()),
         ("value", pa.binary()),
+        ("withdrawn", pa.bool_()),
     ]
 )
 _DECODED = 10_000
@@ -25,8 +28,16 @@ _DECODED = 10_000
 InstantOf = Callable[[bytes | None, int], int]
 """Event time in microseconds of a value with its record timestamp in milliseconds."""
 
+WindowOf = Callable[[int], object]
+"""What windows an instant, in microseconds, is told apart by."""
+
 Row = tuple[pa.Array, pa.Array]
 """Keys (binary) and event times (int64 microseconds) of a batch, row for row."""
+
+
+def is_withdrawal(record: Message) -> bool:
+    """Whether it is a tombstone of Sluice's own: it says that a window lost the row, and nothing of the other windows."""
+    return record.value() is None and any(header[0] == MARK for header in record.headers() or ())
 
 
 class Standing:
@@ -43,17 +54,18 @@ class Standing:
             config={"memory_limit": memory_limit, "temp_directory": self._folder.name, "threads": 1},
         )
         self._connection.execute(
-            "CREATE TABLE log (key BLOB, kafka_partition INTEGER, place BIGINT, stamp BIGINT, value BLOB)"
+            "CREATE TABLE log (key BLOB, kafka_partition INTEGER, place BIGINT, stamp BIGINT, value BLOB, withdrawn BOOLEAN)"
         )
 
     def add(self, records: Iterable[Message]) -> None:
         """Records as they come, each kafka_partition in the order of its log."""
-        columns: list[list[object]] = [[], [], [], [], []]
+        columns: list[list[object]] = [[] for _ in _LOG]
         for record in records:
-            told = (record.key(), record.partition(), record.offset(), record.timestamp()[1], record.value())
-            if told[0] is not None:
-                for column, value in zip(columns, told, strict=True):
-                    column.append(value)
+            key, value, stamp = record.key(), record.value(), record.timestamp()[1]
+            if key is not None:
+                told = (key, record.partition(), record.offset(), stamp, value, is_withdrawal(record))
+                for column, one in zip(columns, told, strict=True):
+                    column.append(one)
         arrays = [pa.array(column, field.type) for column, field in zip(columns, _LOG, strict=True)]
         batch = pa.Table.from_arrays(arrays, schema=_LOG)
         self._connection.register("batch", batch)
@@ -61,9 +73,17 @@ class Standing:
         self._connection.unregister("batch")
 
     def stale(
-        self, rows: Iterable[Row], before: Iterable[Row] = (), after: Iterable[Row] = ()
+        self,
+        rows: Iterable[Row],
+        before: Iterable[Row] = (),
+        after: Iterable[Row] = (),
+        *,
+        window_of: WindowOf | None = None,
     ) -> pa.Int64Array:
         """Numbers of the `rows` whose key has a newer value on the topic, ascending.
+
+        `window_of`: the window of an instant, for `rows` that the warehouse has now. A tombstone of Sluice's own is then
+        no newer value: it took back the key's record of one window, and what counts are the records of the others.
 
         `before` and `after`: keys and event times of this window's events before a correction and after it. What is gone
         between them is no reason to leave a row out; nor is what is among the `rows`, since it is about to stand again.
@@ -78,7 +98,7 @@ class Standing:
         _write(files["rows"], rows)
         _write(files["before"], before)
         _write(files["after"], after)
-        self._write_standing(files["rows"], files["standing"])
+        self._write_standing(files["rows"], files["standing"], window_of)
         query = f"""
             WITH overwritten AS (
                 SELECT before.key, before.instant FROM read_parquet('{files["before"]}') AS before
@@ -115,13 +135,13 @@ class Standing:
             columns = [batch.column(0), batch.column(1), batch.column(2), pa.array(instants, pa.int64())]
             yield pa.record_batch(columns, names=["row", "kafka_partition", "place", "instant"])
 
-    def _write_standing(self, rows: Path, path: Path) -> None:
+    def _write_standing(self, rows: Path, path: Path, window_of: WindowOf | None) -> None:
         # As a struct: max_by alone passes over nulls, and a tombstone has no value.
         reader = self._connection.sql(f"""
             SELECT key, newest.stamp AS stamp, newest.value AS value FROM (
-                SELECT key, max_by(struct_pack(stamp := stamp, value := value), place) AS newest
+                SELECT key, max_by(struct_pack(stamp := stamp, value := value, withdrawn := withdrawn), place) AS newest
                 FROM log SEMI JOIN read_parquet('{rows}') AS ours ON ours.key = log.key GROUP BY key, kafka_partition
-            )
+            ) WHERE NOT ({window_of is not None} AND newest.withdrawn)
         """).to_arrow_reader(_DECODED)
         with pq.ParquetWriter(path, _STANDING, compression="none", use_dictionary=False) as out:
             for batch in reader:
@@ -129,6 +149,37 @@ class Standing:
                 instants = [self._instant_of(v, s) for v, s in zip(values, stamps, strict=True)]
                 keys = batch.column(0).cast(pa.binary())
                 out.write_batch(pa.record_batch([keys, pa.array(instants, pa.int64())], schema=_STANDING))
+            if window_of is not None:
+                for batch in self._beside_withdrawn(rows, window_of):
+                    out.write_batch(batch)
+
+    def _beside_withdrawn(self, rows: Path, window_of: WindowOf) -> Iterator[pa.RecordBatch]:
+        """Of the keys whose newest record is a tombstone of ours: the values of other windows than it took back."""
+        reader = self._connection.sql(f"""
+            SELECT key, kafka_partition, stamp, value FROM (
+                SELECT *, max_by(withdrawn, place) OVER (PARTITION BY key, kafka_partition) AS last_withdrawn
+                FROM log SEMI JOIN read_parquet('{rows}') AS ours ON ours.key = log.key
+            ) WHERE last_withdrawn AND value IS NOT NULL ORDER BY key, kafka_partition, place DESC
+        """).to_arrow_reader(_DECODED)
+        of, taken_back = None, None
+        for batch in reader:
+            keys: list[bytes] = []
+            instants: list[int] = []
+            for key, kafka_partition, stamp, value in zip(
+                *(c.to_pylist() for c in batch.columns), strict=True
+            ):
+                instant = self._instant_of(value, stamp)
+                if of != (
+                    key,
+                    kafka_partition,
+                ):  # the record before the tombstone is the one that it took back
+                    of, taken_back = (key, kafka_partition), window_of(instant)
+                if window_of(instant) != taken_back:
+                    keys.append(key)
+                    instants.append(instant)
+            yield pa.record_batch(
+                [pa.array(keys, pa.binary()), pa.array(instants, pa.int64())], schema=_STANDING
+            )
 
     def close(self) -> None:
         """Throw the file away."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipelines.publishing.publisher import Publisher
-from pipelines.publishing.wish import Wish
+from pipelines.publishing.wish import Replay, Wish
 from resources.kafka.errors import KafkaRefused
 from resources.kafka.tail import Tail
 from resources.kafka.transactions import TransactionalProducer
@@ -83,6 +83,52 @@ def test_a_row_that_moved_to_an_earlier_window_is_not_deleted_there(embedded_wor
     publish_all(world, [*KEEPS, ("moved", DAY + 10, 1)], [WINDOW, LATER])
     publish_all(world, [*KEEPS, ("moved", 10, 2)], [WINDOW, LATER])
     assert standing(world)["moved"] == 2
+
+
+def test_a_row_that_comes_back_is_published_though_its_tombstone_is_later(embedded_world: "World") -> None:
+    world = embedded_world
+    world.define(more=SKIP + " tombstones=True,")
+    publish_all(world, [*KEEPS, ("back", 10, 1), ("earlier", DAY + 10, 2)], [WINDOW, LATER])
+    publish_all(world, KEEPS, [WINDOW, LATER])
+    assert (standing(world)["back"], standing(world)["earlier"]) == (None, None)
+    publish_all(world, [*KEEPS, ("back", 10, 1), ("earlier", 10, 3)], [WINDOW, LATER])
+    assert (standing(world)["back"], standing(world)["earlier"]) == (1, 3)
+    assert agrees(world) and agrees(world, LATER)
+
+
+def test_what_was_left_out_for_a_row_that_is_gone_is_sent_by_a_fresh_replay_alone(
+    embedded_world: "World",
+) -> None:
+    """The stored rows of a window may be older than the deletion of their keys; those that are sourced anew are not."""
+    world = embedded_world
+    world.define(more=SKIP + " tombstones=True,")
+    publish_all(world, [*KEEPS, ("moved", DAY + 10, 1)], [WINDOW, LATER])
+    publish_all(world, [*KEEPS, ("moved", 10, 2)], [WINDOW, LATER])
+    assert standing(world)["moved"] is None, "left out, since the later window still had it"
+    assert any(
+        "1 stored row of" in said and WINDOW in said for said in world.said if said.startswith("warning")
+    )
+    assert world.publish(reason="r", replay=Replay("stored")).stale == 1
+    assert standing(world)["moved"] is None
+    assert world.publish(reason="r", replay=Replay("fresh", source="fresh")).stale == 0
+    assert standing(world)["moved"] == 2
+
+
+def test_a_row_that_comes_back_is_not_put_behind_a_newer_one_of_another_window(
+    embedded_world: "World",
+) -> None:
+    world = embedded_world
+    world.define(more=SKIP + " tombstones=True,")
+    publish_all(world, [("k", 10, 1), *KEEPS], [WINDOW])
+    publish_all(world, [("k", 10, 1), ("k", DAY + 10, 2), *KEEPS], [LATER])
+    publish_all(world, [("k", 10, 1), *KEEPS], [LATER])
+    assert standing(world)["k"] is None
+    publish_all(world, [("k", 10, 1), ("k", 20, 3), *KEEPS], [WINDOW])
+    assert standing(world)["k"] == 3
+    publish_all(world, [("k", 10, 1), ("k", 20, 3), ("k", DAY + 10, 2), *KEEPS], [LATER])
+    publish_all(world, [("k", 10, 1), ("k", 20, 3), *KEEPS], [LATER])
+    publish_all(world, [("k", 10, 4), ("k", 20, 3), *KEEPS], [WINDOW])
+    assert standing(world)["k"] is None, "of the window itself, 00:20 is newer than 00:10"
 
 
 def test_what_another_producer_wrote_since_is_not_deleted(embedded_world: "World") -> None:

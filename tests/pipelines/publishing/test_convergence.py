@@ -133,6 +133,9 @@ class FakeMessage:
     def timestamp(self) -> tuple[int, int]:
         return 1, 0
 
+    def headers(self) -> list[tuple[str, bytes]]:
+        return [("sluice_kind", b"correction")]
+
     def value(self) -> bytes | None:
         if self._row is None:
             return None

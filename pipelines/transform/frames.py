@@ -63,7 +63,7 @@ def column_of(series: "pd.Series[Any]") -> Any:
     no such type.
     """
     dtype = series.dtype
-    if pd.api.types.is_object_dtype(dtype):
+    if isinstance(dtype, np.dtype) and dtype == object:
         return series.tolist()
     if isinstance(dtype, pd.SparseDtype):
         return column_of(pd.Series(np.asarray(series)))

@@ -272,9 +272,13 @@ def uuid_text(array: Any) -> Any:
 def _decimal(column: Column, avro: AvroType) -> Any:
     found = column.source.type
     if not (pa.types.is_decimal(found) or pa.types.is_integer(found)):
-        raise ColumnMismatchError(
-            found, "decimals or ints", "CAST(... AS DECIMAL(p, s)) in the SQL; a float has no exact decimal"
+        # PostgreSQL's lists of numerics are text whatever they are cast to.
+        step = (
+            "CAST(... AS DECIMAL(p, s)) in the SQL; for texts in a list, Decimal(text) of each in the transform"
+            if pa.types.is_string(found) or pa.types.is_large_string(found)
+            else "CAST(... AS DECIMAL(p, s)) in the SQL; a float has no exact decimal"
         )
+        raise ColumnMismatchError(found, "decimals or ints", step)
     return _by_cast_or_cells(column, avro)
 
 

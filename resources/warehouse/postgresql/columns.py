@@ -193,7 +193,7 @@ def _finite_text(place: str) -> Convert:
 
 def _finite_texts(place: str, inner: Convert) -> Convert:
     def convert(array: Any) -> Any:
-        _refuse_special(array.flatten(), place)
+        _refuse_special(array.flatten(), place, "::text[]")
         return inner(array)
 
     return convert
@@ -202,13 +202,14 @@ def _finite_texts(place: str, inner: Convert) -> Convert:
 _SPECIAL = pa.array(["NaN", "Infinity", "-Infinity"])
 
 
-def _refuse_special(array: Any, place: str) -> None:
+def _refuse_special(array: Any, place: str, as_text: str = "::text") -> None:
     found = array.filter(pc.is_in(array, value_set=_SPECIAL))
     if len(found):
+        null = "" if as_text.endswith("[]") else f", make them null: NULLIF(column, '{found[0].as_py()}')"
         raise WarehouseError(
             place,
             f"a numeric value is {found[0].as_py()}, and no decimal is",
-            next_step="leave such rows out in the query, or make them null: NULLIF(column, 'NaN')",
+            next_step=f"leave such rows out in the query{null}, or read the column as text: column{as_text}",
         )
 
 

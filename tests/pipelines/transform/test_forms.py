@@ -159,3 +159,22 @@ def test_a_frames_dictionaries_of_several_chunks_are_one_column() -> None:
     chunks = [pa.DictionaryArray.from_arrays(indices, pa.array(text, pa.string())) for text in texts]
     series = pd.Series(pd.array(pa.chunked_array(chunks), dtype=pd.ArrowDtype(chunks[0].type)))
     assert column_of(series).to_pylist() == [*texts[0], *texts[1]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (pa.string_view(), ["a", None, "longer than the twelve bytes of a view"]),
+        (pa.binary_view(), [b"a", None, b"\xff" * 20]),
+        (pa.list_view(pa.int32()), [[1, 2], None, []]),
+        (pa.large_list_view(pa.string_view()), [["a"], None, []]),
+        (pa.run_end_encoded(pa.int32(), pa.string()), ["a", "a", "b"]),
+    ],
+    ids=str,
+)
+def test_a_frame_may_hold_types_of_arrow_that_pandas_has_no_name_for(
+    kind: pa.DataType, values: list[Any]
+) -> None:
+    """pandas raises where it is asked whether such a column holds objects."""
+    series = pd.Series(pd.array(pa.array(values, kind), dtype=pd.ArrowDtype(kind)))
+    assert column_of(series).to_pylist() == values

@@ -124,14 +124,24 @@ def test_a_column_of_nulls_has_its_type(erp: Warehouse) -> None:
 @pytest.mark.parametrize(
     ("kind", "value"),
     # PostgreSQL itself keeps infinities out of a declared numeric.
-    [("numeric(10,2)", "NaN"), ("numeric", "NaN"), ("numeric", "Infinity"), ("numeric", "-Infinity")],
+    [
+        ("numeric(10,2)", "NaN"),
+        ("numeric", "NaN"),
+        ("numeric", "Infinity"),
+        ("numeric", "-Infinity"),
+        ("numeric[]", "Infinity"),
+    ],
 )
 def test_a_numeric_that_is_no_number_is_an_error_that_names_the_column(
     erp: Warehouse, kind: str, value: str
 ) -> None:
-    with pytest.raises(WarehouseError, match=rf"warehouse sales, column x: .*{value}.*NULLIF") as caught:
-        column(erp, kind, "1", f"'{value}'")
-    assert caught.value.next_step
+    with pytest.raises(WarehouseError, match=rf"warehouse sales, column x: .*is {value}") as caught:
+        column(erp, kind, "NULL", f"'{{{value}}}'" if kind.endswith("[]") else f"'{value}'")
+    step = caught.value.next_step or ""
+    if kind.endswith("[]"):
+        assert "::text[]" in step and "NULLIF" not in step
+    else:
+        assert f"NULLIF(column, '{value}')" in step and step.endswith("::text")
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,9 @@ class RecordJudge:
             number = first_row + row if numbers is None else numbers[row]
             decoded = self._decoded(values(row))
             if decoded is None:
-                raise self._wrong(columns, row, number, "", values(row).hex(), "the fields of the row")
+                # Its length alone: the bytes are those of every field, personal ones too.
+                told = f"{len(values(row)):,} bytes that do not decode"
+                raise self._wrong(columns, row, number, "", told, "a record of the row's fields")
             if keys(row) != _key_bytes(key(row)):
                 raise self._wrong(columns, row, number, self._key, keys(row), _key_bytes(key(row)))
             for name, plain, avro, read in readers:

@@ -63,7 +63,7 @@ def column_of(series: "pd.Series[Any]") -> Any:
     no such type.
     """
     dtype = series.dtype
-    if isinstance(dtype, np.dtype) and dtype == object:
+    if isinstance(dtype, np.dtype) and dtype.kind == "O":
         return series.tolist()
     if isinstance(dtype, pd.SparseDtype):
         return column_of(pd.Series(np.asarray(series)))

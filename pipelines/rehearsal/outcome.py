@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
-from pipelines.transform import Transformer
+from pipelines.steps.transformed import transformer_of
 from pipelines.transform.row_json import from_scalar
 from resources.errors import SluiceError
 
@@ -49,18 +49,7 @@ class Outcome:
 
 def outcome_of(event: Event, window: Window, frames: Iterable[tuple[pa.RecordBatch, int]]) -> Outcome:
     """The frames, each with the number of its first row, one after the other through the code of a run."""
-    transformer = Transformer(
-        event.contract,
-        transform=event.transform,
-        key=event.key,
-        event_time=event.event_time,
-        event_id=event.event_id,
-        window_start=window.start,
-        window_end=window.end,
-        whole_window=event.whole_window,
-        record_timestamp=event.record_timestamp,
-        where=f"{event.full_name} {window.key}",
-    )
+    transformer = transformer_of(event, window)
     found = Outcome()
     events: list[pa.RecordBatch] = []
     source_rows: list[Rows] | None = []

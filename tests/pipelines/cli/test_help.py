@@ -2,26 +2,15 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 from click.testing import CliRunner
 
 from pipelines.cli.root import sluice
-from tests.pipelines.cli.conftest import ROOT, command
+from tests.pipelines.cli.conftest import ROOT
 
 COMMANDS = sluice.list_commands(None)  # type: ignore[arg-type]
 HEAVY = ("dagster", "pandas", "pyarrow", "duckdb", "confluent_kafka", "fastavro", "sqlglot", "rich", "httpx")
-
-
-def test_help_answers_within_three_tenths_of_a_second() -> None:
-    def seconds() -> float:
-        started = time.perf_counter()
-        subprocess.run(command("--help"), cwd=ROOT, check=True, capture_output=True)
-        return time.perf_counter() - started
-
-    # One of several: what the machine is able to do, not what else it does.
-    assert any(seconds() < 0.3 for _ in range(20))
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)])

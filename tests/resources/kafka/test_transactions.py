@@ -222,7 +222,7 @@ def test_brokers_that_fall_silent_are_a_passing_fault(cluster: "Cluster") -> Non
                 producer.settle()
         finally:
             cluster.server.resume()
-    with claimed(settings, topic) as again:
+    with claimed(cluster.settings(), topic) as again:
         again.begin()
         again.produce(topic, b"k", b"later")
         again.settle()

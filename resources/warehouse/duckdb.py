@@ -24,10 +24,10 @@ import pyarrow as pa
 
 from resources.errors import SluiceError, did_you_mean
 from resources.memory import MANY_ROWS
-from resources.scratch import is_full, scratch_full
 from resources.warehouse.deadline import Deadline
+from resources.warehouse.duckdb_errors import NeedsMemory, refused
 from resources.warehouse.duckdb_types import read_as, refused_type
-from resources.warehouse.engines import Engines, Work, first_line
+from resources.warehouse.engines import Engines, Work
 from resources.warehouse.names import quoted
 from resources.warehouse.ordering import Ascending, OutOfOrder
 from resources.warehouse.plain_values import number_of, of_driver, parameter_of
@@ -96,10 +96,10 @@ class DuckDBWarehouse:
         """See Warehouse."""
         return self._deadline.within(seconds)
 
-    def _refused(self, error: Exception) -> SluiceError:
+    def _refused(self, error: Exception, sql: str) -> SluiceError:
         if self._deadline.passed and "INTERRUPT" in str(error):
             return self._deadline.error(self._where)
-        return _refused(self._where, error)
+        return refused(self._where, error, sql)
 
     def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
         """See Warehouse."""
@@ -137,9 +137,9 @@ class DuckDBWarehouse:
         try:
             if first and self._in_order(sql, parameters, first):
                 with self._query(source, parameters, batch_rows, self._passing(sql)) as reader:
-                    yield self._still_in_order(sql, self._counted(sql, self._batches(reader)), first)
+                    yield self._still_in_order(sql, self._counted(sql, self._batches(reader, sql)), first)
                 return
-        except _NeedsMemory as error:
+        except NeedsMemory as error:
             raise self._sorted_otherwise(sql, error) from None
         columns = ", ".join(quoted(name) for name in order)
         work, stretches = Work.ANYTHING, [("TRUE", dict[str, Any]())]
@@ -149,7 +149,7 @@ class DuckDBWarehouse:
             if not uncounted:
                 try:
                     stretches = self._stretches(sql, parameters, order[0])
-                except _NeedsMemory as error:
+                except NeedsMemory as error:
                     raise self._sorted_otherwise(sql, error) from None
                 self._engines.give_back()  # what the looks have read
             work, _ = _SORTS[self._sort[sql]]
@@ -160,10 +160,10 @@ class DuckDBWarehouse:
                 query = f"{source} WHERE {condition} ORDER BY {columns}"
                 try:
                     with self._query(query, {**parameters, **more}, batch_rows, work) as reader:
-                        for batch in self._batches(reader):
+                        for batch in self._batches(reader, sql):
                             given += batch.num_rows
                             yield batch
-                except _NeedsMemory as error:
+                except NeedsMemory as error:
                     if uncounted:
                         self._rows_before[sql] = MANY_ROWS
                         raise OutOfOrder(self._where, _MORE) from None
@@ -193,13 +193,13 @@ class DuckDBWarehouse:
         """Conditions that cut the rows of one table into what can be sorted in the memory there is. Finds out how."""
         source = f"FROM (\n{sql}\n) AS source"
         with self._query(f"SELECT count(*) AS rows {source}", parameters, 1, self._passing(sql)) as reader:
-            rows = sum(batch.column(0)[0].as_py() for batch in self._batches(reader))
+            rows = sum(batch.column(0)[0].as_py() for batch in self._batches(reader, sql))
         self._looked_at = rows
         if rows <= _WIDTH_ROWS:
             return [("TRUE", {})]
         look = f"SELECT * {source} LIMIT {_WIDTH_ROWS}"
         with self._query(look, parameters, _WIDTH_ROWS, _SORTS[self._sort[sql]][0]) as reader:
-            first = [(batch.nbytes, batch.num_rows) for batch in self._batches(reader)]
+            first = [(batch.nbytes, batch.num_rows) for batch in self._batches(reader, sql)]
         width = sum(size for size, _ in first) / max(1, sum(count for _, count in first))
         if width > _SORTED_BYTES and not self._sort[sql]:
             self._sort[sql] = 1
@@ -210,7 +210,7 @@ class DuckDBWarehouse:
         name = quoted(column)
         look = f"SELECT {name} {source} USING SAMPLE reservoir({_SAMPLE} ROWS)"
         with self._query(look, parameters, _SAMPLE, self._passing(sql)) as reader:
-            sample = pa.concat_arrays([batch.column(0) for batch in self._batches(reader)])
+            sample = pa.concat_arrays([batch.column(0) for batch in self._batches(reader, sql)])
         return conditions(name, bounds(sample, parts))
 
     def _in_order(self, sql: str, parameters: Mapping[str, datetime], names: tuple[str, str]) -> bool:
@@ -225,7 +225,7 @@ class DuckDBWarehouse:
         columns = ", ".join(quoted(name) for name in names)
         look = f"SELECT {columns} FROM (\n{sql}\n) AS source"
         with self._query(look, parameters, _LOOK_ROWS, self._passing(sql)) as reader:
-            return all(ascending.goes_on(batch) for batch in self._batches(reader))
+            return all(ascending.goes_on(batch) for batch in self._batches(reader, sql))
 
     def _keeps_order(self, sql: str, parameters: Mapping[str, datetime]) -> bool:
         """Whether the query gives the rows of one table in the order they lie in, and text is ordered by its bytes."""
@@ -256,14 +256,15 @@ class DuckDBWarehouse:
             yield batch
         self._rows_before[sql] = rows
 
-    def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    def _batches(self, reader: pa.RecordBatchReader, sql: str) -> Iterator[pa.RecordBatch]:
+        """Of the query `sql`."""
         while True:
             try:
                 batch = reader.read_next_batch()
             except StopIteration:
                 return
             except (duckdb.Error, pa.ArrowException, OSError) as error:
-                raise self._refused(error) from None
+                raise self._refused(error, sql) from None
             yield batch
 
     @contextmanager
@@ -280,7 +281,7 @@ class DuckDBWarehouse:
                 # The relation streams; cursor.execute(...) would hold the whole result first.
                 reader = relation.to_arrow_reader(batch_rows)
             except duckdb.Error as error:
-                raise self._refused(error) from None
+                raise self._refused(error, sql) from None
             try:
                 yield reader
             finally:
@@ -293,7 +294,7 @@ class DuckDBWarehouse:
         try:
             return cursor.sql(sql, params=dict(parameters)) if parameters else cursor.sql(sql)
         except duckdb.Error as error:
-            raise self._refused(error) from None
+            raise self._refused(error, sql) from None
 
     def plain_rows(
         self,
@@ -325,7 +326,7 @@ class DuckDBWarehouse:
             try:
                 found = cursor.execute(query, bound).fetchall()
             except duckdb.Error as error:
-                raise self._refused(error) from None
+                raise self._refused(error, sql) from None
         return [
             {name: convert(value) for name, convert, value in zip(schema.names, plain, row, strict=True)}
             for row in found
@@ -352,12 +353,12 @@ class DuckDBWarehouse:
         name = ".".join(quoted(part) for part in table.split("."))
         with self._cursor() as cursor:
             described = cursor.execute(f"DESCRIBE {name}").fetchall()
-            refused = {one.name: one for one in _refused_types(self._relation(cursor, f"FROM {name}", {}))}
-        taken = [quoted(column) for column, *_ in described if column not in refused]
+            without = {one.name: one for one in _refused_types(self._relation(cursor, f"FROM {name}", {}))}
+        taken = [quoted(column) for column, *_ in described if column not in without]
         schema = self.describe(f"SELECT {', '.join(taken)} FROM {name}", {}) if taken else pa.schema([])
         return [
-            refused[column].as_column(nullable=null != "NO", vendor="DuckDB")
-            if column in refused
+            without[column].as_column(nullable=null != "NO", vendor="DuckDB")
+            if column in without
             else Column(column, schema.field(column).type, null != "NO")
             for column, _, null, *_ in described
         ]
@@ -373,10 +374,6 @@ def _or_null(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else convert(value)
 
 
-class _NeedsMemory(WarehouseError):
-    """A query that the memory there is does not do for."""
-
-
 def _refused_types(relation: duckdb.DuckDBPyRelation) -> list[RefusedType]:
     found = map(refused_type, relation.columns, relation.types)
     return [one for one in found if one is not None]
@@ -384,15 +381,3 @@ def _refused_types(relation: duckdb.DuckDBPyRelation) -> list[RefusedType]:
 
 def _operators(plans: list[dict[str, Any]]) -> set[str]:
     return {name for plan in plans for name in (str(plan["name"]).strip(), *_operators(plan["children"]))}
-
-
-def _refused(where: str, error: Exception) -> SluiceError:
-    if is_full(error):  # it is no fault of the query
-        return scratch_full(error)
-    if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in str(error):
-        return _NeedsMemory(
-            where,
-            f"the query needs more memory than it may have: {first_line(error)}",
-            next_step="raise SLUICE_MEMORY_LIMIT, or choose shorter windows",
-        )
-    return WarehouseError(where, f"the query was refused: {first_line(error)}")

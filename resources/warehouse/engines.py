@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from resources.errors import PassingFault
+from resources.warehouse.duckdb_errors import first_lines
 from resources.warehouse.names import quoted
 from resources.warehouse.protocol import WarehouseError
 
@@ -88,10 +89,10 @@ class Engines:
             if isinstance(error, duckdb.IOException) and "lock" in str(error).lower():
                 raise PassingFault(
                     str(self._path),
-                    f"cannot be opened: {first_line(error)}",
+                    f"cannot be opened: {first_lines(error)}",
                     next_step="a writer holds DuckDB's lock: close it, or read from a copy",
                 ) from None
-            raise WarehouseError(str(self._path), f"cannot be opened: {first_line(error)}") from None
+            raise WarehouseError(str(self._path), f"cannot be opened: {first_lines(error)}") from None
         return connection, spill
 
     @contextmanager
@@ -127,8 +128,3 @@ def _memory(connection: duckdb.DuckDBPyConnection) -> float:
     found = connection.execute("SELECT current_setting('memory_limit')").fetchall()
     size, unit = str(found[0][0]).split()
     return float(size) * _UNITS[unit]
-
-
-def first_line(error: Exception) -> str:
-    """The engine's own words with its pointer to the place, without its trailing dump."""
-    return " ".join(line.strip() for line in str(error).splitlines()[:3] if line.strip())

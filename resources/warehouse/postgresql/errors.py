@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from resources.errors import PassingFault, SluiceError
+from resources.warehouse.own_words import STARS, without_values
 from resources.warehouse.protocol import WarehouseError
 
-_STARS = "********"
 # PostgreSQL, appendix A: connection exceptions, a transaction to try again, no room, a server going down or
 # coming up, a lock not had in time, a failing disk.
 _PASSING = ("08", "40", "53", "57P", "55P03", "58")
-_TEMP_FILE_LIMIT = "53400"
 CANCELLED = "57014"
 _FORBIDDEN = "42501"
+# Of these no sentence holds a value of a row.
+_NO_ROW = (*_PASSING, CANCELLED, _FORBIDDEN)
+_TEMP_FILE_LIMIT = "53400"
 _NO_UTF8 = "22021"
 
 _WITH_POSITION = re.compile(r"\nLINE (\d+): (.*)\n( *)\^")
@@ -72,10 +74,10 @@ class Explainer:
             self.where, problem, next_step="is the server up, and does the URL have its host and port?"
         )
 
-    def refused(self, error: Exception) -> SluiceError:
-        """Why a statement failed, at once or in the middle of its rows."""
+    def refused(self, error: Exception, sql: str) -> SluiceError:
+        """Why the statement `sql` failed, at once or in the middle of its rows."""
         state = getattr(error, "sqlstate", None)
-        said = self._masked(_with_place(_plain(str(error))))
+        said = _told(self._masked(_plain(str(error))), state, sql, lost=_is_io(error))
         if state is None and _is_io(error):
             return PassingFault(
                 self.where,
@@ -112,7 +114,7 @@ class Explainer:
 
     def _masked(self, text: str) -> str:
         for secret in sorted(_secrets(self.url), key=len, reverse=True):
-            text = text.replace(secret, _STARS)
+            text = text.replace(secret, STARS)
         return text
 
 
@@ -137,16 +139,31 @@ def _plain(text: str) -> str:
     return re.sub(r"^could not begin COPY: ", "", text).strip()
 
 
-def _with_place(text: str) -> str:
-    """One line: the server's sentence, the place it points at, and its hints."""
+def _told(text: str, state: str | None, sql: str, *, lost: bool) -> str:
+    """The server's sentence, the place it points at and its hints; without the values of rows that it quotes. `lost`: it is
+    libpq's about the connection, where it has no state."""
+    place = _WITH_POSITION.search(text)
+    # It points at a place in the query itself, and not in a function's.
+    parsing = place is not None and place[2].strip() in sql
+    # What a function raises can have any code; the context names the function.
+    about_no_row = "\nCONTEXT:" not in text and (
+        lost if state is None else state.startswith(_NO_ROW) or (parsing and state.startswith("42"))
+    )
+    sentence, *hints = _parts(text)
+    if not about_no_row:
+        sentence, *hints = (without_values(said, sql) for said in (sentence, *hints))
+    return "; ".join([sentence, *([_place(place)] if place is not None and parsing else []), *hints])
+
+
+def _parts(text: str) -> list[str]:
+    """The server's sentence, and its hints."""
     first = re.sub(r"^\w+: {2}", "", text.splitlines()[0].strip()) if text else "no reason given"
-    told = [first]
-    if position := _WITH_POSITION.search(text):
-        number, line, blanks = position.groups()
-        # The caret stands below the line with its "LINE 1: " before it.
-        place = len(blanks) - len(f"LINE {number}: ")
-        word = _WORD.match(line, max(place, 0))
-        told.append(
-            f"at {word[0]!r} in line {number}, {line.strip()!r}" if word else f"at the end of line {number}"
-        )
-    return "; ".join([*told, *_HINT.findall(text)])
+    return [first, *_HINT.findall(text)]
+
+
+def _place(position: "re.Match[str]") -> str:
+    number, line, blanks = position.groups()
+    # The caret stands below the line with its "LINE 1: " before it.
+    place = len(blanks) - len(f"LINE {number}: ")
+    word = _WORD.match(line, max(place, 0))
+    return f"at {word[0]!r} in line {number}, {line.strip()!r}" if word else f"at the end of line {number}"

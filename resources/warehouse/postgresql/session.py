@@ -55,12 +55,12 @@ class Transaction:
 
     def schema(self, sql: str) -> pa.Schema:
         """The driver's schema of the query's rows; the server parses it and runs nothing."""
-        with self._explained():
+        with self._explained(sql):
             return self._cursor.adbc_execute_schema(sql)
 
     def rows(self, sql: str, *values: str) -> list[dict[str, Any]]:
         """All rows of a small query, its `$1` bound by the driver."""
-        with self._explained():
+        with self._explained(sql):
             self._cursor.execute(sql, parameters=values or None)
             return list(self._cursor.fetch_arrow_table().to_pylist())
 
@@ -83,7 +83,7 @@ class Transaction:
         # Not `fetch_record_batch`: the reader below it drops the SQLSTATE of a fault in the middle of the rows.
         from adbc_driver_manager._reader import AdbcRecordBatchReader
 
-        with self._explained():
+        with self._explained(sql):
             self._cursor.adbc_statement.set_options(**{_BATCH_BYTES: str(batch_bytes)})
             self._cursor.execute(sql)
             handle = self._cursor.fetch_arrow()
@@ -96,7 +96,7 @@ class Transaction:
             self._cursor.adbc_cancel()
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self, sql: str = "") -> Iterator[None]:
         try:
             yield
         except Exception as error:
@@ -105,7 +105,7 @@ class Transaction:
                 raise
             if self._deadline.seconds_left is not None and getattr(error, "sqlstate", None) == CANCELLED:
                 raise self._deadline.error(self._explain.where) from None
-            raise self._explain.refused(error) from None
+            raise self._explain.refused(error, sql) from None
 
     def begin(self) -> None:
         """Begin it; the driver's own BEGIN knows no snapshot and no READ ONLY."""

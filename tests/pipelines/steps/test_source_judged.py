@@ -48,8 +48,8 @@ def sourced(world: "World", platform: Platform | None = None) -> Snapshot:
 def bend(monkeypatch: pytest.MonkeyPatch, change: Callable[[pa.RecordBatch], pa.RecordBatch]) -> None:
     """Both drivers' rows come out changed, as a fault of theirs would have it."""
 
-    def batches(self: Any, reader: Any) -> Iterator[pa.RecordBatch]:
-        for batch in duckdb(self, reader):
+    def batches(self: Any, reader: Any, sql: str) -> Iterator[pa.RecordBatch]:
+        for batch in duckdb(self, reader, sql):
             yield change(batch) if batch.num_columns == 3 else batch
 
     def converted(self: Any, batch: Any, columns: Any) -> pa.RecordBatch:

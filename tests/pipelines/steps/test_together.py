@@ -379,8 +379,8 @@ def test_rows_that_lose_their_order_while_they_are_read_are_sorted(
 
     real, lost = DuckDBWarehouse._batches, []
 
-    def turned(self: DuckDBWarehouse, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-        for number, batch in enumerate(real(self, reader)):
+    def turned(self: DuckDBWarehouse, reader: pa.RecordBatchReader, sql: str) -> Iterator[pa.RecordBatch]:
+        for number, batch in enumerate(real(self, reader, sql)):
             if number == 2 and not lost and len(batch.schema) > 2:
                 lost.append(batch)
                 yield batch.take(pa.array(range(batch.num_rows))[::-1])
@@ -404,15 +404,16 @@ def test_a_sort_that_runs_out_of_memory_among_its_rows_is_done_otherwise(
 ) -> None:
     fill(world, 150_000, order="hash(amount)")
     expected = apart(world, world.platform())
-    from resources.warehouse.duckdb import DuckDBWarehouse, _refused
+    from resources.warehouse.duckdb import DuckDBWarehouse
+    from resources.warehouse.duckdb_errors import refused
 
     real, given = DuckDBWarehouse._batches, []
 
-    def short(self: DuckDBWarehouse, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-        for number, batch in enumerate(real(self, reader)):
+    def short(self: DuckDBWarehouse, reader: pa.RecordBatchReader, sql: str) -> Iterator[pa.RecordBatch]:
+        for number, batch in enumerate(real(self, reader, sql)):
             if number == 2 and len(given) < 2 and len(batch.schema) > 2:
                 given.append(batch)
-                raise _refused("warehouse", duckdb.OutOfMemoryException("failed to pin block"))
+                raise refused("warehouse", duckdb.OutOfMemoryException("failed to pin block"), sql)
             yield batch
 
     monkeypatch.setattr(DuckDBWarehouse, "_batches", short)

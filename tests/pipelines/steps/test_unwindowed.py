@@ -250,6 +250,10 @@ def test_what_is_not_known_has_its_reason(times: Warehouse) -> None:
     )
     refused = count("SELECT id FROM nowhere WHERE ts >= :window_start AND ts < :window_end", times)
     assert refused.unknown is not None and "was refused" in refused.unknown
+    # The windows hold no such time, so nothing but the count meets the value.
+    cast = "SELECT id FROM rows_of_it WHERE CAST(CAST(ts AS VARCHAR) AS INTEGER) > 0 AND ts >= :window_start AND ts < :window_end"
+    quoted = count(cast, times).unknown
+    assert quoted is not None and "was refused" in quoted and "********" in quoted and "20" not in quoted
     slow = "SELECT r.id FROM rows_of_it AS r, generate_series(1, 100000) AS a, generate_series(1, 100000) AS b WHERE r.ts >= :window_start AND r.ts < :window_end"  # fmt: skip
     query, _ = analyse(slow)
     bounded = count_rows(query, MONTHS, times, seconds=0.2, now=NOW)

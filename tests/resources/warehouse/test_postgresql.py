@@ -301,7 +301,7 @@ def test_whatever_a_server_says_the_password_is_not_told_on() -> None:
     explain = Explainer("warehouse erp", f"postgresql://me:{SECRET}@db/erp?sslpassword=k3y")
     for said in (SECRET, "hunter2-s3cr3t", "k3y"):
         told = [explain.refused_login(Exception(f"connection to server failed: {said}!"))]
-        told.append(explain.refused(Exception(f"ERROR:  {said}!")))
+        told.append(explain.refused(Exception(f"ERROR:  {said}!"), f"SELECT '{said}'"))
         assert all(said not in str(error) and "********!" in str(error) for error in told)
 
 

@@ -23,7 +23,6 @@ from pipelines.authoring.sql_spans import (
     select_at,
 )
 
-TIME = "sluice_time_"
 _TURNED = {">=": "<=", ">": "<", "<=": ">=", "<": ">"}
 _OPERATORS = {exp.GTE: ">=", exp.GT: ">", exp.LTE: "<=", exp.LT: "<"}
 
@@ -42,13 +41,12 @@ class Limit:
 
 @dataclass(frozen=True)
 class Unfiltered:
-    """`sql` gives, for each row that there is without the window, `sluice_time_0`, `sluice_time_1`, ...: what the `limits`
-    are about. `exact`: the lower and the upper limit that are of one expression, which is the first. `further_in`: the
+    """`sql` gives, for each row that there is without the window, the columns `times`: what the `limits` are about. `exact`: the lower and the upper limit that are of one expression, which is the first. `further_in`: the
     bounds also stand in a part further in, whose rows are not compared."""
 
     sql: str
     dialect: str
-    times: int
+    times: tuple[str, ...]
     limits: tuple[Limit, ...]
     exact: tuple[Limit, Limit]
     further_in: bool = False
@@ -82,20 +80,25 @@ class _Condition:
         return self.parameter.name == "window_start"
 
 
-def unfiltered(source: SourceQuery) -> list[Unfiltered]:
-    """The query without its window, in parts (those of a UNION ALL). Raises Unremovable, which says why not."""
+def unfiltered(source: SourceQuery, *, times: str = "sluice_time_") -> list[Unfiltered]:
+    """The query without its window, in parts (those of a UNION ALL). Raises Unremovable, which says why not.
+
+    `times`: what the names of the added columns begin with. It must be no name that `SELECT *` may bring."""
     dialect = dialect_of(source.dialect)
     try:
         tokens = tokens_of(dialect, source.sql)
         root = parsed(dialect, list(tokens), source.sql)
-        return list(_Parts(source, dialect, tokens, root).found())
+        return list(_Parts(source, dialect, tokens, root, times).found())
     except (SqlMistakes, NoPlace):
         raise Unremovable("its window stands in a place where it cannot be taken off") from None
 
 
 class _Parts:
-    def __init__(self, source: SourceQuery, dialect: Any, tokens: Sequence[Token], root: Any) -> None:
+    def __init__(
+        self, source: SourceQuery, dialect: Any, tokens: Sequence[Token], root: Any, times: str
+    ) -> None:
         self._source, self._dialect, self._tokens, self._root = source, dialect, tokens, root
+        self._times = times
         self._nodes: dict[SelectSpan, Any] = {}
 
     def found(self) -> Iterator[Unfiltered]:
@@ -205,11 +208,11 @@ class _Parts:
         for one in own:
             if all(one.side != other.side for other in compared):
                 compared.append(one)
-        times = [one.time for one in compared]
+        names = tuple(f"{self._times}{number}" for number in range(len(compared)))
         cuts = [
             (one.span.start, one.span.end, "TRUE") for conditions in groups.values() for one in conditions
         ]
-        added = "".join(f", ({time}) AS {TIME}{number}" for number, time in enumerate(times))
+        added = "".join(f", ({one.time}) AS {name}" for one, name in zip(compared, names, strict=True))
         if sql[: place.columns_end].rstrip().endswith(","):
             added = added[1:]
         before = ctes_before(self._tokens, sql, place.start)
@@ -220,7 +223,7 @@ class _Parts:
              for start, end, text in [*cuts, (place.columns_end, place.columns_end, f"{added} ")]
              if place.start <= start and end <= place.end],
         )  # fmt: skip
-        if len(self._tree(rows).expressions) != len(select.expressions) + len(times):
+        if len(self._tree(rows).expressions) != len(select.expressions) + len(names):
             raise NoPlace
 
         def place_of(condition: _Condition) -> int:
@@ -229,11 +232,10 @@ class _Parts:
         limits = {
             id(one): Limit(place_of(one), one.operator, one.before, one.after, one.lower) for one in own
         }
-        names = [f"{TIME}{number}" for number in range(len(times))]
         return Unfiltered(
             f"{head}\nSELECT {', '.join(names)} FROM (\n{rows}\n) AS source".lstrip(),
             self._source.dialect,
-            len(times),
+            names,
             tuple(limits.values()),
             (limits[id(pair[0])], limits[id(pair[1])]),
             any(other != place and _below(select_of, select) for other, select_of in self._nodes.items()),

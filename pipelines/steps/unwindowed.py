@@ -5,6 +5,7 @@ null, lies before the first window, or behind the last. Rows that other conditio
 counted: that is what the author wants.
 """
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -158,7 +159,8 @@ def count_rows(
 
     nothing = Unwindowed(source.tables, windows.end is None)
     try:
-        parts = unfiltered(source)
+        # Nobody can know this name: a table may have a column of any other, and `SELECT *` brings it along.
+        parts = unfiltered(source, times=f"sluice_time_{secrets.token_hex(8)}_")
     except Unremovable as reason:
         return Unwindowed(
             **{**asdict(nothing), "unknown": f"the window of the query cannot be taken off ({reason})"}
@@ -246,9 +248,10 @@ class _Question:
             ("latest", "max", "place IN ('after', 'ahead')"),
         ):
             self._write(
-                f", CAST({function}(sluice_time_0) FILTER (WHERE {places} AND day < 0) AS VARCHAR) AS {name}"
+                f", CAST({function}({part.times[0]}) FILTER (WHERE {places} AND day < 0) AS VARCHAR) AS {name}"
             )
-        self._write("\nFROM (\nSELECT sluice_time_0, CASE WHEN sluice_time_0 IS NULL THEN 'no_time'")
+        time, *others = part.times
+        self._write(f"\nFROM (\nSELECT {time}, CASE WHEN {time} IS NULL THEN 'no_time'")
         low, high = part.exact
         self._place("before", low, self._windows.start)
         if self._windows.end is not None:
@@ -261,8 +264,8 @@ class _Question:
                 self._write(" AND " if number else "")
                 self._compare_with_its_window(limit)
             self._write(") IS NOT TRUE THEN 'apart'")
-        for number in range(1, part.times):
-            self._write(f" WHEN sluice_time_{number} IS NULL THEN 'apart'")
+        for other in others:
+            self._write(f" WHEN {other} IS NULL THEN 'apart'")
         if self._windows.end is None:
             self._place("ahead", high, self._ahead)
         self._write(" ELSE 'window' END AS place, CASE WHEN FALSE THEN -1")
@@ -302,13 +305,13 @@ class _Question:
     def _compare_with_its_window(self, limit: Any) -> None:
         """With a bound of the window that has the row's time."""
         unit = _UNITS[self._windows.cadence]
-        bound = f"CAST(date_trunc('{unit}', sluice_time_0) AS TIMESTAMP WITH TIME ZONE)"
+        bound = f"CAST(date_trunc('{unit}', {self._part.times[0]}) AS TIMESTAMP WITH TIME ZONE)"
         if not limit.lower:
             bound = f"({bound} + INTERVAL '1 {unit}')"
-        self._write(f"sluice_time_{limit.time} {limit.operator} {limit.before}{bound}{limit.after}")
+        self._write(f"{self._part.times[limit.time]} {limit.operator} {limit.before}{bound}{limit.after}")
 
     def _compare(self, limit: Any, operator: str, at: datetime) -> None:
-        self._write(f"sluice_time_{limit.time} {operator} {limit.before}")
+        self._write(f"{self._part.times[limit.time]} {operator} {limit.before}")
         name = f"sluice_at_{len(self._values)}"
         start = sum(map(len, self._written))
         self._write(f":{name}")

@@ -8,7 +8,17 @@ from resources.warehouse.own_words import without_values
 from resources.warehouse.protocol import WarehouseError
 
 # Said before a row is read, or about a file or the memory. Known by the text: Arrow passes on no class.
-_NO_ROW = ("Binder", "Catalog", "Parser", "Syntax", "IO", "Permission", "Connection", "Out of Memory", "INTERRUPT")
+_NO_ROW = (
+    "Binder",
+    "Catalog",
+    "Parser",
+    "Syntax",
+    "IO",
+    "Permission",
+    "Connection",
+    "Out of Memory",
+    "INTERRUPT",
+)
 _LINE = "LINE "
 
 

@@ -43,7 +43,9 @@ _SIZED_TYPE = (
     r"\b(?:decimal|numeric|varchar|char|character|varying|bit|time|timestamp)\(\d+(?:, ?\d+)?\)"
     r"|precision \d+, scale \d+"
 )
-_TOKEN = re.compile(rf"(?P<type>{_SIZED_TYPE})|(?P<word>\w+)|(?P<sign>[ .,:;()!?\[\]/*+<>=^%-]+)|.", re.I | re.DOTALL)
+_TOKEN = re.compile(
+    rf"(?P<type>{_SIZED_TYPE})|(?P<word>\w+)|(?P<sign>[ .,:;()!?\[\]/*+<>=^%-]+)|.", re.I | re.DOTALL
+)
 # From the first to the last: what stands between them may hold some of them itself. An apostrophe ("can't") is none.
 _QUOTED = re.compile(r"(?<!\w)[\"'`].*[\"'`](?!\w)", re.DOTALL)
 _WORD = re.compile(r"\w+")

@@ -56,7 +56,10 @@ def test_the_hash_is_that_of_the_rows_whatever_their_order_and_batches(world: "W
 def test_a_query_that_fails_names_the_module_at_once_or_in_its_rows(world: "World") -> None:
     world.rows(rows(3))
     text = (world.folder / "assets/tests/happened.py").read_text()
-    for select, told in (("idd AS id", "idd"), ("CAST(id AS INTEGER) AS id", r"column id LINE \d+: SELECT CAST")):
+    for select, told in (
+        ("idd AS id", "idd"),
+        ("CAST(id AS INTEGER) AS id", r"column id LINE \d+: SELECT CAST"),
+    ):
         (world.folder / "assets/tests/happened.py").write_text(
             text.replace("SELECT id,", f"SELECT {select},")
         )

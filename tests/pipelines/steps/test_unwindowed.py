@@ -240,6 +240,26 @@ def test_rows_that_cannot_be_told_from_rows_of_a_window_are_not_counted(times: W
     assert "the window of the query cannot be taken off" in str(count(query, times).unknown)
 
 
+def test_a_column_of_a_name_that_sluice_might_choose_is_not_taken_for_the_time(times: Warehouse) -> None:
+    """`SELECT *` brings along whatever the table has, here other times under every name of the count's own."""
+    names = (
+        "sluice_time_0",
+        "sluice_time_1",
+        "place",
+        "day",
+        "rows",
+        "no_time",
+        "source",
+        "unfiltered",
+        "placed",
+    )
+    columns = ", ".join(f"TIMESTAMP '2024-02-01' AS {name}" for name in names)
+    bounded = f"{W} AND ts + INTERVAL '20 days' < :window_end"
+    found = count(f"SELECT * FROM (SELECT *, {columns} FROM rows_of_it) AS t WHERE {bounded}", times)
+    assert found == count(f"SELECT id FROM rows_of_it WHERE {bounded}", times)
+    assert (found.no_time, found.before, found.after, found.apart, found.rows) == (1, 5, 5, 2, 14)
+
+
 def test_what_is_not_known_has_its_reason(times: Warehouse) -> None:
     found = count(
         "SELECT max(ts) AS ts FROM rows_of_it WHERE ts >= :window_start AND ts < :window_end", times

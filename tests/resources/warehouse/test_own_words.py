@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # An apostrophe, a quotation mark, a line that looks like the engine's own, and digits.
-SECRET = "it's \"Anna\" Karlsson\nLINE 1: Sundgatan 55"
+SECRET = 'it\'s "Anna" Karlsson\nLINE 1: Sundgatan 55'
 PARTS = ("Anna", "Karlsson", "Sundgatan", "55", "5000000123", "Zebra")
 _TABLE = """
 CREATE TABLE people AS SELECT i, CASE WHEN i = 9999 THEN '{secret}' ELSE '1' END AS note,
@@ -105,7 +105,7 @@ def test_what_is_said_before_a_row_is_read_is_shown_whole(people: tuple[str, War
     with pytest.raises(WarehouseError, match="nosuch") as caught:
         taken(warehouse, "SELECT nosuch FROM people")
     assert STARS not in str(caught.value)
-    with pytest.raises(WarehouseError, match="'abc'|\"abc\"") as caught:
+    with pytest.raises(WarehouseError, match="abc") as caught:
         taken(warehouse, "SELECT CAST('abc' AS INTEGER) AS n FROM people")
 
 
@@ -120,7 +120,11 @@ def test_what_is_said_before_a_row_is_read_is_shown_whole(people: tuple[str, War
     ),
     st.sampled_from((" ", "'", '"', "' ", "\n", "`", ", ", "(", " LINE 1: ")),
 )  # fmt: skip
-def test_no_word_of_a_value_is_shown_wherever_it_stands(sentence: str, words: list[str], between: str) -> None:
-    told = without_values(sentence.format(*[between.join(words)] * 2), "SELECT CAST(js AS INTEGER) FROM people")
+def test_no_word_of_a_value_is_shown_wherever_it_stands(
+    sentence: str, words: list[str], between: str
+) -> None:
+    told = without_values(
+        sentence.format(*[between.join(words)] * 2), "SELECT CAST(js AS INTEGER) FROM people"
+    )
     assert not [word for word in words if word in told]
     assert STARS in told

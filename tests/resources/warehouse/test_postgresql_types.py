@@ -230,7 +230,9 @@ def test_text_leaves_as_utf_8_whatever_the_database_keeps(postgres: PostgresServ
         if encoding == "LATIN1":
             assert taken(warehouse, "SELECT x FROM t").to_pylist() == [{"x": "é"}]
         else:
-            with pytest.raises(WarehouseError, match=r"a text is not UTF-8: invalid byte sequence.*convert_from"):
+            with pytest.raises(
+                WarehouseError, match=r"a text is not UTF-8: invalid byte sequence.*convert_from"
+            ):
                 taken(warehouse, "SELECT x FROM t")
 
 

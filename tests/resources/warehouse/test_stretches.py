@@ -142,7 +142,9 @@ def test_few_rows_are_not_counted_and_many_behind_them_are_found_out(
         assert len(counted) == 1
         query = DuckDBWarehouse._batches
 
-        def too_many(self: DuckDBWarehouse, reader: pa.RecordBatchReader, sql: str) -> Iterator[pa.RecordBatch]:
+        def too_many(
+            self: DuckDBWarehouse, reader: pa.RecordBatchReader, sql: str
+        ) -> Iterator[pa.RecordBatch]:
             raise module.refused("warehouse", duckdb.OutOfMemoryException("64 MB used"), sql)
             yield from query(self, reader, sql)
 

@@ -90,23 +90,24 @@ def prepare_correction(
         for batch in place.read(snapshot, batch_rows=settings.batch_rows):
             yield encoder.encode(batch, with_ids=True)
 
-    schema = store.schema(base)
+    # The keys on the topic are those of the field that was the key then.
+    old_key = key_field(store.schema(base), event.key)
+    pair = None
     if same_contract:
         pair = encoded(base, store), encoded(target, work)
-    elif event.key in schema.names:
+    elif old_key not in store.schema(base).names:
+        if event.tombstones:
+            raise BaseMissing(
+                f"{event.full_name} {base.path}",
+                f"was published under a contract without the key field {old_key!r}, so the keys that vanished cannot be known",
+                next_step="publish under a new version of the topic (….v2)",
+            )
+    elif old_key == event.key or event.tombstones:
         pair = (
-            _keys_only(event, platform, store, base, "published"),
-            _keys_only(event, platform, work, target, "new"),
+            _keys_only(old_key, platform, store, base, "published"),
+            _keys_only(event.key, platform, work, target, "new"),
         )
-    elif event.tombstones:
-        raise BaseMissing(
-            f"{event.full_name} {base.path}",
-            f"was published under a contract without the key field {event.key!r}, so the keys that vanished cannot be known",
-            next_step="publish under a new version of the topic (….v2)",
-        )
-    else:
-        pair = None
-    if pair is None or (key_field(schema, event.key) != event.key and not event.tombstones):
+    if pair is None:
         # Of another key, so that no published event is replaced.
         every_row = pa.array(np.arange(target.rows, dtype=np.int64))
         found = Difference(every_row, rows, pa.array([], pa.binary()))
@@ -147,11 +148,11 @@ class _Keys:
 
 
 def _keys_only(
-    event: Event, platform: Platform, store: SnapshotStore, rows: Snapshot, told: str
+    key: str, platform: Platform, store: SnapshotStore, rows: Snapshot, told: str
 ) -> Iterator[Encoded]:
     """Under another contract or key field every event is another one; but one of the same key may replace it."""
     for batch in store.read(rows, batch_rows=platform.settings.batch_rows):
-        keys = key_bytes(batch.column(batch.schema.get_field_index(event.key)))
+        keys = key_bytes(batch.column(batch.schema.get_field_index(key)))
         yield _Keys(keys, pa.array([told] * len(keys), pa.string()))
 
 

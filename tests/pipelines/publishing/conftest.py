@@ -134,8 +134,9 @@ class World:
         extra_fields: Sequence[dict[str, Any]] = (),
         doc: str = "Same rows.",
         key: str = "id",
+        without: str | None = None,
     ) -> Event:
-        """(Re)write the module and its contract; returns the event as discovered."""
+        """(Re)write the module and its contract, `without` one of the fields; returns the event as discovered."""
         self.topic = topic or self.topic
         folder = self.folder / "assets" / "tests"
         folder.mkdir(parents=True, exist_ok=True)
@@ -159,7 +160,7 @@ class World:
             "name": "Happened",
             "namespace": "tests",
             "doc": "It.",
-            "fields": fields,
+            "fields": [field for field in fields if field["name"] != without],
         }
         (folder / f"{name}.avsc").write_text(json.dumps(contract))
         self.event = load_catalogue(self.folder / "assets").find(name)

@@ -77,6 +77,36 @@ def test_a_row_that_moved_to_a_window_published_before_keeps_its_newer_record(
     assert standing(world)["moved"] is None, "the window that has it now lets it go"
 
 
+@pytest.mark.parametrize("contract", ["the same fields", "another contract", "without the former key"])
+@pytest.mark.parametrize("more", ["tombstones=True,", SKIP + " tombstones=True,"])
+def test_under_another_key_the_former_keys_are_deleted_and_no_others(
+    embedded_world: "World", more: str, contract: str
+) -> None:
+    """The values of both key fields overlap: '2' is a former key and a new one, 'x' of a window that stays as it was."""
+    world = embedded_world
+    note = {"name": "note", "type": "string", "doc": "another name of it"}
+    body, fields = "return rows.assign(note=rows['id'] + '!')", [note]
+    world.define(body, more=more, extra_fields=fields)
+    publish_all(world, [("a", 10, 1), ("2", 11, 2), ("b", 12, 3), ("x", DAY + 1, 2)], [WINDOW, LATER])
+    key = "amount" if contract != "without the former key" else "note"
+    if contract == "another contract":
+        fields = [note, {"name": "more", "type": ["null", "string"], "default": None, "doc": "nothing"}]
+        body = "return rows.assign(note=rows['id'] + '!', more=None)"
+    if contract == "without the former key":
+        body = "return rows.rename(columns={'id': 'note'})"
+    world.define(body, more=more, extra_fields=fields, key=key, without="id" if key == "note" else None)
+    world.rows([("a", 10, 1), ("2", 11, 2), ("c", 13, 4), ("x", DAY + 1, 2)])
+    world.prepare()
+    before = {(record.kafka_partition, record.offset) for record in world.seen()}
+    world.publish(on_definition_change="correct")
+    sent = [record for record in world.seen() if (record.kafka_partition, record.offset) not in before]
+    new = {"1", "2", "4"} if key == "amount" else {"a", "2", "c"}
+    assert {record.key for record in sent if record.value is not None} == new
+    assert {record.key for record in sent if record.value is None} == {"a", "2", "b"} - new
+    assert {key for key, amount in standing(world).items() if amount is not None} == {*new, "x"}
+    assert agrees(world)
+
+
 def test_a_row_that_moved_to_an_earlier_window_is_not_deleted_there(embedded_world: "World") -> None:
     world = embedded_world
     world.define(more="tombstones=True,")

@@ -38,6 +38,9 @@ class LedgerEntry:
     before it wrote the entry; so are `cluster_id`, `store_id` and `code_location`, of the Kafka cluster, the snapshot
     store and the installation (see identity.py). `accepted`: who has said of which of them, when and why, that another
     one took its place. Of the first `displaced` rows of the generation no offsets on this topic are known.
+
+    `record_timestamp` is what the records of this generation were promised to carry: "event_time", then of the field
+    `event_time`, or "publish_time"; None where a version before it wrote the entry.
     """
 
     event: str
@@ -73,6 +76,8 @@ class LedgerEntry:
     store_id: str | None = None
     code_location: str | None = None
     accepted: tuple[Mapping[str, Any], ...] = ()
+    record_timestamp: str | None = None
+    event_time: str | None = None
 
     @property
     def key(self) -> str:
@@ -107,7 +112,9 @@ class LedgerEntry:
 
 
 # Left out where they say nothing, so that versions before them can read the record.
-_LATER = ("displaced", "topic_id", "cluster_id", "store_id", "code_location", "accepted")
+_LATER = (
+    "displaced", "topic_id", "cluster_id", "store_id", "code_location", "accepted", "record_timestamp", "event_time",
+)  # fmt: skip
 _TOPIC = record.matching(r"[A-Za-z0-9._-]{1,249}", "the name of a topic")
 _RULES: Mapping[str, record.Rule] = {
     **record.OF_GENERATION,

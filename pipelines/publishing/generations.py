@@ -18,6 +18,7 @@ _MOST_BYTES = 200_000
 _KEPT = (
     "event", "generation", "kind", "status", "snapshot", "rows_total", "rows_done", "code_version", "contract",
     "schema_id", "run_id", "written_at", "delta", "vanished", "request", "stale", "offsets", "displaced",
+    "record_timestamp", "event_time",
 )  # fmt: skip
 
 
@@ -64,5 +65,8 @@ def _kept(entry: LedgerEntry) -> dict[str, Any]:
 def _read(one: Mapping[str, Any]) -> dict[str, Any]:
     offsets = {p: (int(first), int(last)) for p, (first, last) in one["offsets"].items()}
     # What a generation has not is null, and not what the newest has.
-    absent = dict.fromkeys(("delta", "vanished", "request")) | {"displaced": 0, "stale": 0}
+    absent = dict.fromkeys(("delta", "vanished", "request", "record_timestamp", "event_time")) | {
+        "displaced": 0,
+        "stale": 0,
+    }
     return absent | {name: one[name] for name in _KEPT if name in one} | {"offsets": offsets}

@@ -16,6 +16,7 @@ from pipelines.publishing.stored import (
     event_times,
     extremes_judged,
     rows_of,
+    stamp_field,
     stored_snapshot,
 )
 from pipelines.transform.record_timestamp import NOT_SET_DETAIL, NOT_SET_MS, milliseconds
@@ -51,6 +52,7 @@ class Outgoing:
             outcome="this record and those after it were not published",
             extremes=not extremes_judged(platform, entry),
         )
+        self._stamp = stamp_field(event, entry)
         self._again = entry.kind != "backfill"
         self._marks = publication_headers(kind=entry.kind, generation=entry.generation, reason=entry.reason)
         self._source = f"/{platform.settings.code_location}/{event.full_name}"
@@ -67,10 +69,10 @@ class Outgoing:
         """
         event, entry, store = self._event, self._entry, self._platform.snapshots
         window = event.windows.window(entry.window)
-        if event.record_timestamp != "event_time" or not window.start <= _EPOCH < window.end:
+        if self._stamp is None or not window.start <= _EPOCH < window.end:
             return
         wrong = sum(
-            int(np.count_nonzero(milliseconds(event_times(event, batch)) == NOT_SET_MS))
+            int(np.count_nonzero(milliseconds(event_times(event, batch, self._stamp)) == NOT_SET_MS))
             for batch in store.read(self._rows, batch_rows=self._platform.settings.batch_rows)
         )
         if wrong:
@@ -110,7 +112,7 @@ class Outgoing:
                 encoded.keys,
                 encoded.values,
                 self._headers(encoded, batch) if with_headers else None,
-                milliseconds(event_times(event, batch)) if event.record_timestamp == "event_time" else None,
+                milliseconds(event_times(event, batch, self._stamp)) if self._stamp else None,
             )
 
     def _tombstones(self, vanished: Snapshot, from_row: int) -> Iterator[Rows]:

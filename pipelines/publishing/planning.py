@@ -129,6 +129,8 @@ class Planner:
             requested_by=self._wish.requested_by,
             request=replay.request,
             selection=selection.told(),
+            record_timestamp=event.record_timestamp,
+            event_time=event.event_time,
             shadow_of=event.topic if topic != event.topic else None,
         )
         if selection.everything:
@@ -197,6 +199,8 @@ class Planner:
             written_at=now(),
             reason=self._wish.reason,
             requested_by=self._wish.requested_by,
+            record_timestamp=self._event.record_timestamp,
+            event_time=self._event.event_time,
         )
 
     def _corrected(self, fresh: LedgerEntry, entry: LedgerEntry, snapshot: Snapshot) -> Correction:

@@ -187,13 +187,16 @@ OF_GENERATION: Mapping[str, Rule] = {
     "stale": whole(0, _MOST_ROWS),
     "offsets": offsets,
     "displaced": whole(0, _MOST_ROWS),
+    "record_timestamp": optional(one_of(("event_time", "publish_time"))),
+    "event_time": optional(matching("[A-Za-z_][A-Za-z0-9_]{0,254}", "the name of a field")),
 }
 """The fields of a generation; an entry remembers those of earlier ones."""
 
 OF_GENERATION_REQUIRED = tuple(
     name
     for name in OF_GENERATION
-    if name not in ("delta", "vanished", "request", "stale", "offsets", "displaced")
+    if name
+    not in ("delta", "vanished", "request", "stale", "offsets", "displaced", "record_timestamp", "event_time")
 )
 
 
@@ -209,6 +212,8 @@ def require_consistent(one: Mapping[str, Any]) -> None:
         raise ValueError(f"displaced={displaced:,} is more than rows_done={done:,}")
     if done > displaced and not one.get("offsets"):
         raise ValueError(f"rows_done={done:,}, and no offsets")
+    if one.get("record_timestamp") == "event_time" and one.get("event_time") is None:
+        raise ValueError("record_timestamp=event_time, and no event_time")
     if kind in ("correction", "redrive") and delta is None:
         raise ValueError(f"kind={kind}, and no delta")
     if kind == "backfill" and one.get("vanished") is not None:

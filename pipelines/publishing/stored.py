@@ -69,13 +69,23 @@ def key_field(rows: pa.Schema, key: str) -> str:
     return str((rows.metadata or {}).get(b"sluice.key", key.encode()).decode())
 
 
-def event_times(event: Event, batch: pa.RecordBatch) -> pa.Array:
-    """The event times of stored rows. Raises NotPublishable where they have no such field: the module has changed."""
-    place = batch.schema.get_field_index(event.event_time)
+def stamp_field(event: Event, entry: LedgerEntry) -> str | None:
+    """The field whose time the records of the entry's generation carry as their record timestamp; None where they carry
+    the time of publication. A generation keeps what it began with; where the entry does not say, the event does."""
+    if (entry.record_timestamp or event.record_timestamp) != "event_time":
+        return None
+    return entry.event_time or event.event_time
+
+
+def event_times(event: Event, batch: pa.RecordBatch, name: str | None = None) -> pa.Array:
+    """The event times of stored rows, by the field `name` where it is not the present one. Raises NotPublishable where
+    they have no such field: the module has changed."""
+    name = name or event.event_time
+    place = batch.schema.get_field_index(name)
     if place < 0:
         raise NotPublishable(
             event.full_name,
-            f"its stored rows have no field {event.event_time!r}: another version of the module, with another event_time, "
+            f"its stored rows have no field {name!r}: another version of the module, with another event_time, "
             "published them",
             next_step="do this with the module of that version, or publish the window again",
         )

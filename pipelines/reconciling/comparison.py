@@ -169,16 +169,17 @@ class Comparison:
         self._seal("found", _FOUND)
         self._run(
             """CREATE OR REPLACE TEMP TABLE stamped AS
-            SELECT f.generation, f.kafka_partition, f.log_offset, f.key, f.stamp, f.stamp <> e.stamp AS other
-            FROM found f JOIN (
-                SELECT h1, h2, any_value(stamp) AS stamp FROM expected WHERE stamp IS NOT NULL GROUP BY ALL
+            SELECT f.generation, f.kafka_partition, f.log_offset, f.key, f.stamp,
+                f.stamp IS NOT NULL AND NOT list_contains(e.stamps, f.stamp) AS other
+            FROM found f JOIN (  -- several, where generations were stamped by different fields
+                SELECT h1, h2, list(DISTINCT stamp) AS stamps FROM expected WHERE stamp IS NOT NULL GROUP BY ALL
             ) e USING (h1, h2)"""
         )
         counted = self._rows(
             """SELECT generation, count(*), count(*) FILTER (other), count(*) FILTER (stamp IS NULL)
             FROM stamped GROUP BY generation ORDER BY generation"""
         )
-        return [Stamps(*map(int, row)) for row in counted]
+        return [Stamps(generation, events, other, brokers) for generation, events, other, brokers in counted]
 
     def some_other_stamps(self, generation: int, most: int) -> list[Standing]:
         """The first records of a generation with another timestamp; after `stamps`."""

@@ -9,7 +9,7 @@ from pipelines.authoring.event import Event
 from pipelines.contract import Contract
 from pipelines.encoding import RecordEncoder, RecordJudge
 from pipelines.publishing.entry import LedgerEntry
-from pipelines.publishing.stored import encoder_for, event_times, extremes_judged
+from pipelines.publishing.stored import encoder_for, event_times, extremes_judged, stamp_field
 from pipelines.transform.record_timestamp import milliseconds
 from resources.errors import SluiceError
 from resources.platform import Platform
@@ -44,6 +44,13 @@ class Records:
             None if stamps is None else stamps.slice(0, count),
         )
 
+    def without_first(self, count: int) -> "Records":
+        """Those behind the first `count`."""
+        stamps = self.stamps
+        return Records(
+            self.keys.slice(count), self.values.slice(count), None if stamps is None else stamps.slice(count)
+        )
+
 
 def expected_records(
     event: Event, platform: Platform, entry: LedgerEntry, contract: Contract
@@ -54,7 +61,7 @@ def expected_records(
         if without:
             skipped = min(without, len(records), left)
             without, left = without - skipped, left - skipped
-            records = Records(records.keys.slice(skipped), records.values.slice(skipped))
+            records = records.without_first(skipped)
             if not left:
                 return
         if len(records) > left:
@@ -76,11 +83,6 @@ def state_records(
 ) -> Iterator[Records]:
     """The records of the whole snapshot that the topic equals once the entry is complete. Raises CannotReconcile."""
     return _rows(event, platform, entry, contract, _stored(platform, entry, "transformed", entry.snapshot))
-
-
-def stamped(event: Event) -> bool:
-    """Whether the event's records carry their event times as record timestamps."""
-    return event.record_timestamp == "event_time"
 
 
 def is_stored(platform: Platform, entry: LedgerEntry) -> bool:
@@ -105,7 +107,7 @@ def _all_records(
     if entry.vanished is not None:
         vanished = _stored(platform, entry, "vanished", entry.vanished)
         for batch in platform.snapshots.read(vanished, batch_rows=platform.settings.batch_rows):
-            stamps = pa.nulls(batch.num_rows, pa.int64()) if stamped(event) else None
+            stamps = pa.nulls(batch.num_rows, pa.int64()) if stamp_field(event, entry) else None
             yield Records(batch.column(0), pa.nulls(batch.num_rows, pa.large_binary()), stamps)
 
 
@@ -121,12 +123,12 @@ def _rows(
         outcome="the topic may hold it",
         extremes=not extremes_judged(platform, entry),
     )
-    row = 0
+    row, stamp = 0, stamp_field(event, entry)
     for batch in store.read(rows, batch_rows=min(platform.settings.batch_rows, _BATCH_ROWS)):
         encoded = encoder.encode(batch)
         judge.judge_some(batch, encoded, first_row=row)
         row += batch.num_rows
-        stamps = pa.array(milliseconds(event_times(event, batch))) if stamped(event) else None
+        stamps = pa.array(milliseconds(event_times(event, batch, stamp))) if stamp else None
         yield Records(encoded.keys, encoded.values, stamps)
 
 

@@ -3,16 +3,15 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 
 from pipelines.authoring.event import Event
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
 from pipelines.publishing.generations import generations
 from pipelines.publishing.identity import require_here
 from pipelines.publishing.remade import told_of_ids, topic_remade
-from pipelines.publishing.stored import rows_without_events
+from pipelines.publishing.stored import rows_without_events, stamp_field
 from pipelines.reconciling.comparison import Comparison
-from pipelines.reconciling.expected import CannotReconcile, is_stored, stamped
+from pipelines.reconciling.expected import CannotReconcile, is_stored
 from pipelines.reconciling.log import LogReader
 from pipelines.reconciling.result import Reconciliation
 from pipelines.reconciling.window import WindowComparison
@@ -28,10 +27,12 @@ class Reconciler:
     def __init__(self, event: Event, platform: Platform) -> None:
         self._event, self._platform = event, platform
         self._topics: dict[str, Topic] = {}
+        self._logs: dict[bool, LogReader] = {}
 
-    @cached_property
-    def _log(self) -> LogReader:
-        return LogReader(self._platform.settings, stamps=stamped(self._event))
+    def _log(self, stamps: bool) -> LogReader:
+        if stamps not in self._logs:
+            self._logs[stamps] = LogReader(self._platform.settings, stamps=stamps)
+        return self._logs[stamps]
 
     def reconcile(self, window: str, *, entry: LedgerEntry | None = None) -> Reconciliation:
         """The newest generation of `window`, by `entry` or the ledger, against the topic.
@@ -82,9 +83,10 @@ class Reconciler:
                 "told from other records: their offsets were those of another topic",
                 next_step="what is published of the window from now on is compared; a replay publishes all of it again",
             )
+        log = self._log(any(stamp_field(self._event, one) for one in known))
         with scratch_room(), Comparison(self._platform.settings.memory_limit) as comparison:
             compared = WindowComparison(
-                self._event, self._platform, self._log, topic, known, comparison, whole=whole
+                self._event, self._platform, log, topic, known, comparison, whole=whole
             )
             found = compared.reconcile()
         give_back(found.found)
@@ -110,8 +112,8 @@ class Reconciler:
 
     def close(self) -> None:
         """Free the consumer."""
-        if "_log" in self.__dict__:
-            self.__dict__.pop("_log").close()
+        while self._logs:
+            self._logs.popitem()[1].close()
 
     def __enter__(self) -> "Reconciler":
         return self

@@ -14,18 +14,20 @@ import pyarrow.compute as pc
 @dataclass(frozen=True)
 class Stamps:
     """Of one generation: `events` whose record was found, and of these `other` whose record has another timestamp than
-    its event time, and `brokers` whose timestamp the brokers wrote."""
+    its event time, and `brokers` whose timestamp the brokers wrote. `promised`: the ledger says that the generation was
+    published with its event times as record timestamps."""
 
     generation: int
     events: int
     other: int
     brokers: int
+    promised: bool = False
 
     @property
     def altered(self) -> int:
-        """Records that should have the event time and do not. Where not one record of a generation has it, another
-        record_timestamp was declared when the generation was published."""
-        return 0 if self.other + self.brokers == self.events else self.other
+        """Records that should have the event time and do not. Where the ledger does not say what was promised, and not one
+        record of a generation has it, another record_timestamp was declared when the generation was published."""
+        return 0 if not self.promised and self.other + self.brokers == self.events else self.other
 
     def told(self) -> str | None:
         """What a reader has to know."""
@@ -37,7 +39,7 @@ class Stamps:
         if not self.altered:
             return (
                 f"{where}: no record timestamp is the event time; the generation was published before "
-                'record_timestamp="event_time" was declared'
+                'record_timestamp="event_time" was declared (its ledger entry does not say)'
             )
         return f"{where}: {self.other:,} records have another timestamp than their event time"
 

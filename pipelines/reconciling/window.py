@@ -9,10 +9,10 @@ from pipelines.authoring.event import Event
 from pipelines.contract import Contract
 from pipelines.judging.misjudged import Misjudged
 from pipelines.publishing.entry import LedgerEntry
-from pipelines.publishing.stored import contract_of
+from pipelines.publishing.stored import contract_of, stamp_field
 from pipelines.reconciling.attribution import Attribution
 from pipelines.reconciling.comparison import Comparison, Standing
-from pipelines.reconciling.expected import Records, expected_records, stamped, state_records
+from pipelines.reconciling.expected import Records, expected_records, state_records
 from pipelines.reconciling.log import Committed, LogReader
 from pipelines.reconciling.order import Agreement, Held, agrees_in_order
 from pipelines.reconciling.pieces import Bounds, Piece, between, pieces_of
@@ -80,9 +80,18 @@ class WindowComparison:
 
     def _stamped(self, so_far: Reconciliation) -> Reconciliation:
         """`so_far`, and whether the records carry their event times."""
-        if not stamped(self._event):
+        compared = {
+            entry.generation: entry.record_timestamp == "event_time"
+            for entry in self._generations
+            if stamp_field(self._event, entry) is not None
+        }
+        if not compared:
             return so_far
-        found = self._comparison.stamps()
+        found = [
+            replace(one, promised=compared[one.generation])
+            for one in self._comparison.stamps()
+            if one.generation in compared
+        ]
         told = tuple(filter(None, map(Stamps.told, found)))
         wrong = {one.generation: one.altered for one in found if one.altered}
         examples = [
@@ -115,10 +124,15 @@ class WindowComparison:
         def found(held: Held) -> Generator[Committed, None, None]:
             for entry in self._generations:
                 ranges = _ranges(self._pieces, entry)
-                yield from self._log.read(entry.topic, ranges, held=held)
+                for records in self._log.read(entry.topic, ranges, held=held):
+                    yield self._compared_of(entry, records)
 
         in_thread = rows > self._platform.settings.batch_rows
         return agrees_in_order(expected, found, self._topic.partitions, in_thread=in_thread)
+
+    def _compared_of(self, entry: LedgerEntry, records: Committed) -> Committed:
+        """The records of the entry's generation, without timestamps where none were promised."""
+        return records if stamp_field(self._event, entry) else replace(records, stamps=None)
 
     def _agreed(self, agreed: Agreement) -> Reconciliation:
         records, checksum = agreed.checksum.records, str(agreed.checksum)
@@ -213,7 +227,8 @@ class WindowComparison:
             schema_ids = OneSchemaId(self._platform, self._contracts[entry.contract], entry.schema_id)
             for records in self._log.read(self._entry.topic, _ranges(self._kept, entry)):
                 self._bytes += records.total_bytes
-                same = replace(records, values=schema_ids.apply(records.values))
+                own = self._compared_of(entry, records)
+                same = replace(own, values=schema_ids.apply(own.values))
                 self._comparison.add_found(same, generation=entry.generation)
 
     def _accounted(self, so_far: Reconciliation, duplicated: int, bounds: Bounds) -> Reconciliation:
@@ -287,6 +302,11 @@ class WindowComparison:
             if entry.displaced:
                 told = f"the first {entry.displaced:,} of {entry.rows_done:,} records of generation {entry.generation}"
                 notes.append(f"not read: {told}, whose offsets are not known")
+            if self._event.record_timestamp == "event_time" and entry.record_timestamp == "publish_time":
+                notes.append(
+                    f'generation {entry.generation} was published before record_timestamp="event_time" was declared: its '
+                    "record timestamps are not compared"
+                )
         return tuple(notes)
 
     def _notes(self, bounds: Bounds, compacted: int) -> tuple[str, ...]:

@@ -50,6 +50,8 @@ ENTRY = LedgerEntry(
         },
     ),
     offsets={"0": (5, 500), "11": (0, 600)},
+    record_timestamp="event_time",
+    event_time="happened_at",
 )
 FIRST = ENTRY.advanced(generation=1, kind="backfill", base_snapshot=None, base_rows=0, delta=None)
 WHOLE = following(ENTRY, FIRST)
@@ -99,6 +101,11 @@ REFUSED: list[dict[str, Any]] = [
     {"kind": "backfill"},
     {"kind": "backfill", "base_snapshot": None, "vanished": OTHER},
     {"delta": None},
+    {"record_timestamp": "log_append_time"},
+    {"record_timestamp": 1},
+    {"event_time": None},
+    {"event_time": "happened at"},
+    {"earlier": earlier(event_time=...)},
     {"offsets": {}},
     {"offsets": []},
     {"offsets": {"0": [7, 6]}},
@@ -274,6 +281,8 @@ def entries(draw: st.DrawFn, generation: int = 1, topic: str | None = None) -> L
         store_id=draw(st.none() | st.just("s")),
         code_location=draw(st.none() | TEXTS.filter(lambda text: bool(text) and text.isprintable())),
         accepted=draw(st.just(()) | st.just(ENTRY.accepted)),
+        record_timestamp=(stamp := draw(st.sampled_from((None, "event_time", "publish_time")))),
+        event_time=None if stamp is None else draw(st.sampled_from(("at", "_happened_2"))),
     )
 
 

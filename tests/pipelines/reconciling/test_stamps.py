@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipelines import load_catalogue
 from pipelines.publishing import outgoing
+from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
+from pipelines.publishing.generations import generations
 from pipelines.reconciling.reconciler import Reconciler
 from pipelines.reconciling.result import Reconciliation
+from resources.kafka.transactions import TransactionalProducer
 from tests.fixtures_servers import KafkaServer, RegistryServer
 from tests.pipelines.publishing.conftest import WINDOW, World
 
@@ -108,3 +112,102 @@ def test_timestamps_of_the_brokers_are_not_compared(
             found = reconciler.reconcile_whole(WINDOW)
     assert (found.verdict, found.altered) == ("agrees", 0)
     assert any("LogAppendTime" in note for note in found.notes)
+
+
+def test_a_generation_whose_every_timestamp_is_another_than_was_promised_is_an_alarm(
+    embedded_world: World, reconcile: Callable[[], Reconciliation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = embedded_world
+    world.define(more=BY_EVENT_TIME)
+    with monkeypatch.context() as patched:
+        shifting(patched, lambda stamps: stamps + 1)
+        world.deliver(ROWS)
+    promise = newest(world)
+    assert (promise.record_timestamp, promise.event_time) == ("event_time", "happened_at")
+    found = reconcile()
+    assert (found.verdict, found.altered, len(found.examples)) == ("differs", 40, 5)
+    assert "40 records have another timestamp than their event time" in found.told
+    # Whatever is declared now: it was promised then.
+    world.define()
+    found = reconcile()
+    assert (found.verdict, found.altered) == ("differs", 40)
+
+
+def test_an_entry_of_a_version_before_says_nothing_of_its_timestamps(
+    embedded_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = embedded_world
+    world.define(more=BY_EVENT_TIME)
+    world.create_topic(retention_ms="-1")
+    with monkeypatch.context() as patched:
+        shifting(patched, lambda stamps: stamps + 1)
+        world.deliver(ROWS)
+    former = newest(world).advanced(record_timestamp=None, event_time=None)
+    assert b"record_timestamp" not in former.to_json()
+    with Reconciler(world.event, world.platform()) as reconciler:
+        found = reconciler.reconcile_whole(WINDOW, entry=former)
+    assert (found.verdict, found.altered) == ("agrees", 0)
+    assert any("its ledger entry does not say" in note for note in found.notes)
+
+
+def test_each_generation_has_the_promise_of_its_own_time(
+    embedded_world: World, reconcile: Callable[[], Reconciliation]
+) -> None:
+    """Of the time of publication, of one field, of another one: what is declared now is not asked of the earlier ones."""
+    world = embedded_world
+    noted = {
+        "name": "noted_at",
+        "type": {"type": "long", "logicalType": "timestamp-micros"},
+        "doc": "when it was noted, UTC",
+    }
+    body = "return rows.assign(noted_at=rows['happened_at'] + __import__('pandas').Timedelta(hours=1))"
+    world.define(body, extra_fields=[noted])
+    world.deliver(ROWS)
+    world.define(body, extra_fields=[noted], more=BY_EVENT_TIME)
+    assert world.deliver([*ROWS[:39], ("k39", 99, 1_000)], on_definition_change="correct").published == 1
+    folder = world.folder / "assets" / "tests"
+    text = (folder / "happened.py").read_text()
+    (folder / "happened.py").write_text(text.replace('event_time="happened_at"', 'event_time="noted_at"'))
+    world.event = load_catalogue(world.folder / "assets").find("happened")
+    again = world.deliver([*ROWS[:39], ("k39", 99, 2_000)], on_definition_change="replay")
+    assert again.published == 40
+    entry = newest(world)
+    promises = [(one.record_timestamp, one.event_time) for one in generations(entry)]
+    assert promises == [
+        ("publish_time", "happened_at"),
+        ("event_time", "happened_at"),
+        ("event_time", "noted_at"),
+    ]
+    found = reconcile()
+    assert (found.verdict, found.altered, found.expected) == ("agrees", 0, 81)
+    assert [note for note in found.notes if "generation 1 was published before" in note]
+
+
+def test_the_rest_of_an_interrupted_generation_is_stamped_as_its_beginning(
+    embedded_world: World, reconcile: Callable[[], Reconciliation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = embedded_world
+    world.define(more=BY_EVENT_TIME)
+    commit, commits = TransactionalProducer.commit, iter(range(10))
+
+    def second_fails(self: TransactionalProducer) -> object:
+        if next(commits) == 1:
+            raise KeyboardInterrupt
+        return commit(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TransactionalProducer, "commit", second_fails)
+        with pytest.raises(KeyboardInterrupt):
+            world.deliver(ROWS, settings={"transaction_rows": 15})
+    world.define()
+    assert world.publish().action == "resume"
+    found = reconcile()
+    assert (found.verdict, found.altered, found.expected) == ("agrees", 0, 40)
+    assert newest(world).record_timestamp == "event_time"
+
+
+def newest(world: World) -> LedgerEntry:
+    key = ledger_key(world.topic, WINDOW)
+    found = read_entry(key, world.platform().ledger.latest(key))
+    assert found is not None
+    return found

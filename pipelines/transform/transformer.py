@@ -2,7 +2,7 @@
 
 import datetime as dt
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from pipelines.judging.misjudged import NotJudged
 from pipelines.transform.authors_code import asks_to_stop, words_aside
 from pipelines.transform.conformer import Conformer
 from pipelines.transform.dead_letters import DeadLetter, Reason, dead_letter_batch, shown
+from pipelines.transform.end_of_day import ALLOWED as END_OF_DAY_ALLOWED
+from pipelines.transform.end_of_day import end_of_day
 from pipelines.transform.errors import ConformError, ConformProblem, TransformFailed
 from pipelines.transform.frames import checked_frame, column_of, frame_of, source_rows_of
 from pipelines.transform.judge import ConformJudge, PlainColumn, plain_arrays, plain_frame
@@ -98,7 +100,7 @@ class Transformer:
             where=where,
         )
         self._judge = ConformJudge(target, key=key, event_time=event_time, where=where, outcome=outcome)
-        self._raised_rows = 0
+        self._raised_rows = self._ended_rows = 0
         self._first_raised = (0, "")  # source row and exception, for the error that names the fault
 
     def apply(self, batch: Any, first_row: int, chosen: Sequence[int] | None = None) -> TransformedBatch:
@@ -175,7 +177,34 @@ class Transformer:
     def _all_pieces(self, batch: Any, first_row: int, letters: list[DeadLetter]) -> Iterator[_Piece]:
         if self._transform is None:
             return iter([self._identity(batch, first_row)])
+        without_python = end_of_day(batch)
+        if without_python:
+            return self._between(batch, first_row, without_python, letters)
         return self._pieces(batch, first_row, letters)
+
+    def _between(
+        self, batch: Any, first_row: int, dead: Mapping[int, str], letters: list[DeadLetter]
+    ) -> Iterator[_Piece]:
+        """The rows between the `dead` ones, which the transform would get with another time than the warehouse has."""
+        self._ended_rows += len(dead)
+        if self._whole_window or self._ended_rows > MOST_RAISED_ROWS:
+            columns = ", ".join(map(repr, dict.fromkeys(dead.values())))
+            told = f"column {columns} holds the time 24:00 in {self._ended_rows:,} rows"
+            raise ConformError(self._where, (ConformProblem(told, END_OF_DAY_ALLOWED),))
+        start = 0
+        for row, name in [*dead.items(), (batch.num_rows, "")]:
+            yield from self._pieces(batch.slice(start, row - start), first_row + start, letters)
+            if row < batch.num_rows:
+                whole = row_json(
+                    {
+                        column: array[row]
+                        for column, array in zip(batch.schema.names, batch.columns, strict=True)
+                    }
+                )
+                letters.append(
+                    DeadLetter(first_row + row, name, Reason.OUT_OF_RANGE, "24:00", END_OF_DAY_ALLOWED, whole)
+                )
+            start = row + 1
 
     def _identity(self, batch: Any, first_row: int) -> _Piece:
         # By list, before the dict is built: a dict would keep the last of two equal names.

@@ -12,7 +12,13 @@ import dagster as dg
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
-from pipelines import load_catalogue  # noqa: E402
-from pipelines.orchestration.build import build_definitions  # noqa: E402
+from pipelines import CatalogueError, load_catalogue  # noqa: E402
+from pipelines.orchestration.broken import broken_parts, told  # noqa: E402
+from pipelines.orchestration.build import build_location  # noqa: E402
 
-defs = build_definitions(load_catalogue())
+try:
+    catalogue, broken = load_catalogue(), {}
+except CatalogueError as error:
+    catalogue = error.healthy
+    broken = {name: told(problems) for name, problems in broken_parts(error).items()}
+defs = build_location(catalogue, broken)

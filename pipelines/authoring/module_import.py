@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from dis import opmap
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -128,6 +129,16 @@ def failed_import(
     return DeclarationProblem(place, line, problem, allowed, hint)
 
 
+def raised_in_words(error: BaseException) -> bool:
+    """Whether a `raise` statement raised it; a Ctrl-C of the user's arrives anywhere else."""
+    trace = error.__traceback__
+    if trace is None:
+        return False
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_code.co_code[trace.tb_lasti] == opmap["RAISE_VARARGS"]
+
+
 def _worded(error: BaseException, authoring_names: list[str]) -> tuple[str, str | None, str | None]:
     match error:
         case ModuleNotFoundError(name=str(name)):
@@ -155,7 +166,7 @@ def _worded(error: BaseException, authoring_names: list[str]) -> tuple[str, str 
         case TypeError() if str(error).partition("(")[0] in authoring_names:
             name = str(error).partition("(")[0]
             return str(error), f'{name}(start, end=None, *, delay="0h")', f'write {name}("2013-01-01")'
-        case SystemExit():
+        case SystemExit() | KeyboardInterrupt():
             return (
                 "importing it ends the program",
                 "declarations and functions only",

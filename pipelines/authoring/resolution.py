@@ -12,7 +12,13 @@ from pipelines.authoring.code_version import code_version
 from pipelines.authoring.contract_checks import column_mistakes, field_mistakes, undocumented
 from pipelines.authoring.declaration import EventDeclaration
 from pipelines.authoring.event import Event
-from pipelines.authoring.module_import import PACKAGE, failed_import, run_module, unreadable
+from pipelines.authoring.module_import import (
+    PACKAGE,
+    failed_import,
+    raised_in_words,
+    run_module,
+    unreadable,
+)
 from pipelines.authoring.module_source import (
     CodeText,
     ModuleSource,
@@ -242,11 +248,11 @@ class _Module:
         with collecting() as collector:
             try:
                 run_module(name, source)
-            except KeyboardInterrupt:
-                raise
             except DeclarationError as error:
                 collector.problems.extend(error.problems)
             except BaseException as error:
+                if isinstance(error, KeyboardInterrupt) and not raised_in_words(error):
+                    raise
                 self._out.problems.append(failed_import(self._file, error, self._root, _AUTHORING_NAMES))
                 self._add_collected(collector)
                 return None

@@ -30,6 +30,7 @@ _BOUNDARIES: dict[Cadence, str] = {
 _DELAY_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _DELAY = re.compile(r"\s*(?:\d+\s*[wdhms]\s*)+")
 _FIRST_YEAR, _LAST_YEAR = 1000, 9998
+_MINUTE = timedelta(minutes=1)
 _LONGEST_DELAY = timedelta(days=366)
 
 
@@ -43,6 +44,7 @@ def hourly(start: str, end: str | None = None, *, delay: str | timedelta = "0h")
     """One window an hour, from `start` (a date, or an hour as `2013-01-01-05:00`; UTC) until before `end`.
 
     `delay` is how long after a window's end its late rows may take to reach the warehouse: `"90m"`, `"6h"`, `"1d 12h"`.
+    Seconds are rounded up to the minute.
     """
     return _declare("hourly", start, end, delay)
 
@@ -155,4 +157,5 @@ def _read_delay(delay: object, mistakes: list[_Mistake]) -> timedelta | None:
     if delay > _LONGEST_DELAY:
         mistakes.append(_Mistake(f"delay={written!r} is more than a year", allowed, "check its unit"))
         return None
-    return delay
+    # Schedules tick at minutes: a window is complete at the first tick after its rows had their time.
+    return -(-delay // _MINUTE) * _MINUTE

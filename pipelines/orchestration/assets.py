@@ -15,6 +15,7 @@ from pipelines.orchestration.keys import (
     IN_A_WINDOW,
     RECONCILED,
     asset_key,
+    legal_tag,
     op_name,
     table_key,
     topic_pool,
@@ -106,7 +107,7 @@ def _specs(event: Event) -> list[dg.AssetSpec]:
                 code_version=event.code_version,
                 owners=[event.owner],
                 kinds=kinds[stage],
-                tags={"sluice/stage": stage, "sluice/event": event.name},
+                tags={"sluice/stage": stage, "sluice/event": legal_tag(event.name)},
                 metadata=metadata,
             )
         )

@@ -1,5 +1,8 @@
 """Names in Dagster, derived from an event's place."""
 
+import re
+from hashlib import sha256
+
 import dagster as dg
 
 from pipelines.authoring.event import Event
@@ -18,12 +21,38 @@ def asset_key(event: Event, stage: str) -> dg.AssetKey:
 def table_key(warehouse: str, table: str) -> dg.AssetKey:
     """`warehouse/<table>`, or `warehouse_<name>/<table>` for a warehouse other than the default."""
     first = "warehouse" if warehouse == "default" else f"warehouse_{warehouse}"
-    return dg.AssetKey([first, *table.split(".")])
+    *rest, last = [_legal_part(part) for part in table.split(".")]
+    if last in STAGES:
+        # An event of a domain called `warehouse` has such a key.
+        last = _marked(last, table)
+    return dg.AssetKey([legal_name(first), *rest, last])
 
 
 def op_name(event: Event) -> str:
     """Name of the event's op; Dagster allows neither slash nor dot."""
-    return f"{event.domain}__{event.name}"
+    name = f"{event.domain}__{event.name}"
+    # `a/b__c` and `a__b/c` are two events: where more than one place can be the joint, the name is marked.
+    return name if len(re.findall("(?=__)", name)) == 1 else _marked(name, event.full_name)
+
+
+def legal_name(text: str) -> str:
+    """`text` as a name that Dagster takes: itself where it is one, else its legal characters and a mark of the whole."""
+    return text if re.fullmatch("[A-Za-z0-9_]+", text) else _marked(re.sub("[^A-Za-z0-9_]+", "_", text), text)
+
+
+def legal_tag(text: str) -> str:
+    """`text` as the value of a tag: at most 63 characters."""
+    return text if re.fullmatch("[A-Za-z0-9_.-]{1,63}", text) else _marked(legal_name(text)[:54], text)
+
+
+def _legal_part(text: str) -> str:
+    """A part of an asset's key, where Dagster takes a dash too."""
+    return text if re.fullmatch("[A-Za-z0-9_-]+", text) else legal_name(text)
+
+
+def _marked(name: str, text: str) -> str:
+    """`name` with eight characters that only `text` gives: two texts never become one name."""
+    return f"{name}_{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def topic_pool(event: Event) -> str:

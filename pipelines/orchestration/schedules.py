@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from pipelines.authoring.cadence import following
 from pipelines.authoring.event import Event
 from pipelines.orchestration.keys import STAGES, asset_key
 
@@ -26,10 +27,13 @@ def _schedule(cadence: str, delay: timedelta, events: list[Event]) -> dg.Schedul
 
     def request(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         now = context.scheduled_execution_time
-        requested = 0
+        requested, ended = 0, 0
         for event in events:
             window = event.windows.last_complete(now)
             if window is None:
+                continue
+            if _ended(event, now):
+                ended += 1
                 continue
             requested += 1
             yield dg.RunRequest(
@@ -40,8 +44,9 @@ def _schedule(cadence: str, delay: timedelta, events: list[Event]) -> dg.Schedul
                 tags={"sluice/event": event.full_name},
             )
         if not requested:
+            over = f"; the windows of {ended} ended before, a backfill publishes them" if ended else ""
             yield dg.SkipReason(
-                f"no {cadence} window of {len(events)} events is complete at {now:%Y-%m-%d %H:%M} UTC"
+                f"no {cadence} window of {len(events)} events became complete at {now:%Y-%m-%d %H:%M} UTC{over}"
             )
 
     return dg.ScheduleDefinition(
@@ -53,6 +58,13 @@ def _schedule(cadence: str, delay: timedelta, events: list[Event]) -> dg.Schedul
         description=f"Publishes the newest complete {cadence} window of {len(events)} events"
         + (f", {_short(delay)} after its end." if delay else "."),
     )
+
+
+def _ended(event: Event, now: datetime) -> bool:
+    """Whether the event's last window was complete before the tick that comes before `now`: a schedule goes on with
+    what is new, and history is published on purpose, as a backfill."""
+    windows = event.windows
+    return windows.end is not None and following(windows.cadence, windows.end) + windows.delay <= now
 
 
 def cron_of(cadence: str, delay: timedelta) -> str:

@@ -25,7 +25,7 @@ def command(port: int, host: str) -> None:
     import os
     import sys
 
-    from pipelines import load_catalogue
+    from pipelines.cli.choosing import healthy_catalogue
     from pipelines.cli.servers import start_servers
     from pipelines.orchestration.launch import dagster_instance, limit_warehouses
     from resources.servers import status
@@ -33,7 +33,7 @@ def command(port: int, host: str) -> None:
     from resources.settings import ROOT, load_settings
 
     settings = load_settings()
-    catalogue = load_catalogue()  # a mistake in a module is said here, plainly, and not by a page of Dagster
+    catalogue, whole = healthy_catalogue()  # a mistake in a module is said here too, plainly
     if settings.embedded:
         apache = any(server.kind == "apache" for server in status(settings.home))
         start_servers(settings, "apache" if apache else "embedded", sample=True)
@@ -43,7 +43,7 @@ def command(port: int, host: str) -> None:
         click.echo(f"Port {port} is in use; taking {free}.")
     shown = host if host not in ("0.0.0.0", "::") else "localhost"
     click.echo(
-        f"Dagster opens on http://{shown}:{free} in a few seconds; {len(catalogue)} events. Ctrl-C stops it."
+        f"Dagster opens on http://{shown}:{free} in a few seconds; {len(catalogue)} events{'' if whole else ' load, the others are shown in error'}. Ctrl-C stops it."
     )
     sys.stdout.flush()
     # Children run elsewhere, so a relative home must not be read there again.

@@ -1,11 +1,12 @@
 """Schedules tick when windows become complete, and ask for the newest complete one of each event."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
 
-from pipelines import load_catalogue
+from pipelines import Windows, load_catalogue
 from pipelines.orchestration.build import build_definitions
 from pipelines.orchestration.schedules import build_schedules, cron_of
 
@@ -53,3 +54,22 @@ def test_one_schedule_per_cadence_and_delay_not_per_event() -> None:
     schedules = build_schedules(events)
     assert len(schedules) == len({(event.windows.cadence, event.windows.delay) for event in events})
     assert len({schedule.name for schedule in schedules}) == len(schedules)
+
+
+@pytest.mark.parametrize(
+    ("days_after_the_end", "requested"), [(0, ["2013-12-31"]), (1, []), (2, []), (5_000, [])]
+)
+def test_an_event_whose_windows_ended_is_not_asked_for_again(
+    days_after_the_end: int, requested: list[str]
+) -> None:
+    event = load_catalogue().find("flights/flight_departed")
+    end = datetime(2014, 1, 1, tzinfo=UTC)
+    delay = timedelta(hours=3)
+    ended = replace(event, windows=Windows("daily", event.windows.start, end, delay))
+    (schedule,) = build_schedules([ended])
+    repository = build_definitions(load_catalogue()).get_repository_def()
+    now = end + delay + timedelta(days=days_after_the_end)
+    context = dg.build_schedule_context(scheduled_execution_time=now, repository_def=repository)
+    tick = schedule.evaluate_tick(context)
+    assert [request.partition_key for request in tick.run_requests or []] == requested
+    assert requested or "a backfill publishes them" in (tick.skip_message or "")

@@ -6,17 +6,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resources.identity import Identity
-from resources.kafka.ledger import LedgerLog
-from resources.kafka.lending import LentConsumer
-from resources.kafka.watch import TopicWatch
 from resources.memory import keep_little
-from resources.registry import ConfluentRegistry, Registry
 from resources.settings import Settings, load_settings
 from resources.snapshots import SnapshotStore
 from resources.warehouse import Warehouse, open_warehouse
+
+if TYPE_CHECKING:  # imported when first needed, as it is opened: a third of a second
+    from resources.kafka.ledger import LedgerLog
+    from resources.kafka.lending import LentConsumer
+    from resources.kafka.watch import TopicWatch
+    from resources.registry import Registry
 
 
 class Platform:
@@ -38,13 +40,17 @@ class Platform:
         return SnapshotStore(self.settings.snapshots)
 
     @cached_property
-    def registry(self) -> Registry:
+    def registry(self) -> "Registry":
         """The schema registry."""
+        from resources.registry import ConfluentRegistry
+
         return ConfluentRegistry.from_settings(self.settings)
 
     @cached_property
-    def ledger(self) -> LedgerLog:
+    def ledger(self) -> "LedgerLog":
         """The ledger; its topic is created or checked when this is first used."""
+        from resources.kafka.ledger import LedgerLog
+
         return LedgerLog(self.settings, say=lambda text: self.say(text))
 
     @property
@@ -53,13 +59,17 @@ class Platform:
         return Identity(self.watch.cluster_id, self.snapshots.store_id(), self.settings.code_location)
 
     @cached_property
-    def watch(self) -> TopicWatch:
+    def watch(self) -> "TopicWatch":
         """What asks whether topics are still the same."""
+        from resources.kafka.watch import TopicWatch
+
         return TopicWatch(self.settings)
 
     @cached_property
-    def reader(self) -> LentConsumer:
+    def reader(self) -> "LentConsumer":
         """What reads events back."""
+        from resources.kafka.lending import LentConsumer
+
         return LentConsumer(self.settings)
 
     def warehouse(self, name: str) -> Warehouse:

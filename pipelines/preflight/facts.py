@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
+from pipelines.preflight.largest import LargestRecord
 from pipelines.publishing.entry import LedgerDamaged
 from resources.errors import SluiceError
 from resources.kafka.cluster import ClusterState, TopicState
@@ -74,15 +75,6 @@ class History:
     around: Sequence[Record] = ()
     damaged: Sequence[LedgerDamaged] = ()
     ids: Sequence[IdInUse] = ()
-
-
-@dataclass(frozen=True)
-class LargestRecord:
-    """Key and value of the largest record of a few real rows: its bytes, and as the brokers would store it alone."""
-
-    window: str
-    bytes: int
-    compressed_bytes: int
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from pipelines.authoring.windows import Window
 from pipelines.preflight.access_rules import access_findings
 from pipelines.preflight.contract_rules import contract_findings
 from pipelines.preflight.disk_rules import disk_findings
-from pipelines.preflight.facts import Facts, LargestRecord
+from pipelines.preflight.facts import Facts
 from pipelines.preflight.finding import Finding, failures_of, refusal
 from pipelines.preflight.gathering import gather
+from pipelines.preflight.largest import LargestRecord
 from pipelines.preflight.ledger_rules import damaged_findings, ledger_findings
 from pipelines.preflight.topic_rules import topic_findings
 from resources.errors import PassingFault, SluiceError

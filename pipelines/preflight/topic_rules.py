@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from pipelines.authoring.event import Event
 from pipelines.preflight.amounts import counted, duration, size
-from pipelines.preflight.facts import Facts, LargestRecord
+from pipelines.preflight.facts import Facts
 from pipelines.preflight.finding import Finding, Level
+from pipelines.preflight.largest import LargestRecord
 from resources.kafka.cluster import ClusterState, TopicState
 from resources.kafka.topics import alter_command, create_command
 from resources.settings import Settings

@@ -7,7 +7,6 @@ from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.cli.findings import tried
 from pipelines.preflight.finding import Finding
-from pipelines.preflight.fitness import preflight
 from pipelines.rehearsal.empty_frame import require_columns
 from pipelines.rehearsal.findings import rehearse
 from pipelines.steps.unwindowed import Unwindowed, count_unwindowed
@@ -37,6 +36,9 @@ def check_event(
         largest = yield from rehearse(event, platform, chosen)
         yield rows_in_no_window(count_unwindowed(event, platform.warehouse(event.warehouse)))
     if not offline:
+        # Here, because the clients of Kafka and of the registry come with it.
+        from pipelines.preflight.fitness import preflight
+
         yield from preflight(event, platform, chosen, largest=largest)
 
 

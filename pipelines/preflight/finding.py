@@ -13,13 +13,15 @@ Level = Literal["ok", "warning", "failed", "unknown"]
 
 @dataclass(frozen=True)
 class Finding:
-    """`subject` was looked at; `told` is the result with its figure, `next_step` what to do about it."""
+    """`subject` was looked at; `told` is the result with its figure, `next_step` what to do about it. `window`: the one
+    whose rows it is about, where it is about rows that were read."""
 
     subject: str
     level: Level
     told: str
     next_step: str | None = None
     allowed: str | None = None
+    window: str | None = None
 
     @property
     def ok(self) -> bool:

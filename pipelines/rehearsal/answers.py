@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.source_sql import SourceQuery
 from pipelines.rehearsal.outcome import Difference, exactly, first_difference
-from pipelines.rehearsal.sample import MOST_ROWS, Sample, limited_query, one_batch
-from pipelines.steps.sourced import source_window
+from pipelines.rehearsal.sample import MOST_ROWS, Sample, limited_query, read_rows
 from resources.errors import SluiceError
 from resources.platform import Platform
 
@@ -31,29 +30,31 @@ class Answers:
 
 def answers(event: Event, sample: Sample, aside: Platform) -> Answers:
     """Ask for the sample's rows again. Raises what a run raises for the query."""
-    names = aside.snapshots.schema(sample.sourced).names
+    names = sample.rows.schema.names
     order = [name for name in (event.event_time, event.key) if name in names] or names
     places = [names.index(name) + 1 for name in order]
 
     def answer(query: SourceQuery) -> pa.RecordBatch:
-        asked = replace(event, source=_bounded(query, places, whole=sample.whole))
-        rows = one_batch(source_window(asked, sample.window, aside, run_id="check"), aside)
+        rows = read_rows(event, _bounded(query, places, whole=sample.whole), sample.window, aside)
         return rows if sample.whole else _without_last(rows, order)
 
-    first = one_batch(sample.sourced, aside) if sample.whole else answer(event.source)
-    again = tuple(_differences(first, answer(event.source)))
+    first = sample.rows if sample.whole else answer(event.source)
     reordered = None
     # Raised for too large a table, or for SQL that uses a table's name in a way of its own.
     with suppress(SluiceError), aside.warehouse(event.warehouse).within(_REORDERED_SECONDS):
-        for turned in () if again else event.source.reordered():
+        for turned in event.source.reordered():
             reordered = reordered or tuple(_differences(first, answer(turned)))
-    return Answers(again, reordered, first.num_rows)
+    again: tuple[Difference, ...] = ()
+    # An answer that is the same although its tables were read in another order is a second answer too.
+    if reordered or reordered is None:
+        again = tuple(_differences(first, answer(event.source)))
+    return Answers(again, None if again else reordered, first.num_rows)
 
 
 def _bounded(query: SourceQuery, order: list[int], *, whole: bool) -> SourceQuery:
     """All rows of a window that is known to be small; else the first rows, by the columns at these places."""
     if whole:
-        return limited_query(query, MOST_ROWS + 1)
+        return limited_query(query, MOST_ROWS + 1)  # as the sample was
     first = f"ORDER BY {', '.join(map(str, order))} LIMIT {MOST_ROWS}"
     return query.within("SELECT * FROM (\n", f"\n) AS preview {first}")
 

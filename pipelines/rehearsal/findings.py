@@ -1,31 +1,36 @@
 """What a few real rows show of an event, as findings. Every one says what it rests on."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 import pyarrow as pa
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
-from pipelines.preflight.facts import LargestRecord
 from pipelines.preflight.finding import Finding, failures_of
+from pipelines.preflight.largest import LargestRecord
 from pipelines.publishing.stored import new_encoder
-from pipelines.rehearsal.answers import ROWS, answers
+from pipelines.rehearsal.answers import ROWS, Answers, answers
 from pipelines.rehearsal.empty_frame import RaisedOnEmpty, require_columns
 from pipelines.rehearsal.outcome import EVENTS, Difference
+from pipelines.rehearsal.patience import Asking, Calls
 from pipelines.rehearsal.row_by_row import RowByRow, Way, row_by_row
-from pipelines.rehearsal.sample import Sample, rows_of, samples_of
+from pipelines.rehearsal.sample import MOST_ROWS, Sample, samples_of, store
 from pipelines.steps.transformed import Transformed, told_of, transform_window
-from pipelines.transform import ConformError, TransformFailed
+from pipelines.transform.authors_code import OutOfTime
 from resources.errors import SluiceError
 from resources.platform import Platform
 from resources.warehouse import TookTooLong
 
+T = TypeVar("T")
 _ROWS_ALONE = (
     "a transform is called once per batch, so its events must not depend on the other rows of a frame: write this in "
     "the SQL, or declare whole_window=True"
 )
 # How the same rows were transformed otherwise, and what to do where it makes a difference.
 _WAYS: Mapping[Way, tuple[str, str]] = {
+    "few rows": ("when the transform gets only the first of these rows", _ROWS_ALONE),
     "halves": ("when the transform gets halves of the same {rows}", _ROWS_ALONE),
     "single rows": ("when the transform gets single rows of the same {rows}", _ROWS_ALONE),
     "another place": (
@@ -38,8 +43,12 @@ _WAYS: Mapping[Way, tuple[str, str]] = {
         "module holds constants only",
     ),
 }
-# For all questions to the warehouse together.
-SECONDS = 10.0
+_LEFT_OUT: Mapping[Way, str] = {
+    "halves": "halves of these rows",
+    "another place": "another place in the window",
+    "again": "a second call with the same rows",
+    "other rows before": "a fresh copy of the module",
+}
 _MOST_NAMED = 10
 
 
@@ -47,32 +56,88 @@ def rehearse(
     event: Event, platform: Platform, windows: Sequence[Window]
 ) -> Generator[Finding, None, LargestRecord | None]:
     """Try `event` with a few rows of one of `windows` (in time order), and return the largest record that came of
-    them. Nothing of it stays."""
-    records: list[LargestRecord | None] = []
-    subject, left_out = "rows", "not tried"
+    them. Nothing of it stays. The queries have a time of their own, and so has the transform."""
+    records: list[LargestRecord] = []
+    calls = Calls()
+    subject, left_out, window = "rows", "not tried", None
     with platform.aside() as aside:
+        asking = Asking(aside.warehouse(event.warehouse))
         try:
-            with aside.warehouse(event.warehouse).within(SECONDS):
-                samples = samples_of(event, aside, windows)
+            samples = samples_of(event, aside, windows)
+            with asking:
                 sample = next(samples, None)
+            if sample is None:
+                with asking:
+                    yield from _without_rows(calls.of(event), aside, windows)
+                return None
+            window = sample.window.key
+            # First of all: what a transform remembers of its calls must not be there yet.
+            compared = yield from _in_time(
+                event, sample, calls, _transformed(event, sample, aside, calls, records)
+            )
+            subject = "repeatable"
+            with asking:
+                found = answers(event, sample, aside)
+            yield from _of(sample, _repeatable(event, sample, found))
+            subject, left_out, window = "rows", "no other window was tried", None
+            # Where there was no time for one row, there is none for another window.
+            while compared:
+                with asking:
+                    sample = next(samples, None)
                 if sample is None:
-                    yield from _without_rows(event, aside, windows)
-                    return None
-                # First of all: what a transform remembers of its calls must not be there yet.
-                compared = _compared(event, sample, aside)
-                records.append((yield from _fitting(event, sample, aside)))
-                if compared is not None:
-                    yield from _row_by_row(event, sample, compared)
-                subject = "repeatable"
-                yield from _repeatable(event, sample, aside)
-                subject, left_out = "rows", "no other window was tried"
-                for other in samples:
-                    records.append((yield from _fitting(event, other, aside)))
+                    break
+                fitting = _fitting(calls.of(event), sample.first(compared), aside, records)
+                yield from _in_time(event, sample, calls, fitting)
         except TookTooLong as error:
-            yield Finding(subject, "unknown", f"{left_out}: {error.problem}", error.next_step)
+            yield Finding(subject, "unknown", f"{left_out}: {error.problem}", error.next_step, window=window)
         except SluiceError as error:
-            yield from failures_of(subject, error)
-    return max((one for one in records if one is not None), key=lambda one: one.bytes, default=None)
+            yield from (replace(one, window=window) for one in failures_of(subject, error))
+    return max(records, key=lambda one: one.bytes, default=None)
+
+
+def _transformed(
+    event: Event, sample: Sample, aside: Platform, calls: Calls, records: list[LargestRecord]
+) -> Generator[Finding, None, int]:
+    """What the transform makes of the sample. Returns how many rows of another window are to be tried."""
+    if event.transform is None:
+        yield from _fitting(event, sample, aside, records)
+        return MOST_ROWS
+    compared = row_by_row(event, sample.window, sample.rows, calls)
+    yield from _fitting(compared.repeated, sample.first(compared.rows), aside, records)
+    if not compared.stopped:  # else that is said of the window's rows
+        yield from _row_by_row(event, sample, compared)
+    return MOST_ROWS if compared.rows == sample.rows.num_rows else compared.rows
+
+
+def _in_time(
+    event: Event, sample: Sample, calls: Calls, findings: Generator[Finding, None, T]
+) -> Generator[Finding, None, T | None]:
+    """The findings about a window, or that the transform did not return in time."""
+    try:
+        return (yield from _of(sample, findings))
+    except OutOfTime:
+        told = f"the rows of window {sample.window.key} were not tried: {event.module_path.name} did not return in time"
+        yield Finding(
+            "rows",
+            "warning",
+            f"{told} (all calls of a transform together get {calls.seconds:g} s in a check)",
+            _slow(event),
+            window=sample.window.key,
+        )
+        return None
+
+
+def _of(sample: Sample, findings: Generator[Finding, None, T]) -> Generator[Finding, None, T]:
+    """The findings, with their window."""
+    while True:
+        try:
+            yield replace(next(findings), window=sample.window.key)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+def _slow(event: Event) -> str:
+    return f"a run calls {event.module_path.name} for every batch of rows, and waits for as long as it takes: make it faster"
 
 
 def _without_rows(event: Event, aside: Platform, windows: Sequence[Window]) -> Iterator[Finding]:
@@ -90,6 +155,8 @@ def _without_rows(event: Event, aside: Platform, windows: Sequence[Window]) -> I
     try:
         require_columns(event, schema, event.full_name)
         told += "; the columns fit the contract"
+    except OutOfTime:
+        told += f"; {event.module_path.name} did not return in time for a frame without rows"
     except RaisedOnEmpty as error:
         told += f"; without rows the transform raises {error}, which says nothing of a run: it gets no empty frame"
     yield Finding(
@@ -100,7 +167,11 @@ def _without_rows(event: Event, aside: Platform, windows: Sequence[Window]) -> I
     )
 
 
-def _fitting(event: Event, sample: Sample, aside: Platform) -> Generator[Finding, None, LargestRecord | None]:
+def _fitting(
+    event: Event, sample: Sample, aside: Platform, records: list[LargestRecord]
+) -> Generator[Finding, None, None]:
+    """The sample through the contract, as a run takes it. The largest record is added to `records`."""
+    store(sample, event, aside)
     done = transform_window(event, sample.window, aside, run_id="check")
     read = _read(sample)
     if done.dead:
@@ -111,7 +182,7 @@ def _fitting(event: Event, sample: Sample, aside: Platform) -> Generator[Finding
             f"mend {event.module_path.name} or the data; sluice preview {event.name} {sample.window.key} shows more",
         )
     else:
-        yield Finding("rows", "ok", f"{read} fit the contract")
+        yield Finding("rows", "ok", f"{read} fit{'s' * (sample.rows.num_rows == 1)} the contract")
     if done.dropped:
         yield Finding(
             "rows",
@@ -119,12 +190,12 @@ def _fitting(event: Event, sample: Sample, aside: Platform) -> Generator[Finding
             f"the transform leaves out {done.dropped:,} of {done.rows_in:,} rows: they are never published",
             "leave them out in the query, so that a reviewer sees it",
         )
-    return (yield from _encoded(event, sample, done, aside))
+    yield from _encoded(event, sample, done, aside, records)
 
 
 def _encoded(
-    event: Event, sample: Sample, done: Transformed, aside: Platform
-) -> Generator[Finding, None, LargestRecord | None]:
+    event: Event, sample: Sample, done: Transformed, aside: Platform, records: list[LargestRecord]
+) -> Generator[Finding, None, None]:
     batches = aside.snapshots.read(done.snapshot, batch_rows=aside.settings.batch_rows)
     encoder = new_encoder(event, 0)
     encoded = [encoder.encode(batch, with_ids=True) for batch in batches]
@@ -136,29 +207,20 @@ def _encoded(
             f"{twice:,} of {len(ids):,} events are equal to another one of window {sample.window.key}, in every field",
             "does a join multiply rows? If they are meant, give them a field that tells them apart",
         )
-    records = [
+    sizes = [
         (len(key) + len(value), value)
         for batch in encoded
         for key, value in zip(batch.keys.to_pylist(), batch.values.to_pylist(), strict=True)
     ]
-    if not records:
-        return None
-    largest, value = max(records)
-    return LargestRecord(sample.window.key, largest, len(pa.compress(value, "lz4", asbytes=True)))
+    if sizes:
+        largest, value = max(sizes)
+        records.append(
+            LargestRecord(sample.window.key, largest, len(pa.compress(value, "lz4", asbytes=True)))
+        )
 
 
-def _compared(event: Event, sample: Sample, aside: Platform) -> RowByRow | None:
-    """None where there is no transform, or where it stops the window: that is said of the window's rows."""
-    if event.transform is None:
-        return None
-    try:
-        return row_by_row(event, sample.window, rows_of(sample, aside))
-    except (ConformError, TransformFailed):
-        return None
-
-
-def _row_by_row(event: Event, sample: Sample, found: RowByRow) -> Iterator[Finding]:
-    rows = f"{sample.sourced.rows:,} row{'s' * (sample.sourced.rows != 1)}"
+def _row_by_row(event: Event, sample: Sample, found: RowByRow) -> Generator[Finding, None, None]:
+    rows = _many(found.rows)
     for difference in found.again[:_MOST_NAMED]:
         yield Finding(
             "row by row",
@@ -176,8 +238,9 @@ def _row_by_row(event: Event, sample: Sample, found: RowByRow) -> Iterator[Findi
             step,
         )
     if not found.again and not found.apart:
-        parts = "" if event.whole_window else f", as halves, and alone ({found.singles} of them)"
-        yield Finding("row by row", "ok", f"{rows} give the same events as one frame, twice{parts}")
+        yield Finding("row by row", "ok", f"{rows} give the same events {_ways(event, found)}")
+    if found.not_tried or found.rows < sample.rows.num_rows:
+        yield Finding("row by row", "warning", _too_slow(sample, found), _slow(event))
     if not found.keeps_index:
         yield Finding(
             "row by row",
@@ -189,8 +252,28 @@ def _row_by_row(event: Event, sample: Sample, found: RowByRow) -> Iterator[Findi
         )
 
 
-def _repeatable(event: Event, sample: Sample, aside: Platform) -> Iterator[Finding]:
-    found = answers(event, sample, aside)
+def _ways(event: Event, found: RowByRow) -> str:
+    ways = ["as one frame" if "again" in found.not_tried else "as one frame, twice"]
+    if not event.whole_window:
+        ways += [] if "halves" in found.not_tried else ["as halves"]
+        ways.append(f"and alone ({found.singles} of them)")
+    return ", ".join(ways)
+
+
+def _too_slow(sample: Sample, found: RowByRow) -> str:
+    """What was not tried of a slow transform."""
+    fewer = found.rows < sample.rows.num_rows
+    tried = (
+        [f"only {_many(found.rows)} of {sample.rows.num_rows:,} {_were(found.rows)} tried"] if fewer else []
+    )
+    if "single rows" in found.not_tried:
+        tried.append(f"only {_many(found.singles)} {_were(found.singles)} tried one by one")
+    left_out = [_LEFT_OUT[way] for way in found.not_tried if way in _LEFT_OUT]
+    tried += [f"not tried: {', '.join(left_out)}"] if left_out else []
+    return f"the transform takes {found.speed}: {'; '.join(tried)}"
+
+
+def _repeatable(event: Event, sample: Sample, found: Answers) -> Generator[Finding, None, None]:
     for difference in found.again[:_MOST_NAMED]:
         yield Finding(
             "repeatable",
@@ -209,7 +292,7 @@ def _repeatable(event: Event, sample: Sample, aside: Platform) -> Iterator[Findi
             "ties of arg_max, row_number, DISTINCT ON and LIMIT by a unique column",
         )
     if not found.again and not found.reordered:
-        rows = f"{found.rows:,} row{'s' * (found.rows != 1)}"
+        rows = _many(found.rows)
         turned = "" if found.reordered is None else ", also with its tables read in another order"
         yield Finding("repeatable", "ok", f"the query gave the same {rows} twice{turned}")
 
@@ -225,7 +308,16 @@ def _named(difference: Difference) -> str:
     return f"{column} of {difference.place} {difference.told}"
 
 
+def _many(rows: int) -> str:
+    return f"{rows:,} row{'s' * (rows != 1)}"
+
+
+def _were(rows: int) -> str:
+    return "was" if rows == 1 else "were"
+
+
 def _read(sample: Sample) -> str:
-    rows = sample.sourced.rows
-    many = f"all {rows:,} rows" if rows != 1 else "the only row"
-    return f"{many if sample.whole else f'the first {rows:,} rows'} of window {sample.window.key}"
+    rows = sample.rows.num_rows
+    which = "the first" if not sample.whole else "all" if rows != 1 else "the only"
+    # Of one row its number says nothing more.
+    return f"{which} {_many(rows) if rows != 1 else 'row'} of window {sample.window.key}"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
@@ -39,17 +40,21 @@ class Difference:
 class Outcome:
     """Events of the contract's columns, the source rows of each (None: the transform lost the index), and the dead
     letters as (field, reason) by source row. `stopped`: what ended the window, with the first source row of the
-    frame that it came of."""
+    frame that it came of. `left_out`: first rows of frames that were left out."""
 
     events: pa.RecordBatch | None = None
     source_rows: Rows | None = None
     letters: dict[int | None, list[tuple[str, str]]] = field(default_factory=dict)
     stopped: tuple[int, SluiceError] | None = None
+    left_out: list[int] = field(default_factory=list)
 
 
-def outcome_of(event: Event, window: Window, frames: Iterable[tuple[pa.RecordBatch, int]]) -> Outcome:
-    """The frames, each with the number of its first row, one after the other through the code of a run."""
-    transformer = transformer_of(event, window)
+def outcome_of(
+    event: Event, window: Window, frames: Iterable[tuple[pa.RecordBatch, int]], *, with_index: bool = False
+) -> Outcome:
+    """The frames, each with the number of its first row, one after the other through the code of a run, without its
+    judge. `with_index`: frames of which the transform loses the index are left out."""
+    transformer = transformer_of(event, window, judged=False)
     found = Outcome()
     events: list[pa.RecordBatch] = []
     source_rows: list[Rows] | None = []
@@ -59,6 +64,9 @@ def outcome_of(event: Event, window: Window, frames: Iterable[tuple[pa.RecordBat
         except SluiceError as error:
             found.stopped = (first_row, error)
             return found
+        if with_index and done.source_rows is None:
+            found.left_out.append(first_row)
+            continue
         events.append(done.rows)
         if source_rows is not None:
             source_rows = None if done.source_rows is None else [*source_rows, done.source_rows]
@@ -143,11 +151,42 @@ def _in_columns(one: pa.RecordBatch, other: pa.RecordBatch, source_rows: Rows | 
 
 def first_difference(one: pa.Array, other: pa.Array) -> int | None:
     """The first row in which two arrays of one type and length differ: floats by every bit but the kind of a NaN."""
-    if not _holds_floats(one.type) and one.equals(other):
+    if pa.types.is_floating(one.type):
+        differ = np.flatnonzero((_valid(one) != _valid(other)) | (_bits(one) != _bits(other)))
+        return int(differ[0]) if len(differ) else None
+    if _alike(one, other):
         return None
     return next(
         (row for row, (a, b) in enumerate(zip(one, other, strict=True)) if exactly(a) != exactly(b)), None
     )
+
+
+def _alike(one: pa.Array, other: pa.Array) -> bool:
+    """Whether two arrays are known to be equal, without a look at each value."""
+    kind = one.type
+    if not _holds_floats(kind):
+        return bool(one.equals(other))
+    if len(one) != len(other) or (_valid(one) != _valid(other)).any():
+        return False
+    if pa.types.is_floating(kind):
+        return bool((_bits(one) == _bits(other)).all())
+    if isinstance(kind, pa.StructType):
+        return all(map(_alike, one.flatten(), other.flatten()))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        lengths = [pc.list_value_length(each).fill_null(0) for each in (one, other)]
+        return bool(lengths[0].equals(lengths[1])) and _alike(one.flatten(), other.flatten())
+    return False
+
+
+def _valid(array: pa.Array) -> npt.NDArray[np.bool_]:
+    return np.asarray(array.is_valid().to_numpy(zero_copy_only=False), np.bool_)
+
+
+def _bits(array: pa.Array) -> npt.NDArray[Any]:
+    """Of plain floats, as integers; those of every NaN are the same."""
+    values = np.asarray(array.fill_null(0).to_numpy(zero_copy_only=False))
+    alike = np.where(np.isnan(values), values.dtype.type(np.nan), values)
+    return alike.view(np.dtype(f"u{values.itemsize}"))
 
 
 def exactly(value: Any) -> str:

@@ -1,60 +1,87 @@
 """The few rows that an event is tried with: those of the first and of the newest complete window that have some."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pyarrow as pa
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.source_sql import SourceQuery
 from pipelines.authoring.windows import Window
-from pipelines.steps.sourced import source_window
+from pipelines.steps.sourced import refused_source
+from pipelines.steps.transformed import rows_schema
 from resources.platform import Platform
-from resources.snapshots import Snapshot
-from resources.warehouse import Warehouse
+from resources.snapshots import alike
+from resources.warehouse import WarehouseError
 
 MOST_ROWS = 1000
-# A window of fewer rows shows little; another one is looked at too.
+# Windows of fewer rows show little; another one is looked at too.
 _ENOUGH_ROWS = 20
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows of `window` in `aside`'s snapshot store, at most MOST_ROWS; `whole`: it has no more."""
+    """Rows of `window`, at most MOST_ROWS; `whole`: it has no more."""
 
     window: Window
-    sourced: Snapshot
+    rows: pa.RecordBatch
     whole: bool
+
+    def first(self, rows: int) -> "Sample":
+        """The first so many of its rows."""
+        return (
+            self if rows >= self.rows.num_rows else Sample(self.window, self.rows.slice(0, rows), whole=False)
+        )
 
 
 def samples_of(event: Event, aside: Platform, windows: Sequence[Window]) -> Iterator[Sample]:
     """Rows of some of `windows`, which are in time order; the sample that shows most comes first.
 
-    The first window is asked for its rows; where it has few, so are the last one and one between. Behind them comes
-    the newest window that has rows: what changed in the tables shows there. Where a window has no rows, the warehouse
-    is asked whether a range of windows has any, and halves of the range that has, so a few short questions do for any
-    number of windows.
+    The first window is asked for its rows, and the newest window that has rows: what changed in the tables shows there.
+    Where the first has none, or both
+    have few, so is the one in the middle, or another between. Where a window has no rows, the warehouse is
+    asked whether a range of windows has any, and halves of the range that has, so a few short questions do for any number
+    of windows.
     """
-    looked: list[Window] = []
-    found: list[Sample] = []
-    for window in _looked_at(event, aside, windows):
-        looked.append(window)
-        if sample := _sample(event, aside, window):
-            found.append(sample)
-            if sample.sourced.rows >= _ENOUGH_ROWS:
-                break
-    yield from sorted(found, key=lambda sample: -sample.sourced.rows)
-    for window in _newest(event, aside, windows):
-        if window not in looked and (sample := _sample(event, aside, window)):
-            yield sample
-            break
+    if not windows:
+        return
+    first = _sample(event, aside, windows[0])
+    if first and first.rows.num_rows >= _ENOUGH_ROWS:
+        yield first
+        newest = _newest(event, aside, windows[1:])
+        if newest:
+            yield newest
+        return
+    found = list(filter(None, (first, _newest(event, aside, windows[1:]))))
+    between = windows[1:-1]
+    few = first is None or sum(map(_size, found)) < _ENOUGH_ROWS
+    if between and few and found and found[-1].window == windows[-1]:
+        middle = _sample(event, aside, between[len(between) // 2]) or _newest(event, aside, between)
+        found += [middle] if middle else []
+    yield from sorted(found, key=_size, reverse=True)
+
+
+def _size(sample: Sample) -> int:
+    return int(sample.rows.num_rows)
+
+
+def _newest(event: Event, aside: Platform, windows: Sequence[Window]) -> Sample | None:
+    """Rows of the newest of these windows that has some."""
+    if not windows:
+        return None
+    if sample := _sample(event, aside, windows[-1]):
+        return sample
+    found = _with_rows(event, aside, windows[:-1])
+    return _sample(event, aside, found) if found else None
 
 
 def _sample(event: Event, aside: Platform, window: Window) -> Sample | None:
     # The warehouse does the limiting, so that a large window costs no more than a small one.
-    limited = replace(event, source=limited_query(event.source, MOST_ROWS))
-    sourced = source_window(limited, window, aside, run_id="check")
-    return Sample(window, sourced, whole=sourced.rows < MOST_ROWS) if sourced.rows else None
+    rows = read_rows(event, limited_query(event.source, MOST_ROWS + 1), window, aside)
+    if not rows.num_rows:
+        return None
+    return Sample(window, rows.slice(0, MOST_ROWS), whole=rows.num_rows <= MOST_ROWS)
 
 
 def limited_query(source: SourceQuery, rows: int) -> SourceQuery:
@@ -62,41 +89,35 @@ def limited_query(source: SourceQuery, rows: int) -> SourceQuery:
     return source.within("SELECT * FROM (\n", f"\n) AS preview LIMIT {rows}")
 
 
-def rows_of(sample: Sample, aside: Platform) -> pa.RecordBatch:
-    """The sample as one batch."""
-    return one_batch(sample.sourced, aside)
+def read_rows(event: Event, query: SourceQuery, window: Window, aside: Platform) -> pa.RecordBatch:
+    """The few rows of `query` as one batch, ordered by event time. Raises what a run raises for its query."""
+    warehouse = aside.warehouse(event.warehouse)
+    sql = query.bound(warehouse.parameter_style).sql
+    bounds = {"window_start": window.start, "window_end": window.end}
+    try:
+        schema = warehouse.describe(sql, bounds)
+        # By one column, and then by the others as they come: whether rows lie in the order of two is not worth a look.
+        order_by = [event.event_time] if event.event_time in schema.names else []
+        with warehouse.stream(sql, bounds, order_by=order_by, batch_rows=MOST_ROWS + 1) as batches:
+            table = pa.Table.from_batches(batches, schema)
+    except WarehouseError as error:
+        raise refused_source(event, window, error) from None
+    return (table.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=schema)])[0]
 
 
-def one_batch(snapshot: Snapshot, aside: Platform) -> pa.RecordBatch:
-    """A small snapshot as one batch."""
-    store = aside.snapshots
-    table = pa.Table.from_batches(store.read(snapshot, batch_rows=MOST_ROWS), store.schema(snapshot))
-    return (table.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)])[0]
+def store(sample: Sample, event: Event, aside: Platform) -> None:
+    """Make the sample its window's sourced snapshot, as a run does with all rows."""
+    schema, conformed = sample.rows.schema, rows_schema(event)
+    if alike(schema, conformed):
+        schema = conformed
+    with aside.snapshots.writer(event.full_name, sample.window.key, "sourced", schema) as out:
+        out.write(sample.rows)
+        out.finish({"run_id": "check", "written_at": datetime.now(UTC).isoformat(timespec="milliseconds")})
 
 
-def _looked_at(event: Event, aside: Platform, windows: Sequence[Window]) -> Iterator[Window]:
-    """Windows that may have rows, the likeliest first, each once."""
-    if not windows:
-        return
-    yield from dict.fromkeys([windows[0], windows[-1]])
-    yield from _between(event, aside, windows)
-
-
-def _newest(event: Event, aside: Platform, windows: Sequence[Window]) -> Iterator[Window]:
-    """The newest window, and the newest between the first and it that has rows."""
-    yield from windows[-1:]
-    yield from _between(event, aside, windows)
-
-
-def _between(event: Event, aside: Platform, windows: Sequence[Window]) -> Iterator[Window]:
-    between = windows[1:-1]
-    found = _with_rows(event, aside.warehouse(event.warehouse), between) if between else None
-    if found is not None:
-        yield found
-
-
-def _with_rows(event: Event, warehouse: Warehouse, windows: Sequence[Window]) -> Window | None:
+def _with_rows(event: Event, aside: Platform, windows: Sequence[Window]) -> Window | None:
     """The last of the windows that has rows, by halves."""
+    warehouse = aside.warehouse(event.warehouse)
     asked = event.source.within("SELECT 1 AS one FROM (\n", "\n) AS source LIMIT 1")
     sql = asked.bound(warehouse.parameter_style).sql
 
@@ -105,7 +126,7 @@ def _with_rows(event: Event, warehouse: Warehouse, windows: Sequence[Window]) ->
         with warehouse.stream(sql, bounds, order_by=[], batch_rows=1) as batches:
             return any(batch.num_rows for batch in batches)
 
-    if not some(windows):
+    if not windows or not some(windows):
         return None
     while len(windows) > 1:
         half = len(windows) // 2

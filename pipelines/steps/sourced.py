@@ -56,15 +56,20 @@ def source_window(
                 if surprises == _SURPRISES:
                     raise
     except WarehouseError as error:
-        if error.next_step:  # not the query's fault, and the error says what to do
-            raise
-        raise SluiceError(
-            f"{event.full_name} {window.key}",
-            error.problem,
-            next_step=f"mend `source` in {event.module_path.name}; `sluice check {event.name}` tries it",
-        ) from None
+        raise refused_source(event, window, error) from None
     give_back(made.rows)
     return made
+
+
+def refused_source(event: Event, window: Window, error: WarehouseError) -> SluiceError:
+    """What to raise for a query that the warehouse refused."""
+    if error.next_step:  # not the query's fault, and the error says what to do
+        return error
+    return SluiceError(
+        f"{event.full_name} {window.key}",
+        error.problem,
+        next_step=f"mend `source` in {event.module_path.name}; `sluice check {event.name}` tries it",
+    )
 
 
 def _stream(

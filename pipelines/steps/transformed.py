@@ -377,8 +377,11 @@ def told_of(done: Transformed) -> str:
     )
 
 
-def transformer_of(event: Event, window: Window, *, outcome: str = "nothing was published") -> Transformer:
-    """The event's transformer for one window. `outcome`: what becomes of a row that is judged to be wrong."""
+def transformer_of(
+    event: Event, window: Window, *, outcome: str = "nothing was published", judged: bool = True
+) -> Transformer:
+    """The event's transformer for one window. `outcome`: what becomes of a row that is judged to be wrong; `judged`:
+    whether rows are."""
     return Transformer(
         event.contract,
         transform=event.transform,
@@ -391,6 +394,7 @@ def transformer_of(event: Event, window: Window, *, outcome: str = "nothing was 
         record_timestamp=event.record_timestamp,
         where=f"{event.full_name} {window.key}",
         outcome=outcome,
+        judged=judged,
     )
 
 

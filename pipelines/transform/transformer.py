@@ -63,7 +63,7 @@ class Transformer:
     Rows come out in the order of their source rows where the transform kept the frame's index, else in
     the transform's order. Raises ConformError for a mistake of the module, TransformFailed where the transform raises
     for the whole window or for more than MOST_RAISED_ROWS rows of it, and Misjudged where a row that was chosen holds
-    another value than plain Python makes of its source.
+    another value than plain Python makes of its source; with `judged` False no row is chosen.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Transformer:
         record_timestamp: str = "publish_time",
         where: str = "transform",
         outcome: str = "nothing was published",
+        judged: bool = True,
     ) -> None:
         window = (window_start, window_end) if window_start is not None and window_end is not None else None
         if window is None and (window_start or window_end):
@@ -100,6 +101,7 @@ class Transformer:
             where=where,
         )
         self._judge = ConformJudge(target, key=key, event_time=event_time, where=where, outcome=outcome)
+        self._judges = judged
         self._raised_rows = self._ended_rows = 0
         self._first_raised = (0, "")  # source row and exception, for the error that names the fault
 
@@ -116,16 +118,17 @@ class Transformer:
             rows, dead, alive = self._conformer.conform(piece.columns, piece.row_count, numbers)
             # Other rows are chosen where the transform made them, or where some of the chosen are dead.
             same_rows = self._transform is None and alive is None
-            places = self._judge.judge(
-                piece.columns,
-                piece.plain,
-                piece.row_count,
-                rows,
-                alive,
-                numbers,
-                chosen if same_rows else None,
-            )
-            judged += [rows_out + place for place in places]
+            if self._judges:
+                places = self._judge.judge(
+                    piece.columns,
+                    piece.plain,
+                    piece.row_count,
+                    rows,
+                    alive,
+                    numbers,
+                    chosen if same_rows else None,
+                )
+                judged += [rows_out + place for place in places]
             rows_out += rows.num_rows
             parts.append(rows)
             source_rows.append(numbers if alive is None or numbers is None else numbers[alive])
@@ -304,6 +307,12 @@ def _joined(parts: list[Any], schema: Any) -> Any:
 
 def _said(error: BaseException) -> str:
     """The exception as one line with the author's own line; the trace below it is no row's business."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
-    at = f" ({frames[0].filename.rpartition('/')[2]}:{frames[0].lineno})" if frames else ""
+    # What calls the transform is Sluice's, here and where its calls are timed.
+    lines = (
+        f"{frame.f_code.co_filename.rpartition('/')[2]}:{line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_globals.get("__name__", "").startswith("pipelines.")
+    )
+    line = next(lines, None)
+    at = f" ({line})" if line else ""
     return shown(f"{type(error).__name__}: {error}{at}") or ""

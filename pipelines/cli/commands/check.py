@@ -19,8 +19,8 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
     when anything FAILs, so it serves in CI; what only warns, or cannot be seen by this login (?), does not.
 
     It reads up to 1,000 rows of one window and of the newest window that has rows, for 10 seconds at most, and passes
-    them through the transform and the contract as a run would: once as they are, then again, as halves and one by one.
-    The query is asked twice. What differs is named by its column and row.
+    them through the transform and the contract as a run would: once as they are, then again, as halves and one by one,
+    for 15 seconds at most. The query is asked twice. What differs is named by its column and row.
 
     \b
     WINDOWS is what would be published, a key or a range; left out: every complete window.

@@ -43,16 +43,23 @@ def test_both_windows_are_named(made: Made) -> None:
     findings = made(table=_FULL.replace("{last}", "1100")).check()
     assert level(findings, "rows") == {"ok"}
     told = [one.told for one in findings if one.subject == "rows"]
-    # The first window has none, the last one has enough.
+    # The first window has none.
     assert told == [
+        "all 144 rows of window 2024-01-05 fit the contract",
         "all 97 rows of window 2024-01-09 fit the contract",
-        "all 144 rows of window 2024-01-08 fit the contract",
     ]
     starts = made(table=_FULL.replace("{last}", "1100"), windows='daily("2024-01-02", "2024-01-10")').check()
     assert [one.told for one in starts if one.subject == "rows"] == [
         "all 144 rows of window 2024-01-02 fit the contract",
         "all 97 rows of window 2024-01-09 fit the contract",
     ]
+
+
+def test_each_finding_about_rows_has_its_window(made: Made) -> None:
+    findings = made(table=_FULL.replace("{last}", "1100")).check()
+    about = [(one.subject, one.window) for one in findings if one.window]
+    assert about == [("rows", "2024-01-05"), ("repeatable", "2024-01-05"), ("rows", "2024-01-09")]
+    assert findings[0].as_dict()["window"] is None
 
 
 def test_a_window_is_looked_at_once(made: Made) -> None:

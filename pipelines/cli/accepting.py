@@ -1,7 +1,8 @@
 """Ledger entries that are rewritten by a person's word: listed, confirmed, and done one by one."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
 import click
@@ -11,7 +12,7 @@ from pipelines.cli.ledger_reading import Ledger, read_ledger
 from pipelines.cli.plain import to_json
 from pipelines.cli.screen import progress, table
 from pipelines.orchestration.launch import dagster_instance, this_user
-from pipelines.orchestration.place import accept_place
+from pipelines.orchestration.place import PLACES, accept_place, place_changes
 from pipelines.publishing.accepting import Change, Rewrite, accepting, adopting, rewrite, wanted
 from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.identity import PARTS, Decision, Part
@@ -46,13 +47,18 @@ def run(asked: Asked, *, yes: bool, as_json: bool) -> None:
         found = list(wanted(chosen, change))
         if not as_json:
             _list(asked, found, len(chosen))
-        if found and not _confirmed(len(found), yes=yes):
-            raise SystemExit(1)
-        done, failed = _rewritten(found, platform, change)
-        if asked.part is not None:
-            # Runs of this Dagster are refused elsewhere: the word is about that, too.
-            with dagster_instance(platform.settings) as instance:
-                accept_place(instance, platform)
+        # Runs of this Dagster are refused elsewhere: the word about everything is about that, too.
+        part = asked.part if asked.everything else None
+        with ExitStack() as opened:
+            instance = opened.enter_context(dagster_instance(platform.settings)) if part else None
+            places = place_changes(instance, platform, part) if instance and part else {}
+            if not as_json:
+                _list_places(places)
+            if (found or places) and not _confirmed(len(found), yes=yes):
+                raise SystemExit(1)
+            done, failed = _rewritten(found, platform, change)
+            if instance and part and places:
+                accept_place(instance, platform, part)
     if as_json:
         click.echo(to_json([_told(asked, one) for one in done], indent=2))
     elif found:
@@ -122,6 +128,14 @@ def _list(asked: Asked, found: Sequence[Rewrite], looked_at: int) -> None:
         )
 
 
+def _list_places(places: Mapping[str, tuple[object, object]]) -> None:
+    for name, (was, found) in places.items():
+        if name in PLACES:
+            click.echo(
+                f"Runs of this Dagster publish with {PLACES[name]} {was}; accepted in its place: {found}."
+            )
+
+
 def _ids(entry: LedgerEntry) -> list[str | None]:
     return [getattr(entry, field) for field, _, _ in PARTS.values()]
 
@@ -130,7 +144,8 @@ def _confirmed(count: int, *, yes: bool) -> bool:
     if yes:
         return True
     if sys.stdin.isatty():
-        click.echo("A run that publishes one of these windows now is ended.")
+        if count:
+            click.echo("A run that publishes one of these windows now is ended.")
         return click.confirm(f"Rewrite {count:,} ledger entries?", default=False)
     click.echo("Nothing was changed. Add --yes to rewrite them.", err=True)
     return False

@@ -10,14 +10,13 @@ _MOST = 10
 
 
 def tell_unfinished(found: Sequence[Unfinished], *, published: Sequence[tuple[str, str]] = ()) -> None:
-    """A line for each, and the next command. `published`: (event, window) of those that are on their topic as an
-    earlier run left them."""
+    """A line for each, and the next command. `published`: (event, window) of those that the ledger has an entry of."""
     if not found:
         return
     on_topic = set(published)
     click.echo()
     for one in found[:_MOST]:
-        before = "; what was published before is unchanged" if (one.event, one.window) in on_topic else ""
+        before = "; an earlier run published this window" if (one.event, one.window) in on_topic else ""
         click.echo(
             f"{one.event} {one.window} {click.style(one.state, fg='red')} at {one.at.replace('+00:00', 'Z')} "
             f"(run {one.run_id[:8]}): {one.reason}{before}"

@@ -1,7 +1,7 @@
 """Windows read back one after the other, and what became of each."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pipelines.authoring.event import Event
 from pipelines.cli.ledger_reading import read_ledger
@@ -24,16 +24,24 @@ class Verified:
 
     @property
     def verdict(self) -> str:
-        """The reconciliation's, or that there is none."""
-        return "not known" if self.error else self.result.verdict
+        """The reconciliation's; or that there is none, or that what agrees is a part of the window."""
+        if self.error:
+            return "not known"
+        return "interrupted" if self.interrupted else self.result.verdict
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a run stopped between two transactions, and what it had committed until then is right."""
+        return self.result.ok and not self.result.complete
 
     @property
     def ok(self) -> bool:
-        return self.error is None and self.result.ok
+        return self.error is None and self.result.ok and not self.interrupted
 
-    def as_error(self) -> dict[str, str]:
-        """What JSON has to say of the error, if there is one."""
-        return {"verdict": "not known", "error": str(self.error)} if self.error else {}
+    def as_json(self) -> dict[str, object]:
+        """For programs."""
+        error = {"error": str(self.error)} if self.error else {}
+        return {**asdict(self.result), "verdict": self.verdict, **error}
 
 
 def windows_to_verify(

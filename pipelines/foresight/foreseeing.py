@@ -32,6 +32,7 @@ from pipelines.publishing.stored import (
     encoder_of,
     key_field,
     new_encoder,
+    require_size,
     rows_without_events,
     stored_snapshot,
 )
@@ -102,6 +103,7 @@ class Foresight:
             return None
         entry.require_of(own, replayed_to=topic if topic != own else None)
         require_here(entry, self._platform.identity)
+        require_size(self._platform, entry)
         told = remade_on(self._platform.watch, entry)
         if told is None:
             return entry

@@ -15,6 +15,7 @@ from dagster._core.storage.event_log.sqlite.consolidated_sqlite_event_log import
     ConsolidatedSqliteEventLogStorage,
 )
 
+from pipelines.publishing.identity import Part
 from resources.errors import SluiceError
 from resources.platform import Platform
 
@@ -25,6 +26,8 @@ _TOLD = {
     "store_id": ("snapshot store", "SLUICE_SNAPSHOTS", "store"),
     "code_location": ("code location", "SLUICE_CODE_LOCATION", "location"),
 }
+PLACES: Mapping[str, str] = {name: what for name, (what, _, _) in _TOLD.items()} | {"at": "brokers at"}
+"""What runs publish with, by the name under which it is remembered, for people."""
 _LOCAL = (SqliteEventLogStorage, ConsolidatedSqliteEventLogStorage, InMemoryEventLogStorage)
 
 
@@ -69,9 +72,28 @@ def require_place(instance: dg.DagsterInstance, platform: Platform) -> None:
             )
 
 
-def accept_place(instance: dg.DagsterInstance, platform: Platform) -> None:
-    """Runs of this Dagster publish to where the settings of now lead, from now on."""
-    _remember(instance, _here(platform))
+def accept_place(instance: dg.DagsterInstance, platform: Platform, part: Part) -> None:
+    """Runs of this Dagster publish to where the settings of now lead, from now on; as far as `part` goes, and no further:
+    whoever accepts a store may have lost the setting of the cluster."""
+    before = _remembered(instance)
+    if before is not None:
+        _remember(
+            instance,
+            before | {name: now for name, (_, now) in place_changes(instance, platform, part).items()},
+        )
+
+
+def place_changes(
+    instance: dg.DagsterInstance, platform: Platform, part: Part
+) -> dict[str, tuple[object, object]]:
+    """What `accept_place` would change, by name: what runs of this Dagster publish with, and what it would be."""
+    before, now = _remembered(instance), _here(platform)
+    if before is None:
+        return {}
+    names = [name for name, (_, _, accepts) in _TOLD.items() if accepts == part]
+    if part == "cluster":
+        names += ["own", "at"]
+    return {name: (before.get(name), now[name]) for name in names if before.get(name) != now[name]}
 
 
 def _here(platform: Platform) -> dict[str, object]:

@@ -51,6 +51,7 @@ class UnfinishedWindows:
             datetime.now(UTC).isoformat(timespec="seconds"),
             rows_in=done.rows_in if done is not None else None,
             dead=done.dead if done is not None else None,
+            advice=error.next_step if isinstance(error, SluiceError) else None,
         )
         # What is wrong with the store is said where it is needed; the window's own fault is what counts here.
         with suppress(SluiceError):

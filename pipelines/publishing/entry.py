@@ -7,11 +7,13 @@ everything again, and a new topic (`….v2`) starts empty, whatever was on the o
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from pipelines.publishing import record
 from pipelines.publishing.record import Kind, Status
 from resources.errors import SluiceError
+from resources.kafka.ledger import LedgerValue
 
 
 class LedgerDamaged(SluiceError):
@@ -145,17 +147,26 @@ def read_entry(key: str, value: bytes | None) -> LedgerEntry | None:
     if value is None:
         return None
     try:
+        if isinstance(value, LedgerValue) and value.misplaced:
+            raise ValueError(
+                "it is not in the partition of its key, so Sluice has not written it, and no run reads it"
+            )
         raw = record.parsed(value)
-        if raw.pop("v", None) != 1:
+        if (version := raw.pop("v", None)) != 1 or version is True:
             raise ValueError("written by a later version (v is not 1)")
         entry = LedgerEntry(**_checked(raw))
         if entry.key != key:
             raise ValueError(f"it is about {record.shown(entry.key)}")
         return entry
     except ValueError as error:
+        at = (
+            f" (partition {value.kafka_partition} offset {value.offset:,})"
+            if isinstance(value, LedgerValue)
+            else ""
+        )
         raise LedgerDamaged(
             f"ledger record {record.shown(key)}",
-            f"cannot be read: {error}",
+            f"cannot be read: {error}{at}",
             next_step="publish with the version that wrote it, or see docs/operating.md#ledger",
         ) from None
 
@@ -163,15 +174,15 @@ def read_entry(key: str, value: bytes | None) -> LedgerEntry | None:
 def _checked(raw: Mapping[str, Any]) -> dict[str, Any]:
     found = record.checked(raw, _RULES, _REQUIRED)
     record.require_consistent(found)
-    before = 0
-    for one in found.get("earlier", ()):
-        if not before < one["generation"] < found["generation"]:
-            raise ValueError(
-                f"the earlier generation {one['generation']:,} stands between {before:,} and {found['generation']:,}"
-            )
-        before = one["generation"]
+    # The oldest are forgotten, and none between two that are remembered.
+    numbers = [*(one["generation"] for one in found.get("earlier", ())), found["generation"]]
+    for one, following in pairwise(numbers):
+        if following != one + 1:
+            raise ValueError(f"the generation after {one:,} is {following:,}")
     if found["kind"] == "backfill" and found.get("base_snapshot") is not None:
         raise ValueError("kind=backfill, and a base_snapshot")
+    if found.get("base_rows") and found.get("base_snapshot") is None:
+        raise ValueError(f"base_rows={found['base_rows']:,}, and no base_snapshot")
     return found
 
 

@@ -214,6 +214,9 @@ def require_consistent(one: Mapping[str, Any]) -> None:
         raise ValueError(f"rows_done={done:,}, and no offsets")
     if one.get("record_timestamp") == "event_time" and one.get("event_time") is None:
         raise ValueError("record_timestamp=event_time, and no event_time")
+    room = sum(last - first + 1 for first, last in one.get("offsets", {}).values())
+    if done - displaced > room:
+        raise ValueError(f"rows_done={done:,}, and its offsets have room for {displaced + room:,}")
     if kind in ("correction", "redrive") and delta is None:
         raise ValueError(f"kind={kind}, and no delta")
     if kind == "backfill" and one.get("vanished") is not None:

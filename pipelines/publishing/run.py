@@ -18,7 +18,7 @@ from pipelines.publishing.presence import Presence
 from pipelines.publishing.producers import Producers
 from pipelines.publishing.remade import topic_remade
 from pipelines.publishing.sending import Pace
-from pipelines.publishing.stored import new_encoder
+from pipelines.publishing.stored import new_encoder, require_size
 from pipelines.publishing.wish import Wish
 from resources.identity import Identity
 from resources.kafka.topics import Topic
@@ -153,6 +153,7 @@ class Run:
             return None, None
         entry.require_of(own, replayed_to=topic if topic != own else None)
         require_here(entry, self.identity)
+        require_size(self.platform, entry)
         return entry, self.presence.remade(entry, now)
 
     def require_free_shadow(self, topic: str) -> None:

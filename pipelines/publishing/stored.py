@@ -7,7 +7,7 @@ import pyarrow as pa
 from pipelines.authoring.event import Event
 from pipelines.contract import Contract, parse_contract
 from pipelines.encoding import RecordEncoder
-from pipelines.publishing.entry import LedgerEntry
+from pipelines.publishing.entry import LedgerDamaged, LedgerEntry
 from resources.errors import SluiceError
 from resources.platform import Platform
 from resources.snapshots import Snapshot
@@ -30,6 +30,30 @@ def stored_snapshot(platform: Platform, entry: LedgerEntry, stage: str, sha256: 
     # To the byte: what was validated, or prepared from it, is what is published.
     platform.snapshots.verify(found)
     return found
+
+
+def parts_of(platform: Platform, entry: LedgerEntry) -> list[Snapshot] | None:
+    """The stored rows that the entry's generation publishes, and the keys of its tombstones; None where one is gone. Their
+    bytes are not verified."""
+    stages = [("transformed", entry.snapshot) if entry.delta is None else (entry.kind, entry.delta)]
+    if entry.vanished is not None:
+        stages.append(("vanished", entry.vanished))
+    found = [platform.snapshots.find(entry.event, entry.window, *one) for one in stages]
+    return [one for one in found if one is not None] if None not in found else None
+
+
+def require_size(platform: Platform, entry: LedgerEntry) -> None:
+    """Raise LedgerDamaged where the snapshots that the entry names hold more or fewer records than it announces: it may
+    then count as published what never was. Snapshots that are gone are not compared."""
+    parts = parts_of(platform, entry)
+    held = sum(one.rows for one in parts or ())
+    if parts is not None and held != entry.rows_total:
+        raise LedgerDamaged(
+            f"ledger record {entry.key!r}",
+            f"generation {entry.generation:,} says rows_total={entry.rows_total:,}, and the snapshots that it names hold "
+            f"{held:,}",
+            next_step="publish with the version that wrote it, or see docs/operating.md#ledger",
+        )
 
 
 def rows_without_events(platform: Platform, event: str, window: str, snapshot: str) -> int | None:

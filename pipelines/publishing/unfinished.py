@@ -1,8 +1,8 @@
 """Windows whose newest run ended without publishing them: blocked or failed, why, and what to do next."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
 
 from resources.snapshots import SnapshotStore
 
@@ -13,7 +13,8 @@ State = Literal["blocked", "failed"]
 class Unfinished:
     """`blocked`: rows do not fit the contract; `failed`: anything else. What was published before stays as it is.
 
-    `dead` of `rows_in` source rows do not fit, where that is known. `at`: when the run said so, UTC.
+    `dead` of `rows_in` source rows do not fit, where that is known. `at`: when the run said so, UTC. `advice`: what the
+    error itself says to do.
     """
 
     event: str
@@ -24,12 +25,18 @@ class Unfinished:
     at: str
     rows_in: int | None = None
     dead: int | None = None
+    advice: str | None = None
 
     @property
     def next_step(self) -> str:
-        """The command that goes on from here."""
-        command = "dead-letters" if self.state == "blocked" else "publish"
-        return f"sluice {command} {self.event} {self.window}"
+        """What to do, with the command that goes on from here."""
+        if self.state == "blocked":
+            return f"sluice dead-letters {self.event} {self.window}"
+        publish = f"sluice publish {self.event} {self.window}"
+        if not self.advice:
+            return publish
+        # Advice with a command of its own may be another way than to publish the window: a replay, an acceptance.
+        return self.advice if "sluice " in self.advice else f"{self.advice}; then {publish}"
 
     def __str__(self) -> str:
         return f"{self.state}: {self.reason}; next: {self.next_step}"
@@ -46,4 +53,14 @@ def note(store: SnapshotStore, one: Unfinished) -> None:
 
 def unfinished(store: SnapshotStore, events: Iterable[str]) -> list[Unfinished]:
     """What is remembered of these events, by event and window."""
-    return [Unfinished(**facts) for name in events for facts in store.unfinished(name)]
+    found = (_read(facts) for name in events for facts in store.unfinished(name))
+    return [one for one in found if one is not None]
+
+
+def _read(facts: Mapping[str, Any]) -> Unfinished | None:
+    """The note; None for what is none. Fields of a later version are left out: a note only says what happened."""
+    named = {field.name: facts.get(field.name) for field in fields(Unfinished)}
+    texts = all(isinstance(named[name], str) for name in ("event", "window", "reason", "run_id", "at"))
+    numbers = all(type(named[name]) in (int, type(None)) for name in ("rows_in", "dead"))
+    told = isinstance(named["advice"], str | None) and named["state"] in get_args(State)
+    return Unfinished(**named) if texts and numbers and told else None  # type: ignore[arg-type]

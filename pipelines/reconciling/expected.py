@@ -9,7 +9,7 @@ from pipelines.authoring.event import Event
 from pipelines.contract import Contract
 from pipelines.encoding import RecordEncoder, RecordJudge
 from pipelines.publishing.entry import LedgerEntry
-from pipelines.publishing.stored import encoder_for, event_times, extremes_judged, stamp_field
+from pipelines.publishing.stored import encoder_for, event_times, extremes_judged, parts_of, stamp_field
 from pipelines.transform.record_timestamp import milliseconds
 from resources.errors import SluiceError
 from resources.platform import Platform
@@ -35,20 +35,13 @@ class Records:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def first(self, count: int) -> "Records":
-        """The first `count` of them."""
+    def slice(self, first: int, count: int | None = None) -> "Records":
+        """`count` of them, or all that are left, from number `first` on."""
         stamps = self.stamps
         return Records(
-            self.keys.slice(0, count),
-            self.values.slice(0, count),
-            None if stamps is None else stamps.slice(0, count),
-        )
-
-    def without_first(self, count: int) -> "Records":
-        """Those behind the first `count`."""
-        stamps = self.stamps
-        return Records(
-            self.keys.slice(count), self.values.slice(count), None if stamps is None else stamps.slice(count)
+            self.keys.slice(first, count),
+            self.values.slice(first, count),
+            None if stamps is None else stamps.slice(first, count),
         )
 
 
@@ -61,11 +54,12 @@ def expected_records(
         if without:
             skipped = min(without, len(records), left)
             without, left = without - skipped, left - skipped
-            records = records.without_first(skipped)
-            if not left:
-                return
-        if len(records) > left:
-            records = records.first(left)
+            records = records.slice(skipped)
+        if not left:
+            return
+        records = records.slice(0, left)
+        if not len(records):
+            continue
         left -= len(records)
         yield records
         if not left:
@@ -87,13 +81,7 @@ def state_records(
 
 def is_stored(platform: Platform, entry: LedgerEntry) -> bool:
     """False where a snapshot that the entry's generation was published from is gone."""
-    stages = [("transformed", entry.snapshot) if entry.delta is None else (entry.kind, entry.delta)]
-    if entry.vanished is not None:
-        stages.append(("vanished", entry.vanished))
-    return all(
-        platform.snapshots.find(entry.event, entry.window, stage, sha256) is not None
-        for stage, sha256 in stages
-    )
+    return parts_of(platform, entry) is not None
 
 
 def _all_records(

@@ -8,8 +8,9 @@ from pipelines.authoring.event import Event
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
 from pipelines.publishing.generations import generations
 from pipelines.publishing.identity import require_here
+from pipelines.publishing.presence import remade_on
 from pipelines.publishing.remade import told_of_ids, topic_remade
-from pipelines.publishing.stored import rows_without_events, stamp_field
+from pipelines.publishing.stored import require_size, rows_without_events, stamp_field
 from pipelines.reconciling.comparison import Comparison
 from pipelines.reconciling.expected import CannotReconcile, is_stored
 from pipelines.reconciling.log import LogReader
@@ -55,6 +56,8 @@ class Reconciler:
         if entry is None:
             return self._compared(window, [], started, whole=True)
         *earlier, newest = generations(entry)
+        for one in (*earlier, newest):
+            require_size(self._platform, one)
         there = [one for one in earlier if one.displaced < one.rows_done or not one.rows_done]
         known = [*(one for one in there if is_stored(self._platform, one)), newest]
         return self._compared(window, known, started, whole=True)
@@ -91,6 +94,9 @@ class Reconciler:
             found = compared.reconcile()
         give_back(found.found)
         newest = known[-1]
+        # Not all brokers give topics an id. Records that are all there are others' where the log ends before them.
+        if whole and found.ok and (told := remade_on(self._platform.watch, newest)):
+            raise topic_remade(newest, told)
         no_rows = not found.expected and (
             rows_without_events(self._platform, newest.event, window, newest.snapshot) == 0
         )
@@ -106,8 +112,8 @@ class Reconciler:
                 raise CannotReconcile(f"topic {name}", "is gone, and with it every record of this window")
             # Its settings; the count may be that of a broker which has not heard of all partitions yet.
             known = self._topics[name] = replace(found, partitions=now.partitions)
-        if entry.topic_id and known.topic_id and entry.topic_id != known.topic_id:
-            raise topic_remade(entry, told_of_ids(entry.topic_id, known.topic_id))
+        if entry.topic_id and now.topic_id and entry.topic_id != now.topic_id:
+            raise topic_remade(entry, told_of_ids(entry.topic_id, now.topic_id))
         return known
 
     def close(self) -> None:

@@ -44,6 +44,15 @@ class LedgerRemade(KafkaRefused):
         )
 
 
+class LedgerValue(bytes):
+    """The value of a ledger record, which knows where it is. `misplaced`: not in the partition of its key, so whoever wrote
+    it was not Sluice, and no run may go by it."""
+
+    kafka_partition: int
+    offset: int
+    misplaced: bool
+
+
 _Asked = dict[TopicPartition, "Future[ListOffsetsResultInfo]"]
 
 
@@ -87,7 +96,8 @@ class LedgerLog:
         # A partition that ends with a commit is known to end by a fetch that found nothing, which waits this long for
         # something. Fetched is only while the ledger is followed: a partition is assigned for that, and not longer.
         self._consumer: Consumer = consumer(settings, **{"fetch.wait.max.ms": _FETCH_WAIT_MS})
-        self._values: dict[str, bytes] = {}
+        self._values: dict[str, LedgerValue] = {}
+        self._misplaced: dict[str, LedgerValue] = {}
         self._read_to: dict[int, int] = {}
         self._once_read: set[int] = set()
         self._followed: list[TopicPartition] = []
@@ -127,9 +137,9 @@ class LedgerLog:
         return {key: self._values.get(key) for key in wanted}
 
     def entries(self) -> Iterator[tuple[str, bytes]]:
-        """Newest committed value of every key of every partition."""
+        """Newest committed value of every key of every partition, and those that are misplaced."""
         self._follow(list(range(self.partitions)), _WAIT_SECONDS)
-        yield from sorted(self._values.items())
+        yield from sorted([*self._values.items(), *self._misplaced.items()])
 
     def close(self) -> None:
         """Free the clients."""
@@ -205,11 +215,15 @@ class LedgerLog:
         if error is None:
             reached = message.offset() + 1  # type: ignore[attr-defined]
             key = (message.key() or b"").decode(errors="replace")  # type: ignore[attr-defined]
-            value = message.value()  # type: ignore[attr-defined]
-            if value is None:
-                self._values.pop(key, None)
+            own = kafka_partition == ledger_partition(key, self.partitions)
+            newest = self._values if own else self._misplaced
+            if message.value() is None:  # type: ignore[attr-defined]
+                newest.pop(key, None)
             else:
-                self._values[key] = value
+                value = LedgerValue(message.value())  # type: ignore[attr-defined]
+                value.kafka_partition, value.offset = kafka_partition, reached - 1
+                value.misplaced = not own
+                newest[key] = value
         elif error.code() == KafkaError._PARTITION_EOF:
             # Transaction markers and aborted records are not handed over; the end of the partition is.
             reached = message.offset()  # type: ignore[attr-defined]

@@ -21,7 +21,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -80,7 +80,7 @@ class SnapshotStore:
         found = self._read_json(_STORE)
         if found is None and make:
             self._make_store_id()
-            found = self._read_json(_STORE)
+            found = self._read_json(_STORE) or {}
         if found is None:
             return None
         if not isinstance(found, dict) or not isinstance(found.get("id"), str):
@@ -255,8 +255,12 @@ class SnapshotStore:
         folder = self._at(f"{_UNFINISHED}/{event}")
         self._fs.invalidate_cache(folder)
         names = sorted(str(path).rsplit("/", 1)[1] for path in self._fs.glob(f"{folder}/*.json"))
-        found = (self._read_json(f"{_UNFINISHED}/{event}/{name}") for name in names)
-        return [facts for facts in found if facts is not None]
+        found = []
+        for name in names:
+            # What is not readable says nothing of a window, and must not keep anybody from looking at the others.
+            with suppress(SnapshotError):
+                found.append(self._read_json(f"{_UNFINISHED}/{event}/{name}"))
+        return [facts for facts in found if isinstance(facts, dict)]
 
     def unfinished_events(self) -> list[str]:
         """The events of which something is noted."""
@@ -439,7 +443,11 @@ class SnapshotStore:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise SnapshotError(f"{self._shown}/{path}", f"is not readable: {error}") from None
+            raise SnapshotError(
+                f"{self._shown}/{path}",
+                f"is not readable: {error}",
+                next_step="restore this file from a backup of the store",
+            ) from None
         except OSError as error:
             raise PassingFault(f"{self._shown}/{path}", f"cannot be read: {error}") from None
         return found

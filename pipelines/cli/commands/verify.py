@@ -21,7 +21,7 @@ def command(event: str, windows: str | None, topic: str | None, as_json: bool) -
     from the stored snapshots that the ledger names; what is there is read as a careful consumer reads it. One record missing, altered or doubled among a million is found and named by its key.
     What the topic's retention or compaction removed is counted as that. Some rows, always those with the extremes of each
     column, are read again in plain Python, from the sourced snapshot to the record: a value that was made wrong is named.
-    Exit code 1 when a window differs, or when what should be there is not known any more.
+    Exit code 1 when a window differs or is interrupted, or when what should be there is not known any more.
 
     \b
     WINDOWS is a window's key, a range FIRST..LAST, or a coarser date; left out: every published window.
@@ -31,8 +31,6 @@ def command(event: str, windows: str | None, topic: str | None, as_json: bool) -
 
     It reads, and changes nothing.
     """
-    from dataclasses import asdict
-
     from pipelines.cli.choosing import catalogue_and_event
     from pipelines.cli.failures import tell, when_stopped
     from pipelines.cli.plain import to_json
@@ -59,7 +57,7 @@ def command(event: str, windows: str | None, topic: str | None, as_json: bool) -
         behind = [one for one in behind if one.window in wanted]
     if as_json:
         ended = {one.window: {"newest_run": one.as_json()} for one in behind}
-        told = [{**asdict(one.result), **one.as_error(), **ended.pop(one.window, {})} for one in done]
+        told = [{**one.as_json(), **ended.pop(one.window, {})} for one in done]
         told += [
             {"event": found.full_name, "window": window, "verdict": "unpublished", **one}
             for window, one in ended.items()
@@ -110,15 +108,25 @@ def _report(done: "list[Verified]") -> None:
             click.echo(f"\n{click.style(one.window, bold=True)}: {one.result.told}")
         elif one.result.notes:
             click.echo(f"\n{click.style(one.window, bold=True)}: {'; '.join(one.result.notes)}")
-    differing = sum(not one.ok for one in done)
+    differing = sum(not one.ok and not one.interrupted for one in done)
     read = size(sum(one.result.bytes_read for one in done))
+    stopped = [one for one in done if one.interrupted]
     if differing:
         click.echo(
             f"\n{differing} of {len(done)} windows differ or are not known. See docs/reconciliation.md."
         )
+    elif stopped:
+        click.echo(f"\nNothing of what was published is missing, altered or doubled. {read} read.")
     else:
         click.echo(f"\nNothing is missing, altered or doubled. {read} read.")
     _report_judged(results)
+    if stopped:
+        first = stopped[0]
+        click.echo(
+            f"\n{len(stopped)} window{'s' * (len(stopped) != 1)} interrupted: only the first {first.result.expected:,} records "
+            f"of {first.window} are published; a run stopped between two transactions, or is publishing now.\n"
+            f"Next: sluice publish {first.result.event} {first.window}   (sends the rest, nothing twice)"
+        )
 
 
 def _report_judged(results: "list[Reconciliation]") -> None:

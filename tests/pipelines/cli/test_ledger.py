@@ -42,6 +42,10 @@ def test_another_store_is_accepted_window_by_window(
 
     one = sluice("ledger", "accept-store", "flight_cancelled", "2013-01-02", "--reason", "restored", "--yes")
     assert one.returncode == 0 and "1 of 1 entries rewritten" in one.stdout, one.stderr
+    # The word about one window is none about where all runs publish to, and no list is one.
+    assert sluice("ledger", "accept-store", "--all", "--reason", "restored").returncode == 1
+    still = sluice("publish", "flight_cancelled", "2013-01-02")
+    assert still.returncode == 1 and "runs of this Dagster publish with snapshot store" in still.stderr
     rest = sluice("ledger", "accept-store", "--all", "--reason", "restored", "--by", "me", "--yes", "--json")
     assert rest.returncode == 0 and [told["was"] for told in json.loads(rest.stdout)] == [first] * 2
     again = sluice("ledger", "accept-store", "--all", "--reason", "restored", "--yes")

@@ -9,7 +9,8 @@ from typing import Any, cast
 import dagster as dg
 import pytest
 
-from pipelines.orchestration.place import NotThisPlace, accept_place, require_place
+from pipelines.orchestration.place import NotThisPlace, accept_place, place_changes, require_place
+from pipelines.publishing.identity import Part
 from resources.identity import Identity
 from resources.platform import Platform
 from resources.settings import Settings, load_settings
@@ -45,19 +46,24 @@ def test_what_a_run_publishes_to_is_remembered_for_the_next(
 
 
 @pytest.mark.parametrize(
-    ("other", "named"),
+    ("other", "part", "named"),
     [
-        ({"cluster": "other"}, ("Kafka cluster real", "Kafka cluster other", "accept-cluster")),
+        ({"cluster": "other"}, "cluster", ("Kafka cluster real", "Kafka cluster other", "accept-cluster")),
         (
             {"ledger_topic": "sluice.ledger2"},
+            "cluster",
             ("ledger topic sluice.ledger", "sluice.ledger2", "accept-cluster"),
         ),
-        ({"code_location": "two"}, ("code location sluice", "code location two", "accept-location")),
-        ({"folder": "elsewhere"}, ("snapshot store", "elsewhere", "accept-store")),
+        (
+            {"code_location": "two"},
+            "location",
+            ("code location sluice", "code location two", "accept-location"),
+        ),
+        ({"folder": "elsewhere"}, "store", ("snapshot store", "elsewhere", "accept-store")),
     ],
 )
 def test_a_run_whose_settings_lead_elsewhere_is_refused_until_a_person_accepts(
-    instance: dg.DagsterInstance, tmp_path: Path, other: dict[str, str], named: tuple[str, ...]
+    instance: dg.DagsterInstance, tmp_path: Path, other: dict[str, str], part: Part, named: tuple[str, ...]
 ) -> None:
     require_place(instance, place(tmp_path))
     folder = tmp_path / other.pop("folder", "")
@@ -65,10 +71,26 @@ def test_a_run_whose_settings_lead_elsewhere_is_refused_until_a_person_accepts(
     with pytest.raises(NotThisPlace) as refused:
         require_place(instance, elsewhere)
     assert all(part in str(refused.value) for part in named), refused.value
-    accept_place(instance, elsewhere)
+    for another in {"topic", "cluster", "store", "location"} - {part}:
+        accept_place(instance, elsewhere, cast(Part, another))
+        with pytest.raises(NotThisPlace):
+            require_place(instance, elsewhere)
+    accept_place(instance, elsewhere, part)
+    assert place_changes(instance, elsewhere, part) == {}
     require_place(instance, elsewhere)
     with pytest.raises(NotThisPlace):
         require_place(instance, place(tmp_path))
+
+
+def test_who_accepts_a_store_without_the_setting_of_a_cluster_does_not_accept_the_servers_of_a_first_look(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    require_place(instance, place(tmp_path))
+    lost = place(tmp_path / "other", own=True)
+    accept_place(instance, lost, "store")
+    accept_place(instance, lost, "location")
+    with pytest.raises(NotThisPlace, match="no Kafka is set"):
+        require_place(instance, lost)
 
 
 def test_from_the_servers_of_a_first_look_to_a_cluster_and_never_back(

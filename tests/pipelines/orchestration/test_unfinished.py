@@ -2,17 +2,26 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 from click.testing import CliRunner
 
+from pipelines.authoring.discovery import load_catalogue
+from pipelines.cli import choosing
+from pipelines.cli.root import sluice
+from pipelines.cli.verifying import Verified
 from pipelines.orchestration.keys import asset_key
 from pipelines.orchestration.launch import windows_told
+from pipelines.pacing.pacer import Pacer
 from pipelines.publishing.publisher import Publisher
-from pipelines.publishing.unfinished import Unfinished, unfinished
+from pipelines.publishing.unfinished import Unfinished, note, unfinished
+from pipelines.reconciling.reconciler import Reconciler
 from resources.errors import SluiceError
+from resources.snapshots import SnapshotStore
 from tests.pipelines.orchestration.test_dead_letters import here, instance, run
 from tests.pipelines.publishing.conftest import WINDOW, World, embedded_world
 from tests.pipelines.publishing.test_redrive import ALIVE, BROKEN, MENDED, ROWS
@@ -84,7 +93,7 @@ def test_a_failed_window_is_red_and_what_was_published_before_stays(
         patched.setattr(Publisher, "publish", publish)
         ((passed, told),) = checks(run(here, instance))
     assert not passed
-    assert told == f"failed: it went wrong; next: sluice publish {NAME} {WINDOW}"
+    assert told == f"failed: it went wrong; next: mend it; then sluice publish {NAME} {WINDOW}"
     assert [one.state for one in noted(here)] == ["failed"]
     # Nothing changed, so that the topic is not read again; the check is green again all the same.
     ((passed, told),) = checks(run(here, instance))
@@ -122,10 +131,6 @@ def test_a_run_that_does_not_publish_notes_what_is_blocked_and_says_nothing_of_t
 
 @pytest.fixture
 def commands(here: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    from pipelines.authoring.discovery import load_catalogue
-    from pipelines.cli import choosing
-    from pipelines.cli.root import sluice
-
     here.define(BROKEN)
     here.rows(ROWS)
     assert not run(here, instance).success
@@ -157,3 +162,80 @@ def test_programs_are_told_too(commands: Any, words: tuple[str, ...]) -> None:
     one = one.get("newest_run", one)
     assert (one["event"], one["window"], one["state"], one["dead"]) == (NAME, WINDOW, "blocked", 3)
     assert one["next_step"] == f"sluice dead-letters {NAME} {WINDOW}"
+
+
+ONE = Unfinished(NAME, WINDOW, "failed", "it went wrong", "run", "2026-01-01T00:00:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("one", "told"),
+    [
+        (ONE, f"sluice publish {NAME} {WINDOW}"),
+        (replace(ONE, advice="make room"), f"make room; then sluice publish {NAME} {WINDOW}"),
+        (replace(ONE, advice="sluice replay x"), "sluice replay x"),
+        (replace(ONE, state="blocked", advice="sluice redrive x"), f"sluice dead-letters {NAME} {WINDOW}"),
+    ],
+)
+def test_the_next_step_is_that_of_the_error(one: Unfinished, told: str) -> None:
+    assert one.next_step == one.as_json()["next_step"] == told
+    assert str(one).endswith(f"; next: {told}")
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        b"",
+        b"garbage",
+        b"[]",
+        b"7",
+        b"\xff",
+        b"{}",
+        b'{"event": 5}',
+        b'{"rows_in": "many"}',
+        b'{"state": "odd"}',
+    ],
+)
+def test_a_note_that_is_none_keeps_nobody_from_looking(tmp_path: Path, held: bytes) -> None:
+    store = SnapshotStore(str(tmp_path))
+    note(store, ONE)
+    note(store, replace(ONE, window="2024-01-02"))
+    (file,) = tmp_path.glob(f".unfinished/{NAME}/2024-01-02.json")
+    file.write_bytes(held)
+    assert unfinished(store, [NAME]) == [ONE]
+    # Of a later version, or of one before.
+    facts = asdict(ONE)
+    del facts["advice"]
+    file.write_text(json.dumps({**facts, "later": 1}))
+    assert unfinished(store, [NAME]) == [ONE, ONE]
+
+
+def test_an_interrupted_window_is_not_called_published(
+    here: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of it is there, and right."""
+    here.rows(ALIVE)
+    with monkeypatch.context() as patched:
+        patched.setenv("SLUICE_TRANSACTION_ROWS", "4")
+        patched.setattr(Pacer, "sent", raising(SluiceError("here", "it was stopped")))
+        assert not run(here, instance).success
+    with Reconciler(here.event, here.platform()) as reconciler:
+        found = Verified(reconciler.reconcile_whole(WINDOW))
+    assert (found.result.verdict, found.verdict, found.ok) == ("agrees", "interrupted", False)
+    assert found.as_json()["verdict"] == "interrupted"
+    runner = CliRunner()
+    catalogue = load_catalogue(here.folder / "assets")
+    monkeypatch.setattr(choosing, "catalogue_and_event", lambda name: (catalogue, catalogue.find(name)))
+    told = runner.invoke(sluice, ["verify", "happened"])
+    assert told.exit_code == 1
+    assert "only the first 4 records of" in told.output
+    assert f"sluice publish {NAME} {WINDOW}" in told.output
+    assert "Nothing is missing" not in told.output
+    assert run(here, instance).success
+    assert runner.invoke(sluice, ["verify", "happened"]).exit_code == 0
+
+
+def raising(error: Exception) -> Any:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail

@@ -22,7 +22,7 @@ ENTRY = LedgerEntry(
     schema_id=7,
     run_id="run-12345",
     written_at="2013-01-02T00:00:00.000+00:00",
-    offsets={"0": (5, 9)},
+    offsets={"0": (5, 14)},
 )
 HALF = replace(ENTRY, status="publishing", rows_done=4)
 

@@ -11,9 +11,11 @@ import pytest
 
 from pipelines.foresight.foreseeing import Foresight
 from pipelines.publishing.accepting import accepting, adopting, rewrite, wanted
-from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
+from pipelines.publishing.entry import LedgerDamaged, LedgerEntry, ledger_key, read_entry
 from pipelines.publishing.generations import generations
 from pipelines.publishing.identity import Decision, LedgerOfElsewhere, Part, accepted, adopted, require_here
+from pipelines.publishing.record import Status
+from pipelines.publishing.remade import TopicRemade
 from pipelines.publishing.wish import Redrive, Replay, Wish
 from pipelines.reconciling.expected import CannotReconcile
 from pipelines.reconciling.reconciler import Reconciler
@@ -236,3 +238,62 @@ def test_an_entry_of_before_is_filled_at_the_next_write(embedded_world: World) -
     )  # fmt: skip
     with Reconciler(world.event, world.platform()) as reconciler:
         assert reconciler.reconcile_whole(WINDOW).verdict == "agrees"
+
+
+def refused_as_damaged(world: World, told: str) -> None:
+    """By every way that decides by the entry."""
+    for name, way in ways(world).items():
+        if name == "plan":
+            (found,) = Foresight(
+                world.event, world.platform(), Wish(), {entry(world).key: entry(world)}
+            ).windows(world.event.windows.parse(WINDOW))
+            assert found.refused is not None and told in found.refused
+            continue
+        with pytest.raises(LedgerDamaged, match=told):
+            way()
+
+
+@pytest.mark.parametrize("rows", [5, 0])
+@pytest.mark.parametrize("status", ["published", "publishing"])
+def test_an_entry_of_fewer_records_than_its_snapshot_has_is_damaged(
+    embedded_world: World, rows: int, status: Status
+) -> None:
+    """Both numbers are changed alike, so that the record alone does not show it."""
+    world = embedded_world
+    world.deliver(ROWS)
+    first = entry(world)
+    write(world, first.advanced(rows_total=rows, rows_done=rows, status=status))
+    refused_as_damaged(world, f"rows_total={rows}, and the snapshots that it names hold 60")
+    write(world, first)
+    assert verified(world).verdict == "agrees"
+
+
+def test_a_correction_of_fewer_records_than_its_difference_has_is_damaged(embedded_world: World) -> None:
+    world = embedded_world
+    world.define(more="tombstones=True,")
+    world.deliver(ROWS)
+    world.deliver([*ROWS[2:], ("new", 700, 1), ("newer", 700, 1)])
+    second = entry(world)
+    assert second.delta and second.vanished and second.rows_total == 4
+    assert verified(world).verdict == "agrees"
+    write(world, second.advanced(rows_total=3, rows_done=3))
+    refused_as_damaged(world, "rows_total=3, and the snapshots that it names hold 4")
+    # So where an earlier generation says it.
+    write(world, second.advanced(earlier=({**second.earlier[0], "rows_total": 59, "rows_done": 59},)))
+    with pytest.raises(LedgerDamaged, match="generation 1 says rows_total=59"):
+        verified(world)
+
+
+def test_records_that_are_all_there_are_not_confirmed_where_the_log_ends_before_them(
+    embedded_world: World,
+) -> None:
+    """The embedded broker gives topics no id."""
+    world = embedded_world
+    world.deliver(ROWS)
+    first = entry(world)
+    p, (begin, _) = next(iter(first.offsets.items()))
+    write(world, first.advanced(offsets={**first.offsets, p: (begin, 1_000_000)}))
+    with pytest.raises(TopicRemade, match="the ledger knows offsets up to 1,000,000"):
+        verified(world)
+    with pytest.raises(TopicRemade):
+        world.publish()

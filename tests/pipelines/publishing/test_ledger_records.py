@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipelines.publishing import record
 from pipelines.publishing.entry import LedgerDamaged, LedgerEntry, read_entry
 from pipelines.publishing.generations import following, generations
+from resources.kafka.ledger import LedgerValue
 
 SHA = "0123456789abcdef" * 4
 OTHER = "f" * 64
@@ -19,7 +20,7 @@ ENTRY = LedgerEntry(
     event="flights/departed",
     window="2013-01-01",
     topic="flights.departed.v1",
-    generation=3,
+    generation=2,
     kind="correction",
     status="published",
     snapshot=SHA,
@@ -73,7 +74,7 @@ def test_a_record_of_all_fields_is_read_as_it_was_written() -> None:
     found = read_entry(WHOLE.key, WHOLE.to_json())
     assert found is not None
     assert found.to_json() == WHOLE.to_json()
-    assert [one.generation for one in generations(found)] == [1, 3]
+    assert [one.generation for one in generations(found)] == [1, 2]
 
 
 NUMBERS = (
@@ -136,6 +137,12 @@ REFUSED: list[dict[str, Any]] = [
     {"reason": "r" * 1_000_000},
     {"v": 2},
     {"v": None},
+    {"v": True},
+    {"generation": 5},
+    {"offsets": {"0": [4, 4]}},
+    {"displaced": 300, "offsets": {"0": [0, 673]}},
+    {"base_snapshot": None},
+    {"earlier": earlier(offsets={"0": [0, 973]})},
     {"later_field": 1},
     {"displaced": 976},
     {"topic_id": 7},
@@ -152,7 +159,7 @@ REFUSED: list[dict[str, Any]] = [
     {"earlier": [[]]},
     {"earlier": [None]},
     {"earlier": earlier() * 2},
-    {"earlier": earlier(generation=3)},
+    {"earlier": earlier(generation=2)},
     {"earlier": earlier(earlier=[])},
     {"earlier": earlier() * 100_000},
     {"earlier": earlier(rows_done=5)},
@@ -245,9 +252,13 @@ def entries(draw: st.DrawFn, generation: int = 1, topic: str | None = None) -> L
     kind = draw(st.sampled_from(get_args(record.Kind)))
     total = draw(ROWS)
     done = draw(st.just(total) | st.integers(0, total))
-    spans = st.tuples(st.integers(0, 2**60), st.integers(0, 2**40)).map(lambda two: (two[0], sum(two)))
+    displaced = draw(st.integers(0, done))
+    spans = st.tuples(st.integers(0, 2**60), st.integers(done - displaced, 2**50)).map(
+        lambda two: (two[0], sum(two))
+    )
     offsets = st.dictionaries(st.integers(0, 5_000).map(str), spans, min_size=1, max_size=4)
     part = kind in ("correction", "redrive") or draw(st.booleans())
+    base = None if kind == "backfill" else draw(st.none() | HEX64)
     return LedgerEntry(
         event=f"{draw(NAMES)}/{draw(NAMES)}",
         window="2013-01-01-05:00",
@@ -263,8 +274,8 @@ def entries(draw: st.DrawFn, generation: int = 1, topic: str | None = None) -> L
         schema_id=draw(st.integers(0, 2**31 - 1)),
         run_id=str(draw(st.uuids())),
         written_at=draw(INSTANTS),
-        base_snapshot=None if kind == "backfill" else draw(st.none() | HEX64),
-        base_rows=draw(ROWS),
+        base_snapshot=base,
+        base_rows=draw(ROWS) if base else 0,
         delta=draw(HEX64) if part else None,
         vanished=None if kind == "backfill" else draw(st.none() | HEX64),
         reason=draw(st.none() | TEXTS),
@@ -275,7 +286,7 @@ def entries(draw: st.DrawFn, generation: int = 1, topic: str | None = None) -> L
         stale=draw(ROWS),
         bytes_done=draw(ROWS),
         offsets=draw(offsets) if done else {},
-        displaced=draw(st.integers(0, done)),
+        displaced=displaced,
         topic_id=draw(st.none() | st.just("AAAAAAAAAAEAAAAAAAAAAg")),
         cluster_id=draw(st.none() | st.just("c")),
         store_id=draw(st.none() | st.just("s")),
@@ -315,7 +326,7 @@ JSON = st.recursive(
 )
 
 
-HISTORY = following(WHOLE.advanced(generation=4), WHOLE)
+HISTORY = following(WHOLE.advanced(generation=3), WHOLE)
 
 
 @settings(deadline=None, max_examples=400, phases=[Phase.generate])
@@ -350,3 +361,14 @@ def entry_or_refused(key: str, value: bytes) -> None:
     assert not found.complete or found.rows_done == found.rows_total
     again = read_entry(key, found.to_json())
     assert again == found, "what was read is written and read again"
+
+
+def test_an_error_says_where_the_record_is() -> None:
+    value = LedgerValue(value_of(rows_done=5))
+    value.kafka_partition, value.offset, value.misplaced = 11, 1234, False
+    with pytest.raises(LedgerDamaged, match=r"rows_done=5 of rows_total=975 \(partition 11 offset 1,234\)"):
+        read_entry(WHOLE.key, value)
+    sound = LedgerValue(WHOLE.to_json())
+    sound.kafka_partition, sound.offset, sound.misplaced = 11, 1234, True
+    with pytest.raises(LedgerDamaged, match="not in the partition of its key"):
+        read_entry(WHOLE.key, sound)

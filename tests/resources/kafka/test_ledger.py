@@ -271,3 +271,20 @@ def test_foreign_records_do_no_harm(cluster: "Cluster") -> None:
         foreign.commit_transaction()
         commit(settings, KEY, b"mine")
         assert log.latest(KEY) == b"mine"
+
+
+def test_a_record_in_another_partition_than_its_key_s_is_no_run_s(embedded_cluster: "Cluster") -> None:
+    """As a tool writes it that knows Kafka's partitioner, and not Sluice's."""
+    settings = embedded_cluster.settings(ledger_partitions=4)
+    own = ledger_partition(KEY, 4)
+    with ledger(settings) as opened:
+        commit(settings, KEY, b"own")
+        with TransactionalProducer(settings, "a tool", event="e", window="w", topic="none") as tool:
+            tool.claim()
+            tool.begin()
+            tool.record(settings.ledger_topic, (own + 1) % 4, KEY.encode(), b"other")
+            tool.commit()
+        found = dict(opened.newest([KEY]))
+        places = {(value.kafka_partition, value.misplaced, bytes(value)) for _, value in opened.entries()}
+        assert places == {(own, False, b"own"), ((own + 1) % 4, True, b"other")}
+        assert found[KEY] == opened.latest(KEY) == opened.known(KEY)[1] == b"own"

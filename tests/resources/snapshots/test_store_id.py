@@ -49,3 +49,10 @@ def test_a_damaged_id_is_an_error(tmp_path: Path) -> None:
     (tmp_path / ".store.json").write_text("[]")
     with pytest.raises(SnapshotError, match="does not hold the store's id"):
         SnapshotStore(str(tmp_path)).store_id(make=True)
+
+
+@pytest.mark.parametrize("held", [b"", b"\0\0", b"{}", b'{"id": 5}', b"[]", b"garbage", b"\xff"])
+def test_a_file_without_the_id_is_not_passed_over(tmp_path: Path, held: bytes) -> None:
+    (tmp_path / ".store.json").write_bytes(held)
+    with pytest.raises(SnapshotError, match=r"\.store\.json"):
+        SnapshotStore(str(tmp_path)).store_id(make=True)

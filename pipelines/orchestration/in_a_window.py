@@ -24,11 +24,11 @@ class InAWindowCheck:
     def __init__(self, event: Event, platform: Platform, *, warn: Callable[[str], None]) -> None:
         self._event, self._platform, self._warn = event, platform, warn
 
-    def evaluations(self) -> Iterator[dg.AssetCheckEvaluation]:
-        """The evaluation; none where it was asked lately. It never fails a run: what it cannot find out is unknown."""
+    def evaluations(self, *, again: bool = False) -> Iterator[dg.AssetCheckEvaluation]:
+        """The evaluation; none where it was asked lately, unless `again`. It never fails a run: what it cannot find out is unknown."""
         now = datetime.now(UTC)
         try:
-            if self._asked_lately(now):
+            if not again and self._asked_lately(now):
                 return
             found = count_unwindowed(self._event, self._platform.warehouse(self._event.warehouse), now=now)
             self._platform.snapshots.set_note(

@@ -54,14 +54,35 @@ class ReconciledCheck(Reconciler):
             return None
         if found.ok and self._shadow is None:
             store.set_reconciled(name, window, state)
+        return self._evaluation(window, found.ok, found.told, _figures(found))
+
+    def again(self, window: str) -> dg.AssetCheckEvaluation:
+        """The evaluation of what is on the topic now, whoever published it."""
+        try:
+            found = self.reconcile(window)
+        except CannotReconcile as error:
+            return self._evaluation(window, False, str(error), severity=dg.AssetCheckSeverity.WARN)
+        if found.verdict == "unpublished":
+            told = "not published yet"
+            return self._evaluation(window, False, told, severity=dg.AssetCheckSeverity.WARN)
+        return self._evaluation(window, found.ok, found.told, _figures(found))
+
+    def _evaluation(
+        self,
+        window: str,
+        passed: bool,
+        told: str,
+        metadata: dict[str, Any] | None = None,
+        severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+    ) -> dg.AssetCheckEvaluation:
         return dg.AssetCheckEvaluation(
             asset_key=asset_key(self._event, "published"),
             check_name=RECONCILED,
-            passed=found.ok,
+            passed=passed,
             partition=window,
-            severity=dg.AssetCheckSeverity.ERROR,
-            description=found.told,
-            metadata=_figures(found),
+            severity=severity,
+            description=told,
+            metadata=metadata or {},
         )
 
     def _found(self, window: str, entry: LedgerEntry, result: PublishResult) -> Reconciliation | None:

@@ -15,16 +15,25 @@ from pipelines.orchestration.config import RunConfig
 from pipelines.orchestration.control import RunControl
 from pipelines.orchestration.event_log import EventLog, event_log
 from pipelines.orchestration.in_a_window import InAWindowCheck
-from pipelines.orchestration.keys import FITS_CONTRACT, STAGES, asset_key, table_key, warehouse_pool
+from pipelines.orchestration.keys import (
+    FITS_CONTRACT,
+    IN_A_WINDOW,
+    RECONCILED,
+    STAGES,
+    asset_key,
+    table_key,
+    warehouse_pool,
+)
 from pipelines.orchestration.place import require_place
 from pipelines.orchestration.pools import pool_slot
 from pipelines.orchestration.reconciled import ReconciledCheck
 from pipelines.orchestration.unfinished import MOST_NOTED, UnfinishedWindows
 from pipelines.pacing.hold import Cancelled
 from pipelines.pacing.pacer import Pacer
-from pipelines.publishing.publisher import Publisher
+from pipelines.publishing.publisher import NotPublishable, Publisher
 from pipelines.publishing.result import PublishResult
 from pipelines.publishing.sought import KeysCheck, KeysUnmatched
+from pipelines.publishing.validated import validated
 from pipelines.steps.sourced import source_window
 from pipelines.steps.together import source_and_transform
 from pipelines.steps.transformed import Blocked, Transformed, blocked, transform_window
@@ -52,6 +61,8 @@ class WindowRun:
         request = context.run.root_run_id or context.run.run_id
         self._wish = config.wish(request=request, requested_by=_launched_by(context.run))
         self._check_stages()
+        # Windows that get more than the selected stages.
+        self._of_window: dict[str, set[str]] = {}
         self._limits = config.limits(event, platform.settings)
         self._pacer = Pacer(
             self._limits,
@@ -89,6 +100,49 @@ class WindowRun:
                 next_step=f"launch it again with {_listed(wanted)} of the event selected; nothing was published",
             )
 
+    def _complete_stages(self) -> None:
+        """For each window the selected stages and those before them that it never had: who materializes `published`
+        of a window that was never sourced wants it published."""
+        for key in self._context.partition_keys:
+            stages = set(self._stages)
+            if self._wish.replay is None and self._wish.redrive is None and self._wish.expected is None:
+                for stage, before in (("published", "transformed"), ("transformed", "sourced")):
+                    if stage in stages and before not in stages and not self._has(key, before):
+                        stages.add(before)
+            self._of_window[key] = stages
+
+    def _has(self, window: str, stage: str) -> bool:
+        return self._platform.snapshots.current(self._event.full_name, window, stage) is not None
+
+    def _checks_alone(self) -> Iterator[object]:
+        """The selected checks, of what is there: nothing is sourced, transformed or published."""
+        wanted = {key.name for key in self._context.selected_asset_check_keys}
+        for key in self._context.partition_keys:
+            if FITS_CONTRACT in wanted:
+                yield self._fits_as_stored(key)
+            if RECONCILED in wanted:
+                yield self._unfinished.again(key) or self._reconciled.again(key)
+        if IN_A_WINDOW in wanted:
+            yield from self._in_a_window.evaluations(again=True)
+
+    def _fits_as_stored(self, window: str) -> dg.AssetCheckEvaluation:
+        told, passed, severity = "", True, dg.AssetCheckSeverity.ERROR
+        try:
+            snapshot, _ = validated(self._event, self._platform, window)
+            told = f"{snapshot.rows:,} rows fitted the contract when they were transformed"
+        except NotPublishable as error:
+            told, passed = f"{error.problem}; next: {error.next_step}", False
+            if not self._has(window, "transformed"):
+                severity = dg.AssetCheckSeverity.WARN
+        return dg.AssetCheckEvaluation(
+            asset_key=asset_key(self._event, "transformed"),
+            check_name=FITS_CONTRACT,
+            passed=passed,
+            partition=window,
+            severity=severity,
+            description=told,
+        )
+
     def _say(self, text: str) -> None:
         self._context.log.info(text)
         terminal.info(text)
@@ -106,7 +160,11 @@ class WindowRun:
             with closing(self._pacer), ExitStack() as held, self._reconciled, self._publisher:
                 self._log = held.enter_context(event_log(self._context.instance))
                 self._unfinished.begin()
-                if "sourced" in self._stages:
+                self._complete_stages()
+                if not self._stages:
+                    yield from self._checks_alone()
+                    return
+                if any("sourced" in stages for stages in self._of_window.values()):
                     # Once per run: claiming and freeing it for every window would cost more than a small window.
                     held.enter_context(self._warehouse_slot())
                 yield from self._each()
@@ -211,11 +269,12 @@ class WindowRun:
     def _window(self, window: Window) -> Iterator[object]:
         event, platform, run_id = self._event, self._platform, self._context.run.run_id
         dead, waited = 0, dict(self._pacer.waited)
+        stages = self._of_window[window.key]
         transformed: Callable[[], Transformed] = partial(
             transform_window, event, window, platform, run_id=run_id
         )
-        if "sourced" in self._stages:
-            if "transformed" in self._stages:
+        if "sourced" in stages:
+            if "transformed" in stages:
                 snapshot, transformed = source_and_transform(event, window, platform, run_id=run_id)
             else:
                 snapshot = source_window(event, window, platform, run_id=run_id)
@@ -226,16 +285,16 @@ class WindowRun:
             tables = {table_key(event.warehouse, table): "INITIAL" for table in event.source.tables}
             about = metadata.of_sourced(snapshot, platform)
             yield self._materialized("sourced", window, snapshot.sha256, about, tables)
-        if "transformed" in self._stages:
+        if "transformed" in stages:
             done = transformed()
             dead = done.dead
             yield from self._transformed(window, done)
             if not done.passed:
                 platform.snapshots.settle(event.full_name, window.key)
                 raise blocked(event, window, platform, done)
-        if "published" not in self._stages:
+        if "published" not in stages:
             platform.snapshots.settle(event.full_name, window.key)
-            if "transformed" in self._stages:
+            if "transformed" in stages:
                 yield from self._unfinished.done(window, checked=False)
         else:
             try:

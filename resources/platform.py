@@ -80,6 +80,12 @@ class Platform:
             )
         return self._warehouses[name]
 
+    def let_writers(self) -> None:
+        """Give back the files that nobody can write to meanwhile; they are opened again when they are needed."""
+        for warehouse in self._warehouses.values():
+            if warehouse.holds_off_writers:
+                warehouse.close()
+
     @contextmanager
     def aside(self) -> Iterator["Platform"]:
         """The same, with the snapshots in a folder that is removed at the end: for a try that leaves nothing behind."""

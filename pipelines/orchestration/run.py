@@ -1,6 +1,7 @@
 """What the op of an event does with the windows of a run. Each stands or falls alone."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
@@ -39,6 +40,7 @@ from pipelines.steps.together import source_and_transform
 from pipelines.steps.transformed import Blocked, Transformed, blocked, transform_window
 from resources.errors import PassingFault, SluiceError
 from resources.kafka.lag import GroupReader
+from resources.memory import MANY_ROWS
 from resources.platform import Platform
 
 # What a terminal shows of a run it started; in the UI the same lines stand in the run's log.
@@ -47,6 +49,8 @@ terminal.addHandler(logging.NullHandler())
 
 _RETRIES = 3
 _FIRST_WAIT_SECONDS = 10
+# So long at most small windows keep a file open that others want to write to.
+_HELD_SECONDS = 2.0
 
 
 class WindowRun:
@@ -61,6 +65,7 @@ class WindowRun:
         request = context.run.root_run_id or context.run.run_id
         self._wish = config.wish(request=request, requested_by=_launched_by(context.run))
         self._check_stages()
+        self._opened_at = time.monotonic()
         # Windows that get more than the selected stages.
         self._of_window: dict[str, set[str]] = {}
         self._limits = config.limits(event, platform.settings)
@@ -71,6 +76,7 @@ class WindowRun:
             transaction_seconds=platform.settings.transaction_seconds,
             say=self._say,
             warn=self._warn,
+            sleep=self._wait,
         )
         self._publisher = Publisher(
             event, platform, run_id=context.run.run_id, wish=self._wish, pace=self._pacer, say=self._say
@@ -173,6 +179,19 @@ class WindowRun:
             # Without it Dagster would take the interruption for a failure.
             self._context.instance.report_run_canceling(self._context.run, message=str(cancelled))
             raise DagsterExecutionInterruptedError(str(cancelled)) from None
+
+    def _wait(self, seconds: float) -> None:
+        self._platform.let_writers()
+        time.sleep(seconds)
+
+    def _let_writers(self, window: Window, rows: int) -> None:
+        """Once the window is read. Opening a file again takes as long as a third of a small window, so that between such
+        ones it stays open for a while."""
+        now = time.monotonic()
+        last = window.key == self._context.partition_keys[-1]
+        if last or rows >= MANY_ROWS or now - self._opened_at > _HELD_SECONDS:
+            self._platform.let_writers()
+            self._opened_at = now
 
     def _warehouse_slot(self) -> AbstractContextManager[None]:
         name = self._event.full_name
@@ -278,6 +297,7 @@ class WindowRun:
                 snapshot, transformed = source_and_transform(event, window, platform, run_id=run_id)
             else:
                 snapshot = source_window(event, window, platform, run_id=run_id)
+            self._let_writers(window, snapshot.rows)
             platform.snapshots.begin_to_settle(event.full_name, window.key)
             if told := metadata.unsteady(snapshot):
                 self._warn(f"{window.key}: {told}")

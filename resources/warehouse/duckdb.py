@@ -57,6 +57,7 @@ class DuckDBWarehouse:
     """A DuckDB file. `path` is the part of the URL after `duckdb://`."""
 
     dialect = "duckdb"
+    holds_off_writers = True  # DuckDB locks a file that any process has open
     parameter_style: Literal["duckdb"] = "duckdb"
 
     def __init__(self, path: str, *, memory_limit: str = "128MB") -> None:
@@ -366,7 +367,8 @@ class DuckDBWarehouse:
     def close(self) -> None:
         """See Warehouse."""
         self._engines.close()
-        for known in (self._schemas, self._sources, self._appended, self._rows_before, self._sort):
+        # Others may write now. How many rows there were, and how they had to be sorted, is only a guess at the next ones.
+        for known in (self._schemas, self._sources, self._appended):
             known.clear()
 
 

@@ -35,6 +35,8 @@ class Work(Enum):
 _SHARES = {Work.SORTING: 0.375, Work.SORTING_LONG: 0.5, Work.SORTING_WIDE: 1.0, Work.PASSING: 0.125}
 # Rows that wait for whoever reads them. DuckDB's own 10 MB are for readers that it has to bridge pauses of.
 _WAITING = "2MB"
+# Databases and schemas of DuckDB's own: a file called so is attached under another name.
+_RESERVED = {"memory", "system", "temp", "main", "information_schema", "pg_catalog"}
 _UNITS = {unit: 1024.0**power for power, unit in enumerate(("bytes", "KiB", "MiB", "GiB", "TiB", "PiB"))}
 
 
@@ -50,7 +52,7 @@ class Engines:
     def catalog(self) -> str:
         """What DuckDB itself would call the database: the file's name, so that `sales.main.orders` works."""
         stem = self._path.stem
-        return f"{stem}_file" if stem.lower() in ("memory", "system", "temp") else stem
+        return f"{stem}_file" if stem.lower() in _RESERVED else stem
 
     def get(self, work: Work) -> duckdb.DuckDBPyConnection:
         """A connection to the engine for this work. Raises WarehouseError, and PassingFault where a writer is at work."""

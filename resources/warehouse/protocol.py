@@ -40,6 +40,11 @@ class Warehouse(Protocol):
     """sqlglot's name of its SQL."""
 
     @property
+    def holds_off_writers(self) -> bool:
+        """Whether nobody can write while it is open."""
+        ...
+
+    @property
     def parameter_style(self) -> Literal["duckdb", "numeric", "qmark", "named", "pyformat"]:
         """How its driver wants named parameters written."""
         ...
@@ -87,7 +92,7 @@ class Warehouse(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back connections and files."""
+        """Give back connections and files; what is asked afterwards opens them again."""
         ...
 
 

@@ -49,6 +49,7 @@ class PostgreSQLWarehouse:
     warehouse's in the settings."""
 
     dialect = "postgres"
+    holds_off_writers = False
     parameter_style: Literal["pyformat"] = "pyformat"
 
     def __init__(self, url: str, *, name: str) -> None:

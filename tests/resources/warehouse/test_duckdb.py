@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -48,6 +49,20 @@ def test_a_sort_without_room_to_spill_is_no_fault_of_the_query(path: Path) -> No
             taken(tight, "SELECT s, s || s AS ss FROM wide", order_by=("s",), batch_rows=50_000)
     finally:
         tight.close()
+
+
+@pytest.mark.parametrize(
+    "stem",
+    ["main", "MAIN", "information_schema", "pg_catalog", "temp", "system", "memory", "a.b", "a b", "größe"],
+)
+def test_a_file_of_any_name_is_read(tmp_path: Path, stem: str) -> None:
+    with duckdb.connect(str(tmp_path / "made.duckdb")) as connection:
+        connection.execute("CREATE TABLE orders AS SELECT 7 AS n")
+    (tmp_path / "made.duckdb").rename(tmp_path / f"{stem}.duckdb")
+    with closing(DuckDBWarehouse(str(tmp_path / f"{stem}.duckdb"))) as warehouse:
+        assert warehouse.tables() == ["orders"]
+        for table in ("orders", "main.orders"):
+            assert warehouse.plain_rows(f"SELECT n FROM {table}", {}, {}, most_rows=1) == [{"n": 7}]
 
 
 def test_tables_may_be_named_by_schema_and_by_file(warehouse: DuckDBWarehouse) -> None:

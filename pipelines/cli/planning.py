@@ -213,7 +213,9 @@ def _estimate(event: Event, plan: Plan) -> None:
         return
     others = besides(Silent(cast(Outcome, one.outcome)) for one in plan.windows if one.outcome)
     about = "unknown" if plan.seconds is None else f"about {_duration(plan.seconds)}"
-    click.echo(f"{records:,} records would be published{others}; time: {about} ({plan.speed}).")
+    click.echo(
+        f"{records:,} record{'s' * (records != 1)} would be published{others}; time: {about} ({plan.speed})."
+    )
     if event.stale_writes == "skip":
         click.echo(
             "At most: those whose key has a newer value on the topic by then are left out (stale_writes)."

@@ -93,6 +93,21 @@ class Contract:
         kept: tuple[AvroField, ...] = tuple(f for f in self.type.fields if f.name != name)
         return Contract(self.path, dataclasses.replace(self.type, fields=kept))
 
+    def spelt_out(self) -> "Contract":
+        """The contract of the same columns that takes every value of them: text where this one has an enum, or a uuid
+        on `fixed`."""
+        return Contract(self.path, _spelt_out(self.type))
+
+
+def _spelt_out(avro: AvroType) -> AvroType:
+    if avro.kind == "enum" or (avro.kind, avro.logical) == ("fixed", "uuid"):
+        return AvroType("string", null_branch=avro.null_branch)
+    return dataclasses.replace(
+        avro,
+        items=None if avro.items is None else _spelt_out(avro.items),
+        fields=tuple(dataclasses.replace(f, type=_spelt_out(f.type)) for f in avro.fields),
+    )
+
 
 def load_contract(path: Path) -> Contract:
     """Reads and checks `path`; raises ContractError with every problem found."""

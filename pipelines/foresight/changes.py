@@ -15,6 +15,7 @@ from pipelines.encoding import RecordEncoder, decode_record
 from pipelines.encoding.keys import key_bytes
 from pipelines.encoding.plain_json import plain
 from pipelines.publishing.difference import difference, take_rows
+from pipelines.publishing.same_event import encodings
 
 # Of one key a window may hold every row; a plan shows a few events.
 _MOST_REPLACED = 1_000
@@ -24,10 +25,11 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Side:
-    """Rows as they were published, or as they would be. `read` gives all of them, from the first on; `key` is their key
-    field, `schema` the text of their contract."""
+    """Rows as they were published, or as they would be. `read` gives all of them, from the first on; `rows` is the schema
+    that they are stored with, `key` their key field, `schema` the text of their contract."""
 
     read: Callable[[], Iterable[pa.RecordBatch]]
+    rows: pa.Schema
     encoder: RecordEncoder
     key: str
     schema: str
@@ -77,9 +79,13 @@ def changes(
 
 def _no_more(before: Side, after: Side, keys: pa.BinaryArray, memory_limit: str) -> Iterator[pa.RecordBatch]:
     """Published rows of these keys that are not among the new ones."""
+    # As a run does: what it does not publish again stays.
+    of_before, of_after = encodings(
+        before.rows, before.key, after.rows, after.encoder, same_contract=before.schema == after.schema
+    )
     found = difference(
-        (after.encoder.encode(batch, with_ids=True) for batch in after.of(keys)),
-        (before.encoder.encode(batch, with_ids=True) for batch in before.of(keys)),
+        map(of_after, after.of(keys)),
+        map(of_before, before.of(keys)),
         base_rows=None,
         memory_limit=memory_limit,
         with_keys=False,

@@ -353,8 +353,6 @@ class _WindowForesight:
             return ()
         limit = self._platform.settings.memory_limit
         after = self._side(target, None)
-        if before.key != after.key:
-            return ()
         event_time = self._event.event_time
         return tuple(changes(before, after, sample, event_time=event_time, memory_limit=limit))
 
@@ -367,6 +365,7 @@ class _WindowForesight:
             lambda: first_rows(
                 store.read(snapshot, batch_rows=batch_rows), snapshot.rows if rows is None else rows
             ),
+            schema,
             self._encoder(entry, schema),
             key,
             self._schema_of(entry)(entry.schema_id),

@@ -1,6 +1,6 @@
 """Prepares a correction: the difference between what is on the topic and what should be, as a snapshot."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from pipelines.authoring.event import Event
 from pipelines.encoding import RecordEncoder
-from pipelines.encoding.keys import key_bytes
-from pipelines.publishing.difference import Difference, Encoded, difference, take_rows
+from pipelines.publishing.difference import Difference, difference, take_rows
 from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.outgoing import VANISHED_SCHEMA
+from pipelines.publishing.same_event import encodings
 from pipelines.publishing.stored import key_field
 from resources.errors import SluiceError
 from resources.platform import Platform
@@ -83,38 +83,30 @@ def prepare_correction(
             next_step="restore the snapshot folder, or point SLUICE_SNAPSHOTS at the one that holds it",
         )
     rows = base.rows if base_rows is None else base_rows
-    # Metadata names the key field: rows with another key are other events.
-    same_contract = store.schema(base).equals(work.schema(target), check_metadata=True)
-
-    def encoded(snapshot: Snapshot, place: SnapshotStore) -> Iterator[Encoded]:
-        for batch in place.read(snapshot, batch_rows=settings.batch_rows):
-            yield encoder.encode(batch, with_ids=True)
-
+    schema = store.schema(base)
     # The keys on the topic are those of the field that was the key then.
-    old_key = key_field(store.schema(base), event.key)
-    pair = None
-    if same_contract:
-        pair = encoded(base, store), encoded(target, work)
-    elif old_key not in store.schema(base).names:
-        if event.tombstones:
-            raise BaseMissing(
-                f"{event.full_name} {base.path}",
-                f"was published under a contract without the key field {old_key!r}, so the keys that vanished cannot be known",
-                next_step="publish under a new version of the topic (….v2)",
-            )
-    elif old_key == event.key or event.tombstones:
-        pair = (
-            _keys_only(old_key, platform, store, base, "published"),
-            _keys_only(event.key, platform, work, target, "new"),
+    key = key_field(schema, event.key)
+    if key in schema.names:
+        of_base, of_target = encodings(
+            schema, key, work.schema(target), encoder, same_contract=published.contract == fresh.contract
         )
-    if pair is None:
-        # Of another key, so that no published event is replaced.
+        found = difference(
+            map(of_base, store.read(base, batch_rows=settings.batch_rows)),
+            map(of_target, work.read(target, batch_rows=settings.batch_rows)),
+            base_rows=rows,
+            memory_limit=settings.memory_limit,
+            with_keys=event.tombstones,
+        )
+    elif event.tombstones:
+        raise BaseMissing(
+            f"{event.full_name} {base.path}",
+            f"was published under a contract without the key field {key!r}, so the keys that vanished cannot be known",
+            next_step="publish under a new version of the topic (….v2)",
+        )
+    else:
+        # Rows that do not name their key, and have no such field: no published event is known to be replaced.
         every_row = pa.array(np.arange(target.rows, dtype=np.int64))
         found = Difference(every_row, rows, pa.array([], pa.binary()))
-    else:
-        found = difference(
-            *pair, base_rows=rows, memory_limit=settings.memory_limit, with_keys=event.tombstones
-        )
     window = published.window
     changed = take_rows(work.read(target, batch_rows=settings.batch_rows), found.rows)
     delta = store_rows(work, event.full_name, window, "correction", work.schema(target), changed, target)
@@ -134,26 +126,6 @@ def prepare_correction(
 def _cause(published: LedgerEntry, fresh: LedgerEntry) -> str:
     same = (published.code_version, published.contract) == (fresh.code_version, fresh.contract)
     return "window's data" if same else "event's definition"
-
-
-@dataclass(frozen=True)
-class _Keys:
-    """Keys with ids that equal no event's."""
-
-    keys: pa.BinaryArray
-    event_ids: pa.StringArray
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-
-def _keys_only(
-    key: str, platform: Platform, store: SnapshotStore, rows: Snapshot, told: str
-) -> Iterator[Encoded]:
-    """Under another contract or key field every event is another one; but one of the same key may replace it."""
-    for batch in store.read(rows, batch_rows=platform.settings.batch_rows):
-        keys = key_bytes(batch.column(batch.schema.get_field_index(key)))
-        yield _Keys(keys, pa.array([told] * len(keys), pa.string()))
 
 
 def store_rows(

@@ -135,6 +135,7 @@ def _report_judged(results: "list[Reconciliation]") -> None:
 
     judged = sum(result.judged for result in results)
     if judged:
-        click.echo(f"{judged:,} rows were compared with their source by an independent reading.")
+        rows = "row was" if judged == 1 else "rows were"
+        click.echo(f"{judged:,} {rows} compared with their source by an independent reading.")
     for why, windows in Counter(result.not_judged for result in results if result.not_judged).items():
         click.echo(f"Not compared with their source: {windows} window{'s' if windows > 1 else ''}, {why}.")

@@ -80,6 +80,9 @@ KEY, AT = (
 )
 VALUES: dict[str, tuple[Any, Any, Any]] = {
     "decimal": ({"type": "bytes", "logicalType": "decimal", "precision": 40, "scale": 10}, Decimal("1.5"), "1.5000000000"),
+    "large decimal": ({"type": "bytes", "logicalType": "decimal", "precision": 40, "scale": 38}, Decimal("1E-38"), "0." + "0" * 37 + "1"),
+    "no number": ("double", NAN, "NaN"),
+    "infinity": ({"type": "array", "items": "float"}, [float("inf"), float("-inf")], ["Infinity", "-Infinity"]),
     "float": ("float", 0.1, 0.10000000149011612),
     "double": ("double", -0.0, -0.0),
     "bytes": ("bytes", b"\x00\xff", "00ff"),
@@ -110,7 +113,9 @@ def side(of: Contract, *rows: dict[str, Any], cut: int | None = None) -> Side:
     batch = pa.RecordBatch.from_arrays(arrays, schema=of.arrow_schema)
     encoder = RecordEncoder(of, schema_id=1, topic="t.v1", key="id")
     parts = [batch.slice(0, 2), batch.slice(2)]
-    return Side(lambda: first_rows(parts, len(batch) if cut is None else cut), encoder, "id", of.text)
+    return Side(
+        lambda: first_rows(parts, len(batch) if cut is None else cut), batch.schema, encoder, "id", of.text
+    )
 
 
 def between(before: Side, after: Side) -> list[dict[str, Any]]:
@@ -142,6 +147,85 @@ def test_a_field_that_the_published_contract_had_not_is_added(name: str) -> None
     assert between(side(new, row | {"x": value}), side(old, row)) == [
         {"key": "a", "fields": {}, "removed": {"x": told}}
     ]
+
+
+def enum(*symbols: str) -> dict[str, Any]:
+    return {"type": "enum", "name": "E", "symbols": list(symbols)}
+
+
+CENTS = {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}
+FIXED_UUID = {"type": "fixed", "name": "U", "size": 16, "logicalType": "uuid"}
+
+
+@pytest.mark.parametrize(
+    ("old", "was", "new", "now", "told"),
+    [
+        (enum("A", "B"), "A", enum("B", "A"), "B", ("A", "B")),
+        (CENTS, Decimal("1.50"), CENTS | {"scale": 3}, Decimal("0.150"), ("1.50", "0.150")),
+        ({"type": "int", "logicalType": "date"}, dt.date(1970, 1, 2), "int", 1, ("1970-01-02", 1)),
+    ],
+)
+def test_a_changed_value_is_named_though_its_bytes_are_the_same(
+    old: Any, was: Any, new: Any, now: Any, told: tuple[Any, Any]
+) -> None:
+    row = {"id": "a", "at": 0}
+    before, after = (
+        side(contract({"name": "x", "type": kind}), row | {"x": value})
+        for kind, value in ((old, was), (new, now))
+    )
+    assert between(before, after) == [{"key": "a", "fields": {"x": told}}]
+
+
+@pytest.mark.parametrize(
+    ("old", "was", "new", "now"),
+    [
+        ("double", NAN, "double", NAN),
+        ("float", NAN, "double", NAN),
+        ({"type": "array", "items": "double"}, [NAN], {"type": "array", "items": ["null", "double"]}, [NAN]),
+        ({"type": "map", "values": "float"}, [("a", NAN)], {"type": "map", "values": "double"}, [("a", NAN)]),
+        (FIXED_UUID, ID, "string", ID),
+        ({"type": "string", "logicalType": "uuid"}, ID, ["null", "string"], ID),
+        ("string", "text", "bytes", b"text"),
+    ],
+)
+def test_equal_values_of_another_type_are_not_named(old: Any, was: Any, new: Any, now: Any) -> None:
+    row = {"id": "a", "at": 0}
+    before, after = (
+        side(contract({"name": "x", "type": kind}, {"name": "n", "type": "long"}), row | {"x": value, "n": n})
+        for n, (kind, value) in enumerate(((old, was), (new, now)))
+    )
+    assert between(before, after) == [{"key": "a", "fields": {"n": (0, 1)}}]
+
+
+def test_a_zero_that_changed_its_sign_is_named() -> None:
+    of, row = contract({"name": "x", "type": "double"}), {"id": "a", "at": 0}
+    (found,) = between(side(of, row | {"x": 0.0}), side(of, row | {"x": -0.0}))
+    assert str(found["fields"]["x"]) == "(0.0, -0.0)"
+
+
+def test_a_renamed_field_is_named_though_no_byte_changed() -> None:
+    row = {"id": "a", "at": 0}
+    before = side(contract({"name": "x", "type": "long"}), row | {"x": 1})
+    after = side(contract({"name": "y", "type": "long"}), row | {"y": 1})
+    assert between(before, after) == [{"key": "a", "fields": {}, "added": {"y": 1}, "removed": {"x": 1}}]
+
+
+@pytest.mark.parametrize(
+    ("old", "stays", "was", "new", "now"),
+    [
+        (enum("A", "B"), "A", "B", enum("C", "A"), "C"),  # a symbol is gone, the place of another differs
+        ("string", ID, "text", FIXED_UUID, ID.replace("0", "1")),
+    ],
+)
+def test_an_event_that_stays_under_another_contract_is_beside_none(
+    old: Any, stays: Any, was: Any, new: Any, now: Any
+) -> None:
+    rows = [{"id": "a", "at": 0}, {"id": "a", "at": 1}]
+    before = side(contract({"name": "x", "type": old}), rows[0] | {"x": stays}, rows[1] | {"x": was})
+    after = side(contract({"name": "x", "type": new}), rows[0] | {"x": stays}, rows[1] | {"x": now})
+    events = list(after.records(after.read()))[1:]
+    (found,) = changes(before, after, events, event_time="none of theirs", memory_limit="100MB")
+    assert found == {"key": "a", "fields": {"x": (was, now)}}
 
 
 def test_each_event_is_beside_the_one_it_replaces_and_not_beside_one_that_stays() -> None:

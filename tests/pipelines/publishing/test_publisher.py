@@ -207,6 +207,43 @@ def test_under_another_key_every_event_is_another(embedded_world: "World") -> No
     }
 
 
+def test_under_a_renamed_key_field_events_of_the_same_keys_replace_their_predecessors(
+    embedded_world: "World",
+) -> None:
+    world = embedded_world
+    code = {"name": "code", "type": "string", "doc": "what"}
+    world.define("return rows.assign(code=rows['id'])", more="tombstones=True,", extra_fields=[code])
+    world.deliver([("a", 1, 1), ("b", 2, 2)])
+    world.define(
+        "return rows.assign(code=rows['id'])", more="tombstones=True,", extra_fields=[code], key="code"
+    )
+    world.rows([("a", 1, 1), ("c", 2, 2)])
+    world.prepare()
+    result = world.publish(on_definition_change="correct")
+    assert (result.published, result.tombstones, result.gone) == (3, 1, 1)
+    assert [record.key for record in world.seen() if record.value is None] == ["b"]
+
+
+def test_a_window_is_corrected_though_the_contract_lacks_a_symbol_of_it(embedded_world: "World") -> None:
+    world = embedded_world
+
+    def define(*symbols: str) -> None:
+        kind = {"type": "enum", "name": "Size", "symbols": symbols, "default": symbols[0]}
+        size = {"name": "size", "type": kind, "doc": "how large"}
+        sizes = f"rows['amount'].map(lambda n: {list(symbols)!r}[n % {len(symbols)}])"
+        world.define(f"return rows.assign(size={sizes})", extra_fields=[size])
+
+    define("SMALL", "LARGE")
+    world.deliver([("a", 1, 0), ("b", 2, 1)])
+    define("SMALL")
+    result = world.deliver(on_definition_change="correct")
+    # "a" stays as it is, since its values are the same.
+    assert (result.published, result.gone) == (1, 0)
+    assert [(seen.key, seen.value["size"]) for seen in world.seen() if seen.value] == [
+        ("a", "SMALL"), ("b", "LARGE"), ("b", "SMALL"),
+    ]  # fmt: skip
+
+
 def test_a_renamed_module_publishes_nothing_again(embedded_world: "World") -> None:
     world = embedded_world
     world.deliver(rows(10))

@@ -77,7 +77,8 @@ def _analysed(written: str, dialect: str) -> tuple[SourceQuery, list[SqlMistake]
                 f"one query: {_PATTERN}",
             )
         )
-    placeholders = [node for node in nodes if isinstance(node, exp.Placeholder) and node.this]
+    # The grammar takes the bound in `x[:n]` for one too; what is no parameter by its place was found above.
+    placeholders = [node for node in nodes if isinstance(node, exp.Placeholder) and node.this in PARAMETERS]
     if any(isinstance(node, exp.Placeholder) and not node.this for node in nodes):
         # Where PostgreSQL's grammar found no operator on JSON.
         raise SqlMistakes(_unbound(sql.find("?"), "?", ""))
@@ -207,6 +208,8 @@ def _parameters(
             continue
         if not re.fullmatch(r"[A-Za-z_]\w*", following.text) or _attached(tokens, place):
             continue
+        if following.text not in PARAMETERS and _parts(tokens, place):
+            continue
         if following.text in PARAMETERS:
             spans.append(ParameterSpan(token.start, following.end + 1, following.text))
             continue
@@ -261,6 +264,23 @@ def _attached(tokens: Sequence[Token], place: int) -> bool:
     if before is None or before.end + 1 != tokens[place].start:
         return False
     return before.token_type in (TokenType.STRING, TokenType.VAR, TokenType.IDENTIFIER, TokenType.NUMBER)
+
+
+def _parts(tokens: Sequence[Token], place: int) -> bool:
+    """Whether the colon at `place` parts two bounds, as in `x[n :m]` or `x[f(n):m]`, or a name from its value."""
+    depth = 0
+    for before in range(place - 1, -1, -1):
+        kind = tokens[before].token_type
+        depth += (kind in _CLOSING) - (kind in _OPENING)
+        if depth < 0:
+            ends = (TokenType.STRING, TokenType.VAR, TokenType.IDENTIFIER, TokenType.NUMBER, *_CLOSING)
+            first = before == place - 1 and kind == TokenType.L_BRACKET  # x[:n]
+            return kind in _OPENING[1:] and (first or tokens[place - 1].token_type in ends)
+    return False
+
+
+_OPENING = (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE)
+_CLOSING = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE)
 
 
 def _normalised(tokens: Sequence[Token]) -> str:

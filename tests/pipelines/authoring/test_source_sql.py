@@ -168,6 +168,36 @@ def test_a_colon_that_could_be_either_is_refused() -> None:
         query(f"SELECT l[1::window_start] AS a, {{'k' :window_start}} AS b FROM t {WHERE}")
 
 
+@pytest.mark.parametrize("dialect", ["duckdb", "postgres"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x[1:2]", "x[a:b]", "x[a :b]", "x[:2]", "x[:n]", "x[f(n):m]", "x[y[1]:z]", "x[a:b][c:d]", "t::date", "t ::date",
+        "'10:30'", '"a:b"', "j->>'a:b'", "$$a:b$$", "-- a:b\n 1", "/* :c */ 1",
+    ],
+)  # fmt: skip
+def test_a_colon_that_is_no_parameter_is_left_alone(value: str, dialect: str) -> None:
+    sql = f"SELECT {value} AS v, a FROM t {WHERE}"
+    found = query(sql, dialect)
+    assert [span.name for span in found.spans] == ["window_start", "window_end"]
+    assert found.to_style("named") == sql
+
+
+@pytest.mark.parametrize(
+    "value", ["{'a':b}", "{'a' :b}", "{a:b}", "{'a':{'b':c}}", "MAP {'a' :b}", "x[1:n:m]"]
+)
+def test_names_of_structs_are_no_parameters(value: str) -> None:
+    assert (
+        query(f"SELECT {value} AS v, a FROM t {WHERE}").to_style("named").startswith(f"SELECT {value} AS v")
+    )
+
+
+@pytest.mark.parametrize("value", [":start", "f(:n)", "[a, f(:n)]", "x + :n", "CASE WHEN a THEN :n END"])
+def test_other_parameters_are_refused(value: str) -> None:
+    with pytest.raises(SqlMistakes, match="which nothing binds"):
+        query(f"SELECT {value} AS v, a FROM t {WHERE}")
+
+
 def test_a_statement_that_writes_inside_a_cte_is_refused() -> None:
     with pytest.raises(SqlMistakes, match=r"changes data \(DELETE\)"):
         query(f"WITH gone AS (DELETE FROM a RETURNING b) SELECT b FROM gone {WHERE}", "postgres")

@@ -70,6 +70,10 @@ def made(event: Event, wanted: Wanted) -> Plan:
                 if one.window in behind and not one.refused:
                     before = behind[one.window]
                     because = f"{one.because}; its newest run was {before.state}: {before.reason}"
+                    if wish.replay is None:
+                        # Its rows fit now, where they did not.
+                        fits = f"sluice publish {event.full_name} {one.window}"
+                        because += f"; next: {before.next_step if before.state == 'failed' else fits}"
                     one = replace(one, because=because)
                 found.append(one)
                 bar.at(len(found), f"{one.window}: {one.action}")

@@ -76,8 +76,9 @@ def _read(name: str) -> list[str]:
     from pipelines.publishing.selection import keys_in
 
     try:
-        with click.open_file(name, encoding="utf-8-sig") as lines:
-            keys = keys_in(lines)
+        # As bytes: read as text, a lone CR would end a line, and a key may hold one.
+        with click.open_file(name, "rb") as file:
+            keys = keys_in(file.read().decode("utf-8-sig").split("\n"))
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"--keys {name}: cannot be read: {error}") from None
     if not keys:

@@ -34,7 +34,7 @@ class TopicTail:
 
     def all(self) -> Iterator[ReadBack]:
         """Every record, oldest first within each Kafka partition."""
-        for record in self._reader.read(self._topic, self._first):
+        for record in self._reader.read(self._topic, self._first, of_others=True):
             self._passed(record)
             yield record
 
@@ -44,7 +44,7 @@ class TopicTail:
         back = 2 * count + 16
         while True:
             starts = {p: max(self._first[p], end - back) for p, end in self._end.items()}
-            found = list(self._reader.read(self._topic, starts)) if count else []
+            found = list(self._reader.read(self._topic, starts, of_others=True)) if count else []
             if len(found) >= count or starts == self._first:
                 break
             back *= 8
@@ -55,7 +55,7 @@ class TopicTail:
 
     def after(self) -> Iterator[ReadBack]:
         """Records as they are committed, without end."""
-        return self._reader.read(self._topic, self._next, follow=True)
+        return self._reader.read(self._topic, self._next, follow=True, of_others=True)
 
     def _passed(self, record: ReadBack) -> None:
         self._next[record.kafka_partition] = max(self._next[record.kafka_partition], record.offset + 1)

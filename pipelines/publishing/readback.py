@@ -2,20 +2,23 @@
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from pipelines.encoding import FrameError, decode_record, split_frame
 from pipelines.encoding.plain_json import plain
+from resources.errors import SluiceError
 from resources.kafka.errors import explain
 from resources.platform import Platform
+from resources.registry.errors import NotAvro, SchemaUnknown
 
 
 @dataclass(frozen=True)
 class ReadBack:
-    """One committed record. `value` is None for a tombstone; `schema_id` then too."""
+    """One committed record. `value` is None for a tombstone; `schema_id` then too. `problem`: why its value cannot be
+    decoded; both are None then."""
 
     kafka_partition: int
     offset: int
@@ -24,6 +27,7 @@ class ReadBack:
     value: Mapping[str, Any] | None
     headers: Mapping[str, str]
     schema_id: int | None
+    problem: str | None = None
 
 
 class EventReader:
@@ -41,6 +45,24 @@ class EventReader:
     def decode(self, message: Message) -> ReadBack:
         """The record of a Kafka message. Raises FrameError for a value that is not in the wire format."""
         value = message.value()
+        decoded = None if value is None else decode_record(value, self._schema)
+        return self._read_back(message, decoded, None if value is None else split_frame(value)[0])
+
+    def decode_or_say(self, message: Message) -> ReadBack:
+        """As `decode`, for a topic that others write too: a value that cannot be decoded comes with its `problem`."""
+        try:
+            return self.decode(message)
+        except (FrameError, SchemaUnknown, NotAvro) as error:
+            problem = error.problem
+        except SluiceError:  # the registry, and not the record
+            raise
+        except Exception as error:  # whatever another's bytes do to a decoder
+            problem = f"its bytes are not such a record ({type(error).__name__})"
+        return replace(self._read_back(message, None, None), problem=problem)
+
+    def _read_back(
+        self, message: Message, value: Mapping[str, Any] | None, schema_id: int | None
+    ) -> ReadBack:
         # As pairs: that is how a consumer hands them over, whatever else its type allows.
         pairs = cast("list[tuple[str, bytes | None]]", message.headers() or [])
         headers = {name: (data or b"").decode("utf-8", "replace") for name, data in pairs}
@@ -49,18 +71,27 @@ class EventReader:
             offset=message.offset() or 0,
             timestamp_ms=message.timestamp()[1],
             key=(message.key() or b"").decode("utf-8", "backslashreplace"),
-            value=None if value is None else decode_record(value, self._schema),
+            value=value,
             headers=headers,
-            schema_id=None if value is None else split_frame(value)[0],
+            schema_id=schema_id,
         )
 
     def read(
-        self, topic: str, offsets: Mapping[int, int], *, quiet_seconds: float = 5.0, follow: bool = False
+        self,
+        topic: str,
+        offsets: Mapping[int, int],
+        *,
+        quiet_seconds: float = 5.0,
+        follow: bool = False,
+        of_others: bool = False,
     ) -> Generator[ReadBack, None, None]:
         """Committed records from `offsets` (kafka_partition -> offset) until every partition's end, or without
-        end when `follow`. Gives up a partition that stays quiet for `quiet_seconds` behind an open transaction."""
+        end when `follow`. Gives up a partition that stays quiet for `quiet_seconds` behind an open transaction. With
+        `of_others` values that cannot be decoded come with their `problem`; else they raise as in `decode`."""
         with self.fetching(topic, offsets) as reader:
-            yield from self.fetched(reader, topic, offsets, quiet_seconds=quiet_seconds, follow=follow)
+            yield from self.fetched(
+                reader, topic, offsets, quiet_seconds=quiet_seconds, follow=follow, of_others=of_others
+            )
 
     @contextmanager
     def fetching(self, topic: str, offsets: Mapping[int, int]) -> Iterator[Consumer]:
@@ -77,6 +108,7 @@ class EventReader:
         *,
         quiet_seconds: float = 5.0,
         follow: bool = False,
+        of_others: bool = False,
     ) -> Generator[ReadBack, None, None]:
         """What `read` returns, by a consumer that fetches it already."""
         open_partitions = set(offsets)
@@ -89,7 +121,7 @@ class EventReader:
             quiet = 0.0
             error = message.error()
             if error is None:
-                yield self.decode(message)
+                yield self.decode_or_say(message) if of_others else self.decode(message)
             elif error.code() == error._PARTITION_EOF:
                 if not follow:
                     open_partitions.discard(message.partition())

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def command(event: str, count: int, from_beginning: bool, follow: bool, as_json: bool) -> None:
     """Print the newest events of a topic, decoded with the schema each one names.
 
-    Reads as a careful consumer does: committed records only. Each line: publish time, key, event.
+    Reads as a careful consumer does: committed records only. Each line: publish time, key, event. A record that cannot
+    be decoded is named and counted, and the exit code is 1 then.
 
     \b
     Examples:
@@ -35,21 +36,37 @@ def command(event: str, count: int, from_beginning: bool, follow: bool, as_json:
     from resources.platform import Platform
 
     found = catalogue_and_event(event)[1]
-    printed = 0
+    printed = undecodable = 0
     with (
         Platform() as platform,
-        when_stopped(lambda: f"Stopped after {printed:,} events; nothing was changed."),
+        when_stopped(
+            lambda: f"Stopped after {printed:,} events{_besides(undecodable)}; nothing was changed."
+        ),
     ):
         tail = TopicTail(found.topic, platform)
         for record in tail.all() if from_beginning else tail.newest(count):
             _print(record, as_json)
             printed += 1
+            undecodable += record.problem is not None
         if not printed and not follow:
             click.echo(f"{found.topic} holds no event.", err=True)
         if follow:
             for record in tail.after():
                 _print(record, as_json)
                 printed += 1
+                undecodable += record.problem is not None
+    if undecodable:
+        records = "record" if undecodable == 1 else "records"
+        click.echo(
+            f"{undecodable:,} of {printed:,} {records} cannot be decoded: another producer writes to {found.topic}, or the "
+            "registry has other schemas.",
+            err=True,
+        )
+        raise SystemExit(1)
+
+
+def _besides(undecodable: int) -> str:
+    return f", {undecodable:,} of which cannot be decoded" if undecodable else ""
 
 
 def _print(record: "ReadBack", as_json: bool) -> None:
@@ -73,10 +90,14 @@ def _print(record: "ReadBack", as_json: bool) -> None:
                     "headers": record.headers,
                     "schema_id": record.schema_id,
                     "value": record.value,
+                    **({"problem": record.problem} if record.problem is not None else {}),
                 }
             )
         )
         return
     shown = "tombstone: this key is gone" if record.value is None else to_json(record.value)
+    if record.problem is not None:
+        place = f"partition {record.kafka_partition} offset {record.offset}"
+        shown = click.style(f"cannot be decoded ({place}): {record.problem}", fg="red")
     headers = f"  {click.style(to_json(record.headers), dim=True)}" if record.headers else ""
     click.echo(f"{click.style(at, dim=True)}  {click.style(record.key, bold=True)}  {shown}{headers}")

@@ -155,6 +155,30 @@ def test_commands_say_blocked_and_the_next_command(commands: Any, words: tuple[s
 
 
 @pytest.mark.parametrize(
+    ("again", "next_step"),
+    [
+        (None, f"sluice publish {NAME} {WINDOW}"),
+        (False, f"sluice publish {NAME} {WINDOW}"),
+        (True, f"sluice replay {NAME} {WINDOW} --reason ... publishes it again"),
+    ],
+)
+def test_a_plan_says_the_state_before_and_the_next_command(
+    here: World, commands: Any, monkeypatch: pytest.MonkeyPatch, again: bool | None, next_step: str
+) -> None:
+    here.define("return rows")
+    here.rows(ALIVE)
+    catalogue = load_catalogue(here.folder / "assets")
+    monkeypatch.setattr(choosing, "catalogue_and_event", lambda name: (catalogue, catalogue.find(name)))
+    (one,) = noted(here)
+    if again is not None:
+        note(here.platform().snapshots, replace(one, state="failed", advice=next_step if again else None))
+    told = json.loads(commands("plan", "happened", WINDOW, "--json").output)
+    (window,) = told["windows"]
+    assert f"its newest run was {'blocked' if again is None else 'failed'}" in window["because"]
+    assert window["because"].endswith(f"next: {next_step}")
+
+
+@pytest.mark.parametrize(
     "words", [("status", "--json"), ("status", "happened", "--json"), ("verify", "happened", "--json")]
 )
 def test_programs_are_told_too(commands: Any, words: tuple[str, ...]) -> None:

@@ -152,7 +152,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str | None]] = {
     "a date that is none": ({"columns": "id, happened_at, epoch(strptime(id, '%Y'))::BIGINT AS n"}, "Could not parse string"),
     "a subquery of many rows": ({"columns": "id, happened_at, (SELECT n FROM things) AS n"}, "More than one row"),
     "a pattern that is none": ({"columns": "id, happened_at, regexp_matches(id, '(')::BIGINT AS n"}, "missing )"),
-    "an error of its own": ({"columns": "id, happened_at, error('no: ' || id) AS n"}, "no: k"),
+    "an error of its own": ({"columns": "id, happened_at, error('no: ' || id) AS n"}, "no: ********"),
     "a division by zero": ({"columns": "id, happened_at, n // 0 AS n"}, "Division by zero"),
     "a table that is not there": ({"source": "SELECT id, happened_at, n FROM thing {where}"}, "thing"),
     "a column that the table lacks": ({"columns": "id, happened_at, m AS n"}, "m"),

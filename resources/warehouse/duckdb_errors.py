@@ -4,7 +4,7 @@ import duckdb
 
 from resources.errors import SluiceError
 from resources.scratch import is_full, scratch_full
-from resources.warehouse.own_words import without_values
+from resources.warehouse.own_words import is_part, without_values
 from resources.warehouse.protocol import WarehouseError
 
 # Said before a row is read, or about a file or the memory. Known by the text: Arrow passes on no class.
@@ -50,11 +50,8 @@ def _told(error: Exception, sql: str) -> str:
         return first_lines(error)
     # Below the first line engines repeat the value, and point at the place in the query.
     first, *more = text.splitlines() or [""]
-    place = next((line for line in reversed(more) if line.startswith(_LINE) and _is_part(line, sql)), "")
+    place = next(
+        (line for line in reversed(more) if line.startswith(_LINE) and is_part(line.partition(": ")[2], sql)),
+        "",
+    )
     return " ".join(filter(None, [without_values(first.strip(), sql), place.strip()]))
-
-
-def _is_part(line: str, sql: str) -> bool:
-    """Whether this is a line of the query, which DuckDB cuts where it is long."""
-    written = line.partition(": ")[2].removeprefix("...").removesuffix("...").strip()
-    return bool(written) and written in sql

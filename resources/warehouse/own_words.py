@@ -64,6 +64,12 @@ def without_values(said: str, sql: str) -> str:
     return _RUN.sub(STARS, "".join([*shown, _masked(said[end:], known)]))
 
 
+def is_part(line: str, sql: str) -> bool:
+    """Whether an engine's `line`, which points at a place, is a line of the query `sql` itself. Long ones are cut."""
+    written = " ".join(line.strip().removeprefix("...").removesuffix("...").split())
+    return bool(written) and written in " ".join(sql.split())
+
+
 def _masked(text: str, known: set[str] | frozenset[str]) -> str:
     def shown(token: "re.Match[str]") -> str:
         word = token["word"]

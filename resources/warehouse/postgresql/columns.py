@@ -93,7 +93,7 @@ def source_column(field: pa.Field, kind: ServerType, where: str) -> SourceColumn
         return _refused(name, kind)
     if element == "numeric":
         target = decimal_type(field)
-        convert = _to_decimal(place, target) if target else _finite_text(place)
+        convert = _to_decimal(place, name, target) if target else _finite_text(place, name)
         return SourceColumn(name, target or pa.string(), text, (text,), (column, text), convert)
     if element in _TEXTS and field.type == pa.string():
         ordered = f'{column} COLLATE "C"'
@@ -122,7 +122,7 @@ def _array(field: pa.Field, kind: ServerType, column: str, place: str) -> Source
     if element == "numeric" or element in _AS_TEXT:
         convert = _native_list(place, pa.list_(pa.string()))
         if element == "numeric":
-            convert = _finite_texts(place, convert)
+            convert = _finite_texts(place, field.name, convert)
         expression = f"({sent})::text[]"
         return SourceColumn(field.name, pa.list_(pa.string()), expression, (text,), (text,), convert, flag)
     value = _NATIVE.get(str(element)) or (pa.string() if element in _TEXTS else None)
@@ -168,12 +168,12 @@ def _same(array: Any) -> Any:
     return array
 
 
-def _to_decimal(place: str, target: pa.DataType) -> Convert:
+def _to_decimal(place: str, name: str, target: pa.DataType) -> Convert:
     def convert(array: Any) -> Any:
         try:
             return array.cast(target)
         except pa.ArrowInvalid:
-            _refuse_special(array, place)
+            _refuse_special(array, place, name)
             raise WarehouseError(
                 place,
                 f"a value does not fit its declared {target}",
@@ -183,17 +183,17 @@ def _to_decimal(place: str, target: pa.DataType) -> Convert:
     return convert
 
 
-def _finite_text(place: str) -> Convert:
+def _finite_text(place: str, name: str) -> Convert:
     def convert(array: Any) -> Any:
-        _refuse_special(array, place)
+        _refuse_special(array, place, name)
         return array
 
     return convert
 
 
-def _finite_texts(place: str, inner: Convert) -> Convert:
+def _finite_texts(place: str, name: str, inner: Convert) -> Convert:
     def convert(array: Any) -> Any:
-        _refuse_special(array.flatten(), place, "::text[]")
+        _refuse_special(array.flatten(), place, name, "::text[]")
         return inner(array)
 
     return convert
@@ -202,14 +202,19 @@ def _finite_texts(place: str, inner: Convert) -> Convert:
 _SPECIAL = pa.array(["NaN", "Infinity", "-Infinity"])
 
 
-def _refuse_special(array: Any, place: str, as_text: str = "::text") -> None:
+def _refuse_special(array: Any, place: str, name: str, as_text: str = "::text") -> None:
     found = array.filter(pc.is_in(array, value_set=_SPECIAL))
     if len(found):
-        null = "" if as_text.endswith("[]") else f", make them null: NULLIF(column, '{found[0].as_py()}')"
+        column, value = sql_name(name), found[0].as_py()
+        wanted = f"WHERE {column} IS DISTINCT FROM '{value}'"
+        instead = f", make them null: NULLIF({column}, '{value}') AS {column}"
+        if as_text.endswith("[]"):
+            wanted, instead = f"WHERE array_position({column}, '{value}') IS NULL", ""
         raise WarehouseError(
             place,
-            f"a numeric value is {found[0].as_py()}, and no decimal is",
-            next_step=f"leave such rows out in the query{null}, or read the column as text: column{as_text}",
+            f"a numeric value is {value}, and no decimal is; so are at least {len(found):,} values of the window",
+            next_step=f"leave such rows out in the query: {wanted}{instead}, or read the column as text: "
+            f"{column}{as_text} AS {column}",
         )
 
 

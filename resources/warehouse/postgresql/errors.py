@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from resources.errors import PassingFault, SluiceError
-from resources.warehouse.own_words import STARS, without_values
+from resources.warehouse.own_words import STARS, is_part, without_values
 from resources.warehouse.protocol import WarehouseError
 
 # PostgreSQL, appendix A: connection exceptions, a transaction to try again, no room, a server going down or
@@ -144,7 +144,7 @@ def _told(text: str, state: str | None, sql: str, *, lost: bool) -> str:
     libpq's about the connection, where it has no state."""
     place = _WITH_POSITION.search(text)
     # It points at a place in the query itself, and not in a function's.
-    parsing = place is not None and place[2].strip() in sql
+    parsing = place is not None and is_part(place[2], sql)
     # What a function raises can have any code; the context names the function.
     about_no_row = "\nCONTEXT:" not in text and (
         lost if state is None else state.startswith(_NO_ROW) or (parsing and state.startswith("42"))

@@ -131,11 +131,13 @@ class PostgreSQLWarehouse:
         flagged = [column for column in columns if column.flag]
         for column, flag in zip(flagged, batch.columns[len(columns) :], strict=True):
             if pc.any(flag).as_py():
+                name = sql_name(column.name)
                 raise WarehouseError(
                     f"{self._where}, column {column.name}",
-                    "an array has several dimensions or a first index other than 1, and a list has neither",
-                    next_step=f"write in the query: {sql_name(column.name)}::text AS {sql_name(column.name)} "
-                    "(or unnest it)",
+                    "an array has several dimensions or a first index other than 1, and a list has neither; so have at least "
+                    f"{pc.sum(flag).as_py():,} rows of the window",
+                    next_step=f"write in the query: {name}::text AS {name} (or unnest it), or leave such rows out: "
+                    f"WHERE coalesce(array_ndims({name}), 1) = 1 AND coalesce(array_lower({name}, 1), 1) = 1",
                 )
         arrays = [column.convert(array) for column, array in zip(columns, batch.columns, strict=False)]
         return pa.record_batch(arrays, schema=arrow_schema(columns))

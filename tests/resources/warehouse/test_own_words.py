@@ -104,6 +104,10 @@ def test_what_is_said_before_a_row_is_read_is_shown_whole(people: tuple[str, War
     _, warehouse = people
     with pytest.raises(WarehouseError, match="nosuch") as caught:
         taken(warehouse, "SELECT nosuch FROM people")
+    # Of a long line engines show a part, with other blanks.
+    long = ",\t".join(f"i AS a{n}" for n in range(60))
+    with pytest.raises(WarehouseError, match="nosuch"):
+        taken(warehouse, f"SELECT {long}, nosuch, {long} FROM people")
     assert STARS not in str(caught.value)
     with pytest.raises(WarehouseError, match="abc") as caught:
         taken(warehouse, "SELECT CAST('abc' AS INTEGER) AS n FROM people")

@@ -1,5 +1,6 @@
 """PostgreSQL's types, boundaries included: each exact in Arrow, or a clear error that says what to write instead."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, time
@@ -141,7 +142,7 @@ def test_a_numeric_that_is_no_number_is_an_error_that_names_the_column(
     if kind.endswith("[]"):
         assert "::text[]" in step and "NULLIF" not in step
     else:
-        assert f"NULLIF(column, '{value}')" in step and step.endswith("::text")
+        assert f"NULLIF(x, '{value}')" in step and step.endswith("x::text AS x")
 
 
 @pytest.mark.parametrize(
@@ -250,6 +251,29 @@ def test_a_numeric_in_an_array_that_is_no_number_is_an_error_that_names_the_colu
     for value in ("NaN", "Infinity"):
         with pytest.raises(WarehouseError, match=rf"column x: .*{value}"):
             column(erp, "numeric[]", "'{1}'", f"'{{1,{value}}}'")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "count"),
+    [
+        ("numeric", ("1", "'NaN'", "NULL", "'NaN'"), "at least 2 values"),
+        ("numeric(5, 2)", ("1", "'NaN'", "NULL"), "at least 1 values"),
+        ("numeric[]", ("'{1}'", "'{1,Infinity,Infinity}'", "NULL"), "at least 2 values"),
+        ("int[]", ("'{1}'", "'{{1}}'", "'[2:2]={7}'", "NULL", "'{}'"), "at least 2 rows"),
+    ],
+)
+def test_what_is_to_be_written_for_values_that_stop_a_window_can_be_run_as_it_is_told(
+    erp: Warehouse, kind: str, values: tuple[str, ...], count: str
+) -> None:
+    """The error says how many there are at least, and the condition that leaves out such rows and no others."""
+    rows = " UNION ALL ".join(f"SELECT {value}::{kind} AS x" for value in values)
+    with pytest.raises(WarehouseError, match=count) as caught:
+        taken(erp, rows)
+    told = re.search(r"WHERE (.*?)(?=, make them null|, or read|$)", str(caught.value.next_step))
+    assert told is not None
+    found = taken(erp, f"SELECT * FROM ({rows}) AS t WHERE {told[1]}")
+    bad = sum("NaN" in value or "Inf" in value or "{{" in value or "[2" in value for value in values)
+    assert found.num_rows == len(values) - bad
 
 
 def test_a_type_that_changed_between_two_windows_is_noticed(postgres: PostgresServer) -> None:

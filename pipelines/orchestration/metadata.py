@@ -6,13 +6,14 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import KafkaException
 
 from pipelines.authoring.event import Event
 from pipelines.publishing.readback import EventReader, printable
 from pipelines.publishing.result import PublishResult
 from pipelines.steps.transformed import Transformed
 from resources.errors import SluiceError
+from resources.kafka.clients import Reader
 from resources.platform import Platform
 from resources.snapshots import Snapshot
 
@@ -145,7 +146,7 @@ def sampling(event: Event, result: PublishResult, platform: Platform, most: int 
     wanted = min(most, result.published)
     reader = EventReader(platform)
     with ExitStack() as opened:
-        begun: Consumer | None = None
+        begun: Reader | None = None
         # Of a large window much would be fetched that nobody wants.
         if 0 < result.published < _FEW_RECORDS:
             with suppress(SluiceError, KafkaException):

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pipelines.authoring.event import Event
 from pipelines.preflight.amounts import counted, duration, size
 from pipelines.preflight.facts import Facts
-from pipelines.preflight.finding import Finding, Level
+from pipelines.preflight.finding import Finding
 from pipelines.preflight.largest import LargestRecord
 from resources.kafka.cluster import ClusterState, TopicState
+from resources.kafka.record_sizes import largest_record
 from resources.kafka.topics import alter_command, create_command
 from resources.settings import Settings
 
@@ -358,34 +359,43 @@ def _record_size(facts: Facts) -> Finding:
     limit = topic.max_message_bytes
     if limit is None:
         return Finding("record size", "ok", "the brokers name no limit")
-    told = f"at most {limit:,} bytes"
-    largest = facts.largest
-    if largest is not None and largest.bytes > limit:
-        level: Level = "failed" if largest.compressed_bytes > limit else "warning"
-        return Finding("record size", level, f"{told}; {_told_of(largest)}", _larger(facts, largest))
+    takes = largest_record(facts.settings, limit)
+    told, largest = f"at most {limit:,} bytes after compression", facts.largest
+    if largest is not None and largest.bytes > min(limit, takes):
+        told = f"{told}; {_told_of(largest)}"
+        if largest.compressed_bytes > limit:
+            return Finding("record size", "failed", told, _larger(facts, largest.bytes))
+        if largest.bytes > takes:
+            return Finding("record size", "failed", *_beyond_client(facts, told, limit, largest.bytes))
+        return Finding("record size", "ok", told)
     if mean is None:
         return Finding("record size", "ok", told)
-    told += f"; {mean:,.0f} on average in windows published before"
-    if mean > limit:
-        return Finding(
-            "record size",
-            "failed",
-            told,
-            alter_command(facts.settings, facts.topic, {"max.message.bytes": str(int(mean) * 4)}),
-        )
+    told += f"; {mean:,.0f} on average before compression in windows published before"
+    if mean > takes:
+        # The average says nothing certain of the records to come.
+        return Finding("record size", "warning", *_beyond_client(facts, told, limit, int(mean)))
     return Finding("record size", "ok", told)
+
+
+def _beyond_client(facts: Facts, told: str, limit: int, wanted: int) -> tuple[str, str]:
+    """What to tell of records of `wanted` bytes that the client refuses before compression, and what to do."""
+    takes = largest_record(facts.settings, limit)
+    told = f"{told}; the client takes at most {takes:,} before compression"
+    if takes != limit:
+        return told, f"set SLUICE_KAFKA_MESSAGE_MAX_BYTES={wanted * 2}, or make the event smaller"
+    return told, _larger(facts, wanted)  # the client's limit follows the topic's
 
 
 def _unread_limit(facts: Facts) -> Iterator[Finding]:
     """A record that the topic refuses, if its limit is the one that Kafka gives a topic."""
     largest = facts.largest
-    if largest is not None and largest.bytes > _KAFKAS_LIMIT:
+    if largest is not None and largest.compressed_bytes > _KAFKAS_LIMIT:
         yield Finding(
             "record size",
             "warning",
             f"{_told_of(largest)}; this login may not read the topic's limit, which is {_KAFKAS_LIMIT:,} bytes by Kafka's "
             "default",
-            _larger(facts, largest),
+            _larger(facts, largest.bytes),
         )
 
 
@@ -396,8 +406,8 @@ def _told_of(largest: LargestRecord) -> str:
     )
 
 
-def _larger(facts: Facts, largest: LargestRecord) -> str:
-    limit = {"max.message.bytes": str(largest.bytes * 2)}
+def _larger(facts: Facts, record_bytes: int) -> str:
+    limit = {"max.message.bytes": str(record_bytes * 2)}
     if facts.target.presence == "there":
         return f"{alter_command(facts.settings, facts.topic, limit)}, or make the event smaller"
     config = {**topic_config(facts), **limit}

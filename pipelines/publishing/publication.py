@@ -127,6 +127,7 @@ class Publication:
                 run.settings,
                 producer,
                 pace=run.pace,
+                flow=run.flow,
                 guard=guard,
                 topic_id=run.presence.before_commit,
                 say=run.say,

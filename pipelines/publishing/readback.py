@@ -5,14 +5,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Message, TopicPartition
 
 from pipelines.encoding import FrameError, decode_record, split_frame
 from pipelines.encoding.plain_json import plain
 from resources.errors import SluiceError
+from resources.kafka.clients import Reader
 from resources.kafka.errors import explain
 from resources.platform import Platform
 from resources.registry.errors import NotAvro, SchemaUnknown
+
+_THROTTLED_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -86,15 +89,16 @@ class EventReader:
         of_others: bool = False,
     ) -> Generator[ReadBack, None, None]:
         """Committed records from `offsets` (kafka_partition -> offset) until every partition's end, or without
-        end when `follow`. Gives up a partition that stays quiet for `quiet_seconds` behind an open transaction. With
-        `of_others` values that cannot be decoded come with their `problem`; else they raise as in `decode`."""
+        end when `follow`. Gives up a partition that stays quiet for `quiet_seconds` behind an open transaction, or for two
+        minutes while a client quota throttles the reader. With `of_others` values that cannot be decoded come with their
+        `problem`; else they raise as in `decode`."""
         with self.fetching(topic, offsets) as reader:
             yield from self.fetched(
                 reader, topic, offsets, quiet_seconds=quiet_seconds, follow=follow, of_others=of_others
             )
 
     @contextmanager
-    def fetching(self, topic: str, offsets: Mapping[int, int]) -> Iterator[Consumer]:
+    def fetching(self, topic: str, offsets: Mapping[int, int]) -> Iterator[Reader]:
         """A consumer that fetches from `offsets` on, in the background, for `fetched`."""
         with self._platform.reader.lent(topic) as reader:
             reader.assign([TopicPartition(topic, p, offset) for p, offset in offsets.items()])
@@ -102,7 +106,7 @@ class EventReader:
 
     def fetched(
         self,
-        reader: Consumer,
+        reader: Reader,
         topic: str,
         offsets: Mapping[int, int],
         *,
@@ -116,7 +120,8 @@ class EventReader:
         while open_partitions and (follow or quiet < quiet_seconds):
             message = reader.poll(0.5)
             if message is None:
-                quiet += 0.5
+                throttled = reader.throttle.seconds_left > 0
+                quiet += 0.5 * (quiet_seconds / _THROTTLED_SECONDS if throttled else 1)
                 continue
             quiet = 0.0
             error = message.error()

@@ -11,6 +11,7 @@ from pipelines.authoring.windows import Window
 from pipelines.encoding import RecordEncoder
 from pipelines.preflight.fitness import require_fit
 from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
+from pipelines.publishing.flow import Flow
 from pipelines.publishing.identity import require_here
 from pipelines.publishing.planning import Planner
 from pipelines.publishing.preflight import fit_topic, registered_schema_id
@@ -45,6 +46,7 @@ class Run:
         self.run_id, self.wish, self.pace, self.say = run_id, wish, pace, say
         if wish.replay is not None:
             wish.replay.require_shadow(event.topic, self.settings.ledger_topic)
+        self.flow = Flow(say)
         self.producers = Producers(self.settings, event.full_name)
         self.planner = Planner(
             event,

@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.publishing.entry import LedgerEntry
-from resources.errors import SluiceError
+from pipelines.publishing.flow import Flow
+from resources.errors import PassingFault, SluiceError
+from resources.kafka.errors import ProducerThrottled
 from resources.kafka.ledger import ledger_partition
 from resources.kafka.rows import Rows
 from resources.kafka.transactions import Delivered, TransactionalProducer
@@ -115,20 +117,34 @@ class Sender:
         producer: TransactionalProducer,
         *,
         pace: Pace,
+        flow: Flow | None = None,
         guard: Guard | None = None,
         topic_id: Callable[[str, Delivered], str | None] = lambda _topic, _delivered: None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._settings, self._producer, self._pace, self._say = settings, producer, pace, say
+        self._flow = flow or Flow(say)
         self._guard, self._topic_id = guard, topic_id
         self._memory = GivingBack()
 
     def send(self, entry: LedgerEntry, records: Iterator[Rows]) -> Progress:
         """Commit the remaining `records` of `entry`'s generation, and the ledger with each transaction of them.
 
-        Ends before all are sent, its entry not complete, where the guard wants what is left to be looked at again.
+        Ends before all are sent, its entry not complete, where the guard wants what is left to be looked at again, and
+        where a client quota throttled a transaction so much that what is left must be sent in smaller ones.
         """
         progress = Progress(entry, Delivered(offsets=_as_numbers(entry.offsets)))
+        try:
+            self._send(progress, entry, records)
+        except ProducerThrottled as slow:
+            self._flow.slowed(slow, self._chunk.bytes * slow.records // self._chunk.rows, entry.window)
+            try:
+                self._producer.take_back()
+            except PassingFault:
+                raise slow from None
+        return progress
+
+    def _send(self, progress: Progress, entry: LedgerEntry, records: Iterator[Rows]) -> None:
         said = time.monotonic()
         chunk = self._begin(progress)
         for rows in records:
@@ -136,10 +152,11 @@ class Sender:
             while at < len(rows):
                 part = chunk.fitting(rows.slice(at, _SLICE_ROWS))
                 if len(part):
+                    # Before they are queued: a throttled producer may give up meanwhile.
+                    chunk.add(part)
                     self._producer.produce_rows(entry.topic, part)
                     if self._guard is not None:
                         self._guard.sending(part)
-                    chunk.add(part)
                     at += len(part)
                 elif progress.entry.rows_done + chunk.rows >= entry.rows_total:
                     raise SluiceError(
@@ -152,7 +169,7 @@ class Sender:
                     not len(part) or self._is_full(chunk)
                 ) and progress.entry.rows_done + chunk.rows < entry.rows_total:
                     if not self._commit(progress, chunk, last=False):
-                        return progress
+                        return
                     if time.monotonic() - said > _SAY_EVERY_SECONDS:
                         said = time.monotonic()
                         done = progress.entry
@@ -161,13 +178,19 @@ class Sender:
                         )
                     chunk = self._begin(progress)
         self._commit(progress, chunk, last=True)
-        return progress
 
     def _begin(self, progress: Progress) -> _Chunk:
-        allowed = self._pace.before(progress.entry)
+        entry = progress.entry
+        allowed = self._pace.before(entry)
         most = self._settings.transaction_rows if allowed.rows is None else allowed.rows
+        most_bytes = min((n for n in (allowed.bytes, self._flow.most_bytes) if n is not None), default=None)
+        seconds = self._producer.throttled_seconds
+        if seconds > _SAY_EVERY_SECONDS:
+            self._flow.say(entry.window, f"waiting {seconds:.0f} s for a client quota of the brokers")
         self._producer.begin()
-        return _Chunk(time.monotonic(), max(1, min(most, self._settings.transaction_rows)), allowed.bytes)
+        most = max(1, min(most, self._settings.transaction_rows))
+        self._chunk = _Chunk(time.monotonic(), most, most_bytes)
+        return self._chunk
 
     def _is_full(self, chunk: _Chunk) -> bool:
         if chunk.rows >= chunk.most_rows:
@@ -211,6 +234,7 @@ class Sender:
         progress.tombstones += chunk.tombstones
         progress.transactions += 1
         self._pace.sent(chunk.rows, chunk.bytes)
+        self._flow.committed(chunk.bytes, time.monotonic() - chunk.began)
         self._memory.passed(chunk.rows)  # none of them waits in the client's queue any more
         return self._guard is None or not self._guard.stirred
 

@@ -14,7 +14,7 @@ from pipelines.encoding.assembly import byte_view
 from pipelines.reconciling.expected import CannotReconcile
 from resources.errors import PassingFault
 from resources.kafka.clients import admin, batch_reader
-from resources.kafka.errors import KafkaUnavailable, explain
+from resources.kafka.errors import FIND_HANGING, KafkaUnavailable, explain
 from resources.kafka.offsets import EARLIEST, LATEST, offsets_of
 from resources.kafka.reading import BROKERS_TIME, Batch, BatchReader
 from resources.kafka.topics import describe_topic
@@ -138,7 +138,10 @@ class LogReader:
                 self._again(topic, told & set(ends), places)
                 unsure -= told
                 quiet_seconds = time.monotonic() - moved
-                if ends and quiet_seconds > _QUIET_SECONDS:
+                # A throttled broker answers the next fetch later. To let go of that fetch would discard its answer, and the
+                # fetch after it would be throttled in the same way, for ever.
+                throttled = self._reader.throttle.seconds_left > 0
+                if ends and quiet_seconds > _QUIET_SECONDS and not throttled:
                     self._hold(topic, set(ends), paused, places)
                     unsure |= paused
                     time.sleep(_PAUSE_SECONDS)
@@ -146,10 +149,13 @@ class LogReader:
                     self._require_there(topic, ends)
                     looked = time.monotonic()
                 if ends and quiet_seconds > _WAIT_SECONDS:
+                    why, step = self._reader.throttle.reader_waits(
+                        moved, "a transaction stays open", FIND_HANGING
+                    )
                     raise KafkaUnavailable(
                         f"topic {topic}",
-                        f"could not be read to the offsets of the ledger in {_WAIT_SECONDS:.0f} s: a transaction stays open",
-                        next_step="look for a hanging producer (kafka-transactions.sh find-hanging), then verify again",
+                        f"could not be read to the offsets of the ledger in {_WAIT_SECONDS:.0f} s: {why}",
+                        next_step=f"{step}, then verify again",
                     )
         finally:
             self._reader.unassign()

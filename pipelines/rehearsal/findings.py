@@ -20,6 +20,7 @@ from pipelines.rehearsal.sample import MOST_ROWS, Sample, samples_of, store
 from pipelines.steps.transformed import Transformed, told_of, transform_window
 from pipelines.transform.authors_code import OutOfTime
 from resources.errors import SluiceError
+from resources.kafka.record_sizes import compresses
 from resources.platform import Platform
 from resources.warehouse import TookTooLong
 
@@ -214,9 +215,8 @@ def _encoded(
     ]
     if sizes:
         largest, value = max(sizes)
-        records.append(
-            LargestRecord(sample.window.key, largest, len(pa.compress(value, "lz4", asbytes=True)))
-        )
+        stored = len(pa.compress(value, "lz4", asbytes=True)) if compresses(aside.settings) else largest
+        records.append(LargestRecord(sample.window.key, largest, stored))
 
 
 def _row_by_row(event: Event, sample: Sample, found: RowByRow) -> Generator[Finding, None, None]:

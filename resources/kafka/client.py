@@ -13,6 +13,7 @@ from resources.kafka.deliveries import Deliveries
 from resources.kafka.errors import kafka_error
 from resources.kafka.logins import Login
 from resources.kafka.rows import Headers, Rows
+from resources.kafka.throttle import Throttle
 
 # Serve acknowledgements this often; each is a callback, so not on every record.
 _SERVE_EVERY = 512
@@ -38,6 +39,8 @@ class Client(Protocol):
 
     login: Login
     """What brokers say of its login, while it is served."""
+    throttle: Throttle
+    """How long they throttle it, while it is served."""
 
     @property
     def way(self) -> str:
@@ -117,8 +120,9 @@ class PublicClient:
 
     way = "public"
 
-    def __init__(self, producer: Producer, deliveries: Deliveries, login: Login) -> None:
+    def __init__(self, producer: Producer, deliveries: Deliveries, login: Login, throttle: Throttle) -> None:
         self._producer, self._deliveries, self.login = producer, deliveries, login
+        self.throttle = throttle
         self.begin_transaction = producer.begin_transaction
         self.abort_transaction = producer.abort_transaction
 

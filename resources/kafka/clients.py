@@ -21,6 +21,8 @@ from resources.kafka.native_check import native_library
 from resources.kafka.native_library import Library, NotNative
 from resources.kafka.native_reader import NativeReader
 from resources.kafka.reading import BatchReader, PublicReader
+from resources.kafka.record_sizes import largest_record
+from resources.kafka.throttle import Throttle
 from resources.settings import Settings
 
 # librdkafka also logs what it reports as an error; without a handler of the user's it stays quiet.
@@ -34,6 +36,8 @@ READING_GROUP = "sluice-reads-without-a-group"
 
 # Long enough for a slow disk, short enough that a killed run's readers and successors are not held back long.
 _TRANSACTION_TIMEOUT_MS = 45_000
+
+_QUEUE_KILOBYTES = 65_536
 
 _WAYS = ("auto", "native", "public")
 # What confluent-kafka does something of its own for.
@@ -131,10 +135,16 @@ def transactional_client(
     """
     library, login = _native(settings), Login()
     if library is None:
+        throttle = Throttle()
         made = producer(
-            settings, transactional_id, max_message_bytes=max_message_bytes, few=few, error_cb=login
+            settings,
+            transactional_id,
+            max_message_bytes=max_message_bytes,
+            few=few,
+            error_cb=login,
+            throttle_cb=throttle,
         )
-        return PublicClient(made, deliveries, login)
+        return PublicClient(made, deliveries, login, throttle)
     config = producer_config(settings, transactional_id, max_message_bytes, few=few)
     return _make(
         lambda made: NativeClient(library, made, deliveries, login, log, kafka_partitions=kafka_partitions),
@@ -147,10 +157,11 @@ def producer_config(
 ) -> dict[str, str]:
     """The properties of such a producer."""
     timeout_ms = transaction_timeout_ms(settings)
-    sizes: dict[str, object] = {}
+    largest = largest_record(settings, max_message_bytes)
+    sizes: dict[str, object] = {"message.max.bytes": largest}
     if max_message_bytes is not None:
-        # librdkafka knows no topic's limit and splits no batch: small records together would be refused.
-        sizes["message.max.bytes"] = min(max(max_message_bytes, 1000), 1_000_000_000)
+        # librdkafka knows no topic's limit and splits no batch: small records together would be refused. A single record
+        # may be larger than a batch, and is judged by the brokers, compressed.
         sizes["batch.size"] = min(max_message_bytes, 1_000_000)
     config: dict[str, object] = {
         "compression.type": "lz4",
@@ -161,7 +172,8 @@ def producer_config(
         "topic.metadata.refresh.fast.interval.ms": 10,
         # With 200,000 a publication held 15 MB more, and was no faster.
         "queue.buffering.max.messages": 65_536,
-        "queue.buffering.max.kbytes": 65_536,
+        # A record that is larger than the queue would wait for room for ever.
+        "queue.buffering.max.kbytes": max(_QUEUE_KILOBYTES, largest // 1024 + 1),
         # A killed run holds readers back until its transaction times out; nothing may wait longer than that.
         "transaction.timeout.ms": timeout_ms,
         "socket.timeout.ms": min(30_000, timeout_ms * 2 // 3),
@@ -205,9 +217,18 @@ def _say_once(reason: str) -> None:
     log.warning("records are produced the public way, several times slower: %s", reason)
 
 
-def consumer(settings: Settings, **more: object) -> Consumer:
+class Reader(Consumer):
+    """confluent-kafka's Consumer, which knows how long brokers throttle it, while it is polled."""
+
+    throttle: Throttle
+
+
+def consumer(settings: Settings, **more: object) -> Reader:
     """A consumer for reading back: read_committed, no group joined, no offset committed."""
-    return _make(Consumer, {**_consumer_config(settings), **more, "logger": log})
+    throttle = Throttle()
+    made = _make(Reader, {**_consumer_config(settings), **more, "logger": log, "throttle_cb": throttle})
+    made.throttle = throttle
+    return made
 
 
 def _consumer_config(settings: Settings) -> dict[str, object]:
@@ -229,7 +250,8 @@ def batch_reader(settings: Settings, *, stamps: bool = False, **more: object) ->
     natively too and the compiled library is there. `stamps`: with the records' timestamps."""
     loops, library = compiled.library(), _native(settings)
     if loops is None or library is None:
-        return PublicReader(consumer(settings, **more), stamps=stamps)
+        reader = consumer(settings, **more)
+        return PublicReader(reader, reader.throttle, stamps=stamps)
     config = {name: str(value) for name, value in {**_consumer_config(settings), **more}.items()}
     return _make(lambda made: NativeReader(library, loops, made, log, stamps=stamps), config)
 

@@ -3,6 +3,10 @@
 from confluent_kafka import KafkaError, KafkaException
 
 from resources.errors import PassingFault, SluiceError
+from resources.kafka.record_sizes import LARGEST_SETTING
+
+# What a reader that waits behind an open transaction tells its user.
+FIND_HANGING = "look for a hanging producer (kafka-transactions.sh find-hanging)"
 
 
 class KafkaRefused(SluiceError):
@@ -26,18 +30,59 @@ class DeliveryFailed(PassingFault):
         )
 
 
-class RecordTooLarge(KafkaRefused):
-    """A record is larger than its topic, or the client's settings, take; it will be no smaller next time."""
+class ProducerThrottled(PassingFault):
+    """A client quota throttles the producer so much that the open transaction would not end in time.
 
-    def __init__(self, topic: str, record_bytes: int, topic_limit: int | None) -> None:
-        self.topic, self.record_bytes, self.topic_limit = topic, record_bytes, topic_limit
-        limit = f"{topic_limit:,} bytes" if topic_limit else "a limit that may not be read"
+    `records` of those queued were acknowledged in `seconds`. `why`: the quota, with the throttle time.
+    """
+
+    def __init__(self, topic: str, records: int, seconds: float, why: str) -> None:
+        self.topic, self.records, self.seconds = topic, records, seconds
         super().__init__(
             f"topic {topic}",
-            f"a record of {record_bytes:,} bytes (key and value, before compression) is too large",
-            allowed=f"max.message.bytes of the topic, {limit} after compression",
-            next_step=f"raise max.message.bytes of the topic (kafka-configs.sh --alter --topic {topic} --add-config "
-            "max.message.bytes=…) and, where it is set, SLUICE_KAFKA_MESSAGE_MAX_BYTES; or make the event smaller",
+            f"{records:,} records were acknowledged in {seconds:.0f} s: {why}",
+            next_step="publish more slowly than the quota: --max-bytes-per-second below its producer_byte_rate; or raise "
+            "the quota (kafka-configs.sh --alter --entity-type clients). Launch the window again and it continues where it "
+            "stopped",
+        )
+
+
+class RecordTooLarge(KafkaRefused):
+    """A record is larger than its topic takes, or the client; it will be no smaller next time.
+
+    `client_limit`: the most that the client takes before compression, where the client refused the record.
+    """
+
+    def __init__(
+        self, topic: str, record_bytes: int, topic_limit: int | None, *, client_limit: int | None = None
+    ) -> None:
+        self.topic, self.record_bytes, self.topic_limit = topic, record_bytes, topic_limit
+        self.client_limit = client_limit
+        limit = f"{topic_limit:,} bytes" if topic_limit else "a limit that may not be read"
+        what = f"a record of {record_bytes:,} bytes (key and value, before compression) is too large"
+        topics = f"max.message.bytes of the topic, {limit} after compression"
+        raise_topics = (
+            f"raise max.message.bytes of the topic (kafka-configs.sh --alter --topic {topic} --add-config "
+            "max.message.bytes=…) and, where it is set, SLUICE_KAFKA_MESSAGE_MAX_BYTES"
+        )
+        if client_limit is None:
+            super().__init__(
+                f"topic {topic}",
+                f"{what}: the brokers refuse it, compressed",
+                allowed=topics,
+                next_step=f"{raise_topics}; or make the event smaller",
+            )
+            return
+        wanted = min(max(record_bytes * 2, client_limit), LARGEST_SETTING)
+        step = f"set SLUICE_KAFKA_MESSAGE_MAX_BYTES={wanted}"
+        if client_limit == topic_limit:
+            # The client's limit follows the topic's: nothing is compressed, or the topic takes more than 32 MB.
+            step = f"{raise_topics}; or set a compression.type, where it is none"
+        super().__init__(
+            f"topic {topic}",
+            f"{what}: the client refuses it before compression",
+            allowed=f"message.max.bytes of the client, {client_limit:,} bytes before compression; and {topics}",
+            next_step=f"{step}; or make the event smaller",
         )
 
 

@@ -11,11 +11,18 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]
 
 from resources.kafka.clients import admin, consumer
-from resources.kafka.errors import KafkaRefused, KafkaUnavailable, explain, is_passing, kafka_error
+from resources.kafka.errors import (
+    FIND_HANGING,
+    KafkaRefused,
+    KafkaUnavailable,
+    explain,
+    is_passing,
+    kafka_error,
+)
 from resources.kafka.topics import describe_topic, ensure_topic
 from resources.settings import Settings
 
@@ -95,7 +102,7 @@ class LedgerLog:
         self.partitions, self.topic_id = found.partitions, found.topic_id
         # A partition that ends with a commit is known to end by a fetch that found nothing, which waits this long for
         # something. Fetched is only while the ledger is followed: a partition is assigned for that, and not longer.
-        self._consumer: Consumer = consumer(settings, **{"fetch.wait.max.ms": _FETCH_WAIT_MS})
+        self._consumer = consumer(settings, **{"fetch.wait.max.ms": _FETCH_WAIT_MS})
         self._values: dict[str, LedgerValue] = {}
         self._misplaced: dict[str, LedgerValue] = {}
         self._read_to: dict[int, int] = {}
@@ -193,20 +200,25 @@ class LedgerLog:
             first = self._consumer.poll(0.2)
             # consume() waits out its whole time-out for a full batch; after one message, take what is here.
             for message in [first, *self._consumer.consume(10_000, timeout=0)] if first is not None else []:
+                if message.partition() in marks:
+                    started = time.monotonic()  # a quota slows a reader, and an open transaction stops it
                 self._take(message, marks)
             waited = time.monotonic() - started
             if marks and waited > _SAY_AFTER_SECONDS and not said:
                 said = True
-                self._say(
-                    "waiting for the ledger: another run's transaction is open "
-                    f"(a killed run's ends within {_WAIT_SECONDS:.0f} s)"
+                hidden = (
+                    f"another run's transaction is open (a killed run's ends within {_WAIT_SECONDS:.0f} s)"
                 )
+                self._say(f"waiting for the ledger: {self._consumer.throttle.told(started) or hidden}")
             if marks and waited > patience_seconds:
                 self._watermarks(list(marks))  # raises, with the better reason, when the brokers are away
+                why, step = self._consumer.throttle.reader_waits(
+                    started, "a transaction stays open", FIND_HANGING
+                )
                 raise LedgerHeldBack(
                     f"topic {self._topic}",
-                    f"could not be read to its end in {patience_seconds:.0f} s: a transaction stays open",
-                    next_step="look for a hanging producer (kafka-transactions.sh find-hanging), then launch again",
+                    f"could not be read to its end in {patience_seconds:.0f} s: {why}",
+                    next_step=f"{step}, then launch again",
                 )
 
     def _take(self, message: object, marks: dict[int, int]) -> None:

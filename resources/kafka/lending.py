@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import KafkaException
 
-from resources.kafka.clients import consumer
+from resources.kafka.clients import Reader, consumer
 from resources.settings import Settings
 
 _ASK_SECONDS = 5.0
@@ -17,11 +17,11 @@ class LentConsumer:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._kept: Consumer | None = None
+        self._kept: Reader | None = None
         self._topics: set[str] = set()
 
     @contextmanager
-    def lent(self, topic: str) -> Iterator[Consumer]:
+    def lent(self, topic: str) -> Iterator[Reader]:
         """The consumer, which knows `topic`; another one while it is lent already. Not lent again behind an error."""
         kept, self._kept = self._kept, None
         reader = kept or consumer(self._settings)

@@ -48,6 +48,7 @@ from resources.kafka.native_library import (
 )
 from resources.kafka.native_records import grouped, messages, properties
 from resources.kafka.rows import Rows
+from resources.kafka.throttle import Throttle
 
 _UNCOUNTED = 1
 # A flush looks for acknowledgements this often, a millisecond apart, before it waits for them.
@@ -72,9 +73,10 @@ class NativeClient:
         kafka_partitions: int | None = None,
     ) -> None:
         self._library, self._deliveries, self._log = library, deliveries, log
-        self.login = login
+        self.login, self.throttle = login, Throttle()
         self._kafka_partitions = kafka_partitions or 0
-        self._client = opened(library, PRODUCER, config, EVENT_DR | EVENT_ERROR)
+        events = EVENT_DR | EVENT_ERROR
+        self._client, self._callback = opened(library, PRODUCER, config, self.throttle, events)
         # Behind it: what is no number is refused there, by its name.
         self._lingers = any(float(config.get(name, 0)) > 0 for name in _LINGER)
         self._queue: int = library.queue_get_main(self._client)

@@ -6,14 +6,18 @@ from collections.abc import Mapping
 
 from confluent_kafka import KafkaError, KafkaException
 
-from resources.kafka.native_library import EVENT_LOG, Library
+from resources.kafka.native_library import EVENT_LOG, THROTTLED, Library
+from resources.kafka.throttle import Throttle
 
 # Of syslog, to Python's.
 _LEVELS = [logging.CRITICAL] * 3 + [logging.ERROR, logging.WARNING, logging.INFO, logging.INFO, logging.DEBUG]
 
 
-def opened(library: Library, kind: int, config: Mapping[str, str], events: int = 0) -> int:
-    """A client of this kind, whose main queue gets these events and its log lines. Raises KafkaException."""
+def opened(
+    library: Library, kind: int, config: Mapping[str, str], throttle: Throttle, events: int = 0
+) -> tuple[int, object]:
+    """A client of this kind, whose main queue gets these events and its log lines; `throttle` hears of throttle times
+    while that queue is polled. Returns the client, and what must live as long as it does. Raises KafkaException."""
     text = ctypes.create_string_buffer(512)
     properties = library.conf_new()
     for name, value in {**config, "log.queue": "true"}.items():
@@ -21,12 +25,14 @@ def opened(library: Library, kind: int, config: Mapping[str, str], events: int =
             library.conf_destroy(properties)
             raise KafkaException(KafkaError(KafkaError._INVALID_ARG, text.value.decode(errors="replace")))
     library.conf_set_events(properties, events | EVENT_LOG)
+    heard = THROTTLED(lambda _client, _broker, _id, milliseconds, _opaque: throttle.hold(milliseconds))
+    library.conf_set_throttle_cb(properties, heard)
     client: int | None = library.new(kind, properties, text, len(text))
     if not client:
         library.conf_destroy(properties)
         raise KafkaException(KafkaError(KafkaError._INVALID_ARG, text.value.decode(errors="replace")))
     library.set_log_queue(client, None)
-    return client
+    return client, heard
 
 
 def say(library: Library, event: int, log: logging.Logger) -> None:

@@ -6,7 +6,18 @@ it is not goes the public way.
 """
 
 import ctypes
-from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_ssize_t, c_uint64, c_void_p
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    c_char_p,
+    c_int,
+    c_int32,
+    c_int64,
+    c_size_t,
+    c_ssize_t,
+    c_uint64,
+    c_void_p,
+)
 from functools import cache
 from typing import Any
 
@@ -42,6 +53,9 @@ PROPERTY = np.dtype(
     }
 )
 
+# The callback for throttle times: client, name and id of the broker, milliseconds, the client's opaque.
+THROTTLED = CFUNCTYPE(None, c_void_p, c_char_p, c_int32, c_int, c_void_p)
+
 # rd_kafka_metadata_t: which broker an answer came from, -1 for an address that was configured.
 METADATA = np.dtype({"names": ["orig_broker_id"], "formats": ["i4"], "offsets": [32], "itemsize": 48})
 
@@ -53,6 +67,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "conf_new": (c_void_p, []),
     "conf_destroy": (None, [c_void_p]),
     "conf_set": (c_int, [c_void_p, c_char_p, c_char_p, c_char_p, c_size_t]),
+    "conf_set_throttle_cb": (None, [c_void_p, THROTTLED]),
     "conf_set_events": (None, [c_void_p, c_int]),
     "new": (c_void_p, [c_int, c_void_p, c_char_p, c_size_t]),
     "destroy": (None, [c_void_p]),

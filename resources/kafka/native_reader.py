@@ -20,6 +20,7 @@ from confluent_kafka import KafkaError, KafkaException
 from resources.kafka.native_handle import opened, say
 from resources.kafka.native_library import CONSUMER, EVENT_LOG, Library
 from resources.kafka.reading import Batch
+from resources.kafka.throttle import Throttle
 
 # `struct told` and `struct column` of resources/compiled/reading.c.
 _TOLD = np.dtype([(name, "i8") for name in ("records", "ends", "key_bytes", "value_bytes", "first_error")])
@@ -43,7 +44,8 @@ class NativeReader:
     ) -> None:
         self._library, self._log = library, log
         self._messages = Messages(library, loops, stamps=stamps)
-        self._client = opened(library, CONSUMER, config)
+        self.throttle = Throttle()
+        self._client, self._callback = opened(library, CONSUMER, config, self.throttle)
         # Of records, of nothing else: what must be served besides comes to the main one.
         self._queue: int = library.queue_get_consumer(self._client)
         self._main: int = library.queue_get_main(self._client)
@@ -101,7 +103,7 @@ class NativeReader:
         return self._messages.take(self._queue, most, seconds)
 
     def _serve(self) -> None:
-        """Take what librdkafka wants to be taken besides records: its log, and the fetching of tokens."""
+        """Take what librdkafka wants to be taken besides records: its log, throttle times, and the fetching of tokens."""
         while event := self._library.queue_poll(self._main, 0):
             if self._library.event_type(event) == EVENT_LOG:
                 say(self._library, event, self._log)

@@ -17,6 +17,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from resources.kafka.throttle import Throttle
+
 # Messages are objects that the garbage collector counts, and from 700 new ones on it looks through all that the process
 # holds: with more at a time, that took longer than reading them. What is kept of a message it does not count.
 _AT_A_TIME = 500
@@ -45,6 +47,9 @@ class Batch:
 class BatchReader(Protocol):
     """One consumer of kafka_partitions that it is told. All but `look_up` and `close` raise KafkaException. Not for
     use by several threads."""
+
+    throttle: Throttle
+    """How long brokers throttle it, while it is read."""
 
     @property
     def way(self) -> str:
@@ -77,8 +82,9 @@ class PublicReader:
 
     way = "public"
 
-    def __init__(self, consumer: Consumer, *, stamps: bool = False) -> None:
+    def __init__(self, consumer: Consumer, throttle: Throttle, *, stamps: bool = False) -> None:
         self._consumer, self._stamps = consumer, stamps
+        self.throttle = throttle
 
     def look_up(self, topic: str, seconds: float) -> None:
         with suppress(KafkaException):

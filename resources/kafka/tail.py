@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from resources.kafka.clients import admin, consumer
-from resources.kafka.errors import KafkaUnavailable, explain
+from resources.kafka.errors import FIND_HANGING, KafkaUnavailable, explain
 from resources.kafka.offsets import offsets_of
 from resources.settings import Settings
 
@@ -36,7 +36,7 @@ class Tail:
         self._topic, self._say = topic, say
         self._admin = admin(settings)
         self._looked_up = 0
-        self._consumer: Consumer = consumer(settings, **_isolation(committed))
+        self._consumer = consumer(settings, **_isolation(committed))
 
     def ends(self, kafka_partitions: int) -> dict[int, int]:
         """Where each kafka_partition ends now, open transactions included."""
@@ -81,12 +81,16 @@ class Tail:
                 waited = time.monotonic() - moved
                 if left and waited > _SAY_AFTER_SECONDS and not said:
                     said = True
-                    self._say(f"waiting for another producer's open transaction on {self._topic}")
+                    hidden = f"another producer's open transaction on {self._topic}"
+                    self._say(f"waiting for {self._consumer.throttle.told(moved) or hidden}")
                 if left and waited > _WAIT_SECONDS:
+                    why, step = self._consumer.throttle.reader_waits(
+                        moved, "another producer's transaction stays open", FIND_HANGING
+                    )
                     raise KafkaUnavailable(
                         f"topic {self._topic}",
-                        f"could not be read to its end in {_WAIT_SECONDS:.0f} s: another producer's transaction stays open",
-                        next_step="look for a hanging producer (kafka-transactions.sh find-hanging), then launch again",
+                        f"could not be read to its end in {_WAIT_SECONDS:.0f} s: {why}",
+                        next_step=f"{step}, then launch again",
                     )
         finally:
             self._consumer.unassign()

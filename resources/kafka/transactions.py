@@ -21,6 +21,7 @@ from resources.kafka.deliveries import Delivered as Delivered
 from resources.kafka.errors import (
     DeliveryFailed,
     KafkaUnavailable,
+    ProducerThrottled,
     RecordTooLarge,
     TakenOver,
     TransactionExpired,
@@ -29,6 +30,7 @@ from resources.kafka.errors import (
     is_passing,
     kafka_error,
 )
+from resources.kafka.record_sizes import largest_record
 from resources.kafka.rows import Headers as Headers
 from resources.kafka.rows import Rows
 from resources.settings import Settings
@@ -42,6 +44,10 @@ _CLAIM_SECONDS = 60.0
 # Asked again after this long, with a look at why there is no answer.
 _LOOK_SECONDS = 5.0
 _COMMIT_SECONDS = 90.0
+# Whether a throttled transaction can end in time is known by its pace, and that after so long; then asked so often.
+_PACE_AFTER_SECONDS, _PACE_SECONDS = 3.0, 0.5
+# Of the time that brokers leave a transaction open.
+_IN_TIME = 0.5
 
 
 class TransactionalProducer:
@@ -66,6 +72,7 @@ class TransactionalProducer:
         self._event, self._window, self._topic = event, window, topic
         self._where = f"{event} {window}"
         self._max_message_bytes = max_message_bytes
+        self._largest_record = largest_record(settings, max_message_bytes)
         self._timeout_seconds = transaction_timeout_ms(settings) / 1000
         self._deliveries = Deliveries()
         self._client = transactional_client(
@@ -80,6 +87,7 @@ class TransactionalProducer:
         self._connected_at = float("-inf")
         self._open = False
         self._began = 0.0
+        self._queued, self._look_at = 0, 0.0
 
     @property
     def way(self) -> str:
@@ -118,16 +126,27 @@ class TransactionalProducer:
         if self._client.login.refused:
             raise explain(f"{self._where}, topic {self._topic}", self._client.login.refused)
 
+    @property
+    def throttled_seconds(self) -> float:
+        """For how long `begin` waits for a client quota of the brokers."""
+        return self._client.throttle.seconds_left
+
     def begin(self) -> None:
-        """Open a transaction."""
+        """Open a transaction. Where the brokers throttle this client, that is waited out first: an open transaction holds
+        readers back, and has a time-out."""
+        while (seconds := self.throttled_seconds) > 0:
+            self._ask(self._client.poll, min(seconds, _PACE_SECONDS))
         self._ask(self._client.begin_transaction)
         self._open = True
         self._began = time.monotonic()
+        self._queued, self._look_at = 0, self._began + _PACE_AFTER_SECONDS
         self._deliveries.begin()
 
     def produce_rows(self, topic: str, rows: Rows) -> None:
         """Queue records of the event's topic, in their order; waits while the queue is full. Raises RecordTooLarge,
-        and DeliveryFailed for earlier ones. Records with headers or timestamps of their own take one step each."""
+        ProducerThrottled, and DeliveryFailed for earlier ones. Records with headers or timestamps of their own take one step
+        each."""
+        self._queued += len(rows)
         try:
             self._ask(self._client.produce_rows, topic, rows, self._serve)
         except TooLarge as refused:
@@ -156,16 +175,33 @@ class TransactionalProducer:
             raise self._too_large(topic, refused) from None
 
     def _too_large(self, topic: str, refused: TooLarge) -> RecordTooLarge:
-        return RecordTooLarge(topic, refused.record_bytes, self._max_message_bytes)
+        return RecordTooLarge(
+            topic, refused.record_bytes, self._max_message_bytes, client_limit=self._largest_record
+        )
 
     def _serve(self, seconds: float) -> None:
         self._ask(self._client.poll, seconds)
         if self._deliveries.failed:
             raise self._not_delivered()
+        if time.monotonic() >= self._look_at:
+            self._require_pace()
+
+    def _require_pace(self) -> None:
+        """Raise ProducerThrottled where a client quota throttles the open transaction, and at the pace of its
+        acknowledgements so far it would not end in time."""
+        now = time.monotonic()
+        self._look_at = now + _PACE_SECONDS
+        done = self._deliveries.delivered.records + self._deliveries.unplaced
+        throttle, seconds = self._client.throttle, now - self._began
+        if not self._open or done >= self._queued or throttle.until < self._began:
+            return
+        needed = seconds * self._queued / done if done else seconds
+        if max(needed, throttle.until - self._began) > self._timeout_seconds * _IN_TIME:
+            raise ProducerThrottled(self._topic, done, seconds, throttle.told(self._began))
 
     def settle(self) -> Delivered:
         """Wait until every record queued so far is acknowledged; returns what the brokers acknowledged in
-        this transaction. Raises DeliveryFailed, or KafkaUnavailable when they stay silent."""
+        this transaction. Raises DeliveryFailed, ProducerThrottled, or KafkaUnavailable when they stay silent."""
         deadline = time.monotonic() + _COMMIT_SECONDS
         while time.monotonic() < deadline:
             waiting = self._ask(self._client.flush, 1.0)
@@ -227,6 +263,14 @@ class TransactionalProducer:
         self._open = False
         with suppress(KafkaException, SystemError):
             self._client.abort_transaction(10.0)
+
+    def take_back(self) -> None:
+        """Abort the open transaction, to begin another one with this producer. Raises where that is not done in time."""
+        self._ask(self._client.abort_transaction, self._timeout_seconds)
+        self._open = False
+        self._ask(self._client.flush, 1.0)
+        # All of its records are sent again.
+        self._deliveries.forget_failures()
 
     def close(self) -> None:
         """Abort what is open and free the client."""
@@ -296,7 +340,9 @@ class TransactionalProducer:
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             return RecordTooLarge(topic, deliveries.largest_refused_bytes(), self._max_message_bytes)
         if is_passing(error):
-            return DeliveryFailed(topic, deliveries.failed, f"{error.str()} ({error.name()})")
+            told = self._client.throttle.told(self._began)
+            reason = f"{error.str()} ({error.name()})" + (f"; {told}" if told else "")
+            return DeliveryFailed(topic, deliveries.failed, reason)
         return explain(f"topic {topic}, {deliveries.failed} records", error)
 
     def __enter__(self) -> "TransactionalProducer":

@@ -196,10 +196,18 @@ def test_tombstones_want_a_compacted_topic(case: "Case") -> None:
     assert compacted.level == "ok" and "tombstones kept 24 h" in compacted.told
 
 
-def test_records_larger_than_the_topic_takes_fail(case: "Case") -> None:
+def test_the_average_before_compression_is_not_held_against_the_limit_after_it(case: "Case") -> None:
     large = case.topic(config={"max.message.bytes": "2000"})
     assert "2,000" in large.finding("record size").told
-    _failed(large.of(history=History(bytes_per_record=5000.0)).finding("record size"), "5,000 on average")
+    # What was published is small enough after compression; before it there is no limit but the client's.
+    published = large.of(history=History(bytes_per_record=5000.0)).finding("record size")
+    assert published.level == "ok" and "5,000 on average before compression" in published.told
+    beyond = large.of(history=History(bytes_per_record=40e6)).finding("record size")
+    _warned(beyond, "the client takes at most 33,554,432")
+    plain = replace(case.facts.settings, kafka={**case.facts.settings.kafka, "compression.type": "none"})
+    followed = large.of(settings=plain, history=History(bytes_per_record=5000.0)).finding("record size")
+    _warned(followed, "the client takes at most 2,000")
+    assert "--alter" in (followed.next_step or ""), "the client's limit follows the topic's"
 
 
 def test_a_record_of_the_few_rows_is_held_against_the_limit(case: "Case") -> None:
@@ -207,7 +215,11 @@ def test_a_record_of_the_few_rows_is_held_against_the_limit(case: "Case") -> Non
     incompressible = large.of(largest=LargestRecord("2013-01-01", 5000, 4000)).finding("record size")
     _failed(incompressible, "5,000 bytes", "4,000 after it")
     assert "--alter" in (incompressible.next_step or "")
-    _warned(large.of(largest=LargestRecord("2013-01-01", 5000, 400)).finding("record size"), "400 after it")
+    small = large.of(largest=LargestRecord("2013-01-01", 5000, 400)).finding("record size")
+    assert small.level == "ok" and "400 after it" in small.told, "the brokers judge what is compressed"
+    beyond = large.of(largest=LargestRecord("2013-01-01", 40_000_000, 400)).finding("record size")
+    _failed(beyond, "the client takes at most 33,554,432 before compression")
+    assert "SLUICE_KAFKA_MESSAGE_MAX_BYTES" in (beyond.next_step or "")
 
 
 @pytest.mark.parametrize("presence", ["there", "missing"])
@@ -217,7 +229,11 @@ def test_without_the_limit_a_record_is_held_against_kafkas_default(case: "Case",
     _warned(finding, "1,900,000 bytes", "1,048,588")
     command = "--alter" if presence == "there" else "--create"
     assert command in (finding.next_step or "") and "max.message.bytes=3800000" in (finding.next_step or "")
-    assert not blind.of(largest=LargestRecord("2013-01-01", 1_000_000, 900_000)).findings("record size")
+    for smaller in (
+        LargestRecord("2013-01-01", 1_000_000, 900_000),
+        LargestRecord("2013-01-01", 1_900_000, 9_000),
+    ):
+        assert not blind.of(largest=smaller).findings("record size")
 
 
 def test_settings_that_may_not_be_read_are_unknown_and_name_the_right(case: "Case") -> None:

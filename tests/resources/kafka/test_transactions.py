@@ -179,6 +179,42 @@ def test_a_record_larger_than_the_topic_is_refused_by_its_size(cluster: "Cluster
     assert cluster.committed(topic, 1) == []
 
 
+def test_a_record_that_compresses_below_the_limit_of_its_topic_is_published(any_cluster: "Cluster") -> None:
+    topic = any_cluster.topic(1)
+    with claimed(any_cluster.settings(), topic, max_message_bytes=1_048_588) as producer:
+        producer.begin()
+        producer.produce(topic, b"key", b"a" * 5_000_000)
+        producer.settle()
+        assert producer.commit().records == 1
+    assert [len(value) for _, value in any_cluster.committed(topic, 1)] == [5_000_000]
+
+
+@pytest.mark.parametrize(
+    ("kafka", "limit", "side"),
+    [
+        ({}, 33_554_432, 40_000_000),
+        ({"compression_type": "none"}, 1_048_588, 2_000_000),
+        ({"message_max_bytes": "1500000"}, 1_500_000, 2_000_000),
+    ],
+)
+def test_a_record_that_the_client_refuses_names_the_client_and_its_setting(
+    embedded_cluster: "Cluster", kafka: dict[str, str], limit: int, side: int
+) -> None:
+    topic = embedded_cluster.topic(1)
+    with claimed(embedded_cluster.settings(**kafka), topic, max_message_bytes=1_048_588) as producer:
+        producer.begin()
+        with pytest.raises(RecordTooLarge, match="refuses it before compression") as caught:
+            producer.produce(topic, b"key", b"a" * side)
+    assert caught.value.client_limit == limit
+    assert f"{limit:,} bytes before compression" in str(caught.value)
+    setting = (
+        "raise max.message.bytes of the topic"
+        if kafka.get("compression_type")
+        else "SLUICE_KAFKA_MESSAGE_MAX_BYTES="
+    )
+    assert setting in str(caught.value)
+
+
 def test_a_refused_record_is_named_and_not_the_state_it_leaves_behind(cluster: "Cluster") -> None:
     """After a refusal produce() says "Erroneous state" and nothing else."""
     topic = cluster.topic(1, max_message_bytes="2000")

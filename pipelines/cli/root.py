@@ -38,6 +38,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "verify": "Read published windows back and compare them, record by record.",
         "ledger": "Where the ledger is valid: accept another topic, cluster, store or code location.",
         "ui": "Dagster's web server and daemon on this project.",
+        "webserver": "Dagster's web server alone, guarded, for a server installation.",
     },
 }
 

@@ -56,7 +56,10 @@ _SCALARS: dict[str, tuple[str | bool | int, str]] = {
         "dead letters of a window kept with row and value; of the others place and reason are",
     ),
     "memory_limit": ("128MB", "memory of the embedded query engine; beyond it spills to disk"),
-    "ui_hosts": ("", "host names under which the web server is opened, besides localhost and its own address"),
+    "ui_hosts": (
+        "",
+        "host names under which the web server is opened, besides localhost and its own address",
+    ),
 }
 # Read elsewhere, or by the test suite; allowed to stand in the environment.
 _FOREIGN = {"SLUICE_COMPILED", "SLUICE_REQUIRE_SERVERS", "SLUICE_TOML"}
@@ -238,8 +241,6 @@ def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _plain(value: object) -> str:
-    if isinstance(value, list):
-        return ",".join(map(_plain, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -22,6 +22,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from tests.acceptance.conftest import Project, installed
 from tests.acceptance.expected import sorted_rows, warehouse_rows
 from tests.fixtures_servers import KafkaServer, RegistryServer, own_ports, required
+from tests.foreign_page import ATTEMPTS, attempt, connects, foreign_site
 
 pytestmark = pytest.mark.browser
 
@@ -226,6 +227,19 @@ def test_an_operator_backfills_three_windows_and_reads_what_happened(
     records = ui.project.outsider.read(event.topic, before)
     found = [{k: v for k, v in (r.value or {}).items() if k != "event_id"} for r in records]
     assert sorted_rows(found) == sorted_rows(warehouse_rows(sample_warehouse, event, windows))
+
+
+def test_a_page_of_another_origin_launches_nothing(ui: Ui, page: Page) -> None:
+    selector = '{repositoryLocationName: "sluice", repositoryName: "__repository__", jobName: "__ASSET_JOB"}'
+    launch = f"mutation {{ launchRun(executionParams: {{selector: {selector}}}) {{ __typename }} }}"
+    before = len(ui.runs())
+    with foreign_site(*own_ports(1)) as site:
+        page.goto(site)
+        for way in ATTEMPTS:
+            attempt(page, way, f"{ui.url}/graphql", launch)
+        assert not connects(page, f"{ui.url}/graphql")
+    assert len(ui.runs()) == before
+    assert f"is of '{site}', not of this server" in ui.log.read_text()
 
 
 def test_a_schedule_publishes(ui: Ui, page: Page, shot: Callable[[str], None]) -> None:

@@ -2,27 +2,19 @@
 
 import click
 
-# Options of Dagster's that say which code locations to load.
-_TARGETS = ("-w", "-f", "-m", "--workspace", "--python-file", "--module-name", "--package-name", "--grpc-", "--empty")  # fmt: skip
-
 
 @click.command(
-    context_settings={
-        # `-h` is the address, as in `dagster-webserver`.
-        "help_option_names": ["--help"],
-        "ignore_unknown_options": True,
-        "auto_envvar_prefix": "DAGSTER_WEBSERVER",
-    }
+    # `-h` is the address, as in `dagster-webserver`.
+    context_settings={"help_option_names": ["--help"], "ignore_unknown_options": True},
+    options_metavar="[OPTIONS of dagster-webserver]",
 )
-@click.option("-h", "--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("-p", "--port", type=int, default=3000, show_default=True, help="Port to listen on.")
-@click.option("--read-only", is_flag=True, help="Refuse launches and every other change.")
-@click.argument("options", nargs=-1, type=click.UNPROCESSED)
-def command(host: str, port: int, read_only: bool, options: tuple[str, ...]) -> None:
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="")
+def command(options: tuple[str, ...]) -> None:
     """Run Dagster's web server for a server installation: `dagster-webserver` behind Sluice's guard.
 
-    Every other option of `dagster-webserver` is passed on, --path-prefix for one; without -w it loads this
-    project's workspace.yaml. The daemon runs beside it: `dagster-daemon run -w workspace.yaml`.
+    It takes every option of `dagster-webserver`. The most used are -h or --host (127.0.0.1), -p or --port (3000),
+    -w or --workspace (this project's workspace.yaml), --path-prefix, and --read-only, which refuses launches and every
+    other change. The daemon runs beside it: `dagster-daemon run -w workspace.yaml`.
 
     \b
     Examples:
@@ -36,13 +28,13 @@ def command(host: str, port: int, read_only: bool, options: tuple[str, ...]) -> 
     from pipelines.orchestration.home import prepare_home
     from pipelines.webserver.authority import parse_hosts
     from pipelines.webserver.exposure import exposure_warning
-    from pipelines.webserver.serving import serve
+    from pipelines.webserver.serving import parsed, serve
     from resources.settings import ROOT, load_settings
 
     settings = load_settings()
     parse_hosts(settings.ui_hosts)
+    asked = parsed(options)
     prepare_home(settings)
-    if warning := exposure_warning(host, read_only):
+    if warning := exposure_warning(asked.host, asked.read_only):
         click.echo(warning, err=True)
-    workspace = [] if any(o.startswith(_TARGETS) for o in options) else ["-w", str(ROOT / "workspace.yaml")]
-    serve(["-h", host, "-p", str(port), *(["--read-only"] if read_only else []), *workspace, *options])
+    serve(options if asked.names_code else ["-w", str(ROOT / "workspace.yaml"), *options])

@@ -30,7 +30,9 @@ def test_hosts_stand_between_commas_with_or_without_a_port() -> None:
     assert parse_hosts("") == frozenset()
 
 
-@pytest.mark.parametrize("text", ["https://sluice.example", "*", "*.example", "a b", "a:port", "a/b", "ok, x:99999"])
+@pytest.mark.parametrize(
+    "text", ["https://sluice.example", "*", "*.example", "a b", "a:port", "a/b", "ok, x:99999"]
+)
 def test_a_value_that_is_no_host_is_named(text: str) -> None:
     with pytest.raises(SettingsError, match=r"ui_hosts: '.*' is not a host; allowed: host names"):
         parse_hosts(text)

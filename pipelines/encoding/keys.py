@@ -54,12 +54,7 @@ def typed_key(text: str, avro: AvroType) -> bytes | NotAKey:
     match avro.kind, avro.logical:
         case "int" | "long", _:
             return _typed_integer(text, avro)
-        case "bytes" | "fixed", _:
-            return _typed_bytes(text, avro)
-        case "enum", _:
-            if text in avro.symbols:
-                return text.encode()
-            return NotAKey(f"one of {', '.join(avro.symbols)}.{did_you_mean(text, avro.symbols)}")
+        # On `fixed` too: the key is the uuid's text.
         case _, "uuid":
             found = _UUID.fullmatch(text.strip())
             if found is None:
@@ -67,6 +62,12 @@ def typed_key(text: str, avro: AvroType) -> bytes | NotAKey:
                     "a uuid of 32 hexadecimal digits, such as 9f2b3c4d-0000-4000-8000-00000000000a"
                 )
             return "-".join(found.group(2, 4, 5, 6, 7)).lower().encode()
+        case "bytes" | "fixed", _:
+            return _typed_bytes(text, avro)
+        case "enum", _:
+            if text in avro.symbols:
+                return text.encode()
+            return NotAKey(f"one of {', '.join(avro.symbols)}.{did_you_mean(text, avro.symbols)}")
     try:
         return text.encode()
     except UnicodeEncodeError:

@@ -120,7 +120,7 @@ def read_keys(address: str) -> frozenset[str]:
     if not address:
         return frozenset()
     try:
-        with fsspec.open(address, "rt", encoding="utf-8-sig") as lines:
+        with fsspec.open(address, "rt", encoding="utf-8-sig", newline="\n") as lines:
             keys = frozenset(keys_in(lines))
     except (OSError, ValueError, ImportError) as error:
         raise SluiceError(

@@ -8,19 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.contract.arrow_mapping import arrow_type
 from pipelines.contract.avro_type import AvroType
 from pipelines.encoding.keys import NotAKey, key_bytes, typed_key
 
 STRING = AvroType("string")
 UUID = AvroType("string", "uuid")
+FIXED_UUID = AvroType("fixed", "uuid", size=16, name="sixteen")
 INT, LONG = AvroType("int"), AvroType("long")
 BYTES, FIXED = AvroType("bytes"), AvroType("fixed", size=4, name="four")
 ENUM = AvroType("enum", symbols=("LATE", "VERY_LATE"), name="severity")
 
 
-def kept(value: Any, arrow_type: pa.DataType) -> bytes:
+def kept(value: Any, kind: pa.DataType) -> bytes:
     """The key on the topic of a row with this value."""
-    found: bytes = key_bytes(pa.array([value], arrow_type))[0].as_py()
+    found: bytes = key_bytes(pa.array([value], kind))[0].as_py()
     return found
 
 
@@ -41,7 +43,8 @@ def test_every_spelling_of_a_whole_number_is_its_key(number: int, zeros: int, pl
 @given(st.uuids(), st.sampled_from([str.upper, str.lower, str.title]), st.sampled_from(["{}", "{{{}}}", "urn:uuid:{}", " {} "]), st.booleans())  # fmt: skip
 def test_every_spelling_of_a_uuid_is_its_key(value: uuid.UUID, case: Any, form: str, hyphens: bool) -> None:
     text = case(form.format(str(value) if hyphens else value.hex))
-    assert typed_key(text, UUID) == kept(str(value), pa.string())
+    for avro in (UUID, FIXED_UUID):
+        assert typed_key(text, avro) == kept(str(value), arrow_type(avro))
 
 
 @given(st.binary(max_size=9), st.sampled_from(["{}", "0x{}", "0X{}", "\\x{}"]), st.booleans(), st.booleans())
@@ -64,6 +67,7 @@ def test_a_symbol_is_its_key(symbol: str) -> None:
         ("aaaaaaaa8b86-d011-b42d-00c04fc964ff", UUID, "a uuid"),
         ("{aaaaaaaa-8b86-d011-b42d-00c04fc964ff", UUID, "a uuid"),
         ("", UUID, "a uuid"),
+        ("nonsense", FIXED_UUID, "a uuid of 32 hexadecimal digits"),
         ("nonsense", INT, "a whole number of 32 bits"),
         ("1.0", LONG, "a whole number of 64 bits"),
         ("1_000", LONG, "a whole number"),

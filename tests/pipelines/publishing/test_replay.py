@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipelines.cli.replay_options import Selected
 from pipelines.publishing.entry import LedgerEntry, TopicOfAnother, ledger_key, read_entry
 from pipelines.publishing.planning import NeverPublished
 from pipelines.publishing.selection import Selection, read_keys
@@ -328,8 +329,10 @@ def test_a_replay_needs_a_reason() -> None:
 
 def test_keys_come_from_a_file(tmp_path: Path) -> None:
     # A byte order mark and the ends of the lines are not part of a key; blanks are.
-    (tmp_path / "keys.txt").write_bytes(b"\xef\xbb\xbfa\n\n b \r\nc\td\x0b\n   \nc")
-    assert read_keys(str(tmp_path / "keys.txt")) == {"a", " b ", "c\td\x0b", "   ", "c"}
+    (tmp_path / "keys.txt").write_bytes(b"\xef\xbb\xbfa\n\n b \r\nc\td\x0b\n   \ne\rf\nc")
+    assert read_keys(str(tmp_path / "keys.txt")) == {"a", " b ", "c\td\x0b", "   ", "e\rf", "c"}
+    told = Selected((), str(tmp_path / "keys.txt"), None, None, False, None, False).config()
+    assert told["keys"] == ["a", " b ", "c\td\x0b", "   ", "e\rf", "c"], "the command line reads it likewise"
     assert read_keys("") == frozenset()
     (tmp_path / "empty.txt").write_text("\n")
     for name, problem in (("empty.txt", "holds no key"), ("absent.txt", "cannot be read")):

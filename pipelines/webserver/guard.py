@@ -132,7 +132,7 @@ def _reads_only(query: str) -> bool:
         return False
     try:
         definitions = parse(query).definitions
-    except (GraphQLError, RecursionError):
+    except GraphQLError:  # also for what is nested too deeply
         return False
     operations = [node for node in definitions if isinstance(node, OperationDefinitionNode)]
     return all(node.operation is OperationType.QUERY for node in operations)

@@ -236,7 +236,7 @@ READ = "{ version }"
         (["mutation"], 405),
         ([""], 405),
         (["{ version } junk"], 405),
-        (["{" * 60_000], 405),
+        (["{a" * 20_000], 405),
         ([READ + " " * 200_000], 405),
         ([READ, MUTATION], 405),
         ([MUTATION, READ], 405),

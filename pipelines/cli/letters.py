@@ -1,7 +1,7 @@
 """The dead letters of windows, as the snapshot store holds them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -59,6 +59,29 @@ def letters_of(
             )
         )
     return found
+
+
+def without_letters(event: Event, store: SnapshotStore, windows: Sequence[str]) -> str:
+    """What else there is to say of windows that have no dead letters: `: the window has no rows`, `: 2 of 3 windows were
+    not read yet`; or nothing."""
+    facts = [
+        found.facts if (found := store.current(event.full_name, window, "dead")) else None
+        for window in windows
+    ]
+    told = []
+    for count, one, many in (
+        (
+            sum(found is not None and found.get("rows_in") == 0 for found in facts),
+            "has no rows",
+            "have no rows",
+        ),
+        (facts.count(None), "was not read yet", "were not read yet"),
+    ):
+        if count and len(windows) == 1:
+            told.append(f"the window {one}")
+        elif count:
+            told.append(f"{count:,} of {len(windows):,} windows {one if count == 1 else many}")
+    return f": {', '.join(told)}" if told else ""
 
 
 def rows_of(

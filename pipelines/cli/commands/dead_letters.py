@@ -40,7 +40,7 @@ def command(event: str | None, windows: str | None, rows: int, as_json: bool) ->
     from dataclasses import asdict
 
     from pipelines.cli.choosing import chosen
-    from pipelines.cli.letters import letters_of, rows_of
+    from pipelines.cli.letters import letters_of, rows_of, without_letters
     from pipelines.cli.plain import to_json
     from pipelines.cli.unfinished import tell_unfinished
     from pipelines.publishing.unfinished import unfinished
@@ -60,7 +60,8 @@ def command(event: str | None, windows: str | None, rows: int, as_json: bool) ->
             click.echo(to_json(shown, indent=2))
         elif not found:
             about = " ".join(part for part in (events[0].full_name if event else "", windows) if part)
-            click.echo(f"There are no dead letters{f' of {about}' if about else ''}.")
+            why = without_letters(events[0], store, keys) if keys else ""
+            click.echo(f"There are no dead letters{f' of {about}' if about else ''}{why}.")
             named = unfinished(store, [events[0].full_name]) if event else []
             tell_unfinished([one for one in named if keys is None or one.window in keys])
         elif windows:

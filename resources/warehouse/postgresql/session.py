@@ -103,7 +103,8 @@ class Transaction:
             driver_s = type(error).__module__.startswith("adbc_driver_manager")
             if not driver_s and not isinstance(error, (OSError, pa.ArrowException)):
                 raise
-            if self._deadline.seconds_left is not None and getattr(error, "sqlstate", None) == CANCELLED:
+            # Before its time is over somebody else cancels it.
+            if self._deadline.passed and getattr(error, "sqlstate", None) == CANCELLED:
                 raise self._deadline.error(self._explain.where) from None
             raise self._explain.refused(error, sql) from None
 

@@ -128,16 +128,33 @@ CONTRACT = json.dumps(
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module", params=["", "erp"], ids=["duckdb", "postgresql"])
+def warehouse(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The setting of a warehouse beside the sample's, or none."""
+    if not request.param:
+        return {}
+    return {"SLUICE_WAREHOUSE_ERP": request.getfixturevalue("postgres").new_database()}
+
+
+@pytest.fixture
+def sluice(sluice: "Sluice", warehouse: dict[str, str]) -> "Sluice":
+    """The command line with the warehouse."""
+    return lambda *arguments: sluice(*arguments, **warehouse)
+
+
 @pytest.fixture(scope="module")
-def happened(tree: Path) -> str:
-    """An event with a row on the first three days of seven; the second one's row does not fit the contract."""
+def happened(tree: Path, warehouse: dict[str, str]) -> str:
+    """An event with a row on the first three days of seven; the second one's row does not fit the contract. Beside it
+    another one, whose transform leaves all rows out."""
     folder = tree / "assets" / "flights"
-    (folder / "happened.py").write_text(MODULE.format(name="happened", more="", returns="rows"))
-    (folder / "happened.avsc").write_text(CONTRACT)
-    returns = 'rows[rows["n"].fillna(0) > 100]'
-    (folder / "left_out.py").write_text(MODULE.format(name="left_out", more="", returns=returns))
-    (folder / "left_out.avsc").write_text(CONTRACT)
-    return "happened"
+    more, last = ('warehouse="erp",', "_erp") if warehouse else ("", "")
+    for name, returns in (
+        (f"happened{last}", "rows"),
+        (f"left_out{last}", 'rows[rows["n"].fillna(0) > 100]'),
+    ):
+        (folder / f"{name}.py").write_text(MODULE.format(name=name, more=more, returns=returns))
+        (folder / f"{name}.avsc").write_text(CONTRACT)
+    return f"happened{last}"
 
 
 def _said(told: "object") -> str:
@@ -157,12 +174,18 @@ def test_a_window_without_rows_is_called_that_by_every_command(sluice: "Sluice",
         (["verify", happened], "no rows"),
         (["status", happened], "no rows"),
         (["check", happened, window], f"window {window} has no rows"),
+        (["dead-letters", happened, window], "the window has no rows"),
     ):
         done = sluice(*arguments)
         assert done.returncode == 0, _said(done)
         assert told in _said(done), _said(done)
         assert "already" not in _said(done) and "every row" not in _said(done), _said(done)
     assert "sluice publish" not in sluice("preview", happened, window).stdout
+    unread = sluice("dead-letters", happened, "2024-01-06").stdout
+    assert (
+        unread
+        == f"There are no dead letters of flights/{happened} 2024-01-06: the window was not read yet.\n"
+    )
     assert json.loads(sluice("publish", happened, window, "--json").stdout)[0]["outcome"] == "no_rows"
     assert json.loads(sluice("plan", happened, window, "--json").stdout)["windows"][0]["outcome"] == "no_rows"
     assert json.loads(sluice("verify", happened, window, "--json").stdout)[0]["no_rows"] is True
@@ -180,11 +203,11 @@ def test_the_run_of_several_windows_is_true_of_each(sluice: "Sluice", happened: 
 
 
 def test_rows_that_the_transform_leaves_out_are_not_called_no_rows(sluice: "Sluice", happened: str) -> None:
-    assert happened
-    done = sluice("publish", "left_out", "2024-01-01")
+    left_out = happened.replace("happened", "left_out")
+    done = sluice("publish", left_out, "2024-01-01")
     assert "Nothing was published: the window has rows, but none became an event." in done.stdout
     assert "none of its 1 rows became an event" in done.stderr
-    seen = sluice("preview", "left_out", "2024-01-01")
+    seen = sluice("preview", left_out, "2024-01-01")
     assert seen.returncode == 0 and "none of these rows becomes an event" in seen.stdout
 
 
@@ -195,3 +218,7 @@ def test_a_preview_of_blocked_rows_fails_and_proposes_no_publication(sluice: "Sl
     told = sluice("preview", happened, "2024-01-02", "--json")
     assert told.returncode == 1
     assert json.loads(told.stdout)["passed"] is False
+    checked = sluice("check", happened, "2024-01-02", "--json")
+    assert checked.returncode == 1
+    (blocked,) = [one for one in json.loads(checked.stdout)[0]["findings"] if one["level"] == "failed"]
+    assert (blocked["subject"], blocked["window"]) == ("rows", "2024-01-02") and "blocked" in blocked["told"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from resources.errors import PassingFault, SluiceError
-from resources.warehouse import Warehouse, WarehouseError
+from resources.warehouse import TookTooLong, Warehouse, WarehouseError
 from resources.warehouse.postgresql import session
 from resources.warehouse.postgresql.errors import Explainer
 from tests.fixtures_postgres import PostgresServer, execute, query
@@ -176,6 +176,12 @@ def test_a_session_ended_in_the_middle_of_the_rows(
     assert caught.value.__suppress_context__
     assert caught.value.next_step
     assert taken(erp, "SELECT 1 AS one").num_rows == 1
+
+
+def test_a_query_that_somebody_else_cancels_did_not_take_too_long(erp: Warehouse) -> None:
+    with erp.within(60), pytest.raises(WarehouseError, match="cancelled at the server") as caught:
+        taken(erp, "SELECT pg_cancel_backend(pg_backend_pid()) AS done, pg_sleep(60)::text AS x")
+    assert not isinstance(caught.value, TookTooLong)
 
 
 def test_an_idle_session_that_the_server_ended_is_replaced(url: str, erp: Warehouse) -> None:

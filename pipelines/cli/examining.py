@@ -16,8 +16,10 @@ from pipelines.preflight.amounts import counted, size
 from pipelines.preflight.disk_rules import FLOOR_BYTES
 from pipelines.preflight.finding import Finding, failures_of
 from pipelines.preflight.ledger_rules import ledger_findings
-from pipelines.publishing.entry import LedgerDamaged
+from pipelines.publishing.entry import LedgerDamaged, LedgerEntry
+from pipelines.publishing.identity import LedgerOfElsewhere, require_here
 from resources.errors import SluiceError
+from resources.identity import Identity
 from resources.kafka.cluster import describe
 from resources.platform import Platform
 from resources.registry import RightMissing
@@ -108,7 +110,25 @@ def _recorded(platform: Platform) -> str:
         first = ledger.damaged[0][1]
         more = f" ({len(ledger.damaged):,} records are damaged)" if len(ledger.damaged) > 1 else ""
         raise LedgerDamaged(first.where, f"{first.problem}{more}", next_step=first.next_step)
+    elsewhere = [
+        one for one in map(partial(_elsewhere, platform.identity), ledger.entries) if one is not None
+    ]
+    if elsewhere:
+        one = elsewhere[0]
+        raise SluiceError(
+            "ledger",
+            f"{len(elsewhere):,} of {len(ledger.entries):,} windows are not this process's; {one.where}: {one.problem}",
+            next_step=one.next_step,
+        )
     return f"{len(ledger.entries):,}"
+
+
+def _elsewhere(here: Identity, entry: LedgerEntry) -> LedgerOfElsewhere | None:
+    try:
+        require_here(entry, here)
+    except LedgerOfElsewhere as error:
+        return error
+    return None
 
 
 def _registry(platform: Platform) -> str:

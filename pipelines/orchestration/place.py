@@ -6,11 +6,11 @@ another ledger topic, to a snapshot folder of its own. Its run is refused, befor
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 
 import dagster as dg
 from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.in_memory import InMemoryEventLogStorage
 from dagster._core.storage.event_log.sqlite.consolidated_sqlite_event_log import (
     ConsolidatedSqliteEventLogStorage,
 )
@@ -20,15 +20,17 @@ from resources.errors import SluiceError
 from resources.platform import Platform
 
 _KEY = "sluice/publishes_to"
+_NO_LEDGER = "none (there is no such topic)"
 _TOLD = {
     "cluster_id": ("Kafka cluster", "SLUICE_KAFKA_BOOTSTRAP_SERVERS", "cluster"),
     "ledger_topic": ("ledger topic", "SLUICE_LEDGER_TOPIC", "cluster"),
+    "ledger_id": ("ledger of topic id", "SLUICE_LEDGER_TOPIC", "cluster"),
     "store_id": ("snapshot store", "SLUICE_SNAPSHOTS", "store"),
     "code_location": ("code location", "SLUICE_CODE_LOCATION", "location"),
 }
 PLACES: Mapping[str, str] = {name: what for name, (what, _, _) in _TOLD.items()} | {"at": "brokers at"}
 """What runs publish with, by the name under which it is remembered, for people."""
-_LOCAL = (SqliteEventLogStorage, ConsolidatedSqliteEventLogStorage, InMemoryEventLogStorage)
+_LOCAL = (SqliteEventLogStorage, ConsolidatedSqliteEventLogStorage)
 
 
 class NotThisPlace(SluiceError):
@@ -45,11 +47,16 @@ def require_place(instance: dg.DagsterInstance, platform: Platform) -> None:
         raise NotThisPlace(
             "settings",
             f"no Kafka is set, so this run would publish to the broker that `sluice up` started on "
-            f"{platform.settings.bootstrap_servers}; but {shared}, so its workers are not all on this machine",
+            f"{platform.settings.bootstrap_servers}; but {shared}",
             next_step="give this worker its environment: SLUICE_KAFKA_BOOTSTRAP_SERVERS and the other settings "
-            "(docs/operating.md#where-the-ledger-is-valid)",
+            "(docs/operating.md#where-the-ledger-is-valid); for a first look use `sluice publish` or `sluice ui`",
         )
     now, before = _here(platform), _remembered(instance)
+    if now["ledger_id"] == _NO_LEDGER and not (before or {}).get("ledger_id"):
+        # Made here, as the run would make it: else only the next run could tell that it was deleted. What keeps it from
+        # being made, the preflight says.
+        with suppress(SluiceError):
+            now["ledger_id"] = platform.ledger.topic_id
     if before is None or before.get("own"):
         _remember(instance, now)
         return
@@ -70,6 +77,8 @@ def require_place(instance: dg.DagsterInstance, platform: Platform) -> None:
                 next_step=f"give this worker its environment ({setting}); where the other one took its place: sluice "
                 f'ledger accept-{part} --all --reason "…" (docs/operating.md#where-the-ledger-is-valid)',
             )
+    # What was not known then: the first run makes the ledger, and versions before asked for less.
+    _remember(instance, now | {name: told for name, told in before.items() if told is not None})
 
 
 def accept_place(instance: dg.DagsterInstance, platform: Platform, part: Part) -> None:
@@ -102,6 +111,7 @@ def _here(platform: Platform) -> dict[str, object]:
     return {
         "cluster_id": here.cluster_id,
         "ledger_topic": platform.settings.ledger_topic,
+        "ledger_id": _ledger_id(platform),
         "store_id": store_id,
         "code_location": here.code_location,
         "own": platform.settings.embedded,
@@ -109,13 +119,22 @@ def _here(platform: Platform) -> dict[str, object]:
     }
 
 
+def _ledger_id(platform: Platform) -> str | None:
+    """The id of the ledger's topic; None where the brokers give none. A ledger that is not there has none either, and a
+    word for it: every window would count as never published, so it matters that there was one."""
+    ledger = platform.watch.now(platform.settings.ledger_topic)
+    return ledger.topic_id if ledger.partitions else _NO_LEDGER
+
+
 def _shared(instance: dg.DagsterInstance) -> str | None:
     """Why workers of this Dagster may be on other machines; None where nothing says so."""
+    if instance.is_ephemeral:
+        return "Dagster keeps nothing of this run (DAGSTER_HOME is not set), and so does not know where others publish to"
     if not isinstance(instance.event_log_storage, _LOCAL):
-        return "Dagster's storage is no local SQLite"
+        return "Dagster's storage is no local SQLite, so its workers are not all on this machine"
     launcher = type(instance.run_launcher)
     if not issubclass(launcher, DefaultRunLauncher) and not launcher.__name__.startswith("Sync"):
-        return f"runs are launched by {launcher.__name__}"
+        return f"runs are launched by {launcher.__name__}, so its workers are not all on this machine"
     return None
 
 
@@ -128,6 +147,8 @@ def _remembered(instance: dg.DagsterInstance) -> dict[str, object] | None:
 
 
 def _remember(instance: dg.DagsterInstance, place: Mapping[str, object]) -> None:
-    told = json.dumps(place, sort_keys=True)
+    told = json.dumps(
+        {name: None if value == _NO_LEDGER else value for name, value in place.items()}, sort_keys=True
+    )
     if instance.daemon_cursor_storage.get_cursor_values({_KEY}).get(_KEY) != told:
         instance.daemon_cursor_storage.set_cursor_values({_KEY: told})

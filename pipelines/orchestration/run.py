@@ -221,6 +221,13 @@ class WindowRun:
                 for window in todo[:MOST_NOTED]:
                     yield from self._unfinished.ended(window, error, str(error))
                 raise _refused(error) from None
+            except Exception as error:
+                if interruption := _interruption(error):
+                    raise interruption from None
+                # A defect; and the windows are not published all the same.
+                for window in todo[:MOST_NOTED]:
+                    yield from self._unfinished.ended(window, error, f"{type(error).__name__}: {error}")
+                raise
         for number, window in enumerate(todo, start=1):
             ended: Exception | None = None
             try:
@@ -262,6 +269,8 @@ class WindowRun:
             assert passing is not None
             yield from self._unfinished.ended(window, passing, str(passing))
         if failed:
+            if todo and todo[-1].key not in failed:
+                yield from self._unfinished.at_end()
             raise dg.Failure(
                 _told(self._event, failed), metadata={"windows_failed": len(failed)}, allow_retries=False
             )

@@ -30,6 +30,7 @@ class UnfinishedWindows:
         self._event, self._store, self._run_id = event, platform.snapshots, run_id
         self._publishes = publishes
         self._known: dict[str, Unfinished] = {}
+        self._first: tuple[Window, str] | None = None
 
     def begin(self) -> None:
         """Look once what earlier runs noted; a window that no run noted costs nothing then."""
@@ -46,7 +47,7 @@ class UnfinishedWindows:
             self._event.full_name,
             window.key,
             "blocked" if blocked else "failed",
-            done.verdict if done is not None else error.problem if isinstance(error, SluiceError) else told,
+            done.verdict if done is not None else self._reason(error, told),
             self._run_id,
             datetime.now(UTC).isoformat(timespec="seconds"),
             rows_in=done.rows_in if done is not None else None,
@@ -67,8 +68,22 @@ class UnfinishedWindows:
         }
         published = asset_key(self._event, "published")
         yield dg.AssetObservation(published, partition=window.key, metadata=metadata, description=str(one))
+        self._first = self._first or (window, str(one))
         if not isinstance(error, NotReconciled):  # else the check has its evaluation
             yield self._check(window, passed=False, told=str(one))
+
+    def at_end(self) -> Iterator[object]:
+        """The check of the first of them once more, behind those of the windows that are as they should be: the asset's page
+        shows the newest evaluation alone."""
+        if self._first is not None:
+            window, told = self._first
+            yield self._check(window, passed=False, told=told)
+
+    def _reason(self, error: Exception, told: str) -> str:
+        """What is wrong and, but for the event itself, where."""
+        if not isinstance(error, SluiceError):
+            return told
+        return error.problem if self._event.full_name in error.where else f"{error.where}: {error.problem}"
 
     def done(self, window: Window, *, checked: bool) -> Iterator[object]:
         """The window is as it should be; `checked`: the run has evaluated the check of its topic."""

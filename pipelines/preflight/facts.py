@@ -7,7 +7,6 @@ from datetime import datetime
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.preflight.largest import LargestRecord
-from pipelines.publishing.entry import LedgerDamaged
 from resources.errors import SluiceError
 from resources.kafka.cluster import ClusterState, TopicState
 from resources.settings import Settings
@@ -57,8 +56,10 @@ class History:
     snapshots. `snapshot_bytes` is the room of a window's sourced and transformed snapshot, in the mean: a file that they
     share counts once, unless `at_most`: another version of the module made them, and whether the present one's share it
     is not known. Of the largest window it is `largest_snapshot_bytes`, as it is stored, and `largest_apart_bytes` with
-    each snapshot counted for itself. `records` are of windows asked about, `around` of others; `damaged` are ledger
-    records of either that cannot be read. `ids` are schema ids in use.
+    each snapshot counted for itself. `records` are of windows asked about, `around` of others; `refused` says which ledger
+    records of either cannot be read, or are about another place than this. `lost`: windows, of those asked about, that were
+    published and read back before, as the snapshot store notes, and that the ledger has no record of; then `ends` is where
+    the topic's Kafka partitions end. `ids` are schema ids in use.
     """
 
     newest: str | None = None
@@ -73,7 +74,9 @@ class History:
     stored: int = 0
     records: Sequence[Record] = ()
     around: Sequence[Record] = ()
-    damaged: Sequence[LedgerDamaged] = ()
+    refused: Sequence[SluiceError] = ()
+    lost: Sequence[str] = ()
+    ends: Sequence[int] = ()
     ids: Sequence[IdInUse] = ()
 
 
@@ -114,6 +117,11 @@ class Facts:
         """The cluster; only for rules that are asked when it answered."""
         assert isinstance(self.cluster, ClusterState)
         return self.cluster
+
+    @property
+    def target_has_records(self) -> bool:
+        """Whether anybody has ever published to the topic."""
+        return any(self.history.ends)
 
     @property
     def target(self) -> TopicState:

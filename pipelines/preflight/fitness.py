@@ -12,7 +12,7 @@ from pipelines.preflight.facts import Facts
 from pipelines.preflight.finding import Finding, failures_of, refusal
 from pipelines.preflight.gathering import gather
 from pipelines.preflight.largest import LargestRecord
-from pipelines.preflight.ledger_rules import damaged_findings, ledger_findings
+from pipelines.preflight.ledger_rules import ledger_findings, record_findings
 from pipelines.preflight.topic_rules import topic_findings
 from resources.errors import PassingFault, SluiceError
 from resources.kafka.topics import Topic
@@ -86,6 +86,6 @@ def _findings(facts: Facts) -> Iterator[Finding]:
     else:
         yield from topic_findings(facts)
         yield from ledger_findings(facts.settings, facts.kafka)
-        yield from damaged_findings(facts)
+        yield from record_findings(facts)
         yield from access_findings(facts)
     yield from disk_findings(facts)

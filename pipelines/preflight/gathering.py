@@ -18,6 +18,7 @@ from pipelines.preflight.contract_rules import subject_of
 from pipelines.preflight.facts import ContractState, Disk, Facts, History, IdInUse, Moved, Record
 from pipelines.preflight.ledger_rules import ledger_findings
 from pipelines.publishing.entry import LedgerDamaged, LedgerEntry, ledger_key, read_entry
+from pipelines.publishing.identity import LedgerOfElsewhere, require_here
 from pipelines.publishing.remade import last_offsets, remade
 from resources.errors import PassingFault, SluiceError
 from resources.kafka.cluster import ClusterState, TopicState, describe
@@ -135,7 +136,11 @@ def _history(facts: Facts, platform: Platform) -> History:
         return history
     with suppress(SluiceError):
         history = _snapshot_sizes(facts, platform.snapshots)
-    if isinstance(facts.cluster, SluiceError) or facts.ledger.presence != "there":
+    if isinstance(facts.cluster, SluiceError):
+        return history
+    if facts.ledger.presence != "there":
+        with suppress(SluiceError):
+            return _with_lost(facts, platform, history, _evenly(facts.windows))
         return history
     # A ledger that cannot be read makes whoever reads it wait.
     if any(not finding.ok for finding in ledger_findings(facts.settings, facts.kafka)):
@@ -208,18 +213,20 @@ def _published(facts: Facts, platform: Platform, history: History) -> History:
     asked, around = _spread(facts.windows), _around(facts)
     keys = {window: ledger_key(facts.topic, window.key) for window in [*asked, *around]}
     values = platform.ledger.newest(keys.values(), patience_seconds=_PATIENCE_SECONDS)
-    found, damaged = dict[Window, LedgerEntry](), list[LedgerDamaged]()
+    found, refused = dict[Window, LedgerEntry](), list[SluiceError]()
+    here = platform.identity
     for window, key in keys.items():
         try:
             entry = read_entry(key, values[key])
-        except LedgerDamaged as error:
-            damaged.append(error)
-            continue
-        if entry is not None:
-            found[window] = entry
+            if entry is not None:
+                require_here(entry, here)
+                found[window] = entry
+        except (LedgerDamaged, LedgerOfElsewhere) as error:
+            refused.append(error)
+    unknown = [window for window in _evenly(facts.windows) if values.get(keys[window]) is None]
     history = replace(
-        history,
-        damaged=damaged,
+        _with_lost(facts, platform, history, unknown),
+        refused=refused,
         ids=_ids_in_use(found, platform),
         records=_records(facts, [found[window] for window in asked if window in found], platform),
         around=_records(facts, [found[window] for window in around if window in found], platform),
@@ -240,6 +247,18 @@ def _published(facts: Facts, platform: Platform, history: History) -> History:
         bytes_per_record=sent / records,
         moved=moved,
     )
+
+
+def _with_lost(facts: Facts, platform: Platform, history: History, unknown: Sequence[Window]) -> History:
+    """Which of the windows that the ledger has no record of were published before: the store notes what a run has read
+    back. A few are asked, since it is one file each."""
+    store, name = platform.snapshots, facts.event.full_name
+    notes = {window.key: store.reconciled(name, window.key) for window in unknown}
+    lost = [key for key, note in notes.items() if note and note.get("topic") == facts.topic]
+    if not lost or facts.target.presence != "there" or facts.target.topic is None:
+        return history
+    ends = platform.watch.ends(facts.topic, range(facts.target.topic.partitions))
+    return replace(history, lost=lost, ends=list(ends.values()))
 
 
 def _spread(windows: Sequence[Window]) -> list[Window]:

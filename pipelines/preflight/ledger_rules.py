@@ -14,15 +14,27 @@ from resources.settings import Settings
 _MOST_NAMED = 3
 
 
-def damaged_findings(facts: Facts) -> Iterator[Finding]:
-    """Records of the windows asked about, or of those around, that cannot be read. A run refuses such a window alone."""
-    for error in facts.history.damaged[:_MOST_NAMED]:
-        level: Level = "warning" if facts.publishing else "failed"
+def record_findings(facts: Facts) -> Iterator[Finding]:
+    """Records of the windows asked about, or of those around, that a run refuses, each with its window alone: they cannot
+    be read, or are about another place. And records that are not there any more."""
+    level: Level = "warning" if facts.publishing else "failed"
+    refused, lost = facts.history.refused, facts.history.lost
+    for error in refused[:_MOST_NAMED]:
         yield Finding("ledger records", level, f"{error.where}: {error.problem}", error.next_step)
-    if len(facts.history.damaged) > _MOST_NAMED:
-        more = len(facts.history.damaged) - _MOST_NAMED
+    if len(refused) > _MOST_NAMED:
+        more = len(refused) - _MOST_NAMED
         yield Finding(
-            "ledger records", "warning", f"{more:,} more cannot be read; `sluice status` names them"
+            "ledger records", "warning", f"{more:,} more are refused; `sluice verify` names each of them"
+        )
+    # On a topic without a record there is nothing that could be published twice.
+    if lost and facts.target.presence == "there" and facts.target_has_records:
+        yield Finding(
+            "ledger records",
+            level,
+            f"the ledger has no record of {', '.join(lost[:_MOST_NAMED])}{', …' if len(lost) > _MOST_NAMED else ''}, and the "
+            f"snapshot store notes that it was published to {facts.topic} and read back: the ledger was deleted or emptied "
+            "since, and publishing sends every event again",
+            f"restore the ledger topic {facts.settings.ledger_topic} first (docs/operating.md#ledger)",
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 from resources.snapshots import SnapshotStore
 
 State = Literal["blocked", "failed"]
+_OTHERWISE = ("publish", "replay", "redrive", "ledger", "verify", "plan")
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,9 @@ class Unfinished:
         publish = f"sluice publish {self.event} {self.window}"
         if not self.advice:
             return publish
-        # Advice with a command of its own may be another way than to publish the window: a replay, an acceptance.
-        return self.advice if "sluice " in self.advice else f"{self.advice}; then {publish}"
+        # Another way than to publish the window, which may be the wrong one now.
+        otherwise = any(f"sluice {name}" in self.advice for name in _OTHERWISE)
+        return self.advice if otherwise else f"{self.advice}; then {publish}"
 
     def __str__(self) -> str:
         return f"{self.state}: {self.reason}; next: {self.next_step}"

@@ -124,7 +124,7 @@ def _show(
                 if one.window not in {e.window for e in entries}
             ],
         )  # fmt: skip
-        for line in _valid_on(entries):
+        for line in _valid_on(entries) if entries else ():
             click.echo(line)
     else:
         groups: dict[str, list[int]] = {}

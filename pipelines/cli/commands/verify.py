@@ -21,7 +21,8 @@ def command(event: str, windows: str | None, topic: str | None, as_json: bool) -
     from the stored snapshots that the ledger names; what is there is read as a careful consumer reads it. One record missing, altered or doubled among a million is found and named by its key.
     What the topic's retention or compaction removed is counted as that. Some rows, always those with the extremes of each
     column, are read again in plain Python, from the sourced snapshot to the record: a value that was made wrong is named.
-    Exit code 1 when a window differs or is interrupted, or when what should be there is not known any more.
+    Exit code 1 when a window differs or is interrupted, when what should be there is not known any more, and when a
+    window is not published because its newest run was blocked or failed.
 
     \b
     WINDOWS is a window's key, a range FIRST..LAST, or a coarser date; left out: every published window.
@@ -80,7 +81,8 @@ def command(event: str, windows: str | None, topic: str | None, as_json: bool) -
         if one.error is not None:
             click.echo(err=True)
             tell(one.error)
-    if not all(one.ok for one in done):
+    known = {one.window for one in done if one.result.verdict != "unpublished"}
+    if not all(one.ok for one in done) or any(one.window not in known for one in behind):
         raise SystemExit(1)
 
 

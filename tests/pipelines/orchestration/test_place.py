@@ -12,6 +12,7 @@ import pytest
 from pipelines.orchestration.place import NotThisPlace, accept_place, place_changes, require_place
 from pipelines.publishing.identity import Part
 from resources.identity import Identity
+from resources.kafka.watch import TopicNow
 from resources.platform import Platform
 from resources.settings import Settings, load_settings
 
@@ -32,6 +33,9 @@ class Place:
         self.settings = replace(loaded, embedded=own, **settings)
         self.snapshots = SimpleNamespace(store_id=lambda make: str(folder))  # noqa: ARG005
         self.identity = Identity(cluster, str(folder), self.settings.code_location)
+        self.watch = SimpleNamespace(now=lambda _: self.there)
+        self.there = TopicNow("ledger-1", 16)
+        self.ledger = SimpleNamespace(topic_id="ledger-1")  # is made by whoever asks for it
 
 
 def place(folder: Path, cluster: str = "real", **more: Any) -> Platform:
@@ -82,6 +86,28 @@ def test_a_run_whose_settings_lead_elsewhere_is_refused_until_a_person_accepts(
         require_place(instance, place(tmp_path))
 
 
+def with_ledger(at: Platform, ledger: TopicNow) -> Platform:
+    cast(Any, at).there = ledger
+    return at
+
+
+@pytest.mark.parametrize("now", [TopicNow("ledger-2", 16), TopicNow(None, 0)])
+def test_a_ledger_that_was_deleted_between_runs_is_refused(
+    instance: dg.DagsterInstance, tmp_path: Path, now: TopicNow
+) -> None:
+    """Every window would count as never published."""
+    here = place(tmp_path)
+    require_place(instance, with_ledger(here, TopicNow(None, 0)))  # the first run makes it
+    lost = with_ledger(place(tmp_path), now)
+    with pytest.raises(NotThisPlace, match="ledger of topic id ledger-1") as refused:
+        require_place(instance, lost)
+    assert "accept-cluster --all" in str(refused.value)
+    accept_place(instance, lost, "cluster")
+    require_place(instance, lost)
+    # Brokers without ids say nothing of it.
+    require_place(instance, with_ledger(place(tmp_path), TopicNow(None, 16)))
+
+
 def test_who_accepts_a_store_without_the_setting_of_a_cluster_does_not_accept_the_servers_of_a_first_look(
     instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
@@ -109,13 +135,19 @@ def test_servers_of_a_first_look_are_for_one_machine(tmp_path: Path) -> None:
     class ElsewhereLauncher:
         pass
 
-    storage = SimpleNamespace(event_log_storage=object(), run_launcher=ElsewhereLauncher())
+    with pytest.raises(NotThisPlace, match="DAGSTER_HOME is not set"):
+        require_place(dg.DagsterInstance.ephemeral(), place(tmp_path, own=True))
+    require_place(dg.DagsterInstance.ephemeral(), place(tmp_path))
+    storage = SimpleNamespace(
+        event_log_storage=object(), run_launcher=ElsewhereLauncher(), is_ephemeral=False
+    )
     with pytest.raises(NotThisPlace, match="no local SQLite"):
         require_place(cast(Any, storage), place(tmp_path, own=True))
     with dg.instance_for_test() as made:
         launched = SimpleNamespace(
             event_log_storage=made.event_log_storage,
             run_launcher=ElsewhereLauncher(),
+            is_ephemeral=False,
             daemon_cursor_storage=made.daemon_cursor_storage,
         )
         with pytest.raises(NotThisPlace, match="launched by ElsewhereLauncher"):

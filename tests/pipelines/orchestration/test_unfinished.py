@@ -14,15 +14,18 @@ from pipelines.authoring.discovery import load_catalogue
 from pipelines.cli import choosing
 from pipelines.cli.root import sluice
 from pipelines.cli.verifying import Verified
+from pipelines.orchestration.assets import build_assets
 from pipelines.orchestration.keys import asset_key
 from pipelines.orchestration.launch import windows_told
+from pipelines.orchestration.resource import PlatformResource
+from pipelines.orchestration.tables import build_tables
 from pipelines.pacing.pacer import Pacer
 from pipelines.publishing.publisher import Publisher
 from pipelines.publishing.unfinished import Unfinished, note, unfinished
 from pipelines.reconciling.reconciler import Reconciler
-from resources.errors import SluiceError
+from resources.errors import PassingFault, SluiceError
 from resources.snapshots import SnapshotStore
-from tests.pipelines.orchestration.test_dead_letters import here, instance, run
+from tests.pipelines.orchestration.test_dead_letters import ALL, here, instance, run
 from tests.pipelines.publishing.conftest import WINDOW, World, embedded_world
 from tests.pipelines.publishing.test_redrive import ALIVE, BROKEN, MENDED, ROWS
 
@@ -93,25 +96,30 @@ def test_a_failed_window_is_red_and_what_was_published_before_stays(
         patched.setattr(Publisher, "publish", publish)
         ((passed, told),) = checks(run(here, instance))
     assert not passed
-    assert told == f"failed: it went wrong; next: mend it; then sluice publish {NAME} {WINDOW}"
+    assert told == f"failed: here: it went wrong; next: mend it; then sluice publish {NAME} {WINDOW}"
     assert [one.state for one in noted(here)] == ["failed"]
     # Nothing changed, so that the topic is not read again; the check is green again all the same.
     ((passed, told),) = checks(run(here, instance))
     assert passed
-    assert "before, it was failed: it went wrong" in told
+    assert "before, it was failed: here: it went wrong" in told
     assert noted(here) == []
 
 
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (SluiceError("topic", "takes no more", next_step="make room"), "failed: topic: takes no more"),
+        (SluiceError(f"{NAME} on x", "takes no more"), "failed: takes no more"),
+        (TypeError("a defect"), "failed: TypeError: a defect"),
+    ],
+)
 def test_windows_that_a_preflight_refuses_are_failed(
-    here: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    here: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, error: Exception, named: str
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise SluiceError("topic", "takes no more", next_step="make room")
-
-    monkeypatch.setattr(Publisher, "require_fit", refuse)
+    monkeypatch.setattr(Publisher, "require_fit", raising(error))
     ((passed, told),) = checks(run(here, instance))
     assert not passed
-    assert told.startswith("failed: takes no more")
+    assert told.startswith(named)
     assert [one.state for one in noted(here)] == ["failed"]
 
 
@@ -150,6 +158,7 @@ def test_commands_say_blocked_and_the_next_command(commands: Any, words: tuple[s
     assert "blocked" in told
     assert "3 of 20 rows do not fit the contract" in told
     assert f"Next: sluice dead-letters {NAME} {WINDOW}" in told
+    assert commands(*words).exit_code == (words[0] == "verify"), "it is not published"
     assert "has not been published" not in told
     assert "Nothing has been published" not in told
 
@@ -197,6 +206,10 @@ ONE = Unfinished(NAME, WINDOW, "failed", "it went wrong", "run", "2026-01-01T00:
         (ONE, f"sluice publish {NAME} {WINDOW}"),
         (replace(ONE, advice="make room"), f"make room; then sluice publish {NAME} {WINDOW}"),
         (replace(ONE, advice="sluice replay x"), "sluice replay x"),
+        (
+            replace(ONE, advice="ask `sluice doctor`"),
+            f"ask `sluice doctor`; then sluice publish {NAME} {WINDOW}",
+        ),
         (replace(ONE, state="blocked", advice="sluice redrive x"), f"sluice dead-letters {NAME} {WINDOW}"),
     ],
 )
@@ -263,3 +276,80 @@ def raising(error: Exception) -> Any:
         raise error
 
     return fail
+
+
+def test_a_blocked_window_stays_red_where_those_behind_it_are_published(
+    here: World, instance: dg.DagsterInstance
+) -> None:
+    """The page of the asset shows the check's newest evaluation."""
+    here.define('return rows.assign(amount=rows["amount"].where(rows["id"] != "bad"))')
+    here.rows([("bad", 0, 1), ("k1", 24 * 60, 1), ("k2", 48 * 60, 1)])
+    keys = [WINDOW, "2013-01-02", "2013-01-03"]
+    ran = dg.materialize(
+        [build_assets(here.event), *build_tables([here.event])],
+        resources={"platform": PlatformResource()},
+        instance=instance,
+        selection=[asset_key(here.event, stage) for stage in ALL],
+        tags={"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[2]},
+        raise_on_error=False,
+    )
+    told = [
+        (one.partition, one.passed)
+        for one in ran.get_asset_check_evaluations()
+        if one.check_name == "reconciled"
+    ]
+    assert told == [(keys[0], False), (keys[1], True), (keys[2], True), (keys[0], False)]
+
+
+def test_a_run_that_does_not_publish_notes_no_failure_of_its_own(
+    here: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was never to publish the window."""
+    here.rows(ALIVE)
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "pipelines.orchestration.run.source_and_transform", raising(SluiceError("x", "wrong"))
+        )
+        assert not run(here, instance, stages=("sourced", "transformed")).success
+    assert noted(here) == []
+
+
+def test_a_fault_that_did_not_pass_is_noted_when_nothing_is_tried_again(
+    here: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.rows(ALIVE)
+    monkeypatch.setattr("pipelines.orchestration.run._FIRST_WAIT_SECONDS", 0)
+    for place in ("publish", "require_fit"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Publisher, place, raising(PassingFault("brokers", f"do not answer {place}")))
+            ((passed, told),) = checks(run(here, instance))
+        assert not passed
+        assert told.startswith(f"failed: brokers: do not answer {place}; next: sluice publish")
+        assert [one.state for one in noted(here)] == ["failed"]
+
+
+def test_commands_say_failed_and_the_next_command(
+    here: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.rows(ALIVE)
+    with monkeypatch.context() as patched:
+        patched.setattr(Publisher, "publish", raising(SluiceError("here", "it went wrong")))
+        assert not run(here, instance).success
+    catalogue = load_catalogue(here.folder / "assets")
+    event = catalogue.find("happened")
+    monkeypatch.setattr(choosing, "catalogue_and_event", lambda _: (catalogue, event))
+    monkeypatch.setattr(choosing, "chosen", lambda _: (catalogue, [event], True))
+    runner = CliRunner()
+    for words in (
+        ("status",),
+        ("status", "happened"),
+        ("verify", "happened"),
+        ("dead-letters", "happened", WINDOW),
+    ):
+        told = runner.invoke(sluice, words, catch_exceptions=False).output
+        assert "failed at " in told and "here: it went wrong" in told, words
+        assert f"Next: sluice publish {NAME} {WINDOW}" in told, words
+    planned = runner.invoke(sluice, ("plan", "happened", WINDOW), catch_exceptions=False)
+    assert "its newest run was failed: here: it went wrong" in " ".join(planned.output.split())
+    (one,) = json.loads(runner.invoke(sluice, ("plan", "happened", WINDOW, "--json")).stdout)["windows"]
+    assert "its newest run was failed: here: it went wrong" in one["because"]

@@ -14,6 +14,7 @@ from pipelines.publishing.accepting import accepting, adopting, rewrite, wanted
 from pipelines.publishing.entry import LedgerDamaged, LedgerEntry, ledger_key, read_entry
 from pipelines.publishing.generations import generations
 from pipelines.publishing.identity import Decision, LedgerOfElsewhere, Part, accepted, adopted, require_here
+from pipelines.publishing.publisher import Publisher
 from pipelines.publishing.record import Status
 from pipelines.publishing.remade import TopicRemade
 from pipelines.publishing.wish import Redrive, Replay, Wish
@@ -25,7 +26,13 @@ from resources.kafka.ledger import ledger_partition
 from resources.kafka.transactions import TransactionalProducer
 from tests.pipelines.publishing.conftest import WINDOW, Row, World
 from tests.pipelines.publishing.test_ledger_records import WHOLE
-from tests.pipelines.publishing.test_remade_topics import any_world, once_acknowledged, remake, verified
+from tests.pipelines.publishing.test_remade_topics import (
+    any_world,
+    findings,
+    once_acknowledged,
+    remake,
+    verified,
+)
 
 __all__ = ["any_world"]
 
@@ -297,3 +304,51 @@ def test_records_that_are_all_there_are_not_confirmed_where_the_log_ends_before_
         verified(world)
     with pytest.raises(TopicRemade):
         world.publish()
+
+
+def test_check_names_a_window_that_is_another_place_s(embedded_world: World) -> None:
+    world = embedded_world
+    world.deliver(ROWS)
+    first = entry(world)
+    assert findings(world, "ledger records") == []
+    write(world, first.advanced(code_location="elsewhere"))
+    (found,) = findings(world, "ledger records")
+    assert found.level == "failed" and "written for code location elsewhere" in found.told
+    assert "accept-location" in found.next_step
+
+
+def test_a_window_that_was_read_back_and_that_the_ledger_has_no_record_of_is_named(
+    embedded_world: World,
+) -> None:
+    world = embedded_world
+    world.deliver(ROWS)
+    state = {"topic": world.topic, "generation": 1, "snapshot": "x"}
+    store = world.platform().snapshots
+    store.set_reconciled(world.event.full_name, WINDOW, state)
+    assert findings(world, "ledger records") == []
+    key = ledger_key(world.topic, WINDOW)
+    settings = world.settings()
+    # By a tombstone, by another ledger, and by none.
+    with TransactionalProducer(settings, "by hand", event="e", window="w", topic=world.topic) as producer:
+        producer.claim()
+        producer.begin()
+        place = ledger_partition(key, settings.ledger_partitions)
+        producer.record(settings.ledger_topic, place, key.encode(), None)
+        producer.commit()
+    (found,) = findings(world, "ledger records")
+    assert found.level == "failed" and f"no record of {WINDOW}" in found.told
+    assert f"restore the ledger topic {settings.ledger_topic}" in found.next_step
+    world.environ["SLUICE_LEDGER_TOPIC"] += "2"
+    (found,) = findings(world, "ledger records")
+    assert f"no record of {WINDOW}" in found.told
+    # A run says it, too, before it sends anything.
+    world.said.clear()
+    with Publisher(world.event, world.platform(), run_id="run", say=world.said.append) as publisher:
+        publisher.require_fit(world.event.windows.parse(WINDOW))
+    assert any(f"no record of {WINDOW}" in said for said in world.said)
+    # On a topic on which nothing is, nothing is published twice.
+    store.set_reconciled(world.event.full_name, WINDOW, state | {"topic": "another"})
+    assert findings(world, "ledger records") == []
+    store.set_reconciled(world.event.full_name, WINDOW, state)
+    remake(world)
+    assert findings(world, "ledger records") == []

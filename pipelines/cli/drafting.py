@@ -4,12 +4,14 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 import pyarrow as pa
 
 from pipelines.authoring.cadence import Cadence
 from pipelines.cli.avro_types import avro_of, legal_name, nullable_field, record_name
+from pipelines.cli.written import block, literal, require_declaration
 from resources.errors import SluiceError, did_you_mean
 from resources.warehouse import Column, sql_name
 
@@ -96,8 +98,9 @@ def choose_key(
 def draft(request: Request, columns: Sequence[Column], key: Column, event_time: Column) -> Draft:
     """Module and contract over all columns that Avro can hold."""
     selected, fields, left_out = [], [], []
+    names = _field_names(columns)
     for column in columns:
-        name = legal_name(column.name)
+        name = names[column.name]
         instant = _instant(column) if column is event_time else None
         avro = (
             _instant_avro(column)
@@ -122,11 +125,22 @@ def draft(request: Request, columns: Sequence[Column], key: Column, event_time: 
         "fields": fields,
     }
     return Draft(
-        _module(request, selected, legal_name(key.name), legal_name(event_time.name), event_time.name),
+        _module(request, selected, names[key.name], names[event_time.name], event_time.name),
         _contract_text(contract),
         _assumptions(key, event_time),
         tuple(left_out),
     )
+
+
+def _field_names(columns: Sequence[Column]) -> dict[str, str]:
+    """The field of each column: its name where Avro takes it; those that would become the same are numbered."""
+    found = {column.name: column.name for column in columns if legal_name(column.name) == column.name}
+    for column in columns:
+        if column.name not in found:
+            legal = legal_name(column.name)
+            numbered = (f"{legal}_{number}" for number in count(2))
+            found[column.name] = next(name for name in chain([legal], numbered) if name not in found.values())
+    return found
 
 
 def _assumptions(key: Column, event_time: Column) -> tuple[str, ...]:
@@ -177,12 +191,31 @@ def _module(request: Request, selected: list[str], key: str, event_time: str, ti
     # The bare column: every session stands in UTC, and around it no index would be of use.
     instant = sql_name(time_column)
     table = ".".join(sql_name(part) for part in request.table.split("."))
-    topic = f"{request.domain}.{request.name}".replace("_", "-")
-    warehouse = "" if request.warehouse == "default" else f'\n    warehouse="{request.warehouse}",'
-    return f'''"""TODO: what happened, in one sentence.
+    source = f"""
+        SELECT
+            {select}
+        FROM {table}
+        WHERE {instant} >= :window_start AND {instant} < :window_end
+    """
+    arguments = {
+        "topic": f"{request.domain}.{request.name}".replace("_", "-") + ".v1",
+        "key": key,
+        "event_time": event_time,
+        "owner": request.owner,
+        **({} if request.warehouse == "default" else {"warehouse": request.warehouse}),
+        "source": source,
+    }
+    written = {name: block(text) if name == "source" else literal(text) for name, text in arguments.items()}
+    head = block(
+        f"""TODO: what happened, in one sentence.
 
 One event per row of the table {request.table}. TODO: say when there is no event, and what a consumer must know.
 """
+    )
+    lines = [f"    {name}={text}," for name, text in written.items()]
+    lines.insert(3, f"    windows={request.cadence}({literal(request.start)}),")
+    declared = "\n".join(lines)
+    module = f'''{head}
 
 import pandas as pd
 
@@ -190,22 +223,16 @@ from pipelines import {request.cadence}, event
 
 
 @event(
-    topic="{topic}.v1",
-    key="{key}",
-    event_time="{event_time}",
-    windows={request.cadence}("{request.start}"),
-    owner="{request.owner}",{warehouse}
-    source="""
-        SELECT
-            {select}
-        FROM {table}
-        WHERE {instant} >= :window_start AND {instant} < :window_end
-    """,
+{declared}
 )
 def {request.name}(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows as the warehouse gives them."""
     return rows
 '''
+    require_declaration(
+        module, name=request.name, cadence=request.cadence, arguments=arguments, start=request.start
+    )
+    return module
 
 
 def _contract_text(contract: dict[str, Any]) -> str:

@@ -54,6 +54,7 @@ def command(
     from pipelines.cli.findings import show
     from pipelines.cli.first_window import first_window
     from pipelines.cli.lost_rows import first_real_window, lost_rows
+    from pipelines.cli.written import require_plain
     from resources.errors import SluiceError
     from resources.platform import Platform
     from resources.settings import ROOT
@@ -63,7 +64,9 @@ def command(
     _refuse_existing(files)
     with Platform() as platform:
         opened = platform.warehouse(warehouse)
+        require_plain("table", [table])
         columns = opened.columns(table)
+        require_plain(f"{table}: the column", [column.name for column in columns])
         time_column, why_time = choose_event_time(columns, event_time, table)
         key_column, why_key = choose_key(columns, key, table, time_column)
         first, why_first = (
@@ -148,7 +151,7 @@ def _write(folder: "Path", files: "tuple[Path, Path]", module: str, contract: st
     texts |= dict(zip(files, (module, contract), strict=True))
     for path, text in texts.items():
         # "x": also when somebody else made the file since we looked.
-        with path.open("x") as handle:
+        with path.open("x", encoding="utf-8") as handle:
             handle.write(text)
     return list(texts)
 

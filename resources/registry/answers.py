@@ -117,9 +117,9 @@ def version_numbers(answer: Answer) -> list[int]:
 
 def schema_type(answer: Answer) -> str:
     """`AVRO`, which a registry need not say, `PROTOBUF` or `JSON`."""
-    if isinstance(answer.value, dict) and answer.value.get("schemaType") is None:
+    if isinstance(answer.value, dict) and answer.value.get("schemaType") in (None, ""):
         return "AVRO"
-    return _readable(str(member(answer, "schemaType", str)))[:40]
+    return _readable(str(member(answer, "schemaType", str)))[:40].upper()
 
 
 _NAMES = {int: "whole number", str: "text", bool: "true or false", list: "list"}

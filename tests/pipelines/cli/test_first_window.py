@@ -74,7 +74,18 @@ def test_a_placeholder_is_left_out_and_named(make: Make, kind: str, placeholder:
 
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize(
-    "only", ["-infinity", "infinity", "BC", "0001-01-01", "9999-12-31", "10000-01-01", None]
+    "only",
+    [
+        "-infinity",
+        "infinity",
+        "BC",
+        "0001-01-01",
+        "1000-12-31",
+        "9000-01-01",
+        "9999-12-31",
+        "10000-01-01",
+        None,
+    ],
 )
 def test_where_no_time_is_usable_it_is_today_and_that_is_said(
     make: Make, kind: str, only: str | None
@@ -84,6 +95,7 @@ def test_where_no_time_is_usable_it_is_today_and_that_is_said(
     assert why.startswith("today, since no ")
     assert "begin" not in why
     assert "--start" in why
+    assert ("no row of the table has a time yet" in why) == (only is None)
 
 
 @pytest.mark.parametrize("cadence", [hourly, daily, weekly, monthly])
@@ -104,3 +116,23 @@ def test_every_unit_of_duckdb(tmp_path: Path, kind: str) -> None:
         first, why = begins((opened, "t"))
     assert first == "2024-02-03"
     assert "-infinity" in why
+
+
+@pytest.mark.parametrize("warehouse", KINDS)
+def test_names_that_need_quotes(request: pytest.FixtureRequest, tmp_path: Path, warehouse: str) -> None:
+    table = '"sales 2"."select ""it"""'
+    sql = (
+        f'CREATE SCHEMA "sales 2"; CREATE TABLE {table} ("when ""?""" DATE);'
+        f"INSERT INTO {table} VALUES (DATE '0001-01-01'), (DATE '2024-02-03');"
+    )
+    if warehouse == "duckdb":
+        with duckdb.connect(str(tmp_path / "quoted.duckdb")) as connection:
+            connection.execute(sql)
+        url = f"duckdb://{tmp_path / 'quoted.duckdb'}"
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        url = server.new_database()
+        execute(url, sql)
+    with closing(open_warehouse("sales", {"sales": url}, memory_limit="100MB")) as opened:
+        first, _ = begins((opened, 'sales 2.select "it"'))
+    assert first == "2024-02-03"

@@ -230,6 +230,13 @@ def test_a_subject_of_another_schema_type_says_which(kind: str, ask: str) -> Non
             ASKED[ask](registry)
 
 
+@pytest.mark.parametrize("kind", ["avro", "Avro", "", None])
+def test_avro_is_avro_however_a_registry_writes_it(kind: str | None) -> None:
+    registry = registry_answering(subject_with((1, MINE), kinds={1: kind}))
+    assert registry.latest("s-value") is not None
+    assert registry.check_compatible("s-value", MINE) == []
+
+
 def test_an_earlier_version_of_another_schema_type_is_left_to_the_registry() -> None:
     reply = subject_with((1, "message P {}"), (2, MINE), kinds={1: "PROTOBUF"}, level="FULL_TRANSITIVE")
     assert registry_answering(reply).check_compatible("s-value", MINE) == []

@@ -98,6 +98,10 @@ class RegistryHttp:
     def close(self) -> None:
         """Close connections; harmless twice."""
         self._rest.session.close()
+        # The client that asks for tokens has connections of its own, which nobody else closes.
+        tokens = getattr(self._rest.bearer_field_provider, "client", None)
+        if tokens is not None:
+            tokens.close()
 
     def _sent(
         self, method: str, path: str, headers: dict[str, str], content: str | None

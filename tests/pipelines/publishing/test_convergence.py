@@ -76,6 +76,7 @@ class FakeProducer:
     """Transactions on a Log. It may crash behind every record, before a commit, and behind one."""
 
     log: Log
+    throttled_seconds = 0.0
 
     def __init__(self, *_: object, **__: object) -> None:
         self._records: list[tuple[str, Row | None]] = []

@@ -223,7 +223,7 @@ def _published(facts: Facts, platform: Platform, history: History) -> History:
                 found[window] = entry
         except (LedgerDamaged, LedgerOfElsewhere) as error:
             refused.append(error)
-    unknown = [window for window in _evenly(facts.windows) if values.get(keys[window]) is None]
+    unknown = [window for window in _evenly(asked) if values.get(keys[window]) is None]
     history = replace(
         _with_lost(facts, platform, history, unknown),
         refused=refused,

@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from pipelines.foresight.foreseeing import Foresight
+from pipelines.preflight.fitness import preflight
 from pipelines.publishing.accepting import accepting, adopting, rewrite, wanted
 from pipelines.publishing.entry import LedgerDamaged, LedgerEntry, ledger_key, read_entry
 from pipelines.publishing.generations import generations
@@ -352,3 +354,17 @@ def test_a_window_that_was_read_back_and_that_the_ledger_has_no_record_of_is_nam
     store.set_reconciled(world.event.full_name, WINDOW, state)
     remake(world)
     assert findings(world, "ledger records") == []
+
+
+@pytest.mark.parametrize("days", [1, 2, 399, 400, 401, 777, 3_000])
+def test_any_number_of_windows_is_looked_into(embedded_world: World, days: int) -> None:
+    """Of many the ledger and the notes are asked about a few, which need not be the same."""
+    world = embedded_world
+    world.deliver(ROWS)
+    first = world.event.windows.start
+    wide = replace(world.event, windows=replace(world.event.windows, end=None))
+    windows = wide.windows.between(
+        wide.windows.key(first), wide.windows.key(first + timedelta(days=days - 1))
+    )
+    found = preflight(wide, world.platform(), windows)
+    assert len(windows) == days and found

@@ -105,6 +105,18 @@ def unreadable(file: str, error: Exception) -> DeclarationProblem:
     )
 
 
+def beyond_reading(file: str, error: Exception) -> DeclarationProblem:
+    """The problem of a module or contract that whatever reads it gives up on: it is nested too deep for Python's parser, for
+    instance, which then raises MemoryError without a word."""
+    told = str(error).strip().partition("\n")[0]
+    return DeclarationProblem(
+        file,
+        None,
+        f"the module, its SQL or its contract cannot be read: {type(error).__name__}{': ' + told if told else ''}",
+        next_step="look for what is nested very deep",
+    )
+
+
 def _syntax(file: str, error: SyntaxError) -> DeclarationProblem:
     text = (error.text or "").strip()
     return DeclarationProblem(

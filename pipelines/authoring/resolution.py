@@ -14,6 +14,7 @@ from pipelines.authoring.declaration import EventDeclaration
 from pipelines.authoring.event import Event
 from pipelines.authoring.module_import import (
     PACKAGE,
+    beyond_reading,
     failed_import,
     raised_in_words,
     run_module,
@@ -65,7 +66,11 @@ class Resolver:
 
     def resolve(self, path: Path) -> Resolution:
         """Import and check the module at `path`, which is `<root>/<domain>/<event>.py`."""
-        return _Module(path, self._root, self._dialects, self._code, self.topics).resolve()
+        module = _Module(path, self._root, self._dialects, self._code, self.topics)
+        try:
+            return module.resolve()
+        except Exception as error:  # whatever it is, the other modules must load
+            return Resolution(problems=[beyond_reading(f"{PACKAGE}/{path.parent.name}/{path.name}", error)])
 
 
 class _Module:

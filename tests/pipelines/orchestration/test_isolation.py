@@ -41,6 +41,7 @@ MISTAKES = {
     "argument": {'owner="team:operations"': 'owner="nobody"'},
     "window": {'daily("2013-01-01")': 'daily("2013-13-01")'},
     "query": {"FROM flights": "FROM"},
+    "too deep for the parser": {"return rows": "return " + "-" * 20_000 + "1"},
 }
 
 

@@ -63,7 +63,7 @@ from pathlib import Path
 from pipelines import load_catalogue
 catalogue = load_catalogue(Path({assets!r}))
 loaded = time.perf_counter()
-from pipelines.orchestration.build import build_definitions
+from pipelines.orchestration.definitions.build import build_definitions
 definitions = build_definitions(catalogue)
 """
 

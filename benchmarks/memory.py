@@ -95,7 +95,7 @@ def whole_run(assets: str) -> None:
         started, used = time.monotonic(), time.process_time()
         done = launch(event, [event.windows.window("2013-01-01")], instance, catalogue=catalogue)
         if not done.success:
-            sys.exit(str(done.error))
+            sys.exit(str(done.why))
         tell(int(done.windows["2013-01-01"]["rows_published"]), started, used)
 
 
@@ -107,9 +107,9 @@ def step(name: str, assets: str) -> None:
     from pipelines import load_catalogue
     from pipelines.publishing.publisher import Publisher
     from pipelines.reconciling.reconciler import reconcile_window
-    from pipelines.steps.sourced import source_window
-    from pipelines.steps.together import source_and_transform
-    from pipelines.steps.transformed import transform_window
+    from pipelines.stages.source import source_window
+    from pipelines.stages.source_and_transform import source_and_transform
+    from pipelines.stages.transform import transform_window
     from resources.platform import Platform
 
     event = load_catalogue(Path(assets)).find("reading_taken")
@@ -149,7 +149,7 @@ def main() -> None:
     if asked.step:
         step(*asked.step)
         return
-    from resources.servers import down, up
+    from resources.dev.servers import down, up
 
     print(f"{'rows in the window':>20}{'step':>14}{'rows/s':>11}{'cpu s':>8}{'peak MiB':>10}")
     for rows in asked.rows:

@@ -26,12 +26,12 @@ import pyarrow as pa  # noqa: E402
 from confluent_kafka import Producer  # noqa: E402
 from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
 
-from resources.kafka.clients import producer_config  # noqa: E402
-from resources.kafka.murmur2 import kafka_partitions  # noqa: E402
-from resources.kafka.native import NativeClient  # noqa: E402
-from resources.kafka.native_library import MSG_F_COPY, PARTITION_UNASSIGNED  # noqa: E402
-from resources.kafka.native_records import messages  # noqa: E402
-from resources.kafka.rows import Rows  # noqa: E402
+from resources.kafka.batches.murmur2 import kafka_partitions  # noqa: E402
+from resources.kafka.batches.rows import Rows  # noqa: E402
+from resources.kafka.factory import producer_config  # noqa: E402
+from resources.kafka.native.library import MSG_F_COPY, PARTITION_UNASSIGNED  # noqa: E402
+from resources.kafka.native.producer import NativeClient  # noqa: E402
+from resources.kafka.native.records import messages  # noqa: E402
 from resources.kafka.transactions import TransactionalProducer  # noqa: E402
 from resources.settings import Settings, load_settings  # noqa: E402
 
@@ -89,7 +89,7 @@ class PublicBatch:
             listed = listed[taken:]
             self._client.poll(0.05 if listed else 0)
 
-    def settle(self) -> int:
+    def await_acknowledgements(self) -> int:
         while self._client.flush(1):
             pass
         return self._acknowledged
@@ -110,8 +110,8 @@ class Sluice:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._producer, name)
 
-    def settle(self) -> int:
-        self._records += self._producer.settle().records
+    def await_acknowledgements(self) -> int:
+        self._records += self._producer.await_acknowledgements().records
         return self._records
 
 
@@ -191,7 +191,7 @@ def send(producer: Any, topic: str, batches: Iterator[Rows]) -> float:
     producer.claim()
     producer.begin()
     producer.produce_rows(topic, Rows(pa.array([b"k"], pa.binary()), pa.array([b"v"], pa.large_binary())))
-    assert producer.settle() == 1
+    assert producer.await_acknowledgements() == 1
     producer.commit()
     started, total, open_rows = time.perf_counter(), 1, 0
     producer.begin()
@@ -201,10 +201,10 @@ def send(producer: Any, topic: str, batches: Iterator[Rows]) -> float:
         open_rows += len(rows)
         if open_rows >= _TRANSACTION_ROWS:
             open_rows = 0
-            producer.settle()
+            producer.await_acknowledgements()
             producer.commit()
             producer.begin()
-    acknowledged = producer.settle()
+    acknowledged = producer.await_acknowledgements()
     producer.commit()
     seconds = time.perf_counter() - started
     assert acknowledged == total, (acknowledged, total)
@@ -287,8 +287,8 @@ def main() -> None:
         way, bootstrap, topic, rows, value_bytes, count, encode, index = options.child
         _child(way, bootstrap, topic, int(rows), int(value_bytes), int(count), encode == "1", index)
         return
-    from resources.servers.apache_kafka import ApacheKafka
-    from resources.servers.server import start
+    from resources.dev.servers.kinds.apache_kafka import ApacheKafka
+    from resources.dev.servers.server import start
 
     if options.bootstrap:
         table(options, options.bootstrap)

@@ -3,7 +3,7 @@
     python benchmarks/reconciliation.py [--rows 1000000 4000000] [--apache]
 
 Each window of flat events is sourced, transformed and published, then reconciled in a process of its own: once with
-nothing but its records in its offsets (`alone`: compared in order), once with another window's records among them
+nothing but its records in its offsets (`alone`: compared as sums), once with another window's records among them
 (`shared`: both sides are then compared by DuckDB), and once after a hundredth of its rows was corrected, over both generations (`whole`, as
 `sluice verify` does). Servers are started here; `--apache` takes a real Apache Kafka.
 """
@@ -27,8 +27,8 @@ def publish(assets: Path, day: str) -> None:
     """One window, all three steps."""
     from pipelines import load_catalogue
     from pipelines.publishing.publisher import Publisher
-    from pipelines.steps.sourced import source_window
-    from pipelines.steps.transformed import transform_window
+    from pipelines.stages.source import source_window
+    from pipelines.stages.transform import transform_window
     from resources.platform import Platform
 
     event = load_catalogue(assets).find("reading_taken")
@@ -42,7 +42,7 @@ def reconcile(assets: Path, how: str) -> None:
     """Print verdict, seconds, processor seconds and peak megabytes; `shared`: with the second day's records in the range too; `whole`:
     all generations."""
     from pipelines import load_catalogue
-    from pipelines.publishing.entry import ledger_key, read_entry
+    from pipelines.ledger.entry import ledger_key, read_entry
     from pipelines.reconciling.reconciler import Reconciler
     from resources.platform import Platform
 
@@ -85,7 +85,7 @@ def main() -> None:
         return
     import duckdb
 
-    from resources.servers import down, up
+    from resources.dev.servers import down, up
 
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,11 +1,14 @@
 """What a window costs that holds next to nothing: many windows of one event each, through Dagster, on real Apache Kafka.
 
-    python benchmarks/small_windows.py [--windows 365] [--bootstrap HOST:PORT]
+    python benchmarks/small_windows.py [--windows 365] [--bootstrap HOST:PORT] [--without PATH ... --rounds 5]
 
 One run of daily windows of one row each sources, transforms, checks, publishes and reads back every window, as
 `sluice publish` does, on Dagster's own SQLite storage. Time is counted where it is spent: a part's milliseconds do
 not hold those of the parts that it calls. `calls` are per window. The parts with Dagster's name are its own work; the
 others are Sluice's, and their sum is what Sluice costs beside it.
+
+`--without` says instead what fast paths give: runs as they are and runs without one, in turn, milliseconds and processor
+milliseconds of the run's process a window, and the median ratio to the run before it that had all of them.
 """
 
 import argparse
@@ -19,7 +22,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from functools import wraps
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,6 +103,7 @@ class Clock:
     def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function`, its time counted for `part`."""
 
+        @wraps(function)
         def call(*arguments: Any, **named: Any) -> Any:
             if threading.get_ident() != self._thread:
                 return function(*arguments, **named)
@@ -113,6 +119,7 @@ class Clock:
     def counted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function`, its calls counted under `name`."""
 
+        @wraps(function)
         def call(*arguments: Any, **named: Any) -> Any:
             self.calls[name] += 1
             return function(*arguments, **named)
@@ -142,20 +149,22 @@ def watch(clock: Clock) -> None:
     from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
     from sqlalchemy.dialects import sqlite
 
-    from pipelines.orchestration import event_log, run
-    from pipelines.orchestration.reconciled import ReconciledCheck
-    from pipelines.orchestration.run import WindowRun
+    from pipelines.orchestration import event_log
+    from pipelines.orchestration.checks.reconciled import ReconciledCheck
+    from pipelines.orchestration.windows import one_window
+    from pipelines.orchestration.windows.run import WindowRun
     from pipelines.publishing import publisher
-    from pipelines.publishing.sending import Sender
-    from resources.kafka.ledger import LedgerLog
+    from pipelines.publishing.sending.sender import Sender
+    from resources.kafka.topics.ledger_topic import LedgerLog
     from resources.kafka.transactions import TransactionalProducer
-    from resources.snapshots.store import SnapshotStore, SnapshotWriter
+    from resources.snapshots.store import SnapshotStore
+    from resources.snapshots.writer import SnapshotWriter
 
     WindowRun.windows = clock.generator("the rest of Sluice", WindowRun.windows)  # type: ignore[method-assign]
     parts: list[tuple[Any, str, str]] = [
-        (run, "source_window", "source"),
-        (run, "source_and_transform", "source and transform"),
-        (run, "transform_window", "transform"),
+        (one_window, "source_window", "source"),
+        (one_window, "source_and_transform", "source and transform"),
+        (one_window, "transform_window", "transform"),
         (SnapshotWriter, "__init__", "snapshots"),
         (SnapshotWriter, "finish", "snapshots"),
         (SnapshotStore, "_write_json", "snapshots"),
@@ -167,7 +176,7 @@ def watch(clock: Clock) -> None:
         (TransactionalProducer, "claim", "publish: claim"),
         (TransactionalProducer, "close", "publish: close"),
         (Sender, "send", "publish: send"),
-        (TransactionalProducer, "settle", "publish: send"),
+        (TransactionalProducer, "await_acknowledgements", "publish: send"),
         (TransactionalProducer, "commit", "publish: commit"),
         (ReconciledCheck, "evaluate", "reconcile"),
         (event_log._SqliteEventLog, "store_event", "Dagster: writing events"),
@@ -192,6 +201,50 @@ def watch(clock: Clock) -> None:
     SqliteEventLogStorage._connect = clock.counted(  # type: ignore[method-assign]
         "connections to SQLite", SqliteEventLogStorage._connect
     )
+
+
+def leave_out(path: str) -> None:
+    """Switch off one fast path, where it is chosen."""
+    from pipelines.publishing.ledger_lookup import EntriesAsked
+    from pipelines.publishing.sending import delivery
+    from pipelines.publishing.sending.standby import Standby
+
+    match path:
+        case "few records":
+            delivery._FEW_RECORDS = 0
+        case "known ledger":
+            EntriesAsked.known = lambda *_: (False, None)  # type: ignore[method-assign]
+        case "producer ahead":
+            Standby.prepare = lambda *_: None  # type: ignore[method-assign]
+        case "one pass":
+            from pipelines.orchestration.windows import one_window
+            from pipelines.stages.source import source_window
+            from pipelines.stages.transform import transform_window
+
+            def one_by_one(event: Any, window: Any, platform: Any, **more: Any) -> Any:
+                sourced = source_window(event, window, platform, **more)
+                return sourced, lambda: transform_window(event, window, platform, run_id=more["run_id"])
+
+            one_window.source_and_transform = one_by_one  # type: ignore[assignment]
+        case "events together":
+            from pipelines.orchestration import event_log
+
+            event_log._unknown_methods = lambda _: ["nothing"]
+        case "native":
+            os.environ["SLUICE_PRODUCING"] = "public"
+        case "compiled":
+            os.environ["SLUICE_COMPILED"] = "off"
+
+
+_PATHS = (
+    "few records",
+    "known ledger",
+    "producer ahead",
+    "one pass",
+    "events together",
+    "native",
+    "compiled",
+)
 
 
 def make_ground(folder: Path, windows: int, names: tuple[str, ...]) -> None:
@@ -236,7 +289,7 @@ def publish(folder: Path, name: str, first: int, count: int, *, clock: Clock | N
         seconds = time.perf_counter() - started
         if clock is not None:
             clock.end()
-    assert done.success and len(done.windows) == count, done.error
+    assert done.success and len(done.windows) == count, done.why
     assert all(window["rows_published"] == 1 for window in done.windows.values())
     return seconds
 
@@ -246,11 +299,12 @@ def _key(day: int) -> str:
 
 
 def _child(folder: str, name: str, first: str, count: str, what: str) -> None:
-    """One run. `what`: `parts` counts where the time goes, `plain` does not."""
+    """One run. `what`: `parts` counts where the time goes, `plain` does not, nor does a run without the path `what`."""
+    leave_out(what)
     clock = Clock() if what == "parts" else None
     seconds = publish(Path(folder), name, int(first), int(count), clock=clock)
     parts = {"seconds": dict(clock.seconds), "calls": dict(clock.calls)} if clock else None
-    print(json.dumps({"seconds": seconds, "parts": parts}), flush=True)
+    print(json.dumps({"seconds": seconds, "cpu": time.process_time(), "parts": parts}), flush=True)
 
 
 def _start(folder: Path, name: str, first: int, count: int, what: str) -> "subprocess.Popen[str]":
@@ -288,15 +342,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--windows", type=int, default=365)
+    parser.add_argument(
+        "--without", nargs="*", choices=_PATHS, help="what these paths give; all, where none is named"
+    )
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--bootstrap", help="a Kafka of yours; else one is started")
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         _child(*options.child)
         return
-    from resources.servers.apache_kafka import ApacheKafka
-    from resources.servers.embedded_registry import EmbeddedRegistry
-    from resources.servers.server import start
+    from resources.dev.servers.kinds.apache_kafka import ApacheKafka
+    from resources.dev.servers.kinds.embedded_registry import EmbeddedRegistry
+    from resources.dev.servers.server import start
 
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as place:
         folder = Path(place)
@@ -313,12 +371,41 @@ def main() -> None:
                 "SLUICE_WAREHOUSE_DEFAULT": f"duckdb://{folder / 'readings.duckdb'}",
             }
             run = f"r{time.time_ns()}"
+            if options.without is not None:
+                compare(folder, run, options)
+                return
             make_ground(folder, options.windows, (f"{run}_parts",))
             measure(folder, run, options)
         finally:
             registry.process.stop(10)
             if kafka:
                 kafka.process.stop(30)
+
+
+def compare(folder: Path, run: str, options: argparse.Namespace) -> None:
+    """Runs with every fast path and without one, in turn, and prints."""
+    windows, paths = options.windows, options.without or _PATHS
+    make_ground(folder, windows, tuple(f"{run}_{n}" for n in range(options.rounds * len(paths) * 2)))
+    events = iter(range(options.rounds * len(paths) * 2))
+
+    def one(what: str) -> tuple[float, float]:
+        name = f"{run}_{next(events)}"
+        _told(_start(folder, name, 0, 1, "plain"))
+        told = _told(_start(folder, name, 1, windows - 1, what))
+        return told["seconds"] / (windows - 1) * 1000, told["cpu"] / (windows - 1) * 1000
+
+    found: dict[str, list[tuple[float, float, float, float]]] = {path: [] for path in paths}
+    for _ in range(options.rounds):
+        for path in paths:
+            found[path].append((*one("plain"), *one(path)))
+    print(f"{windows - 1} windows of one event in each run, {options.rounds} rounds")
+    print(f"{'without':<16}{'ms':>8}{'with all':>10}{'times':>8}{'cpu ms':>8}{'with all':>10}{'times':>8}")
+    for path, pairs in found.items():
+        ms, cpu, ms_without, cpu_without = (median(column) for column in zip(*pairs, strict=True))
+        times, cpu_times = median(p[2] / p[0] for p in pairs), median(p[3] / p[1] for p in pairs)
+        print(
+            f"{path:<16}{ms_without:>8.1f}{ms:>10.1f}{times:>8.2f}{cpu_without:>8.1f}{cpu:>10.1f}{cpu_times:>8.2f}"
+        )
 
 
 def measure(folder: Path, run: str, options: argparse.Namespace) -> None:

@@ -19,16 +19,16 @@ from confluent_kafka import Producer
 
 from pipelines import Event, load_catalogue
 from pipelines.encoding import RecordEncoder
-from pipelines.publishing.preflight import registered_schema_id
+from pipelines.preflight.provisioning import registered_schema_id
 from pipelines.publishing.publisher import Publisher
-from pipelines.publishing.staleness.guard import StaleGuard
-from pipelines.steps.sourced import source_window
-from pipelines.steps.transformed import transform_window
-from resources.kafka.topics import ensure_topic
+from pipelines.publishing.stale.guard import StaleGuard
+from pipelines.stages.source import source_window
+from pipelines.stages.transform import transform_window
+from resources.dev.servers.kinds.apache_kafka import ApacheKafka
+from resources.dev.servers.kinds.embedded_registry import EmbeddedRegistry
+from resources.dev.servers.server import start
+from resources.kafka.topics.topics import ensure_topic
 from resources.platform import Platform
-from resources.servers.apache_kafka import ApacheKafka
-from resources.servers.embedded_registry import EmbeddedRegistry
-from resources.servers.server import start
 from resources.settings import load_settings
 
 _DAY = "2013-01-01"
@@ -86,7 +86,7 @@ def _measure(folder: Path, bootstrap: str, url: str, asked: argparse.Namespace) 
         pass_seconds, times = [], {"allow": list[float](), "skip": list[float]()}
         for number in range(asked.runs):
             with StaleGuard(event, platform, event.topic) as guard:
-                pass_seconds.append(_timed(guard._follow))
+                pass_seconds.append(_timed(lambda guard=guard: guard._follow({})))  # type: ignore[misc]
             for policy in ("allow", "skip"):
                 # A topic of its own each time, empty: what is compared is the price while publishing.
                 topic = f"bench.{policy}-{number}.v1"

@@ -11,13 +11,13 @@ from pathlib import Path
 # `resources` and `assets` beside it, not a stranger's from site-packages.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from pipelines.authoring.catalogue import Catalogue
+from pipelines.authoring.catalogue import Catalogue, CatalogueError
 from pipelines.authoring.declaration import EventDeclaration, event
-from pipelines.authoring.discovery import load_catalogue
 from pipelines.authoring.event import Event
 from pipelines.authoring.limits import limits
-from pipelines.authoring.problems import CatalogueError, DeclarationError, DeclarationProblem
-from pipelines.authoring.source_sql import SourceQuery
+from pipelines.authoring.loading.discovery import load_catalogue
+from pipelines.authoring.problems import DeclarationError, DeclarationProblem
+from pipelines.authoring.sql.source_sql import SourceQuery
 from pipelines.authoring.window_declaration import daily, hourly, monthly, weekly
 from pipelines.authoring.windows import Window, WindowError, Windows
 

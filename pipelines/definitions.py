@@ -13,8 +13,13 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 from pipelines import CatalogueError, load_catalogue  # noqa: E402
-from pipelines.orchestration.broken import broken_parts, told  # noqa: E402
-from pipelines.orchestration.build import build_location  # noqa: E402
+from pipelines.orchestration.definitions.broken import broken_parts, told  # noqa: E402
+from pipelines.orchestration.definitions.build import build_location  # noqa: E402
+from pipelines.orchestration.stored_errors import guard_stored_errors  # noqa: E402
+from resources.process.start import begin_process  # noqa: E402
+
+begin_process()
+guard_stored_errors()
 
 try:
     catalogue, broken = load_catalogue(), {}

@@ -3,21 +3,20 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from resources.identity import Identity
-from resources.memory import keep_little
+from resources.process.memory import keep_little
 from resources.settings import Settings, load_settings
-from resources.snapshots import SnapshotStore
+from resources.snapshots import SnapshotStore, StoreAside
 from resources.warehouse import Warehouse, open_warehouse
 
 if TYPE_CHECKING:  # imported when first needed, as it is opened: a third of a second
-    from resources.kafka.ledger import LedgerLog
-    from resources.kafka.lending import LentConsumer
-    from resources.kafka.watch import TopicWatch
+    from resources.kafka.reading.shared_consumer import LentConsumer
+    from resources.kafka.topics.ledger_topic import LedgerLog
+    from resources.kafka.topics.watch import TopicWatch
     from resources.registry import Registry
 
 
@@ -49,7 +48,7 @@ class Platform:
     @cached_property
     def ledger(self) -> "LedgerLog":
         """The ledger; its topic is created or checked when this is first used."""
-        from resources.kafka.ledger import LedgerLog
+        from resources.kafka.topics.ledger_topic import LedgerLog
 
         return LedgerLog(self.settings, say=lambda text: self.say(text))
 
@@ -61,14 +60,14 @@ class Platform:
     @cached_property
     def watch(self) -> "TopicWatch":
         """What asks whether topics are still the same."""
-        from resources.kafka.watch import TopicWatch
+        from resources.kafka.topics.watch import TopicWatch
 
         return TopicWatch(self.settings)
 
     @cached_property
     def reader(self) -> "LentConsumer":
         """What reads events back."""
-        from resources.kafka.lending import LentConsumer
+        from resources.kafka.reading.shared_consumer import LentConsumer
 
         return LentConsumer(self.settings)
 
@@ -88,15 +87,10 @@ class Platform:
 
     @contextmanager
     def aside(self) -> Iterator["Platform"]:
-        """The same, with the snapshots in a folder that is removed at the end: for a try that leaves nothing behind."""
+        """The same, for a try that leaves nothing behind: snapshots are written to a folder that is removed at the end, and
+        read from there or else from the store."""
         with tempfile.TemporaryDirectory(prefix="sluice-aside-") as folder:
-            other = Platform(replace(self.settings, snapshots=folder), say=self.say)
-            other._warehouses = self._warehouses  # what is connected stays so
-            try:
-                yield other
-            finally:
-                other._warehouses = {}
-                other.close()
+            yield _Aside(self, folder)
 
     def close(self) -> None:
         """Close what was opened."""
@@ -115,3 +109,32 @@ class Platform:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Aside(Platform):
+    """What is connected stays so, and is not closed with it."""
+
+    def __init__(self, platform: Platform, folder: str) -> None:
+        super().__init__(platform.settings, say=platform.say)
+        self._platform = platform
+        self._warehouses, self.judging = platform._warehouses, platform.judging
+        self.__dict__["snapshots"] = StoreAside(folder, platform.snapshots)
+
+    @property
+    def registry(self) -> "Registry":
+        return self._platform.registry
+
+    @property
+    def ledger(self) -> "LedgerLog":
+        return self._platform.ledger
+
+    @property
+    def watch(self) -> "TopicWatch":
+        return self._platform.watch
+
+    @property
+    def reader(self) -> "LentConsumer":
+        return self._platform.reader
+
+    def close(self) -> None:
+        """Nothing is its own."""

@@ -4,7 +4,8 @@ A setting `kafka.sasl.password` is written `SLUICE_KAFKA_SASL_PASSWORD` in the e
 `"sasl.password" = ...` below `[kafka]` in `sluice.toml`; the environment wins. A relative folder
 is meant from the file that names it; in the environment, from where the process stands. Every property
 of librdkafka and of the schema registry client passes through unchanged, so SASL, TLS and OAuth need no
-support of ours. Nothing here is read at import, and no secret is ever part of a printed value.
+support of ours. Nothing here is read at import. What is secret in the values is learned before anything else
+(`resources.security.secrets`), and is no part of a printed value.
 """
 
 import json
@@ -12,22 +13,24 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from resources.errors import SluiceError, did_you_mean
+from resources.security.masking import mask, secrets_of, secrets_of_environment, shown_words
+from resources.security.private_files import GroupAccess
+from resources.security.secrets import learn
+from resources.wording import cut, text_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "SLUICE_"
 
-_STARS = "********"
-_SECRET = re.compile(r"password|passphrase|secret|token$|user\.info|jaas|\.pem$", re.IGNORECASE)
-# A secret in a query string, a DSN or a list of options, whatever the setting is called.
-_SECRET_INSIDE = re.compile(
-    r"(password|passwd|pwd|secret|token|credentials?|access_?key|api_?key)\w*\s*[=:]", re.IGNORECASE
-)
-
+_GROUP_ACCESS = ("none", "read", "write")
+# The only property of librdkafka whose name has an underscore.
+_UNDERSCORED = {"log_level"}
 _SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 # name -> (default, what it means); the page docs/settings.md says the same with examples.
@@ -56,10 +59,30 @@ _SCALARS: dict[str, tuple[str | bool | int, str]] = {
         "dead letters of a window kept with row and value; of the others place and reason are",
     ),
     "memory_limit": ("128MB", "memory of the embedded query engine; beyond it spills to disk"),
+    "group_access": (
+        "none",
+        "what the user's group may do with the files that Sluice makes: none, read or write",
+    ),
     "ui_hosts": (
         "",
         "host names under which the web server is opened, besides localhost and its own address",
     ),
+}
+# What Kafka's protocol (int32, int16) and the rows of an Arrow batch (int64) can hold.
+_MOST = {
+    "replication_factor": 32_767,
+    "ledger_partitions": 2**31 - 1,
+    "topic_partitions": 2**31 - 1,
+    "batch_rows": 2**31 - 1,
+}
+_MOST_OF_ANY = 2**63 - 1
+# Kafka's own rule of a topic's name; a transactional.id is text in one line.
+_TEXTS = {
+    "ledger_topic": (
+        r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}",
+        "at most 249 letters, digits, '.', '_' and '-', as Kafka has it",
+    ),
+    "code_location": (r"[^\x00-\x1f\x7f\ud800-\udfff]{0,1000}", "at most 1,000 characters in one line"),
 }
 # Read elsewhere, or by the test suite; allowed to stand in the environment.
 _FOREIGN = {"SLUICE_COMPILED", "SLUICE_REQUIRE_SERVERS", "SLUICE_TOML"}
@@ -95,8 +118,12 @@ class Settings:
     reconcile: bool
     max_dead_letters: int
     memory_limit: str
+    group_access: GroupAccess
     ui_hosts: str
     embedded: bool
+    """Whether Kafka is the one that `sluice up` started."""
+    embedded_registry_url: str | None = None
+    """Where `sluice up` started the embedded registry, whichever registry is in use."""
 
     @property
     def bootstrap_servers(self) -> str:
@@ -124,6 +151,12 @@ class Settings:
             )
         return url
 
+    @property
+    def registry_is_embedded(self) -> bool:
+        """Whether the registry in use is the one that `sluice up` started; it may be so with any Kafka."""
+        own, used = self.embedded_registry_url, self.registry.get("url")
+        return bool(own and used) and _server(own or "") == _server(used or "")
+
     def printable(self) -> dict[str, str]:
         """Every setting as text, secrets masked."""
         rows = {name: mask(name, str(getattr(self, name))) for name in _SCALARS}
@@ -132,26 +165,36 @@ class Settings:
             ("registry", self.registry),
             ("warehouse", self.warehouses),
         ):
-            rows |= {f"{group}.{name}": mask(name, value) for name, value in sorted(values.items())}
+            rows |= {(full := f"{group}.{name}"): mask(full, value) for name, value in sorted(values.items())}
         return rows
 
 
-def mask(name: str, value: str) -> str:
-    """`value`, or stars when `name` or the value itself carries a secret."""
-    if _SECRET.search(name) or _SECRET_INSIDE.search(value):
-        return _STARS
-    # To the last @ before the path: a password may hold one itself.
-    return re.sub(r"(://[^:/@\s]*):[^/\s]*@", rf"\1:{_STARS}@", value)
+def _server(url: str) -> tuple[str, str, int | None, str] | str:
+    """Scheme, host, port and path of a URL: the same however one writes this machine. A URL without them as it is."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return url
+    loopback = host == "localhost" or host == "::1"
+    return parts.scheme.lower(), "127.0.0.1" if loopback else host, port, parts.path.rstrip("/")
+
+
+def settings_file(environ: Mapping[str, str] | None = None) -> Path:
+    """The file that settings are read from, whether it is there or not."""
+    named = (os.environ if environ is None else environ).get("SLUICE_TOML")
+    return Path(named or ROOT / "sluice.toml").expanduser().absolute()
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings now. Raises SettingsError naming the variable or the file."""
     environ = os.environ if environ is None else environ
     named = environ.get("SLUICE_TOML")
-    toml_path = Path(named or ROOT / "sluice.toml").expanduser().absolute()
+    toml_path = settings_file(environ)
     if named and not toml_path.exists():
         raise SettingsError(f"SLUICE_TOML={named}", "there is no such file")
     from_file = _read_toml(toml_path)
+    _learn_secrets(from_file, environ)
     groups: dict[str, dict[str, str]] = {"kafka": {}, "registry": {}, "warehouse": {}}
     scalars: dict[str, Any] = {name: default for name, (default, _) in _SCALARS.items()}
     for name, value in from_file.items():
@@ -179,14 +222,19 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             scalars[name] = _typed("environment", variable, value)
         elif group in groups and rest:
             # Warehouse names are ours and hold no dots; client properties are dotted.
-            groups[group][rest if group == "warehouse" else rest.replace("_", ".")] = value
+            groups[group][_property(group, rest)] = value
         else:
             raise _unknown("environment", variable)
 
+    if scalars["group_access"] not in _GROUP_ACCESS:
+        raise SettingsError(
+            "settings", f"group_access={scalars['group_access']!r}", allowed=", ".join(_GROUP_ACCESS)
+        )
     # Absolute: the web server, the daemon and a run may each stand in another folder.
     home = Path(_absolute(scalars["home"], Path.cwd()) if scalars["home"] else ROOT / ".sluice")
     del scalars["home"]
-    embedded = _embedded(home)
+    started = _started(home)
+    embedded = started if {"bootstrap_servers", "registry_url"} <= started.keys() else {}
     in_use = bool(embedded) and "bootstrap.servers" not in groups["kafka"]
     if in_use:
         groups["kafka"]["bootstrap.servers"] = embedded["bootstrap_servers"]
@@ -205,7 +253,30 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         registry=groups["registry"],
         warehouses=groups["warehouse"],
         embedded=in_use,
+        embedded_registry_url=started.get("embedded_registry_url"),
         **scalars,
+    )
+
+
+def _property(group: str, rest: str) -> str:
+    """The name of a property behind that of its variable: dots for underscores, but for those that have them."""
+    if group == "warehouse" or rest in _UNDERSCORED:
+        return rest
+    return rest.replace("_", ".")
+
+
+def _learn_secrets(from_file: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """Before anything is said of a setting, also of one that is wrong."""
+    rows = [(name, _plain(value)) for name, value in _flatten(from_file).items()]
+    for variable, value in environ.items():
+        if variable.startswith(PREFIX) and variable not in _FOREIGN:
+            group, _, rest = variable.removeprefix(PREFIX).lower().partition("_")
+            dotted = _property(group, rest)
+            known = group in ("kafka", "registry", "warehouse")
+            rows.append((f"{group}.{dotted}" if known else variable.removeprefix(PREFIX).lower(), value))
+    learn(
+        [*(one for row in rows for one in secrets_of(*row)), *secrets_of_environment(environ)],
+        shown=[word for row in rows for word in shown_words(*row)],
     )
 
 
@@ -213,11 +284,23 @@ def _read_toml(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(str(path), f"not valid TOML: {error}") from None
+        text = path.read_text(encoding="utf-8-sig")
+        return tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            str(path), f"not valid TOML: it is not UTF-8 (byte {error.start})", next_step="save it as UTF-8"
+        ) from None
     except OSError as error:
         raise SettingsError(str(path), f"cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise SettingsError(str(path), "not valid TOML: it is nested too deep") from None
+    except ValueError as error:  # TOMLDecodeError is one, and so is that of a number of 4,300 digits
+        raise SettingsError(
+            str(path),
+            f"not valid TOML: {cut(text_of(error), 200)}",
+            allowed='lines such as [kafka], name = "text", name = 7, name = true; a text stands in double quotes, and a '
+            "table or a name is written once",
+        ) from None
 
 
 def _absolute(place: str, base: Path) -> str:
@@ -251,10 +334,19 @@ def _typed(where: str, name: str, value: str) -> str | bool | int:
             raise SettingsError(where, f"{name}={value!r} is not a switch", allowed="true or false")
         return _SWITCHES[value.lower()]
     if isinstance(default, int):
-        least = min(default, 1)
-        if not re.fullmatch("[0-9]+", value) or int(value) < least:
+        least, most = min(default, 1), _MOST.get(name.removeprefix(PREFIX).lower(), _MOST_OF_ANY)
+        # Not more digits than `most` has: Python reads no number of more than 4,300.
+        digits = value.lstrip("0") or "0"
+        whole = re.fullmatch("[0-9]+", value) is not None
+        if whole and (len(digits) > len(str(most)) or int(digits) > most):
+            shown = value if len(value) <= 20 else f"{value[:20]}..."
+            raise SettingsError(where, f"{name}={shown!r} is too large", allowed=f"at most {most:,}")
+        if not whole or int(digits) < least:
             raise SettingsError(where, f"{name}={value!r} is not a whole number{' above 0' if least else ''}")
-        return int(value)
+        return int(digits)
+    pattern, allowed = _TEXTS.get(name.removeprefix(PREFIX).lower(), (None, ""))
+    if pattern and not re.fullmatch(pattern, value):
+        raise SettingsError(where, f"{name}={value[:40]!r} cannot be used", allowed=allowed)
     return value
 
 
@@ -268,11 +360,17 @@ def _unknown(where: str, name: str) -> SettingsError:
     )
 
 
-def _embedded(home: Path) -> dict[str, str]:
-    """Addresses of the servers `sluice up` started, or nothing."""
+def _started(home: Path) -> dict[str, str]:
+    """Addresses of the servers `sluice up` started and nobody stopped: `bootstrap_servers`, `registry_url`, and the latter
+    as `embedded_registry_url` if the registry is the embedded one."""
     try:
         state = json.loads((home / "servers.json").read_text())
     except (OSError, ValueError):
         return {}
-    addresses = {name: state.get(name) for name in ("bootstrap_servers", "registry_url")}
-    return addresses if all(addresses.values()) else {}
+    if not isinstance(state, dict):
+        return {}
+    found = {name: state[name] for name in ("bootstrap_servers", "registry_url") if state.get(name)}
+    with suppress(KeyError, TypeError):  # of a server that was never started
+        if state["servers"]["registry"]["kind"] == "embedded":
+            found["embedded_registry_url"] = found["registry_url"]
+    return found

@@ -1,15 +1,22 @@
 """What every test may ask for, and how workers (`pytest -n 2`) share out the tests."""
 
+import importlib
 import os
+import pkgutil
 import signal
+import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+from resources.security.secrets import forget
 
 if TYPE_CHECKING:
     from xdist.scheduler import LoadFileScheduling
 
-pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_postgres"]
+pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_postgres", "tests.matrix"]
 
 
 # Servers live for minutes: what the compiler of a long life would gain is less than it takes. A real Kafka so starts in
@@ -17,11 +24,33 @@ pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_postgres"]
 _JAVA = "-XX:TieredStopAtLevel=1"
 
 
+# On a busy machine an example takes as long as it takes.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
 def pytest_configure() -> None:
+    settings.load_profile("busy")
     os.environ.setdefault("JAVA_TOOL_OPTIONS", _JAVA)
     # A background job of a shell ignores Ctrl-C, and so would every process that a test sends it to.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Import what commands import when they run. A module that is first imported while a test has replaced a name that
+    it imports would keep the replacement, for every later test of the process."""
+    if "pipelines.cli.root" in sys.modules:
+        cli = importlib.import_module("pipelines.cli")
+        for module in pkgutil.walk_packages(cli.__path__, "pipelines.cli."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+
+
+@pytest.fixture(autouse=True)
+def no_known_secrets() -> Iterator[None]:
+    """What one test learns as a secret is an ordinary word of another one."""
+    yield
+    forget()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -20,10 +20,11 @@ from uuid import uuid4
 
 import pytest
 
-from resources.servers.errors import ServerFailed, ServerUnavailable
-from resources.servers.files import read_json, write_json
-from resources.servers.ports import LOOPBACK
-from resources.servers.process import OwnedProcess, spawn
+from resources.dev.servers.environment import clean_environment
+from resources.dev.servers.errors import ServerFailed, ServerUnavailable
+from resources.dev.servers.files import read_json, write_json
+from resources.dev.servers.ports import LOOPBACK
+from resources.dev.servers.process import OwnedProcess, spawn
 from tests.fixtures_servers import own_ports, skipping_where_unavailable
 
 _PREFIX = "sluice-test-postgresql-"
@@ -117,6 +118,7 @@ def start_postgres(folder: Path, given: Mapping[str, str] = _TRAPS) -> PostgresS
         text=True,
         check=False,
         cwd=folder,
+        env=clean_environment(),
     )
     if made.returncode:
         raise ServerFailed("PostgreSQL", "initdb failed", log=log, log_tail=made.stderr)
@@ -129,7 +131,7 @@ def start_postgres(folder: Path, given: Mapping[str, str] = _TRAPS) -> PostgresS
     )
     write_json(folder / _PROCESS, asdict(process))
     server = PostgresServer(port, process)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         try:
             query(server.url(), "SELECT 1 AS one")

@@ -7,27 +7,33 @@ SLUICE_REQUIRE_SERVERS=1, they fail instead, so that nothing passes by being lef
 import os
 import random
 import signal
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
-from resources.servers import maven
-from resources.servers.apache_kafka import ApacheKafka
-from resources.servers.apicurio import Apicurio
-from resources.servers.embedded_broker import EmbeddedBroker
-from resources.servers.embedded_registry import EmbeddedRegistry
-from resources.servers.errors import ServerUnavailable
-from resources.servers.files import read_json, write_json
-from resources.servers.java import java_program
-from resources.servers.ports import is_free
-from resources.servers.process import OwnedProcess
-from resources.servers.server import Running, Server, recorded_process, start
+from resources.dev.servers import maven
+from resources.dev.servers.errors import ServerUnavailable
+from resources.dev.servers.files import read_json, write_json
+from resources.dev.servers.kinds.apache_kafka import ApacheKafka
+from resources.dev.servers.kinds.apicurio import Apicurio
+from resources.dev.servers.kinds.embedded_broker import EmbeddedBroker
+from resources.dev.servers.kinds.embedded_registry import EmbeddedRegistry
+from resources.dev.servers.kinds.java import java_program
+from resources.dev.servers.ports import is_free
+from resources.dev.servers.process import OwnedProcess
+from resources.dev.servers.server import Running, Server, recorded_process, start
 
 _OWNER = "owner.json"
+_BACK_SECONDS = 60
+# Longer than from one of a broker's heartbeats to the next: what the controller makes of its silence, it has made.
+_STEADY_SECONDS = 3
 # Ports that no client connects from (Linux takes those from 32768 on): a server's is still there after its restart.
 _PORTS = range(10_000, 32_000)
 # A test that asks for the fixture needs no mark of its own; `-m "not kafka"` still leaves it out.
@@ -37,7 +43,19 @@ _TIDY = {
     "log.initial.task.delay.ms": "500",
     "log.retention.check.interval.ms": "500",
 }
-_MARKS = {"kafka": "kafka", "apicurio": "apicurio"}
+_MARKS = {"kafka", "apicurio"}
+# The last two stand for worlds of a broker and a registry.
+SERVERS = {
+    "apicurio",
+    "embedded_broker",
+    "embedded_registry",
+    "kafka",
+    "postgres",
+    "real_kafka",
+    "embedded_world",
+    "world",
+}
+"""Fixtures that start a server, or say that one can be started."""
 
 
 @dataclass
@@ -58,7 +76,7 @@ class ServerHandle:
     def pause(self) -> None:
         """Stop its process in place (SIGSTOP): connections stay open and nothing answers.
 
-        For less than 9 s with Kafka: then its own controller fences it when it goes on (see `kill`).
+        After 9 s Kafka's own controller fences the broker when it goes on (see `KafkaServer.resume`).
         """
         self.running.process.send(signal.SIGSTOP)
 
@@ -98,6 +116,22 @@ class KafkaServer(ServerHandle):
     @property
     def bootstrap(self) -> str:
         return self.running.address
+
+    def resume(self) -> None:
+        """Let a paused process go on, and wait until its controller counts it among the brokers: a client that asks
+        before is told of no broker, and does not ask again for minutes. Seen once is not enough: the controller, which
+        stood still as well, may fence the broker only after that."""
+        super().resume()
+        client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": "0"})
+        began = since = time.monotonic()
+        while time.monotonic() - since < _STEADY_SECONDS:
+            there = False
+            with suppress(KafkaException):
+                there = bool(client.list_topics(timeout=2).brokers)
+            if not there:
+                since = time.monotonic()
+            assert since < began + _BACK_SECONDS, f"{self.bootstrap}: not back after {_BACK_SECONDS} s"
+            time.sleep(0.1)
 
 
 @dataclass
@@ -142,9 +176,15 @@ def apicurio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServe
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        for fixture in getattr(item, "fixturenames", ()):
-            if fixture in _MARKS:
-                item.add_marker(_MARKS[fixture])
+        for server in _MARKS & servers_of(item):
+            item.add_marker(server)
+
+
+def servers_of(item: pytest.Item) -> set[str]:
+    """The fixtures of servers that a test asks for, also those that a parameter names."""
+    params = getattr(getattr(item, "callspec", None), "params", {}).values()
+    asked = {*getattr(item, "fixturenames", ()), *(value for value in params if isinstance(value, str))}
+    return SERVERS & asked
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from pipelines.encoding import RecordEncoder, publication_headers, split_frame
 from pipelines.encoding.headers import cloudevents_headers
 from pipelines.orchestration.config import CONFIG
 from pipelines.transform import Reason
-from resources.kafka.clients import _OURS
+from resources.kafka.factory import _OURS
 from resources.settings import _SCALARS, load_settings
 from tests.documents import PAGES, ROOT, anchors, blocks, links, table
 

@@ -8,11 +8,11 @@ import pytest
 
 from pipelines import Event, Window, load_catalogue
 from pipelines.encoding import RecordEncoder, decode_record, split_frame
-from pipelines.rehearsal.findings import rehearse
-from pipelines.steps.sourced import source_window
-from pipelines.steps.transformed import transform_window
+from pipelines.event_check.findings import check_rows
+from pipelines.stages.source import source_window
+from pipelines.stages.transform import transform_window
+from resources.dev.sample import build_sample_warehouse
 from resources.platform import Platform
-from resources.sample import build_sample_warehouse
 from resources.settings import load_settings
 
 EVENTS = list(load_catalogue().events.values())
@@ -81,7 +81,7 @@ def test_the_event_keeps_every_promise(event: Event, platform: Platform) -> None
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.full_name)
 def test_the_events_depend_on_nothing_but_their_own_rows(event: Event, platform: Platform) -> None:
     """Whole frames, halves and single rows make the same events, twice; the query gives the same rows, twice."""
-    findings = list(rehearse(event, platform, [_window_with_rows(event, platform)]))
+    findings = list(check_rows(event, platform, [_window_with_rows(event, platform)]))
     assert "\n".join(f"{one.told}; next: {one.next_step}" for one in findings if not one.ok) == ""
     assert {"rows", "repeatable"} <= {one.subject for one in findings if one.level == "ok"}
 

@@ -11,6 +11,8 @@ from pipelines import load_catalogue
 from pipelines.cli.root import sluice
 from tests.documents import PAGES, ROOT, blocks, commands
 
+pytestmark = pytest.mark.slow
+
 README = ROOT / "README.md"
 # What a shell or another project provides.
 _OTHERS = {"git", "cd", "source"}
@@ -81,10 +83,10 @@ def test_the_event_of_the_readme_is_an_event(tmp_path: Path) -> None:
 
 
 def test_the_event_of_the_readme_gives_the_events_it_shows(tmp_path: Path) -> None:
-    from pipelines.steps.sourced import source_window
-    from pipelines.steps.transformed import transform_window
+    from pipelines.stages.source import source_window
+    from pipelines.stages.transform import transform_window
+    from resources.dev.sample import build_sample_warehouse
     from resources.platform import Platform
-    from resources.sample import build_sample_warehouse
     from resources.settings import load_settings
 
     event = load_catalogue(_written(tmp_path)).find("flight_delayed")

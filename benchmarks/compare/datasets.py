@@ -12,7 +12,7 @@ import duckdb
 
 from benchmarks.compare.job import DAY, EVENT_TIME
 from benchmarks.compare.tools import peers_program
-from resources.sample import build_sample_warehouse
+from resources.dev.sample import build_sample_warehouse
 
 _FLIGHT_ROWS = 1_000_000
 

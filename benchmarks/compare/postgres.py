@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.compare.job import Job
-from resources.servers.ports import free_ports
+from resources.dev.servers.ports import free_ports
 
 _TYPES = {"VARCHAR": "text", "TIMESTAMP WITH TIME ZONE": "timestamptz"}
 _SETTINGS = (

@@ -33,10 +33,10 @@ _RATE = 100
 
 # The first place that any frame of a stack is in, from the outermost in, is its step.
 _STEPS = {
-    "pipelines/steps/together.py": "sourced and transformed",
-    "resources/snapshots/behind.py": "snapshots, in threads of their own",
-    "pipelines/steps/sourced.py": "sourced",
-    "pipelines/steps/transformed.py": "transformed",
+    "pipelines/stages/source_and_transform.py": "sourced and transformed",
+    "resources/threads/write_behind.py": "snapshots, in threads of their own",
+    "pipelines/stages/source.py": "sourced",
+    "pipelines/stages/transform.py": "transformed",
     "pipelines/publishing/": "published",
     "pipelines/reconciling/": "reconciled",
     "pipelines/encoding/": "published",
@@ -50,7 +50,7 @@ _WORK = {
     "resources/snapshots/": "write and read snapshots (Parquet, SHA-256)",
     "resources/warehouse/": "query and order (DuckDB)",
     "pipelines/publishing/": "publishing's own loop",
-    "pipelines/steps/": "the step's own loop",
+    "pipelines/stages/": "the step's own loop",
 }
 _THREADS = {
     "main": "the main thread (Python, pyarrow, DuckDB's share)",

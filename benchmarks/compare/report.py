@@ -163,7 +163,7 @@ def _machine() -> str:
 
 
 def _versions(lines: Sequence[Line]) -> str:
-    from resources.servers import maven
+    from resources.dev.servers import maven
 
     _, kafka = maven._artifact(Path(maven.__file__).parent / "kafka" / "pom.xml")
     java = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from resources.servers.apache_kafka import ApacheKafka
-from resources.servers.embedded_registry import EmbeddedRegistry
-from resources.servers.server import start
+from resources.dev.servers.kinds.apache_kafka import ApacheKafka
+from resources.dev.servers.kinds.embedded_registry import EmbeddedRegistry
+from resources.dev.servers.server import start
 
 # A deleted topic's files go at once, not a minute later: the disk stays as full as one run makes it.
 _BROKER = {"log.segment.delete.delay.ms": "1000"}

@@ -9,8 +9,8 @@ import sysconfig
 from functools import cache
 from pathlib import Path
 
-from resources.servers.maven import cache_folder
-from resources.servers.maven import fetch as fetch_with_maven
+from resources.dev.servers.maven import cache_folder
+from resources.dev.servers.maven import fetch as fetch_with_maven
 
 _REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 CONTENDERS = Path(__file__).with_name("contenders")
@@ -60,7 +60,7 @@ def jars(contender: str) -> Path:
 
 def java() -> str:
     """The `java` on PATH or in JAVA_HOME."""
-    from resources.servers.java import java_program
+    from resources.dev.servers.kinds.java import java_program
 
     return java_program("the comparison")
 

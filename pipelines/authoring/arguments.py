@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, get_args
 from pipelines.authoring.cadence import CADENCES
 from pipelines.authoring.limits import NO_LIMITS, Limits
 from pipelines.authoring.problems import near_miss
+from pipelines.authoring.texts import WITHOUT_CONTROL, control_character, no_statement
 from pipelines.authoring.topics import topic_mistake
 from pipelines.authoring.windows import Windows
 
@@ -70,6 +71,7 @@ _EXAMPLES = {
 _TEXTS = ("topic", "key", "event_time", "owner", "source", "warehouse")
 # Dagster's own rule for e-mail owners: what passes here must not fail when the definitions are built.
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
+_WAREHOUSE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _TEAM = re.compile(r"team:[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -165,8 +167,8 @@ def _wrong_limits(limits: object) -> Iterator[ArgumentMistake]:
 
 
 def _wrong_values(arguments: Arguments, wrong: set[str]) -> Iterator[ArgumentMistake]:
-    if "topic" not in wrong and (found := topic_mistake(arguments.topic)):
-        yield ArgumentMistake("topic", *found)
+    if "topic" not in wrong and (mistake := topic_mistake(arguments.topic)):
+        yield ArgumentMistake("topic", *mistake)
     if "owner" not in wrong and not (_TEAM.fullmatch(arguments.owner) or _EMAIL.fullmatch(arguments.owner)):
         team = re.sub(r"[^A-Za-z0-9_.-]+", "-", arguments.owner.removeprefix("team:").strip().lower()).strip(
             "-."
@@ -177,11 +179,19 @@ def _wrong_values(arguments: Arguments, wrong: set[str]) -> Iterator[ArgumentMis
             "'team:NAME' or an e-mail address",
             f"did you mean owner='team:{team}'?" if team and "@" not in arguments.owner else None,
         )
-    if "warehouse" not in wrong and not re.fullmatch(r"[A-Za-z_]\w*", arguments.warehouse):
+    if "warehouse" not in wrong and not _WAREHOUSE.fullmatch(arguments.warehouse):
         yield ArgumentMistake(
             "warehouse",
             f"warehouse={arguments.warehouse!r} cannot be the name of a warehouse",
-            "letters, digits and underscores, as the settings name it",
+            "letters from a to z, digits and underscores, as the settings name it; at most 63 of them",
+        )
+    if "description" not in wrong and (found := control_character(arguments.description or "")):
+        yield ArgumentMistake(
+            "description", f"description has {found}, which no page can show", WITHOUT_CONTROL
+        )
+    if "source" not in wrong and (found := no_statement(arguments.source)):
+        yield ArgumentMistake(
+            "source", f"the SQL has {found}, which no statement can have", "any other character of UTF-8"
         )
     if (
         arguments.event_id is not None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.authoring.problems import CatalogueError, DeclarationProblem, listing, near_miss
-from resources.errors import SluiceError
+from pipelines.authoring.problems import DeclarationProblem, listing, near_miss
+from resources.errors import Problem, SluiceError
+from resources.wording import counted
 
 if TYPE_CHECKING:
     from pipelines.authoring.event import Event
@@ -20,6 +21,23 @@ class UnknownEventError(SluiceError):
     def __init__(self, name: str, problem: str, *, allowed: str, next_step: str | None) -> None:
         self.name = name
         super().__init__(f"event {name!r}", problem, allowed=allowed, next_step=next_step)
+
+
+class CatalogueError(SluiceError):
+    """The catalogue has mistakes; each is its own paragraph of the text.
+
+    `problems` holds all of them, by file and line; `healthy` is a catalogue of the events without a mistake,
+    for a caller that was asked about one of those.
+    """
+
+    def __init__(self, problems: Sequence[DeclarationProblem], healthy: Catalogue) -> None:
+        self.problems = tuple(problems)
+        self.healthy = healthy
+        files = {problem.file for problem in self.problems}
+        summary = f"{counted(len(self.problems), 'mistake')} in {counted(len(files), 'file')}"
+        super().__init__(str(healthy.assets_root), summary)
+        self.several = tuple(Problem(p.where, p.problem, p.allowed, p.next_step) for p in self.problems)
+        self.args = ("\n\n".join([f"{summary}:", *(str(problem) for problem in self.problems)]),)
 
 
 @dataclass(frozen=True)

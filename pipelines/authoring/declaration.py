@@ -27,6 +27,7 @@ from pipelines.authoring.problems import (
     listing,
     near_miss,
 )
+from pipelines.authoring.texts import without_class
 from pipelines.authoring.windows import Windows
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _all_mistakes_together(declare: Callable[P, EventDecorator]) -> Callable[P, 
                 'named arguments: @event(topic="...", key="...", event_time="...", windows=..., owner="...", source="...")',
             )
             raise DeclarationError([unnamed])
-        given: dict[str, Any] = dict(kwargs)
+        given: dict[str, Any] = {name: without_class(value) for name, value in kwargs.items()}
         for name in [name for name in given if name not in known]:
             del given[name]
             near = near_miss(name, [argument for argument in known if argument not in given])

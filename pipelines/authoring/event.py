@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.authoring.arguments import DeadLetters, Headers, RecordTimestamp, StaleWrites
 from pipelines.authoring.limits import NO_LIMITS, Limits
-from pipelines.authoring.source_sql import SourceQuery
+from pipelines.authoring.sql.source_sql import SourceQuery
 from pipelines.authoring.windows import Windows
 
 if TYPE_CHECKING:
@@ -55,6 +55,11 @@ class Event:
     def full_name(self) -> str:
         """`flights/flight_departed`: unique in the catalogue."""
         return f"{self.domain}/{self.name}"
+
+    @property
+    def carries_state(self) -> bool:
+        """Whether only the newest event of a key matters to consumers: then a topic may compact."""
+        return self.tombstones or self.stale_writes == "skip"
 
     def __repr__(self) -> str:
         return f"<Event {self.full_name}>"

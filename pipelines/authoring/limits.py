@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipelines.authoring.problems import DeclarationError, DeclarationProblem, current_collector
+from pipelines.authoring.texts import control_character, without_class
 
-_WHOLE = "a whole number above 0"
+_LONGEST_GROUP_BYTES = 32_767
+MOST = 2**63 - 1
+_WHOLE = "a whole number above 0, at most 2^63 - 1"
 _LAG = 'groups and records, such as lag={"billing": 50_000}, or with the place to go on: {"billing": (50_000, 10_000)}'
 
 
@@ -85,7 +88,7 @@ def limits(
     to go on. `bytes_per_second` counts keys and values before compression.
     """
     mistakes = [
-        (f"limits(): {name}={value!r} is not {_WHOLE}", _WHOLE)
+        (f"limits(): {name}={_shown(value)} is not a whole number above 0", _WHOLE)
         for name, value in (("rows_per_second", rows_per_second), ("bytes_per_second", bytes_per_second))
         if value is not None and not _whole(value)
     ]
@@ -95,13 +98,13 @@ def limits(
     else:
         for group, told in (lag or {}).items():
             found = _lag_limit(told)
-            if not (isinstance(group, str) and group.strip()):
+            if not (isinstance(group, str) and is_group(group)):
                 mistakes.append((f"limits(): lag has {group!r} for the name of a consumer group", _LAG))
             elif found is None:
-                mistakes.append((f"limits(): lag of {group!r} is {told!r}", _LAG))
+                mistakes.append((f"limits(): lag of {group!r} is {_shown(told)}", _LAG))
             else:
-                groups[group] = found
-    made = Limits(rows_per_second, bytes_per_second, groups)
+                groups[without_class(group)] = found
+    made = Limits(without_class(rows_per_second), without_class(bytes_per_second), groups)
     if not mistakes and not made:
         mistakes.append(("limits() limits nothing", "rows_per_second, bytes_per_second, lag"))
     if not mistakes:
@@ -117,12 +120,31 @@ def limits(
     return NO_LIMITS
 
 
+def is_group(name: str) -> bool:
+    """Whether a consumer group can have this name: a client would cut it, or ask for another group."""
+    if not name.strip() or control_character(name) or set("\t\n\r") & set(name):
+        return False
+    return len(name.encode()) <= _LONGEST_GROUP_BYTES
+
+
 def _lag_limit(told: object) -> LagLimit | None:
     if isinstance(told, tuple) and len(told) == 2:
         above, at = told
-        return LagLimit(above, at) if _whole(above) and _whole(at, least=0) and at < above else None
-    return lag_limit(told) if isinstance(told, int) and _whole(told) else None
+        return (
+            LagLimit(without_class(above), without_class(at))
+            if _whole(above) and _whole(at, least=0) and at < above
+            else None
+        )
+    return lag_limit(without_class(told)) if isinstance(told, int) and _whole(told) else None
 
 
 def _whole(value: object, least: int = 1) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -7,13 +7,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import Any
 
-from resources.errors import SluiceError
-
-if TYPE_CHECKING:
-    from pipelines.authoring.catalogue import Catalogue
-    from pipelines.authoring.declaration import EventDeclaration
+from resources.errors import Problem, SluiceError
 
 
 @dataclass(frozen=True)
@@ -49,34 +45,16 @@ class DeclarationError(SluiceError):
         self.problems = tuple(problems)
         first = self.problems[0]
         super().__init__(first.where, first.problem, allowed=first.allowed, next_step=first.next_step)
+        self.several = tuple(Problem(p.where, p.problem, p.allowed, p.next_step) for p in self.problems)
         self.args = ("\n\n".join(str(problem) for problem in self.problems),)
-
-
-class CatalogueError(SluiceError):
-    """The catalogue has mistakes; each is its own paragraph of the text.
-
-    `problems` holds all of them, by file and line; `healthy` is a catalogue of the events without a mistake,
-    for a caller that was asked about one of those.
-    """
-
-    def __init__(self, problems: Sequence[DeclarationProblem], healthy: Catalogue) -> None:
-        self.problems = tuple(problems)
-        self.healthy = healthy
-        files = {problem.file for problem in self.problems}
-        summary = f"{_count(len(self.problems), 'mistake')} in {_count(len(files), 'file')}"
-        super().__init__(str(healthy.assets_root), summary)
-        self.args = ("\n\n".join([f"{summary}:", *(str(problem) for problem in self.problems)]),)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @dataclass
 class Collector:
-    """What happened while one module was imported by the catalogue."""
+    """What happened while one module was imported by the catalogue. `declarations` are EventDeclarations, which report
+    here and are therefore unknown here."""
 
-    declarations: list[EventDeclaration] = field(default_factory=list)
+    declarations: list[Any] = field(default_factory=list)
     problems: list[DeclarationProblem] = field(default_factory=list)
 
 

@@ -26,6 +26,20 @@ class TopicClaim(NamedTuple):
 
 def topic_mistake(topic: str) -> TopicMistake | None:
     """What keeps `topic` from being a topic of Sluice, or None."""
+    if mistake := name_mistake(topic):
+        return mistake
+    if not _VERSIONED.fullmatch(topic):
+        near = _suggest(topic)
+        return TopicMistake(
+            f"topic={topic!r} does not end in its version",
+            "a name and a version: '<domain>.<event>.v1'; a breaking change of the contract is the next version",
+            f"did you mean topic={near!r}?" if near else None,
+        )
+    return None
+
+
+def name_mistake(topic: str) -> TopicMistake | None:
+    """What keeps `topic` from being a topic of Kafka, or None."""
     if len(topic) > LONGEST_TOPIC:
         return TopicMistake(
             f"topic={topic[:40] + '...'!r} has {len(topic)} characters",
@@ -39,12 +53,9 @@ def topic_mistake(topic: str) -> TopicMistake | None:
             "letters, digits, '.', '_' and '-'",
             f"did you mean topic={near!r}?" if near else None,
         )
-    if not _VERSIONED.fullmatch(topic):
-        near = _suggest(topic)
+    if topic in (".", ".."):
         return TopicMistake(
-            f"topic={topic!r} does not end in its version",
-            "a name and a version: '<domain>.<event>.v1'; a breaking change of the contract is the next version",
-            f"did you mean topic={near!r}?" if near else None,
+            f"topic={topic!r} is a name that Kafka refuses", "a name with a letter or a digit"
         )
     return None
 

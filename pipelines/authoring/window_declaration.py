@@ -141,7 +141,11 @@ def _read_delay(delay: object, mistakes: list[_Mistake]) -> timedelta | None:
         parts = re.findall(r"(\d+)\s*([wdhms])", delay)
         units = [_DELAY_UNITS[unit] for _, unit in parts]
         if len(set(units)) == len(units):
-            delay = timedelta(**{unit: int(number) for unit, (number, _) in zip(units, parts, strict=True)})
+            lengths = {unit: number for unit, (number, _) in zip(units, parts, strict=True)}
+            try:
+                delay = timedelta(**{unit: int(number) for unit, number in lengths.items()})
+            except (OverflowError, ValueError):  # more digits than Python reads
+                delay = timedelta.max
     if isinstance(delay, str) and re.fullmatch(r"\s*-.*", delay) and _DELAY.fullmatch(delay.strip()[1:]):
         delay = -_LONGEST_DELAY
     if not isinstance(delay, timedelta):

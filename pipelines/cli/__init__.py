@@ -3,6 +3,14 @@
 
 def main() -> None:
     """Entry point of the `sluice` script and of `python -m pipelines.cli`."""
+    from pipelines.cli.output.stdout_guard import end_own_stdout, own_stdout
+    from resources.process.start import begin_process
+
+    own_stdout()
+    begin_process()
     from pipelines.cli.root import sluice
 
-    sluice(prog_name="sluice")
+    try:
+        sluice(prog_name="sluice")
+    finally:
+        end_own_stdout()

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from pipelines.cli.failures import Stopped, tell
-from resources.errors import SluiceError
+from pipelines.cli.output.errors import Stopped, tell
+from resources.errors import SluiceError, readable
 
 # In the order in which a newcomer meets them, not by the alphabet.
 _SECTIONS: dict[str, dict[str, str]] = {
@@ -76,17 +76,27 @@ class _Commands(click.Group):
                 formatter.write_dl(list(commands.items()), col_max=12)
 
     def invoke(self, ctx: click.Context) -> Any:
+        from resources.process.waiting import telling
+
         try:
-            return super().invoke(ctx)
+            with telling(lambda text: click.echo(f"  {text}", err=True)):
+                return super().invoke(ctx)
         except SluiceError as error:
             tell(error)
-            ctx.exit(1)
+            code = 1
+        except click.ClickException as error:
+            # It quotes what was typed.
+            vars(error)["message"] = readable(error.message)
+            raise
         except Stopped as stopped:
             click.echo(f"\n{stopped}", err=True)
-            ctx.exit(130)
+            code = 130
         except KeyboardInterrupt:
             click.echo("\nStopped. Nothing was changed by this command.", err=True)
-            ctx.exit(130)
+            code = 130
+        # Behind the handlers: what ends the process must not lead back to what was stopped, or DuckDB, whose cursors live as
+        # long, says at the end that it leaks.
+        return ctx.exit(code)
 
 
 def _version() -> str:

@@ -3,6 +3,7 @@
 from pipelines.contract.avro_type import AvroField, AvroType
 from pipelines.contract.contract import Contract, ContractField, load_contract, parse_contract
 from pipelines.contract.errors import ContractError, ContractProblem
+from pipelines.contract.todo import places_with_todo, says_todo
 
 __all__ = [
     "AvroField",
@@ -13,4 +14,6 @@ __all__ = [
     "ContractProblem",
     "load_contract",
     "parse_contract",
+    "places_with_todo",
+    "says_todo",
 ]

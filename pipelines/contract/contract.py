@@ -12,9 +12,14 @@ import pyarrow as pa
 from pipelines.contract.arrow_mapping import arrow_field, arrow_type
 from pipelines.contract.avro_type import AvroField, AvroType
 from pipelines.contract.errors import ContractError, ContractProblem
-from pipelines.contract.parsing import Finding, Parser
+from pipelines.contract.parsing import MOST_NESTED, Finding, Parser
 from pipelines.contract.rendering import fingerprint, render, to_text
 from resources.errors import did_you_mean
+from resources.json_mistakes import what_is_wrong
+from resources.wording import cut
+
+# Of the largest double, and room for what nobody writes.
+_LONGEST_NUMBER = 400
 
 
 @dataclass(frozen=True)
@@ -112,24 +117,35 @@ def _spelt_out(avro: AvroType) -> AvroType:
 def load_contract(path: Path) -> Contract:
     """Reads and checks `path`; raises ContractError with every problem found."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        data = path.read_bytes()
+        text = data.decode("utf-8")
     except FileNotFoundError:
         raise _unreadable(path, "does not exist", "write the Avro schema of the event there") from None
     except OSError as error:
         raise _unreadable(path, f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise _unreadable(path, f"is not UTF-8 (byte {error.start})", "save it as UTF-8") from None
+    if text.startswith("\ufeff"):
+        raise _unreadable(
+            path, "begins with a byte order mark, which JSON does not allow", "save it as UTF-8 without BOM"
+        )
     return parse_contract(text, path)
 
 
 def parse_contract(text: str, path: Path) -> Contract:
     """`text` as the content of `path`; raises ContractError with every problem found."""
     try:
-        node = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
+        node = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant, parse_int=_whole)
     except json.JSONDecodeError as error:
-        raise _unreadable(path, f"line {error.lineno} is not JSON: {error.msg}") from None
-    except (ValueError, RecursionError) as error:
+        problem, expected = what_is_wrong(text, error)
+        raise ContractError((ContractProblem(path, "", problem, expected),)) from None
+    except RecursionError:
+        deep = f"is nested deeper than {MOST_NESTED} types"
+        raise _unreadable(path, deep, "publish the inner parts as events of their own") from None
+    except ValueError as error:
         raise _unreadable(path, str(error)) from None
+    if "\\u" in text:
+        _require_characters(node, path)
     parser = Parser()
     record = parser.record(node)
     if parser.findings or record is None:
@@ -156,4 +172,38 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is not JSON")
+    raise ValueError(f"{text} is not JSON, which knows finite numbers only; write a number, or null")
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _LONGEST_NUMBER:
+        raise ValueError(f"{cut(digits, 20)} is a number longer than any Avro type holds")
+    return int(digits)
+
+
+def _require_characters(node: Any, path: Path) -> None:
+    """Raise ContractError for half a surrogate pair, which JSON can escape and no registry can store."""
+    left: list[tuple[str, Any]] = [("the contract", node)]
+    while left:
+        where, value = left.pop()
+        if isinstance(value, dict):
+            name = value.get("name", "")
+            owner = (
+                f"field {name!r}"
+                if "type" in value and "fields" not in value
+                else f"{value.get('type')} {name!r}"
+            )
+            left += [(f"the {key} of {owner}", key) for key in value]
+            left += [(f"the {key} of {owner}", item) for key, item in value.items()]
+        elif isinstance(value, list):
+            left += [(where, item) for item in value]
+        elif isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                half = repr(value[error.start])
+                raise _unreadable(
+                    path,
+                    f"{where} has {half}, half a surrogate pair, which is no character",
+                    "write the whole character",
+                ) from None

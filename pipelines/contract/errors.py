@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from resources.errors import SluiceError
+from resources.errors import Problem, SluiceError
 
 
 @dataclass(frozen=True)
@@ -32,4 +32,5 @@ class ContractError(SluiceError):
         first = problems[0]
         super().__init__(first.where, first.problem, allowed=first.allowed, next_step=first.next_step)
         # The text lists every problem as its own paragraph: one edit, not one run per mistake.
+        self.several = tuple(Problem(p.where, p.problem, p.allowed, p.next_step) for p in problems)
         self.args = ("\n\n".join(str(problem) for problem in problems),)

@@ -11,10 +11,13 @@ from pipelines.contract.defaults import misfit
 from pipelines.contract.logical_types import check_no_strays, logical_type
 from pipelines.contract.mistakes import SchemaMistakeError
 from resources.errors import did_you_mean
+from resources.wording import brief
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAME_RULE = "letters, digits and _, not starting with a digit"
 # Read by the parser into the parsed form; everything else an author writes is kept as metadata.
+# Types inside each other, a union with null counting as one of them.
+MOST_NESTED = 48
 _READ = {"type", "name", "namespace", "fields", "symbols", "items", "values", "size"}
 _LOGICAL = {"logicalType", "precision", "scale"}
 _UNION_ADVICE = "a type, or a union of null and one type: ['null', T] or [T, 'null']"
@@ -36,6 +39,7 @@ class Parser:
 
     findings: list[Finding] = field(default_factory=list)
     _named: dict[str, AvroType | None] = field(default_factory=dict)  # None while being defined
+    _depth: int = 0
 
     def record(self, node: Any) -> AvroType | None:
         """The top-level type, which must be a record with at least one field."""
@@ -58,15 +62,26 @@ class Parser:
             return None
 
     def _type(self, node: Any, path: str, namespace: str) -> AvroType:
-        match node:
-            case str():
-                return self._by_name(node, namespace)
-            case list():
-                return self._union(node, path, namespace)
-            case dict():
-                return self._object(node, path, namespace)
+        if self._depth > MOST_NESTED:
+            raise SchemaMistakeError(
+                f"is nested more than {MOST_NESTED} types deep, which is not supported, because Parquet stores 100 levels and "
+                "an array or a map takes two",
+                None,
+                "publish the inner parts as events of their own",
+            )
+        self._depth += 1
+        try:
+            match node:
+                case str():
+                    return self._by_name(node, namespace)
+                case list():
+                    return self._union(node, path, namespace)
+                case dict():
+                    return self._object(node, path, namespace)
+        finally:
+            self._depth -= 1
         raise SchemaMistakeError(
-            f"type {node!r} is not an Avro type", "a type name, a type object, or a union (list)"
+            f"type {brief(node)} is not an Avro type", "a type name, a type object, or a union (list)"
         )
 
     def _by_name(self, text: str, namespace: str) -> AvroType:
@@ -79,7 +94,7 @@ class Parser:
             return AvroType(cast(Kind, text))
         if text in COMPLEX:
             raise SchemaMistakeError(
-                f"type {text!r} needs its own object",
+                f"type {brief(text)} needs its own object",
                 None,
                 f"write 'type': {{'type': '{text}', ...}} inside the field",
             )
@@ -87,13 +102,13 @@ class Parser:
         if full not in self._named:
             names = [*PRIMITIVES[1:], *(name for name, done in self._named.items() if done)]
             raise SchemaMistakeError(
-                f"type {text!r} is not known.{did_you_mean(text, names)}",
+                f"type {brief(text)} is not known.{did_you_mean(text, names)}",
                 f"{', '.join(names)}, or a type object; a named type is defined before it is used",
             )
         found = self._named[full]
         if found is None:
             raise SchemaMistakeError(
-                f"type {full!r} contains itself, which is not supported, because Arrow and Parquet have no "
+                f"type {brief(full)} contains itself, which is not supported, because Arrow and Parquet have no "
                 "recursive types",
                 None,
                 "give the depth you need its own record types, or publish the children as their own event",
@@ -128,9 +143,9 @@ class Parser:
             found = self._by_name(kind, namespace)
             if _LOGICAL & node.keys():
                 raise SchemaMistakeError(
-                    f"a logical type beside the reference {kind!r} has no effect in Avro",
+                    f"a logical type beside the reference {brief(kind)} has no effect in Avro",
                     None,
-                    f"put it where {kind!r} is defined",
+                    f"put it where {brief(kind)} is defined",
                 )
             return found
         if kind == "null":
@@ -158,20 +173,22 @@ class Parser:
         if not isinstance(name, str) or not name:
             raise SchemaMistakeError(f"{what} has no name", f"'name': {_NAME_RULE}")
         if namespace is not None and not isinstance(namespace, str):
-            raise SchemaMistakeError(f"namespace {namespace!r} is not a string", "dotted names")
+            raise SchemaMistakeError(f"namespace {brief(namespace)} is not a string", "dotted names")
         if "." not in name:
             space = enclosing if namespace is None else namespace
             name = f"{space}.{name}" if space else name
         for part in name.split("."):
             if not _NAME.fullmatch(part):
                 raise SchemaMistakeError(
-                    f"name {name!r} is not legal in Avro", f"{_NAME_RULE}; dots for namespaces"
+                    f"name {brief(name)} is not legal in Avro", f"{_NAME_RULE}; dots for namespaces"
                 )
         if name in PRIMITIVES:
-            raise SchemaMistakeError(f"name {name!r} is that of a primitive type", "any other name")
+            raise SchemaMistakeError(f"name {brief(name)} is that of a primitive type", "any other name")
         if name in self._named:
             raise SchemaMistakeError(
-                f"type {name!r} is defined twice", None, f"define it once, then write {name!r} as the type"
+                f"type {brief(name)} is defined twice",
+                None,
+                f"define it once, then write {brief(name)} as the type",
             )
         _check_aliases(node, dotted=True)
         self._named[name] = None
@@ -182,7 +199,7 @@ class Parser:
         listed = node.get("fields")
         if not isinstance(listed, list) or not listed:
             raise SchemaMistakeError(
-                f"record {name!r} has no fields, which is not supported, because Parquet cannot store it",
+                f"record {brief(name)} has no fields, which is not supported, because Parquet cannot store it",
                 "'fields': a list of at least one field",
             )
         children: list[AvroField] = []
@@ -199,7 +216,7 @@ class Parser:
         here = f"{path}.fields[{position}]" if path else f"fields[{position}]"
         name = item.get("name") if isinstance(item, dict) else None
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            problem = "has no name" if name is None else f"name {name!r} is not legal in Avro"
+            problem = "has no name" if name is None else f"name {brief(name)} is not legal in Avro"
             self._report(
                 here, SchemaMistakeError(problem, f"an object with 'name' ({_NAME_RULE}) and 'type'")
             )
@@ -217,7 +234,7 @@ class Parser:
             return None
         if "default" in item and (expected := misfit(item["default"], parsed)) is not None:
             self._report(
-                here, SchemaMistakeError(f"default {item['default']!r} does not fit {parsed}", expected)
+                here, SchemaMistakeError(f"default {brief(item['default'])} does not fit {parsed}", expected)
             )
         extra = {k: v for k, v in item.items() if k not in ("name", "type", "doc", "default")}
         return AvroField(name, parsed, item.get("doc"), "default" in item, item.get("default"), extra)
@@ -227,16 +244,16 @@ class Parser:
         symbols = node.get("symbols")
         if not isinstance(symbols, list) or not symbols:
             raise SchemaMistakeError(
-                f"enum {name!r} has no symbols", "'symbols': a list of at least one name"
+                f"enum {brief(name)} has no symbols", "'symbols': a list of at least one name"
             )
         for symbol in symbols:
             if not isinstance(symbol, str) or not _NAME.fullmatch(symbol):
-                raise SchemaMistakeError(f"enum symbol {symbol!r} is not legal in Avro", _NAME_RULE)
+                raise SchemaMistakeError(f"enum symbol {brief(symbol)} is not legal in Avro", _NAME_RULE)
             if symbols.count(symbol) > 1:
-                raise SchemaMistakeError(f"enum symbol {symbol!r} stands twice", "distinct symbols")
+                raise SchemaMistakeError(f"enum symbol {brief(symbol)} stands twice", "distinct symbols")
         if "default" in node and node["default"] not in symbols:
             raise SchemaMistakeError(
-                f"enum default {node['default']!r} is not a symbol", f"one of {', '.join(symbols)}"
+                f"enum default {brief(node['default'])} is not a symbol", f"one of {', '.join(symbols)}"
             )
         return AvroType("enum", name=name, symbols=tuple(symbols), attributes=_metadata(node))
 
@@ -244,7 +261,7 @@ class Parser:
         name, size = self._define(node, namespace), node.get("size")
         if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 2**31 - 1:
             raise SchemaMistakeError(
-                f"fixed {name!r} has size {size!r}", "'size': a whole number of bytes, at least 1"
+                f"fixed {brief(name)} has size {brief(size)}", "'size': a whole number of bytes, at least 1"
             )
         return AvroType(
             "fixed", name=name, size=size, **logical_type("fixed", node), attributes=_metadata(node)
@@ -253,14 +270,14 @@ class Parser:
     def _collection(self, kind: str, node: dict[str, Any], path: str, namespace: str) -> AvroType:
         key = "items" if kind == "array" else "values"
         if key not in node:
-            raise SchemaMistakeError(f"{kind} has no {key!r}", f"{key!r}: the type of its elements")
+            raise SchemaMistakeError(f"{kind} has no {brief(key)}", f"{brief(key)}: the type of its elements")
         element = self._type(node[key], f"{path}[]", namespace)
         return AvroType(cast(Kind, kind), items=element, attributes=_metadata(node))
 
 
 def _check_field(item: dict[str, Any], name: str, taken: set[str]) -> None:
     if name in taken:
-        raise SchemaMistakeError(f"field {name!r} is declared twice", "distinct field names")
+        raise SchemaMistakeError(f"field {brief(name)} is declared twice", "distinct field names")
     taken.add(name)
     strays = sorted((_LOGICAL | {"items", "values", "symbols", "size", "fields"}) & item.keys())
     if strays:
@@ -270,9 +287,11 @@ def _check_field(item: dict[str, Any], name: str, taken: set[str]) -> None:
             "move it into the type: 'type': {'type': ..., " + repr(strays[0]) + ": ...}",
         )
     if not isinstance(item.get("doc", ""), str):
-        raise SchemaMistakeError(f"doc {item['doc']!r} is not a string", "text")
+        raise SchemaMistakeError(f"doc {brief(item['doc'])} is not a string", "text")
     if item.get("order", "ascending") not in ("ascending", "descending", "ignore"):
-        raise SchemaMistakeError(f"order {item['order']!r} is not known", "ascending, descending, ignore")
+        raise SchemaMistakeError(
+            f"order {brief(item['order'])} is not known", "ascending, descending, ignore"
+        )
     _check_aliases(item, dotted=False)
 
 
@@ -285,7 +304,7 @@ def _check_aliases(node: dict[str, Any], *, dotted: bool) -> None:
     )
     if not legal:
         raise SchemaMistakeError(
-            f"aliases {aliases!r} are not legal in Avro", f"a list of names: {_NAME_RULE}"
+            f"aliases {brief(aliases)} are not legal in Avro", f"a list of names: {_NAME_RULE}"
         )
 
 

@@ -6,7 +6,7 @@ from pipelines.encoding.errors import EncodingError, FrameError
 from pipelines.encoding.frame import frame_header, split_frame
 from pipelines.encoding.headers import Headers, cloudevents_headers, publication_headers
 from pipelines.encoding.judge import RecordJudge
-from resources.kafka.murmur2 import kafka_partitions, murmur2
+from resources.kafka.batches.murmur2 import kafka_partitions, murmur2
 
 __all__ = [
     "EncodedBatch",

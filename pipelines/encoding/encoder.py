@@ -7,10 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.contract import Contract
-from pipelines.encoding.assembly import binary_from, binary_of, byte_view, join
-from pipelines.encoding.columnar import ColumnarWriter
-from pipelines.encoding.columns import Column, columns_of
-from pipelines.encoding.compiled import CompiledWriter, usable
+from pipelines.encoding.columns.assembly import binary_from, binary_of, byte_view, join
+from pipelines.encoding.columns.compiled_writer import CompiledWriter, usable
+from pipelines.encoding.columns.leaves import Column, columns_of
 from pipelines.encoding.errors import EncodingError
 from pipelines.encoding.event_id import event_ids, id_text
 from pipelines.encoding.frame import frame_header
@@ -18,7 +17,7 @@ from pipelines.encoding.keys import check_key, key_bytes
 from pipelines.encoding.nodes import Node, field_nodes
 from pipelines.encoding.rowwise import RowwiseWriter
 
-Strategy = Literal["auto", "compiled", "columnar", "fastavro"]
+Strategy = Literal["auto", "compiled", "fastavro"]
 
 # Working memory is some hundred bytes a row and encoding is no faster in larger pieces.
 _SLICE_ROWS = 32_768
@@ -53,7 +52,7 @@ class RecordEncoder:
 
     `key` names the contract's field whose value is the message key. `event_id` names the contract's
     field (string or uuid) that the encoder itself fills with the deterministic id; it is not in the
-    rows. `strategy` "auto" takes the fastest way that covers the contract; `.strategy` says which.
+    rows. `strategy` "auto" is the compiled library where it is loaded, else fastavro; `.strategy` says which.
     Raises `EncodingError` for a contract, key or id field that cannot be encoded.
     """
 
@@ -89,7 +88,7 @@ class RecordEncoder:
 
     @property
     def strategy(self) -> str:
-        """The way taken: "compiled", "columnar" or "fastavro"."""
+        """The way taken: "compiled" or "fastavro"."""
         return self._write_before.strategy
 
     def encode(self, batch: pa.RecordBatch, *, with_ids: bool = False) -> EncodedBatch:
@@ -139,10 +138,10 @@ def _empty(length: int) -> pa.LargeBinaryArray:
 
 
 def _writer(nodes: tuple[Node, ...], strategy: Strategy) -> _Writer:
-    if strategy == "fastavro":
-        return RowwiseWriter(nodes)
     return (
-        CompiledWriter() if strategy == "compiled" or (strategy == "auto" and usable()) else ColumnarWriter()
+        CompiledWriter()
+        if strategy == "compiled" or (strategy == "auto" and usable())
+        else RowwiseWriter(nodes)
     )
 
 

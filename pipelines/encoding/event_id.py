@@ -30,8 +30,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.encoding.assembly import Bytes, binary_from, byte_view, join
-from resources.compiled import library
+from pipelines.encoding.columns.assembly import Bytes, binary_from, byte_view, join
+from resources.c_library import library
 
 PREFIX = b"sluice.event-id.v1\x00"
 

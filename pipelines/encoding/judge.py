@@ -12,10 +12,10 @@ import pyarrow as pa
 from pipelines.encoding.encoder import EncodedBatch, RecordEncoder
 from pipelines.encoding.frame import HEADER_BYTES, frame_header
 from pipelines.encoding.nodes import field_nodes, plain_schema
-from pipelines.judging.choice import Choice
-from pipelines.judging.contract_form import of_avro, of_rows
-from pipelines.judging.misjudged import Misjudged, first_difference, shown_time
-from pipelines.judging.values import reader_of, same
+from pipelines.independent_judge.choice import Choice
+from pipelines.independent_judge.contract_form import of_avro, of_rows
+from pipelines.independent_judge.errors import Misjudged, first_difference, shown_time
+from pipelines.independent_judge.values import reader_of, same
 
 
 class RecordJudge:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 
+from pipelines.authoring.limits import MOST, is_group
 from resources.errors import SluiceError
+from resources.security.secrets import hide
 
 if TYPE_CHECKING:
     from pipelines.authoring.event import Event
     from pipelines.authoring.limits import Limits
-    from pipelines.publishing.wish import Expected, Wish
+    from pipelines.publishing.request import PlannedState, PublishRequest
     from resources.settings import Settings
 
 
@@ -42,8 +44,8 @@ CONFIG = {
     "replay": dg.Field(
         _one_of("Replay", "no", "stored", "fresh"),
         default_value="no",
-        description="Publish again what was published: from the `stored` snapshots (run `published` alone), or "
-        "`fresh`ly sourced (run all three assets).",
+        description="Publish again what was published: from the `stored` snapshots, or `fresh`ly sourced "
+        "(select `published`; what else is selected makes no difference). Needs a reason.",
     ),
     "keys": dg.Field(
         [str], default_value=[], description="Replay only the events with these keys; empty: all of them."
@@ -51,8 +53,8 @@ CONFIG = {
     "keys_file": dg.Field(
         str,
         default_value="",
-        description="Replay only the events whose keys stand in this file, one on each line: a path or an fsspec URL "
-        "that the run can read.",
+        description="Replay only the events whose keys stand in this file, one on each line: a path below the "
+        "project, or an address in the snapshot store.",
     ),
     "unmatched_keys": dg.Field(
         _one_of("UnmatchedKeys", "refuse", "leave_out"),
@@ -73,13 +75,13 @@ CONFIG = {
         str,
         default_value="",
         description="Do what this plan says (`sluice plan --out`), and nothing where a window has changed since: a path "
-        "or an fsspec URL that the run can read.",
+        "below the project, or an address in the snapshot store.",
     ),
     "redrive": dg.Field(
         bool,
         default_value=False,
         description="After a fix of the module: publish the rows that were dead letters and now fit the contract, and what "
-        "dead letters kept from being published (run `published` alone; nothing is sourced).",
+        "dead letters kept from being published (select `published`; nothing is sourced).",
     ),
     "force": dg.Field(
         bool,
@@ -134,28 +136,65 @@ class RunConfig:
             if getattr(self, one.name) not in ((one.default,) if one.default is not MISSING else ([], {}))
         }
 
+    def require_sound(self) -> None:
+        """Raise SluiceError for values that cannot be or do not go together. Reads no file and asks nobody, so that a
+        launch is refused for them."""
+        if self != RunConfig():
+            self._require_limits()
+            self._wished(request="", requested_by="", keys=frozenset(self.keys), expected=None)
+
     def limits(self, event: "Event", settings: "Settings") -> "Limits":
         """The limits of a run of `event`: the stricter of the event's and the settings', or what this sets anew.
 
         Raises SluiceError for a negative one."""
+        self._require_limits()
+        usual = event.limits.stricter(settings.max_rows_per_second, settings.max_bytes_per_second)
+        return usual.anew(self.max_rows_per_second, self.max_bytes_per_second, self.max_lag)
+
+    def _require_limits(self) -> None:
         told = {
             "max_rows_per_second": self.max_rows_per_second,
             "max_bytes_per_second": self.max_bytes_per_second,
         }
         told |= {f"max_lag of {group}": records for group, records in self.max_lag.items()}
-        for name, value in told.items():
-            if value is not None and value < 0:
+        for group in self.max_lag:
+            if not is_group(group):
                 raise SluiceError(
-                    "run config", f"{name} is {value}", allowed="a whole number; 0 for no limit"
+                    "run config",
+                    f"max_lag has {group!r} for the name of a consumer group",
+                    allowed="a name without control characters",
                 )
-        usual = event.limits.stricter(settings.max_rows_per_second, settings.max_bytes_per_second)
-        return usual.anew(self.max_rows_per_second, self.max_bytes_per_second, self.max_lag)
+        for name, value in told.items():
+            if value is not None and not 0 <= value <= MOST:
+                raise SluiceError(
+                    "run config",
+                    f"{name} is {value}",
+                    allowed="a whole number, at most 2^63 - 1; 0 for no limit",
+                )
 
-    def wish(self, *, request: str, requested_by: str) -> "Wish":
-        """What is wished. Raises SluiceError for values that do not go together."""
+    def publish_request(self, *, request: str, requested_by: str) -> "PublishRequest":
+        """What is wished. Raises SluiceError for values that do not go together, and for a file that cannot be read."""
+        self.require_sound()
         # Here: the server that lists assets needs neither Arrow nor an encoder.
-        from pipelines.publishing.selection import Selection, read_keys
-        from pipelines.publishing.wish import Redrive, Replay, Wish
+        from pipelines.publishing.selection import read_keys
+
+        return self._wished(
+            request=request,
+            requested_by=requested_by,
+            keys=frozenset(self.keys) | read_keys(self.keys_file),
+            expected=_expected(self.plan_file),
+        )
+
+    def _wished(
+        self,
+        *,
+        request: str,
+        requested_by: str,
+        keys: frozenset[str],
+        expected: "dict[str, PlannedState] | None",
+    ) -> "PublishRequest":
+        from pipelines.publishing.request import PublishRequest, Redrive, Replay
+        from pipelines.publishing.selection import Selection
 
         only_replay = {
             "keys": self.keys,
@@ -169,7 +208,7 @@ class RunConfig:
         replay = None
         if self.replay != "no":
             selection = Selection(
-                frozenset(self.keys) | read_keys(self.keys_file),
+                keys,
                 _instant("event_time_from", self.event_time_from),
                 _instant("event_time_until", self.event_time_until),
             )
@@ -202,20 +241,20 @@ class RunConfig:
                     f"{name} has {len(words):,} characters",
                     allowed=f"at most {_MOST_WORDS:,}: it is kept in the ledger, and in a header of each record",
                 )
-        return Wish(
-            self.reason or None,
-            self.requested_by or requested_by,
+        return PublishRequest(
+            hide(self.reason) or None,
+            hide(self.requested_by or requested_by),
             self.on_definition_change,
             replay,
             Redrive(self.force) if self.redrive else None,
-            expected=_expected(self.plan_file),
+            expected=expected,
         )
 
 
-def _expected(plan_file: str) -> "dict[str, Expected] | None":
+def _expected(plan_file: str) -> "dict[str, PlannedState] | None":
     if not plan_file:
         return None
-    from pipelines.foresight.plan import read_plan
+    from pipelines.dry_run.plan import read_plan
 
     return {window.window: window.expected for window in read_plan(plan_file).windows}
 

@@ -1,6 +1,7 @@
 """An operator's word to a run: pause, go on, end. It is a tag of the run, so any machine that shares Dagster's
 storage can give it, it is seen in the UI, and a run finds it wherever it came from."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -8,12 +9,25 @@ from typing import Literal
 import dagster as dg
 from dagster import DagsterRunStatus
 
-from pipelines.pacing.hold import Hold
+from pipelines.dagster_private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from pipelines.orchestration.keys import event_of
+from pipelines.pacing.hold import Hold, RunEnded
+from pipelines.run_events import Paused, WentOn
+from resources.errors import readable
+
+OF_A_TERMINAL = {"sluice/launched_by": "cli"}
+"""Tags of a run that works in the process of a command, where no launcher of Dagster knows it."""
 
 Order = Literal["pause", "resume", "cancel"]
+Answer = Literal["paused", "resumed"]
 
 _ORDER, _BY, _RUN = "sluice/control", "sluice/control_by", "sluice/control_run"
+_ANSWER = "sluice/control_answer"
+_UI = "Dagster's UI"
 _LOOK_EVERY_SECONDS = 1.0
+# A run that cannot be seen for longer may be taken for lost, and another launched in its place (PATIENCE_SECONDS).
+_BLIND_SECONDS = 90.0
+_log = logging.getLogger(__name__)
 _UNDER_WAY = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -31,17 +45,41 @@ class RunControl:
         self._instance, self._run_id, self._clock = instance, run_id, clock
         self._looked_at: float | None = None
         self._order, self._by = "", ""
+        self._answered_at, self._is_blind = clock(), False
+        self._answered: Answer | None = None
 
     def hold(self) -> Hold | None:
-        """The pause, while the run is paused."""
+        """The pause, while the run is paused, and the wait for a storage that does not answer. Raises RunEnded."""
         self._look()
+        if self._is_blind and self._clock() - self._answered_at >= _BLIND_SECONDS:
+            return Hold(
+                "storage",
+                "Dagster's storage does not answer, so another run may have been launched in this one's place; waits for it",
+                _LOOK_EVERY_SECONDS,
+            )
         if self._order != "pause":
             return None
-        told = f"paused by operator {self._by}; `sluice resume {self._run_id[:8]}` lets it go on"
-        return Hold("operator", told, _LOOK_EVERY_SECONDS)
+        told = f"paused by operator {self._by}"
+        return Hold("operator", told, _LOOK_EVERY_SECONDS, by=self._by, run_id=self._run_id)
+
+    def answer(self, event: Paused | WentOn) -> None:
+        """Answer the operator, where whoever gave the order looks for it: in a tag of the run."""
+        if isinstance(event, Paused):
+            answer: Answer = "paused"
+        elif event.cause == "operator":
+            answer = "resumed"
+        else:
+            return
+        if answer != self._answered:
+            try:
+                self._instance.add_run_tags(self._run_id, {_ANSWER: f"{answer} {event.seconds:.0f}"})
+            except Exception as error:  # of any storage: the run has obeyed, whether that can be told or not
+                _log.warning("an operator's order was not answered: %s", type(error).__name__)
+            else:
+                self._answered = answer
 
     def cancelled_by(self) -> str | None:
-        """Who has ended the run, if anyone."""
+        """Who has ended the run, if anyone. Raises RunEnded."""
         self._look()
         return self._by if self._order == "cancel" else None
 
@@ -49,9 +87,37 @@ class RunControl:
         now = self._clock()
         if self._looked_at is not None and now - self._looked_at < _LOOK_EVERY_SECONDS:
             return
-        self._looked_at = now
-        run = self._instance.get_run_by_id(self._run_id)
+        try:
+            run = self._under_way()
+        except RunEnded:
+            raise
+        except Exception as error:  # of any storage, with any driver
+            if not self._is_blind:
+                cause = readable(str(error)).partition("\n")[0]
+                _log.warning("Dagster's storage does not answer: %s: %s", type(error).__name__, cause)
+            self._is_blind = True
+            self._looked_at = self._clock()
+            return
+        if self._is_blind:
+            _log.warning("Dagster's storage answers again")
+        self._is_blind, self._answered_at, self._looked_at = False, self._clock(), now
         self._order, self._by = asked_of(run) if run else ("", "")
+        if run and run.status == DagsterRunStatus.CANCELING and self._order != "cancel":
+            # Of a run in a terminal nobody but itself sees that the UI terminates it.
+            self._order, self._by = "cancel", _UI
+            give(self._instance, run, "cancel", _UI)
+
+    def require_under_way(self) -> None:
+        """Raises RunEnded where Dagster has the run as ended, so that it does not end it another way."""
+        self._under_way()
+
+    def _under_way(self) -> dg.DagsterRun | None:
+        run = self._instance.get_run_by_id(self._run_id)
+        if run and run.is_finished:
+            if run.status == DagsterRunStatus.CANCELED and asked_of(run)[0] != "cancel":
+                give(self._instance, run, "cancel", _UI)
+            raise RunEnded(run.run_id, run.status.value.lower())
+        return run
 
 
 def asked_of(run: dg.DagsterRun) -> tuple[str, str]:
@@ -66,9 +132,20 @@ def asked_of(run: dg.DagsterRun) -> tuple[str, str]:
     return (order, by) if order in ("pause", "cancel") else ("", "")
 
 
+def answer_of(run: dg.DagsterRun) -> tuple[Answer, float] | None:
+    """What a run has answered to the order in force, and for how many seconds it stood still; None: nothing yet."""
+    answer, _, seconds = run.tags.get(_ANSWER, "").partition(" ")
+    return (answer, float(seconds or 0)) if answer in ("paused", "resumed") else None  # type: ignore[return-value]
+
+
+def is_of_a_terminal(run: dg.DagsterRun) -> bool:
+    """Whether a run works in the process of a command."""
+    return OF_A_TERMINAL.items() <= run.tags.items()
+
+
 def give(instance: dg.DagsterInstance, run: dg.DagsterRun, order: Order, by: str) -> None:
     """Ask `order` of a run, by a person or a machine. A run that still waits in the queue is ended at once."""
-    instance.add_run_tags(run.run_id, {_ORDER: order, _BY: by, _RUN: run.run_id})
+    instance.add_run_tags(run.run_id, {_ORDER: order, _BY: by, _RUN: run.run_id, _ANSWER: ""})
     if order == "cancel" and run.status == DagsterRunStatus.QUEUED:
         instance.report_run_canceling(run, message=f"Cancelled by operator {by} while it was queued.")
         instance.report_run_canceled(run)
@@ -82,15 +159,24 @@ def under_way(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 
 def events_of(run: dg.DagsterRun) -> list[str]:
     """Full names of the events that a run materializes."""
-    keys = [key.path for key in run.asset_selection or ()]
-    return sorted({"/".join(path[:2]) for path in keys if len(path) == 3})
+    return sorted({event for key in run.asset_selection or () if (event := event_of(key))})
 
 
 def windows_of(run: dg.DagsterRun) -> str:
     """The windows of a run, as the command line writes them; "" where it has no single range."""
-    start = run.tags.get("dagster/asset_partition_range_start")
-    end = run.tags.get("dagster/asset_partition_range_end")
+    start = run.tags.get(ASSET_PARTITION_RANGE_START_TAG)
+    end = run.tags.get(ASSET_PARTITION_RANGE_END_TAG)
     return f"{start}..{end}" if start and end else run.tags.get("dagster/partition", "")
+
+
+def described(run: dg.DagsterRun) -> str:
+    """The run as an operator names it: the begin of its id, its events and its windows."""
+    return f"run {listed(run)}"
+
+
+def listed(run: dg.DagsterRun) -> str:
+    """The same in a list of runs."""
+    return f"{run.run_id[:8]} of {' '.join(filter(None, (', '.join(events_of(run)), windows_of(run))))}"
 
 
 def found_by(runs: Sequence[dg.DagsterRun], name: str) -> list[dg.DagsterRun]:

@@ -4,8 +4,12 @@ Dagster stores each event by itself: a connection and a commit for the run's fil
 runs, each waiting for the disk. For a window of one row that is most of its time. Here a window's events are held back
 until it is done and written in one transaction per file. What is written is still done by Dagster's own storage;
 changed are the connections that it gets. Every other storage (PostgreSQL) is left as it is.
+
+So is a SQLite storage whose methods are not declared as Dagster 1.13 declares them (`_KNOWN`): what they do now is not
+known. Each event is then stored by itself, and the run warns that small windows take longer.
 """
 
+import inspect
 import os
 import sys
 import threading
@@ -16,12 +20,16 @@ from weakref import WeakKeyDictionary
 
 import dagster as dg
 import sqlalchemy
-from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import StaticPool
+
+from pipelines.dagster_private import (
+    SQLITE_BUSY_TIMEOUT_SECONDS,
+    EventLogEntry,
+    SqlEventLogStorageTable,
+    SqliteEventLogStorage,
+)
+from pipelines.orchestration.versions import NOWHERE
 
 _ALL_RUNS = "index"
 # Who watches a run sees what it did at most so much later.
@@ -35,12 +43,26 @@ _HELD = {
 }
 
 Place = tuple[dg.AssetKey, str]
-# As Dagster writes a pointer to an input that has no materialization.
-NOWHERE = "NULL"
+
+
+# The methods that are replaced or called here, as Dagster 1.13 declares them.
+_KNOWN = {
+    "run_connection": "(self, run_id=None)",
+    "index_connection": "(self)",
+    "has_table": "(self, table_name)",
+    "store_event": "(self, event)",
+    "store_event_batch": "(self, events)",
+    "conn_string_for_shard": "(self, shard_name)",
+    "path_for_shard": "(self, run_id)",
+}
 
 
 class EventLog:
     """What a run needs of the event log. This one is for any storage: Dagster writes each event as it comes."""
+
+    def __init__(self, warning: str | None = None) -> None:
+        self.warning = warning
+        """What the operator should know of it."""
 
     @contextmanager
     def one_window(self) -> Iterator[None]:
@@ -68,6 +90,12 @@ def event_log(instance: dg.DagsterInstance) -> Iterator[EventLog]:
             yield _open[storage]
         finally:
             _open[storage].write()
+    elif unknown := _unknown_methods(type(storage)):
+        yield EventLog(
+            f"Dagster {dg.__version__} declares {', '.join(unknown)} of its SQLite storage, which this version of Sluice "
+            "does not know: each event of a run is stored by itself, and small windows take longer; next: install the "
+            "Dagster of requirements.lock, or a newer Sluice"
+        )
     else:
         log = _open[storage] = _SqliteEventLog(storage)
         try:
@@ -81,6 +109,7 @@ class _SqliteEventLog(EventLog):
     """Takes over some of the methods of Dagster's storage object, until it is closed."""
 
     def __init__(self, storage: SqliteEventLogStorage) -> None:
+        super().__init__()
         self._storage, self._dagster = storage, type(storage)
         # Dagster's own lock lets one connection work at a time, too.
         self._lock = threading.RLock()
@@ -288,6 +317,20 @@ class _SqliteEventLog(EventLog):
 
 _TAKEN_OVER = ("run_connection", "index_connection", "has_table", "store_event", "store_event_batch")
 _open: WeakKeyDictionary[SqliteEventLogStorage, _SqliteEventLog] = WeakKeyDictionary()
+
+
+def _unknown_methods(kind: type[SqliteEventLogStorage]) -> list[str]:
+    """The methods of the storage that are not declared as they are known, as they are declared."""
+    found = {name: _declared(getattr(kind, name, None)) for name in _KNOWN}
+    return [f"{name}{found[name]}" for name in _KNOWN if found[name] != _KNOWN[name]]
+
+
+def _declared(method: object) -> str:
+    if not callable(method):
+        return " no more"
+    declared = inspect.signature(method)
+    bare = [one.replace(annotation=inspect.Parameter.empty) for one in declared.parameters.values()]
+    return str(declared.replace(parameters=bare, return_annotation=inspect.Signature.empty))
 
 
 def _materialized(event: EventLogEntry) -> Place | None:

@@ -1,6 +1,7 @@
 """Dagster's home of this project, so that the CLI, the UI and the daemon see the same runs."""
 
 import os
+from hashlib import sha256
 from pathlib import Path
 
 from resources.settings import Settings
@@ -16,8 +17,13 @@ concurrency:
     # A slot is held by a step, not by a whole run; one publisher per topic unless a pool says otherwise.
     granularity: op
     default_limit: 1
+# Dagster's own launcher, made to know the heartbeats of runs: a run whose process died is found whoever launched it.
+run_launcher:
+  module: pipelines.orchestration.launcher
+  class: SluiceRunLauncher
 run_monitoring:
   enabled: true
+  poll_interval_seconds: 20
   # A run that was killed gives its place in a pool back.
   free_slots_after_run_end_seconds: 30
 nux:
@@ -29,6 +35,12 @@ run_retries:
   retry_on_asset_or_op_failure: false
 """
 
+# What versions before wrote: replaced where nobody has changed it.
+_WRITTEN_BEFORE = {
+    "d4309e852e4ec133617137dc8622d0f3d18e5286cc4f25b5b6fd257393d276cd",
+    "79e4446a7f39a06ded035cbce2899c66dd2b31f6b9a2a05e52500bd441aeffa3",
+}
+
 
 def prepare_home(settings: Settings) -> Path:
     """Dagster's home: `DAGSTER_HOME` where it is set, else `<home>/dagster`, made ready; exported to children."""
@@ -36,9 +48,16 @@ def prepare_home(settings: Settings) -> Path:
     home = Path(given) if given else settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     config = home / "dagster.yaml"
-    if not given and not config.exists():
-        config.write_text(_DAGSTER_YAML)
+    if not given and (not config.exists() or _is_of_a_version_before(config)):
+        # Whole or not at all: another process may read it at this moment.
+        new = config.with_name(f".dagster.yaml.{os.getpid()}")
+        new.write_text(_DAGSTER_YAML)
+        new.replace(config)
     os.environ["DAGSTER_HOME"] = str(home.resolve())
     # A ranged run plans every window of every asset: written one by one, that takes a quarter of a small run's time.
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
     return home
+
+
+def _is_of_a_version_before(config: Path) -> bool:
+    return sha256(config.read_bytes()).hexdigest() in _WRITTEN_BEFORE

@@ -6,26 +6,47 @@ from hashlib import sha256
 import dagster as dg
 
 from pipelines.authoring.event import Event
+from resources.warehouse.names import parts_of
 
 STAGES = ("sourced", "transformed", "published")
 FITS_CONTRACT = "fits_contract"
 RECONCILED = "reconciled"
 IN_A_WINDOW = "in_a_window"
+# The resource by which a run says that its process lives. Not a name that a job of another project would have.
+HEARTBEAT = "sluice_heartbeat"
 
 
 def asset_key(event: Event, stage: str) -> dg.AssetKey:
-    """`<domain>/<event>/<stage>`."""
-    return dg.AssetKey([event.domain, event.name, stage])
+    """`<domain>/<event>/<event>_<stage>`."""
+    return key_of(event.domain, event.name, stage)
+
+
+def key_of(domain: str, event: str, stage: str) -> dg.AssetKey:
+    """The same of an event of which only the names are known. The last part is what a card of the graph shows."""
+    return dg.AssetKey([domain, event, f"{event}_{stage}"])
+
+
+def stage_of(key: dg.AssetKey) -> str | None:
+    """The stage whose asset this is; None for an asset that is none of an event's."""
+    if len(key.path) != 3:
+        return None
+    _, event, last = key.path
+    return next((stage for stage in STAGES if last == f"{event}_{stage}"), None)
+
+
+def event_of(key: dg.AssetKey) -> str | None:
+    """The full name of the event whose asset this is; None for others."""
+    return "/".join(key.path[:2]) if stage_of(key) else None
 
 
 def table_key(warehouse: str, table: str) -> dg.AssetKey:
-    """`warehouse/<table>`, or `warehouse_<name>/<table>` for a warehouse other than the default."""
+    """`warehouse/<table>`, or `warehouse_<name>/<table>` for a warehouse other than the default; `table` as `source.tables`
+    has it. No name of a table is refused by Dagster, and no two tables get one key."""
     first = "warehouse" if warehouse == "default" else f"warehouse_{warehouse}"
-    *rest, last = [_legal_part(part) for part in table.split(".")]
-    if last in STAGES:
-        # An event of a domain called `warehouse` has such a key.
-        last = _marked(last, table)
-    return dg.AssetKey([legal_name(first), *rest, last])
+    *rest, last = [_legal_part(part) for part in parts_of(table)]
+    found = dg.AssetKey([legal_name(first), *rest, last])
+    # An event of a domain called `warehouse` has such a key.
+    return dg.AssetKey([*found.path[:-1], _marked(last, table)]) if stage_of(found) else found
 
 
 def op_name(event: Event) -> str:

@@ -1,51 +1,72 @@
 """Runs started outside the UI: Dagster runs like any other, executed in this process and seen in the UI."""
 
 import getpass
-import logging
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import dagster as dg
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.authoring.catalogue import Catalogue
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
-from pipelines.orchestration.build import build_definitions
-from pipelines.orchestration.control import asked_of
+from pipelines.dagster_private import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    CODE_LOCATION_TAG,
+    REPOSITORY_LABEL_TAG,
+    DagsterExecutionInterruptedError,
+)
+from pipelines.orchestration.config import RunConfig
+from pipelines.orchestration.control import OF_A_TERMINAL, asked_of
+from pipelines.orchestration.definitions.build import build_definitions
 from pipelines.orchestration.event_log import event_log
 from pipelines.orchestration.home import prepare_home
 from pipelines.orchestration.keys import STAGES, asset_key, op_name, topic_pool, warehouse_pool
-from pipelines.orchestration.lost_runs import end_lost_runs, process_tags
+from pipelines.orchestration.liveness.heartbeat import beating
+from pipelines.orchestration.liveness.lost_runs import LostRuns
+from pipelines.orchestration.liveness.run_monitoring import require_left_alone
 from pipelines.orchestration.pools import telling_of_pool, wait_for_pool
+from pipelines.orchestration.run_listeners import listening
+from pipelines.orchestration.stored_errors import guard_stored_errors
+from pipelines.orchestration.windows.failures import RunFailure, failures_in
+from pipelines.run_events import Tell
+from resources.errors import Problem, SluiceError, readable
+from resources.process.waiting import waiting_for
 from resources.settings import Settings
 
-# What a terminal shows of a run it started.
-terminal = logging.getLogger("sluice.run")
-
 _WAREHOUSE_SLOTS = 4
-_RANGE_START = "dagster/asset_partition_range_start"
-_RANGE_END = "dagster/asset_partition_range_end"
 
 
 @dataclass(frozen=True)
 class Launched:
     """A finished run. `windows` maps each window that got its last stage to that stage's metadata (plain
-    values), and one that was blocked or failed on the way to what is said of that (`action`, `because`); `error` is what the run says of the others; `cancelled_by` is who ended the run, if anyone did."""
+    values), and one that was blocked or failed on the way to what is said of that (`action`, `because`); `failures`: why
+    the others failed; `stopped`: it was interrupted; `cancelled_by` is who ended the run, if anyone did."""
 
     run_id: str
     success: bool
     windows: Mapping[str, Mapping[str, Any]]
-    error: str | None
+    failures: tuple[RunFailure, ...] = ()
+    stopped: bool = False
     cancelled_by: str | None = None
+
+    @property
+    def why(self) -> str:
+        """The failures for people; "" where there are none."""
+        return "\n".join(map(str, self.failures))
 
 
 def dagster_instance(settings: Settings) -> dg.DagsterInstance:
     """The instance that the UI of this project shows."""
+    guard_stored_errors()
     prepare_home(settings)
-    return dg.DagsterInstance.get()
+    with waiting_for("Dagster's storage"):
+        return dg.DagsterInstance.get()
 
 
 def limit_warehouses(instance: dg.DagsterInstance, catalogue: Catalogue) -> None:
@@ -65,34 +86,50 @@ def launch(
     stages: Sequence[str] = STAGES,
     config: Mapping[str, Any] | None = None,
     catalogue: Catalogue,
+    tell: Tell = lambda _: None,
     run_id: str | None = None,
 ) -> Launched:
-    """Materialize the stages of contiguous `windows` of `event` in one run, here and now.
+    """Materialize the stages of contiguous `windows` of `event` in one run, here and now; `tell` gets what it tells.
 
-    `run_id`: the id that the run gets; None: a new one.
+    `run_id`: the id that the run gets; None: a new one. Raises SluiceError, and nothing is written, for a `config` that
+    Dagster would refuse, and where Dagster would mark such a run as failed while it works.
     """
+    RunConfig(**(config or {})).require_sound()
+    require_left_alone(instance)
     definitions = build_definitions(Catalogue({event.full_name: event}, catalogue.assets_root))
     job = definitions.resolve_implicit_global_asset_job_def()
-    end_lost_runs(instance)
+    lost_runs = LostRuns()
+    lost_runs.end(instance)
     pool = topic_pool(event)
-    wait_for_pool(instance, pool, say=terminal.warning, look=lambda: end_lost_runs(instance))
+    wait_for_pool(instance, pool, tell=tell, look=lambda: lost_runs.end(instance))
     first, last = windows[0].key, windows[-1].key
-    span = {"dagster/partition": first} if first == last else {_RANGE_START: first, _RANGE_END: last}
+    span = (
+        {"dagster/partition": first}
+        if first == last
+        else {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+    )
     run_id = run_id or str(uuid4())
-    with telling_of_pool(instance, pool, run_id, say=terminal.warning), event_log(instance):
+    with (
+        _said_of_storage(event),
+        beating(instance, run_id),
+        listening(run_id, tell),
+        telling_of_pool(instance, pool, run_id, tell=tell),
+        event_log(instance),
+    ):
         result = job.execute_in_process(
             run_id=run_id,
             instance=instance,
             asset_selection=[asset_key(event, stage) for stage in stages],
             tags={
                 **span,
-                **process_tags(),
                 "sluice/event": event.full_name,
-                "sluice/launched_by": "cli",
+                **OF_A_TERMINAL,
+                # A daemon cannot launch this run again: it belongs to a terminal.
+                "dagster/max_retries": "0",
                 "sluice/requested_by": this_user(),
                 # What the UI reads to show the run with its code location.
-                ".dagster/repository": "__repository__@sluice",
-                "dagster/code_location": "sluice",
+                REPOSITORY_LABEL_TAG: "__repository__@sluice",
+                CODE_LOCATION_TAG: "sluice",
             },
             run_config={
                 "ops": {op_name(event): {"config": dict(config or {})}},
@@ -103,10 +140,26 @@ def launch(
         )
     done = windows_told(result.all_events, event, stages[-1])
     if result.success:
-        return Launched(run_id, True, done, None)
+        return Launched(run_id, True, done)
     run = instance.get_run_by_id(run_id)
     order, by = asked_of(run) if run else ("", "")
-    return Launched(run_id, False, done, _error_of(result), by if order == "cancel" else None)
+    failures, stopped = _end_of(result)
+    return Launched(run_id, False, done, failures, stopped, by if order == "cancel" else None)
+
+
+@contextmanager
+def _said_of_storage(event: Event) -> Iterator[None]:
+    """Say what it means for the windows that Dagster could not write or read its storage."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = readable(str(error)).partition("\n")[0]
+        raise SluiceError(
+            "Dagster's storage",
+            f"could not be read or written: {type(error).__name__}: {cause}; what is committed to the topic stays",
+            next_step=f"`sluice status {event.full_name}`; publish the windows again once it answers: they go on where this "
+            "run stopped",
+        ) from None
 
 
 def windows_told(log: Iterable[dg.DagsterEvent], event: Event, stage: str) -> dict[str, Mapping[str, Any]]:
@@ -135,15 +188,23 @@ def this_user() -> str:
         return socket.gethostname()
 
 
-def _error_of(result: dg.ExecuteInProcessResult) -> str:
+def _end_of(result: dg.ExecuteInProcessResult) -> tuple[tuple[RunFailure, ...], bool]:
+    """Why the step of a run failed, and whether it was interrupted."""
     for event in result.all_events:
-        if event.is_step_failure:
-            failure = event.step_failure_data
-            told = failure.user_failure_data.description if failure.user_failure_data else None
-            if told:
-                return told
-            error = failure.error
-            while error and error.cause:  # Dagster wraps what was raised in errors of its own
-                error = error.cause
-            return error.message.strip() if error else "the step failed"
-    return "the run failed before its step began"
+        if not event.is_step_failure:
+            continue
+        failure = event.step_failure_data
+        if failure.user_failure_data:
+            about = {name: value.value for name, value in failure.user_failure_data.metadata.items()}
+            found = failures_in(about)
+            if found:
+                return found, False
+        error, stopped = failure.error, False
+        while error:
+            stopped = stopped or error.cls_name == DagsterExecutionInterruptedError.__name__
+            if not error.cause:
+                break
+            error = error.cause  # Dagster wraps what was raised in errors of its own
+        told = error.message.strip() if error else "the step failed"
+        return (RunFailure((), (Problem("run", told),)),), stopped
+    return (RunFailure((), (Problem("run", "failed before its step began"),)),), False

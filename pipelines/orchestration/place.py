@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 import dagster as dg
-from dagster._core.launcher import DefaultRunLauncher
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.sqlite.consolidated_sqlite_event_log import (
-    ConsolidatedSqliteEventLogStorage,
-)
 
-from pipelines.publishing.identity import Part
+from pipelines.dagster_private import (
+    ConsolidatedSqliteEventLogStorage,
+    DefaultRunLauncher,
+    SqliteEventLogStorage,
+)
+from pipelines.ledger.identity import Part
 from resources.errors import SluiceError
 from resources.platform import Platform
 
@@ -35,6 +35,8 @@ _LOCAL = (SqliteEventLogStorage, ConsolidatedSqliteEventLogStorage)
 
 class NotThisPlace(SluiceError):
     """A run whose settings lead elsewhere than those of the runs before it; nothing was written."""
+
+    relaunch = False
 
 
 def require_place(instance: dg.DagsterInstance, platform: Platform) -> None:

@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import dagster as dg
-from dagster._core.instance.config import PoolGranularity
+
+from pipelines.dagster_private import PoolGranularity
+from pipelines.run_events import Tell, Waiting, WentOn
+from resources.wording import noun
 
 _ASK_EVERY_SECONDS = 1.0
 _SAY_EVERY_SECONDS = 30.0
@@ -26,7 +29,7 @@ def pool_slot(
     pool: str,
     claimant: str,
     *,
-    say: Callable[[str], None] = lambda _: None,
+    tell: Tell = lambda _: None,
     look: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
     """Hold a slot of `pool` for the block; waits, and says so, while none is free. No limit set: no wait.
@@ -37,7 +40,7 @@ def pool_slot(
         yield
         return
     storage, run_id = context.instance.event_log_storage, context.run.run_id
-    waiting = _Waiting(context.instance, pool, say)
+    waiting = _Waiting(context.instance, pool, tell)
     try:
         while not storage.claim_concurrency_slot(pool, run_id, claimant).is_claimed:
             waiting.go_on()
@@ -54,15 +57,15 @@ def wait_for_pool(
     instance: dg.DagsterInstance,
     pool: str,
     *,
-    say: Callable[[str], None],
-    look: Callable[[], None] = lambda: None,
+    tell: Tell,
+    look: Callable[[], object] = lambda: None,
 ) -> None:
     """Before a run begins in this process: wait, and say so, while every slot of `pool` is taken.
 
     Dagster would wait within the run: with one core busy, with a word in the run's log alone, and deaf to Ctrl-C. It
     still claims the slot itself; whoever is a moment later waits there. `look` is called every ten seconds.
     """
-    waiting, rounds = _Waiting(instance, pool, say), 0
+    waiting, rounds = _Waiting(instance, pool, tell), 0
     while _is_full(instance, pool):
         waiting.go_on()
         time.sleep(_ASK_EVERY_SECONDS)
@@ -85,12 +88,10 @@ def _is_full(instance: dg.DagsterInstance, pool: str) -> bool:
 
 
 @contextmanager
-def telling_of_pool(
-    instance: dg.DagsterInstance, pool: str, run_id: str, *, say: Callable[[str], None]
-) -> Iterator[None]:
+def telling_of_pool(instance: dg.DagsterInstance, pool: str, run_id: str, *, tell: Tell) -> Iterator[None]:
     """While a run in this process still waits for its slot of `pool`, since another took it in that moment: say so."""
     over = threading.Event()
-    arguments = (instance, pool, run_id, say, over)
+    arguments = (instance, pool, run_id, tell, over)
     thread = threading.Thread(target=_watch, args=arguments, name="sluice-pool", daemon=True)
     if instance.event_log_storage.supports_global_concurrency_limits:
         thread.start()
@@ -106,10 +107,10 @@ def _watch(
     instance: dg.DagsterInstance,
     pool: str,
     run_id: str,
-    say: Callable[[str], None],
+    tell: Tell,
     over: threading.Event,
 ) -> None:
-    waiting, pause = _Waiting(instance, pool, say), _SAY_AFTER_SECONDS
+    waiting, pause = _Waiting(instance, pool, tell), _SAY_AFTER_SECONDS
     while not over.wait(pause):
         pause = _ASK_EVERY_SECONDS
         info = instance.event_log_storage.get_concurrency_info(pool)
@@ -123,28 +124,30 @@ def _watch(
 class _Waiting:
     """Says that a run waits for a pool: at once, every 30 s, and at the end."""
 
-    def __init__(self, instance: dg.DagsterInstance, pool: str, say: Callable[[str], None]) -> None:
-        self._instance, self._pool, self._say = instance, pool, say
+    def __init__(self, instance: dg.DagsterInstance, pool: str, tell: Tell) -> None:
+        self._instance, self._pool, self._tell = instance, pool, tell
         self._began: float | None = None
         self._said = 0.0
 
     def go_on(self) -> None:
         now = time.monotonic()
         if self._began is None or now - self._said >= _SAY_EVERY_SECONDS:
-            waited = "" if self._began is None else f" (for {now - self._began:.0f} s)"
-            self._say(f"waiting for a place in pool {self._pool}: {self._holders()}{waited}")
+            seconds = 0.0 if self._began is None else now - self._began
+            what = f"a place in pool {self._pool}: {self._holders()}"
+            self._tell(Waiting(cause="pool", what=what, seconds=seconds))
             self._began, self._said = self._began or now, now
 
     def over(self) -> None:
         if self._began is not None:
-            self._say(f"has its place in pool {self._pool} after {time.monotonic() - self._began:.0f} s")
+            what = f"has its place in pool {self._pool}"
+            self._tell(WentOn(cause="pool", seconds=time.monotonic() - self._began, what=what))
 
     def _holders(self) -> str:
         info = self._instance.event_log_storage.get_concurrency_info(self._pool)
         runs = sorted(run_id[:8] for run_id in info.active_run_ids)
         if not runs:
             return f"its limit is {info.slot_count}"
-        return f"run{'s' * (len(runs) > 1)} {', '.join(runs)} ha{'ve' if len(runs) > 1 else 's'} it"
+        return f"{noun(len(runs), 'run')} {', '.join(runs)} {noun(len(runs), 'has', 'have')} it"
 
 
 def _limited(instance: dg.DagsterInstance, pool: str) -> bool:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pipelines.run_events import Cause
 from resources.errors import SluiceError
 
 
@@ -9,13 +10,15 @@ from resources.errors import SluiceError
 class Hold:
     """A reason to wait with no transaction open.
 
-    `cause` sums up the time waited (`operator`, `consumer_lag`, `rate`). `text` is told; "" for waits too short to
-    speak of. After `seconds` it is worth looking again.
+    `cause` sums up the time waited (`operator`, `consumer_lag`, `rate`, `storage`). `text` is told; "" for waits too short to
+    speak of. After `seconds` it is worth looking again. Of an operator's pause: `by` whom, and of which run.
     """
 
-    cause: str
+    cause: Cause
     text: str
     seconds: float
+    by: str = ""
+    run_id: str = ""
 
 
 class Cancelled(SluiceError):
@@ -27,4 +30,21 @@ class Cancelled(SluiceError):
             f"cancelled by operator {by}",
             f"{done}; what is committed stays",
             next_step="launch the windows again when they shall be published: they go on where this run stopped",
+        )
+
+
+class RunEnded(Cancelled):
+    """The run is recorded as ended while its process still works: it was taken for dead, or its end was forced.
+
+    `status`: what it is recorded as.
+    """
+
+    def __init__(self, run_id: str, status: str) -> None:
+        self.status = status
+        SluiceError.__init__(
+            self,
+            f"run {run_id[:8]}",
+            f"is recorded as ended ({status}) although its process still works: its heartbeat was not seen, or somebody forced "
+            "its end; another run may have taken over",
+            next_step="look at the newest run of the event; what this run committed stays, and it sends nothing more",
         )

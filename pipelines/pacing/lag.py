@@ -6,8 +6,10 @@ from typing import Protocol
 
 from pipelines.authoring.limits import LagLimit
 from pipelines.pacing.hold import Hold
-from resources.errors import PassingFault
-from resources.kafka.lag import GroupLag
+from pipelines.run_events import Tell, Warned
+from resources.errors import TransientError
+from resources.kafka.reading.lag import GroupLag
+from resources.wording import counted
 
 _ASK_EVERY_SECONDS = 1.0
 # A group whose commits stand still this long while the publisher waits for it may have nothing left to read.
@@ -22,7 +24,7 @@ class Groups(Protocol):
     """Where the lag of consumer groups is asked for."""
 
     def lag(self, topic: str, group: str) -> GroupLag:
-        """How far the group is behind. Raises SluiceError, PassingFault where asking again may help."""
+        """How far the group is behind. Raises SluiceError, TransientError where asking again may help."""
 
     def nothing_left(self, topic: str, lag: GroupLag) -> bool:
         """True when what the group is behind by holds no record that it could read."""
@@ -68,10 +70,10 @@ class LagBrake:
         limits: Mapping[str, LagLimit],
         groups: Groups,
         *,
-        say: Callable[[str], None],
+        tell: Tell,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._topic, self._groups, self._say, self._clock = topic, groups, say, clock
+        self._topic, self._groups, self._tell, self._clock = topic, groups, tell, clock
         self._each = [_Group(name, limit, clock) for name, limit in limits.items()]
         self._asked_at: float | None = None
         self._failing_since: float | None = None
@@ -90,7 +92,7 @@ class LagBrake:
         behind = [group for group in self._each if group.paused]
         if behind:
             told = "; ".join(
-                f"consumer group {group.name} is {group.records:,} records behind (pauses above "
+                f"consumer group {group.name} is {counted(group.records, 'record')} behind (pauses above "
                 f"{group.limit.pause_above:,}, goes on at {group.limit.resume_at:,})"
                 for group in behind
             )
@@ -124,7 +126,7 @@ class LagBrake:
                 lag = self._groups.lag(self._topic, group.name)
                 self._warn(lag)
                 group.heard(lag, lambda lag: self._groups.nothing_left(self._topic, lag))
-        except PassingFault as fault:
+        except TransientError as fault:
             self._failing_since = now if self._failing_since is None else self._failing_since
             if now - self._failing_since > _PATIENCE_SECONDS:
                 raise
@@ -141,7 +143,8 @@ class LagBrake:
         if lag.committed or not lag.records or lag.group in self._warned:
             return
         self._warned.add(lag.group)
-        self._say(
+        told = (
             f"consumer group {lag.group} has committed no offset of {self._topic}; it counts as behind by all of its "
-            f"{lag.records:,} records.{self._groups.similar(lag.group)}"
+            f"{counted(lag.records, 'record')}.{self._groups.similar(lag.group)}"
         )
+        self._tell(Warned(text=told))

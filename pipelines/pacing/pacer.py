@@ -3,14 +3,16 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from pipelines.authoring.limits import Limits
+from pipelines.ledger.entry import LedgerEntry
 from pipelines.pacing.hold import Cancelled, Hold
 from pipelines.pacing.lag import Groups, LagBrake
 from pipelines.pacing.rate import Rate
-from pipelines.publishing.entry import LedgerEntry
-from pipelines.publishing.sending import Allowance
+from pipelines.publishing.sending.sender import Allowance
+from pipelines.run_events import Cause, Paused, RunEvent, Said, Tell, Waiting, WentOn, duration
 
 # One transaction holds what a limit allows in this time.
 _CHUNK_SECONDS = 1.0
@@ -40,7 +42,7 @@ class Unattended:
 
 
 class Pacer:
-    """The pace of one run. `say` is told what goes on, `warn` when a wait begins, every 30 s of it, and when it ends."""
+    """The pace of one run. It tells when a wait begins, every 30 s of it, and when it ends."""
 
     def __init__(
         self,
@@ -49,15 +51,14 @@ class Pacer:
         groups: Callable[[], Groups],
         operator: Operator | None = None,
         transaction_seconds: float = _CHUNK_SECONDS,
-        say: Callable[[str], None] = lambda _: None,
-        warn: Callable[[str], None] = lambda _: None,
+        tell: Tell = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._limits, self._make_groups = limits, groups
         self._operator = operator or Unattended()
         self._chunk_seconds = min(_CHUNK_SECONDS, transaction_seconds)
-        self._say, self._warn, self._clock, self._sleep = say, warn, clock, sleep
+        self._tell, self._clock, self._sleep = tell, clock, sleep
         self._rows = Rate(limits.rows_per_second, clock=clock) if limits.rows_per_second else None
         self._bytes = Rate(limits.bytes_per_second, clock=clock) if limits.bytes_per_second else None
         self._lag: LagBrake | None = None
@@ -102,9 +103,12 @@ class Pacer:
         # The groups of the limits read the event's topic, and nobody is known to read a shadow topic.
         if self._limits.lag and entry.shadow_of is None:
             if self._lag is None:
-                say = lambda text: self._warn(f"{entry.window}: {text}")  # noqa: E731
                 self._lag = LagBrake(
-                    entry.topic, self._limits.lag, self._make_groups(), say=say, clock=self._clock
+                    entry.topic,
+                    self._limits.lag,
+                    self._make_groups(),
+                    tell=lambda event: self._tell(replace(event, window=entry.window)),
+                    clock=self._clock,
                 )
             brakes.append(self._lag.hold)
         return [*brakes, lambda: self._rate_hold(entry)]
@@ -116,7 +120,7 @@ class Pacer:
         # Once for each publication of several transactions: a run that is slow on purpose says so.
         if entry.rows_done and self._told_of != (entry.window, entry.generation):
             self._told_of = (entry.window, entry.generation)
-            self._say(f"{entry.window}: {self._slow(entry)}")
+            self._tell(Said(window=entry.window, text=self._slow(entry)))
         return Hold("rate", "", seconds)
 
     def _slow(self, entry: LedgerEntry) -> str:
@@ -128,11 +132,11 @@ class Pacer:
         if self._bytes is not None:
             told.append(f"{self._bytes.per_second:,} bytes/s")
             seconds = max(seconds, left * entry.bytes_done / entry.rows_done / self._bytes.per_second)
-        return f"limited to {' and '.join(told)}: {left:,} records to go, about {_told(seconds)}"
+        return f"limited to {' and '.join(told)}: {left:,} records to go, about {duration(seconds)}"
 
     def _wait(self, what: str, brakes: Sequence[Callable[[], Hold | None]], done: Callable[[], str]) -> None:
         began = said = None
-        cause = ""
+        cause: Cause | None = None
         while True:
             by = self._operator.cancelled_by()
             if by is not None:
@@ -142,12 +146,11 @@ class Pacer:
                 now = self._clock()
                 began = now if began is None else began
                 if said is None or hold.cause != cause or now - said >= _SAY_EVERY_SECONDS:
-                    waited = f" (for {_told(now - began)})" if now - began >= 1 else ""
-                    self._warn(f"{what}: {hold.text}{waited}")
+                    self._tell(_waiting(what, hold, now - began))
                     said, cause = now, hold.cause
             if hold is None:
                 if began is not None:
-                    self._warn(f"{what}: goes on after {_told(self._clock() - began)}")
+                    self._tell(WentOn(window=what, cause=cause or "other", seconds=self._clock() - began))
                 return
             at = self._clock()
             self._sleep(min(max(hold.seconds, 0.001), _LOOK_SECONDS))
@@ -158,9 +161,7 @@ def _done(entry: LedgerEntry) -> str:
     return f"{entry.rows_done:,} of {entry.rows_total:,} records of {entry.window} are committed"
 
 
-def _told(seconds: float) -> str:
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
+def _waiting(what: str, hold: Hold, seconds: float) -> RunEvent:
+    if hold.cause == "operator":
+        return Paused(window=what, by=hold.by, run_id=hold.run_id, seconds=seconds)
+    return Waiting(window=what, cause=hold.cause, what=hold.text, seconds=seconds)

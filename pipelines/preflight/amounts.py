@@ -20,8 +20,3 @@ def duration(milliseconds: float) -> str:
     if seconds < 1000 * 3600:
         return f"{seconds / 3600:,.0f} h"
     return f"{seconds / 86_400:,.0f} days"
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """`1 broker`, `3 brokers`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

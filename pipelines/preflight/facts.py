@@ -6,9 +6,9 @@ from datetime import datetime
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
-from pipelines.preflight.largest import LargestRecord
+from pipelines.preflight.largest_record import LargestRecord
 from resources.errors import SluiceError
-from resources.kafka.cluster import ClusterState, TopicState
+from resources.kafka.topics.cluster import ClusterState, TopicState
 from resources.settings import Settings
 
 
@@ -60,6 +60,7 @@ class History:
     records of either cannot be read, or are about another place than this. `lost`: windows, of those asked about, that were
     published and read back before, as the snapshot store notes, and that the ledger has no record of; then `ends` is where
     the topic's Kafka partitions end. `ids` are schema ids in use.
+    `unread`: files of the snapshot store that could not be read, so that what they say is missing from the rest.
     """
 
     newest: str | None = None
@@ -78,6 +79,7 @@ class History:
     lost: Sequence[str] = ()
     ends: Sequence[int] = ()
     ids: Sequence[IdInUse] = ()
+    unread: Sequence[SluiceError] = ()
 
 
 @dataclass(frozen=True)
@@ -135,5 +137,5 @@ class Facts:
 
     @property
     def carries_state(self) -> bool:
-        """Whether only the newest event of a key matters to consumers: then a topic may compact."""
-        return self.event.tombstones or self.event.stale_writes == "skip"
+        """As the event's."""
+        return self.event.carries_state

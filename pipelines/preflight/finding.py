@@ -1,10 +1,10 @@
 """One thing that was looked at, and what was found."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from resources.errors import SluiceError
+from resources.errors import Problem, SluiceError, readable
 
 Level = Literal["ok", "warning", "failed", "unknown"]
 """`failed`: publishing would not work, or would lose events. `warning`: it works, and somebody should know.
@@ -14,7 +14,7 @@ Level = Literal["ok", "warning", "failed", "unknown"]
 @dataclass(frozen=True)
 class Finding:
     """`subject` was looked at; `told` is the result with its figure, `next_step` what to do about it. `window`: the one
-    whose rows it is about, where it is about rows that were read."""
+    whose rows it is about, where it is about rows that were read. `relaunch`: as an error's."""
 
     subject: str
     level: Level
@@ -22,6 +22,13 @@ class Finding:
     next_step: str | None = None
     allowed: str | None = None
     window: str | None = None
+    relaunch: bool = field(default=True, kw_only=True)
+
+    def __post_init__(self) -> None:
+        # Some are made of a server's own words.
+        for name in ("told", "next_step", "allowed"):
+            text = getattr(self, name)
+            object.__setattr__(self, name, text and readable(text))
 
     @property
     def ok(self) -> bool:
@@ -30,21 +37,14 @@ class Finding:
 
     def as_dict(self) -> dict[str, str | None]:
         """For JSON."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "relaunch"}
 
 
 def failures_of(subject: str, error: SluiceError) -> list[Finding]:
     """What is wrong, as findings: one for each problem where the error gathers several."""
-    parts = [part for part in getattr(error, "problems", ()) if hasattr(part, "problem")]
     return [
-        Finding(
-            subject,
-            "failed",
-            f"{getattr(part, 'where', error.where)}: {part.problem}",
-            part.next_step,
-            part.allowed,
-        )
-        for part in parts or [error]
+        Finding(subject, "failed", f"{part.where}: {part.problem}", part.next_step, part.allowed)
+        for part in error.parts
     ]
 
 
@@ -52,36 +52,18 @@ class PreflightFailed(SluiceError):
     """Something does not hold that must before the first byte; nothing was written."""
 
 
-class _Problem:
-    """One of several, in the shape in which errors keep their parts."""
-
-    allowed: str | None
-
-    def __init__(self, where: str, finding: Finding) -> None:
-        self.where = where
-        self.problem = f"{finding.subject}: {finding.told}"
-        self.allowed = finding.allowed
-        self.next_step = finding.next_step
-
-
 def refusal(where: str, findings: Iterable[Finding]) -> PreflightFailed:
     """All that failed among `findings`, as one error."""
-    problems = [_Problem(where, finding) for finding in findings if not finding.ok]
+    failed = [one for one in findings if not one.ok]
+    problems = tuple(
+        Problem(where, f"{one.subject}: {one.told}", one.allowed, one.next_step) for one in failed
+    )
     if len(problems) == 1:
         (only,) = problems
-        return PreflightFailed(where, only.problem, allowed=only.allowed, next_step=only.next_step)
-    lines = [
-        "; ".join(
-            part
-            for part in (
-                f"\n- {one.problem}",
-                one.allowed and f"allowed: {one.allowed}",
-                one.next_step and f"next: {one.next_step}",
-            )
-            if part
-        )
-        for one in problems
-    ]
-    error = PreflightFailed(where, f"{len(problems)} things must hold before the first byte:{''.join(lines)}")
-    error.problems = problems  # type: ignore[attr-defined]
+        error = PreflightFailed(where, only.problem, allowed=only.allowed, next_step=only.next_step)
+    else:
+        lines = "".join(f"\n- {one.without_place}" for one in problems)
+        error = PreflightFailed(where, f"{len(problems)} things must hold before the first byte:{lines}")
+        error.several = problems
+    error.relaunch = all(one.relaunch for one in failed)
     return error

@@ -1,21 +1,22 @@
 """The preflight: everything that must hold before the first byte, asked at once and told as a whole."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
-from pipelines.preflight.access_rules import access_findings
-from pipelines.preflight.contract_rules import contract_findings
-from pipelines.preflight.disk_rules import disk_findings
 from pipelines.preflight.facts import Facts
 from pipelines.preflight.finding import Finding, failures_of, refusal
 from pipelines.preflight.gathering import gather
-from pipelines.preflight.largest import LargestRecord
-from pipelines.preflight.ledger_rules import ledger_findings, record_findings
-from pipelines.preflight.topic_rules import topic_findings
-from resources.errors import PassingFault, SluiceError
-from resources.kafka.topics import Topic
+from pipelines.preflight.largest_record import LargestRecord
+from pipelines.preflight.rules.access import access_findings
+from pipelines.preflight.rules.contract import contract_findings
+from pipelines.preflight.rules.disk import disk_findings, unread_findings
+from pipelines.preflight.rules.ledger import ledger_findings, record_findings
+from pipelines.preflight.rules.topic import topic_findings
+from pipelines.run_events import Tell, Warned
+from resources.errors import SluiceError, TransientError
+from resources.kafka.topics.topics import Topic
 from resources.platform import Platform
 
 
@@ -51,22 +52,22 @@ def require_fit(
     *,
     topic: str | None = None,
     replays_whole: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    tell: Tell = lambda _: None,
 ) -> Fit:
-    """The same before a run: warnings are said, and everything that failed is raised as one PreflightFailed.
+    """The same before a run: warnings are told, and everything that failed is raised as one PreflightFailed.
 
-    Raises PassingFault instead where Kafka or the registry does not answer: then nothing is known.
+    Raises TransientError instead where Kafka or the registry does not answer: then nothing is known.
     """
     facts = gather(event, platform, windows, topic=topic, publishing=True)
     facts = replace(facts, replays_whole=replays_whole)
     for asked in (facts.cluster, facts.contract):
-        if isinstance(asked, PassingFault):
+        if isinstance(asked, TransientError):
             raise asked
     findings = judge(facts)
     for finding in findings:
         if finding.level == "warning":
             step = f"; next: {finding.next_step}" if finding.next_step else ""
-            say(f"{event.full_name}: {finding.subject}: {finding.told}{step}")
+            tell(Warned(text=f"{event.full_name}: {finding.subject}: {finding.told}{step}"))
     if not all(finding.ok for finding in findings):
         raise refusal(f"{event.full_name} on {facts.topic}", findings)
     there = facts.target.presence == "there"
@@ -89,3 +90,4 @@ def _findings(facts: Facts) -> Iterator[Finding]:
         yield from record_findings(facts)
         yield from access_findings(facts)
     yield from disk_findings(facts)
+    yield from unread_findings(facts)

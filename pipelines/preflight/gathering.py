@@ -7,26 +7,27 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window, WindowError
 from pipelines.contract import ContractError, parse_contract
 from pipelines.encoding import kafka_partitions
 from pipelines.encoding.keys import key_bytes
-from pipelines.preflight.contract_rules import subject_of
+from pipelines.ledger.entry import LedgerDamaged, LedgerEntry, ledger_key, read_entry
+from pipelines.ledger.identity import LedgerOfElsewhere, require_here
+from pipelines.ledger.topic_identity import last_offsets, remade
 from pipelines.preflight.facts import ContractState, Disk, Facts, History, IdInUse, Moved, Record
-from pipelines.preflight.ledger_rules import ledger_findings
-from pipelines.publishing.entry import LedgerDamaged, LedgerEntry, ledger_key, read_entry
-from pipelines.publishing.identity import LedgerOfElsewhere, require_here
-from pipelines.publishing.remade import last_offsets, remade
-from resources.errors import PassingFault, SluiceError
-from resources.kafka.cluster import ClusterState, TopicState, describe
-from resources.kafka.topics import Topic
+from pipelines.preflight.rules.contract import subject_of
+from pipelines.preflight.rules.ledger import ledger_findings
+from resources.errors import SluiceError, TransientError
+from resources.kafka.topics.cluster import ClusterState, TopicState, describe
+from resources.kafka.topics.topics import Topic
 from resources.platform import Platform
 from resources.registry.errors import SchemaUnknown
-from resources.settings import Settings, mask
-from resources.snapshots import Snapshot, SnapshotStore
+from resources.security.masking import mask
+from resources.settings import Settings
+from resources.snapshots import Snapshot, SnapshotError, SnapshotStore
 
 T = TypeVar("T")
 
@@ -121,7 +122,7 @@ def _disk(settings: Settings) -> Disk:
     temporary = Path(tempfile.gettempdir())
     spill = shutil.disk_usage(temporary).free
     if "://" in settings.snapshots:
-        return Disk(mask("", settings.snapshots), None, str(temporary), spill)
+        return Disk(mask("snapshots", settings.snapshots), None, str(temporary), spill)
     there = Path(settings.snapshots)
     while not there.exists():
         there = there.parent
@@ -153,8 +154,14 @@ def _history(facts: Facts, platform: Platform) -> History:
 def _snapshot_sizes(facts: Facts, store: SnapshotStore) -> History:
     name = facts.event.full_name
 
+    unread: list[SluiceError] = []
+
     def stages(window: Window) -> list[Snapshot]:
-        found = (store.current(name, window.key, stage) for stage in ("sourced", "transformed"))
+        try:
+            found = [store.current(name, window.key, stage) for stage in ("sourced", "transformed")]
+        except SluiceError as error:
+            unread.append(error)
+            return []
         return [snapshot for snapshot in found if snapshot is not None]
 
     sizes, taken, apart, rows, stored, at_most = [], 0, 0, 0, 0, False
@@ -170,8 +177,9 @@ def _snapshot_sizes(facts: Facts, store: SnapshotStore) -> History:
             rows = max(rows, *(snapshot.rows for snapshot in found))
             stored += window in sampled
     if not sizes:
-        return History()
+        return History(unread=unread)
     return History(
+        unread=unread,
         snapshot_bytes=sum(sizes) / len(sizes),
         largest_snapshot_bytes=taken,
         largest_apart_bytes=apart,
@@ -239,7 +247,10 @@ def _published(facts: Facts, platform: Platform, history: History) -> History:
     count = facts.target.topic.partitions if facts.target.topic else 0
     whole = [entry for entry in entries if entry.kind == "backfill" and entry.complete and entry.offsets]
     looked_at = next(iter(sorted(whole, key=lambda entry: entry.written_at, reverse=True)), None)
-    moved = _moved(looked_at, facts, platform.snapshots, count) if looked_at else None
+    try:
+        moved = _moved(looked_at, facts, platform.snapshots, count) if looked_at else None
+    except SnapshotError as error:
+        moved, history = None, replace(history, unread=[*history.unread, error])
     return replace(
         history,
         newest=looked_at.window if looked_at and facts.target.presence == "there" else None,
@@ -253,7 +264,13 @@ def _with_lost(facts: Facts, platform: Platform, history: History, unknown: Sequ
     """Which of the windows that the ledger has no record of were published before: the store notes what a run has read
     back. A few are asked, since it is one file each."""
     store, name = platform.snapshots, facts.event.full_name
-    notes = {window.key: store.reconciled(name, window.key) for window in unknown}
+    notes, unread = dict[str, dict[str, Any] | None](), list(history.unread)
+    for window in unknown:
+        try:
+            notes[window.key] = store.reconciled(name, window.key)
+        except SluiceError as error:
+            unread.append(error)
+    history = replace(history, unread=unread)
     lost = [key for key, note in notes.items() if note and note.get("topic") == facts.topic]
     if not lost or facts.target.presence != "there" or facts.target.topic is None:
         return history
@@ -295,7 +312,7 @@ def _ids_in_use(entries: Mapping[Window, LedgerEntry], platform: Platform) -> li
             newest[entry.schema_id, entry.contract] = entry
     found = []
     for (schema_id, contract), entry in list(newest.items())[-_IDS_LOOKED_UP:]:
-        with suppress(PassingFault):  # the finding about the contract says so
+        with suppress(TransientError):  # the finding about the contract says so
             found.append(IdInUse(schema_id, entry.window, _problem_of(schema_id, contract, platform)))
     return found
 
@@ -308,7 +325,7 @@ def _problem_of(schema_id: int, contract: str, platform: Platform) -> str | None
         return "does not know that id"
     except ContractError:
         return "knows that id as a schema that is no contract"
-    except PassingFault:
+    except TransientError:
         raise
     except SluiceError:
         return None  # what it refuses has a finding of its own
@@ -333,4 +350,8 @@ def _moved(entry: LedgerEntry, facts: Facts, store: SnapshotStore, count: int) -
         return None
     keys = key_bytes(first.column(facts.event.key))
     now = frozenset(map(int, set(kafka_partitions(keys, count))))
-    return None if now <= named else Moved(entry.window, named, now)
+    if now <= named:
+        return None
+    # A damaged key would be found elsewhere too.
+    store.verify(snapshot)
+    return Moved(entry.window, named, now)

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 
-from pipelines.publishing.decision import Decision
-from pipelines.publishing.entry import LedgerEntry
+from pipelines.ledger.entry import LedgerEntry
+from pipelines.publishing.next_generation.decision import Decision
 from pipelines.publishing.result import PublishResult
-from pipelines.publishing.sending import Progress
+from pipelines.publishing.sending.sender import Progress
 from resources.kafka.transactions import Delivered
-
-NONE_SELECTED = "none of its events is selected"
 
 
 def nothing_done(decision: Decision, entry: LedgerEntry, *, rows_read: int, topic: str) -> PublishResult:
@@ -30,7 +28,7 @@ def none_selected(decision: Decision, entry: LedgerEntry | None, *, topic: str) 
     """A replay of some events has found none of them in the window, and left no mark on it."""
     return PublishResult(
         action="nothing",
-        because=NONE_SELECTED,
+        because="none of its events is selected",
         generation=entry.generation if entry else decision.generation - 1,
         snapshot=entry.snapshot if entry else "",
         schema_id=entry.schema_id if entry else 0,

@@ -2,19 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
-from pipelines.publishing.decision import Action
-from pipelines.publishing.entry import LedgerEntry
-from pipelines.steps.transformed import Transformed
-
-Outcome = Literal[
-    "published", "no_rows", "no_events", "unchanged", "stale", "gone", "not_selected", "not_repaired"
-]
-"""`published`: at least one record. Otherwise nothing was sent, and why: `no_rows`, the window has none; `no_events`, none
-of its rows became an event; `unchanged`, its events are on the topic already; `stale`, they were left out since their
-keys have newer values there; `gone`, events vanished and no tombstone tells of it; `not_selected`, by a replay;
-`not_repaired`, no dead letter fits now."""
+from pipelines.ledger.entry import LedgerEntry
+from pipelines.publishing.next_generation.decision import Action
+from pipelines.run_events import Outcome, WindowDone
+from pipelines.stages.transform import Transformed
 
 
 @dataclass(frozen=True)
@@ -89,20 +81,19 @@ class PublishResult:
             return self.nothing
         return "gone" if self.gone else "unchanged"
 
-    @property
-    def told(self) -> str:
-        """One line for a log."""
-        match self.outcome:
-            case "no_rows":
-                what = "the window has no rows"
-            case "no_events":
-                what = f"none of its {self.rows_sourced:,} rows became an event"
-            case _:
-                plural = "s" * (self.tombstones != 1)
-                of_them = f" ({self.tombstones:,} tombstone{plural})" if self.tombstones else ""
-                what = f"{self.published:,} published{of_them}, {self.skipped:,} skipped"
-        left_out = f", {self.stale:,} left out as stale" if self.stale else ""
-        return f"{self.action}: {what}{left_out} ({self.because})"
+    def done(self, window: str) -> WindowDone:
+        """What a run tells of it."""
+        return WindowDone(
+            window=window,
+            action=self.action,
+            because=self.because,
+            outcome=self.outcome,
+            published=self.published,
+            tombstones=self.tombstones,
+            skipped=self.skipped,
+            stale=self.stale,
+            rows_sourced=self.rows_sourced,
+        )
 
     @property
     def rows_per_second(self) -> float:

@@ -13,6 +13,8 @@ from pipelines.contract.avro_type import AvroType
 from pipelines.encoding.keys import key_bytes, typed_key
 from pipelines.transform.record_timestamp import count_up
 from resources.errors import SluiceError
+from resources.process.waiting import waiting_for
+from resources.wording import counted
 
 _NAMED = 3
 
@@ -57,7 +59,7 @@ class Selection:
         if self.keys:
             some = sorted(self.keys)
             more = f" and {len(some) - _NAMED:,} more" if len(some) > _NAMED else ""
-            parts.append(f"{len(some):,} key{'s' * (len(some) > 1)}: {', '.join(some[:_NAMED])}{more}")
+            parts.append(f"{counted(len(some), 'key')}: {', '.join(some[:_NAMED])}{more}")
         if self.since or self.until:
             parts.append(f"event time {_instant(self.since)}..{_instant(self.until)}")
         return "; ".join(parts) or None
@@ -120,12 +122,17 @@ def read_keys(address: str) -> frozenset[str]:
     if not address:
         return frozenset()
     try:
-        with fsspec.open(address, "rt", encoding="utf-8-sig", newline="\n") as lines:
+        with (
+            waiting_for(f"keys file {address}"),
+            fsspec.open(address, "rt", encoding="utf-8-sig", newline="\n") as lines,
+        ):
             keys = frozenset(keys_in(lines))
     except (OSError, ValueError, ImportError) as error:
         raise SluiceError(
             f"keys file {address}",
-            f"cannot be read: {error}",
+            f"is not UTF-8 (byte {error.start})"
+            if isinstance(error, UnicodeDecodeError)
+            else f"cannot be read: {error}",
             allowed="a text file in UTF-8, one key on each line",
         ) from None
     if not keys:

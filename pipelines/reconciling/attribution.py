@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 from pipelines.authoring.event import Event
 from pipelines.encoding import FrameError, decode_record
-from pipelines.publishing.entry import LedgerEntry
-from pipelines.reconciling.comparison import Standing
+from pipelines.ledger.entry import LedgerEntry
+from pipelines.reconciling.comparison import LogRecord
 from pipelines.reconciling.log import LogReader
-from resources.errors import PassingFault, SluiceError
+from resources.errors import SluiceError, TransientError
 from resources.platform import Platform
 
 
@@ -20,7 +20,7 @@ class Attribution:
         self._window = event.windows.window(entry.window)
         self._schemas: dict[int, str] = {}
 
-    def own(self, log: LogReader, standings: Iterable[Standing]) -> set[Standing]:
+    def own(self, log: LogReader, standings: Iterable[LogRecord]) -> set[LogRecord]:
         """Those of `standings`, read again, that are the window's."""
         wanted = {(s.kafka_partition, s.offset): s for s in standings}
         ranges: dict[int, tuple[int, int]] = {}
@@ -40,7 +40,7 @@ class Attribution:
             return False
         try:
             instant = decode_record(value, self._schema).get(self._event_time)
-        except PassingFault:
+        except TransientError:
             raise
         except (FrameError, SluiceError):
             return True

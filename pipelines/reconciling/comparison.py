@@ -18,13 +18,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.encoding import murmur2
-from pipelines.reconciling.content import Checksum, content_hashes
 from pipelines.reconciling.expected import Records
 from pipelines.reconciling.log import Committed
-from pipelines.reconciling.pieces import Piece
-from pipelines.reconciling.placement import Sent, placement
-from pipelines.reconciling.stamps import Stamps
-from resources.memory import GivingBack
+from pipelines.reconciling.records.content import Checksum, content_hashes
+from pipelines.reconciling.records.pieces import Piece
+from pipelines.reconciling.records.placement import Sent, placement
+from pipelines.reconciling.records.stamps import Stamps
+from resources.process.memory import GivingBack
 
 _EXPECTED = pa.schema(
     [
@@ -45,7 +45,7 @@ _LATER = pa.schema([("kafka_partition", pa.int32()), ("log_offset", pa.int64()),
 
 
 @dataclass(frozen=True)
-class Standing:
+class LogRecord:
     """A record in the log, by key and place."""
 
     key: bytes
@@ -181,7 +181,7 @@ class Comparison:
         )
         return [Stamps(generation, events, other, brokers) for generation, events, other, brokers in counted]
 
-    def some_other_stamps(self, generation: int, most: int) -> list[Standing]:
+    def some_other_stamps(self, generation: int, most: int) -> list[LogRecord]:
         """The first records of a generation with another timestamp; after `stamps`."""
         return _standing(
             self._rows(
@@ -287,7 +287,7 @@ class Comparison:
         self._run("DELETE FROM absent WHERE row IN (SELECT row FROM accounted)")
         return self._count("accounted")
 
-    def strangers(self, most: int) -> list[Standing]:
+    def strangers(self, most: int) -> list[LogRecord]:
         """Found records of no expected content under the key of an absent record, in the order of the log."""
         return _standing(
             self._rows(
@@ -296,10 +296,10 @@ class Comparison:
             )
         )
 
-    def take_altered(self, own: Iterable[Standing]) -> list[Standing]:
+    def take_altered(self, own: Iterable[LogRecord]) -> list[LogRecord]:
         """Account for absent records in whose place one of `own`, records of the window with another content,
         stands: those of `own` that do, at most one for each absent record of the key."""
-        by_key: dict[bytes, list[Standing]] = {}
+        by_key: dict[bytes, list[LogRecord]] = {}
         for standing in own:
             by_key.setdefault(standing.key, []).append(standing)
         if not by_key:
@@ -326,7 +326,7 @@ class Comparison:
             for key, p in self._rows(f"SELECT key, {self._p} FROM absent ORDER BY row LIMIT {most}")
         ]
 
-    def some_surplus(self, most: int) -> list[Standing]:
+    def some_surplus(self, most: int) -> list[LogRecord]:
         """The first surplus copies."""
         return _standing(
             self._rows(f"SELECT key, kafka_partition, log_offset FROM surplus ORDER BY 2, 3 LIMIT {most}")
@@ -387,8 +387,8 @@ def _stamps(records: Records | Committed) -> pa.Array:
     return pa.nulls(len(records), pa.int64()) if records.stamps is None else records.stamps
 
 
-def _standing(rows: Iterable[tuple[Any, ...]]) -> list[Standing]:
-    return [Standing(bytes(key), kafka_partition, offset) for key, kafka_partition, offset in rows]
+def _standing(rows: Iterable[tuple[Any, ...]]) -> list[LogRecord]:
+    return [LogRecord(bytes(key), kafka_partition, offset) for key, kafka_partition, offset in rows]
 
 
 def _halves(hashes: npt.NDArray[np.uint64]) -> list[pa.Array]:

@@ -8,12 +8,20 @@ import pyarrow as pa
 from pipelines.authoring.event import Event
 from pipelines.contract import Contract
 from pipelines.encoding import RecordEncoder, RecordJudge
-from pipelines.publishing.entry import LedgerEntry
-from pipelines.publishing.stored import encoder_for, event_times, extremes_judged, parts_of, stamp_field
+from pipelines.ledger.entry import LedgerEntry
+from pipelines.publishing.stored_rows import (
+    encoder_for,
+    event_times,
+    extremes_judged,
+    parts_of,
+    stamp_field,
+    stored_snapshot,
+)
 from pipelines.transform.record_timestamp import milliseconds
 from resources.errors import SluiceError
 from resources.platform import Platform
 from resources.snapshots import Snapshot
+from resources.wording import counted
 
 # Encoded at a time: several of these batches wait, and beside them what was read of the log.
 _BATCH_ROWS = 8_192
@@ -67,7 +75,7 @@ def expected_records(
     if left:
         raise CannotReconcile(
             f"{entry.event} {entry.window}",
-            f"the ledger says {entry.rows_done:,} records were published and its snapshots hold {left:,} fewer",
+            f"the ledger says {counted(entry.rows_done, 'record was', 'records were')} published and its snapshots hold {left:,} fewer",
             next_step="restore the snapshot folder of then",
         )
 
@@ -121,17 +129,8 @@ def _rows(
 
 
 def _stored(platform: Platform, entry: LedgerEntry, stage: str, sha256: str) -> Snapshot:
-    # By the name of then: the module may have been renamed.
-    found = platform.snapshots.find(entry.event, entry.window, stage, sha256)
-    if found is None:
-        raise CannotReconcile(
-            f"{entry.event} {entry.window}",
-            f"the {stage} snapshot {sha256[:12]} that the ledger names is gone from {platform.settings.snapshots}, "
-            "so what should be on the topic is not known",
-            next_step="restore the snapshot folder, or point SLUICE_SNAPSHOTS at the one that holds it",
-        )
-    platform.snapshots.verify(found)
-    return found
+    so = ", so what should be on the topic is not known"
+    return stored_snapshot(platform, entry, stage, sha256, so=so, error=CannotReconcile)
 
 
 def _encoder(event: Event, entry: LedgerEntry, contract: Contract, schema: pa.Schema) -> RecordEncoder:

@@ -1,23 +1,23 @@
 """Ranges of offsets read back as a careful consumer does: committed records, in large batches."""
 
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from confluent_kafka import KafkaException
 
-from pipelines.encoding.assembly import byte_view
+from pipelines.encoding.columns.assembly import byte_view
 from pipelines.reconciling.expected import CannotReconcile
-from resources.errors import PassingFault
-from resources.kafka.clients import admin, batch_reader
-from resources.kafka.errors import FIND_HANGING, KafkaUnavailable, explain
-from resources.kafka.offsets import EARLIEST, LATEST, offsets_of
-from resources.kafka.reading import BROKERS_TIME, Batch, BatchReader
-from resources.kafka.topics import describe_topic
+from resources.errors import TransientError
+from resources.kafka.batches.batch_reader import BROKERS_TIME, Batch, BatchReader
+from resources.kafka.errors import FIND_HANGING, ClientFault, KafkaUnavailable, explain
+from resources.kafka.factory import admin, batch_reader
+from resources.kafka.reading.offsets import EARLIEST, LATEST, offsets_of
+from resources.kafka.topics.topics import describe_topic
+from resources.process.waiting import waiting_for
 from resources.settings import Settings
 
 _ASK_SECONDS = 15
@@ -37,7 +37,7 @@ _AHEAD_KILOBYTES = 2_048
 _AT_ONCE_BYTES = 128 << 10
 
 
-class LogCut(PassingFault):
+class LogCut(TransientError):
     """A log ends before what was being read of it: to read it again says what is left."""
 
 
@@ -63,7 +63,12 @@ class Committed:
 
 class LogReader:
     """One consumer, in no group, for any number of ranges; with `stamps`, record timestamps are read too. Not for use
-    by several threads."""
+    by several threads.
+
+    Its own loop beside `resources.kafka.reading.range_reader.read_until`: that one hands over messages one by one, which
+    costs twice the CPU for the millions of records of a window. This one takes columns, drops partitions that are done,
+    and knows that a topic may be deleted or cut while it is verified.
+    """
 
     def __init__(self, settings: Settings, *, stamps: bool = False) -> None:
         self._settings, self._admin = settings, admin(settings)
@@ -93,17 +98,10 @@ class LogReader:
             describe_topic(self._settings, topic, client=self._admin)
             self._reader.look_up(topic, _ASK_SECONDS)
 
-    def read(
-        self,
-        topic: str,
-        ranges: Mapping[int, tuple[int, int]],
-        *,
-        held: Callable[[], Collection[int]] = tuple,
-    ) -> Generator[Committed, None, None]:
+    def read(self, topic: str, ranges: Mapping[int, tuple[int, int]]) -> Generator[Committed, None, None]:
         """Committed records of `ranges` (kafka_partition -> first offset, end exclusive), which must not reach
-        beyond the log's end; those of each kafka_partition in the order of the log. `held` is asked again and again
-        for kafka_partitions to read later; it ends early where all that are left are held. What retention removes
-        meanwhile is left out. Raises CannotReconcile where the topic is deleted meanwhile, LogCut where it is made anew,
+        beyond the log's end; those of each kafka_partition in the order of the log. Records that retention removes
+        meanwhile are left out. Raises CannotReconcile where the topic is deleted meanwhile, LogCut where it is made anew,
         and KafkaUnavailable when an open transaction hides records for too long."""
         ends = {p: end for p, (first, end) in ranges.items() if first < end}
         if not ends:
@@ -111,40 +109,28 @@ class LogReader:
         bound = np.zeros(max(ends) + 1, np.int64)
         bound[list(ends)] = list(ends.values())
         self._look_up(topic, ends)
-        # Where each goes on, which are not read at the moment, and which have been let go since they last ended.
-        places, paused, unsure = {p: ranges[p][0] for p in ends}, set[int](), set[int]()
+        places = {p: ranges[p][0] for p in ends}
         try:
             self._reader.assign(topic, places)
             moved = looked = time.monotonic()
             while ends:
-                waiting = {p for p in held() if p in ends}
-                if len(waiting) == len(ends):
-                    return
-                self._hold(topic, waiting, paused, places)
-                unsure |= paused
-                batch = self._next(topic)
-                reached = {p: offset for p, offset in batch.ends.items() if p not in unsure}
+                with waiting_for(f"records of topic {topic}", since=moved):
+                    batch = self._next(topic)
+                places |= batch.ends
                 if len(batch):
                     for p in ends:
                         own = batch.offsets[batch.kafka_partitions == p]
                         if len(own):
-                            reached[p] = max(reached.get(p, 0), int(own[-1]) + 1)
+                            places[p] = max(places[p], int(own[-1]) + 1)
                     yield _within(batch, bound)
                     moved = time.monotonic()
-                places |= reached
-                done = {p for p, offset in reached.items() if offset >= ends.get(p, offset + 1)}
-                self._finish(done, topic, ends, paused)
-                told = unsure & set(batch.ends) - paused
-                self._again(topic, told & set(ends), places)
-                unsure -= told
+                self._finish(topic, ends, places)
                 quiet_seconds = time.monotonic() - moved
                 # A throttled broker answers the next fetch later. To let go of that fetch would discard its answer, and the
                 # fetch after it would be throttled in the same way, for ever.
                 throttled = self._reader.throttle.seconds_left > 0
                 if ends and quiet_seconds > _QUIET_SECONDS and not throttled:
-                    self._hold(topic, set(ends), paused, places)
-                    unsure |= paused
-                    time.sleep(_PAUSE_SECONDS)
+                    self._pause(topic, {p: places[p] for p in ends})
                 if ends and time.monotonic() - max(moved, looked) > _LOOK_SECONDS:
                     self._require_there(topic, ends)
                     looked = time.monotonic()
@@ -164,7 +150,7 @@ class LogReader:
         """Raise CannotReconcile or LogCut where waiting does not help."""
         high: Mapping[int, int] = ends
         # Brokers that are away may be back while there is patience.
-        with suppress(PassingFault):
+        with suppress(TransientError):
             found = describe_topic(self._settings, topic, client=self._admin)
             if found is None:
                 raise CannotReconcile(
@@ -181,37 +167,28 @@ class LogReader:
                 next_step="verify again: what is left is compared then",
             )
 
-    def _hold(self, topic: str, held: set[int], paused: set[int], places: Mapping[int, int]) -> None:
-        """Stop reading what is held and read on what no longer is; `paused` says what is."""
-        # Not by pausing: a client that resumes goes on where it believes to be, which was seen to be too far.
-        if stop := held - paused:
-            self._reader.drop(topic, stop)
-        if go_on := paused - held:
-            self._reader.add(topic, {p: places[p] for p in go_on})
-        paused.clear()
-        paused |= held
-
-    def _again(self, topic: str, ended: set[int], places: Mapping[int, int]) -> None:
-        """Read what is said to end once more from where it is. A precaution: librdkafka takes records back that it was
-        handing over when their kafka_partition was let go, and an end that stood behind them must not be believed. In
-        900 readings without it, with holds at random, none was."""
-        if ended:
-            self._reader.drop(topic, ended)
-            self._reader.add(topic, {p: places[p] for p in ended})
+    def _pause(self, topic: str, places: Mapping[int, int]) -> None:
+        """Fetch nothing for a moment, then read on at `places`."""
+        # Not by the client's own pausing: a client that resumes goes on where it believes to be, which was seen to be
+        # too far.
+        self._reader.unassign()
+        time.sleep(_PAUSE_SECONDS)
+        self._reader.assign(topic, places)
 
     def _next(self, topic: str) -> Batch:
         try:
             return self._reader.next(_BATCH, 0.2)
-        except KafkaException as error:
+        except ClientFault as error:
             raise explain(f"topic {topic}", error) from None
 
-    def _finish(self, done: set[int], topic: str, ends: dict[int, int], paused: set[int]) -> None:
+    def _finish(self, topic: str, ends: dict[int, int], places: Mapping[int, int]) -> None:
+        """Take out of `ends` what has been read up to there."""
+        done = {p for p, end in ends.items() if places[p] >= end}
         for p in done:
             del ends[p]
-        if ends and done - paused:
-            # What follows belongs to others and is not fetched.
-            self._reader.drop(topic, done - paused)
-        paused -= done
+        if ends and done:
+            # The records behind the range belong to others and are not fetched.
+            self._reader.drop(topic, done)
 
     def close(self) -> None:
         """Free the client."""

@@ -5,21 +5,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipelines.authoring.event import Event
-from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
-from pipelines.publishing.generations import generations
-from pipelines.publishing.identity import require_here
-from pipelines.publishing.presence import remade_on
-from pipelines.publishing.remade import told_of_ids, topic_remade
-from pipelines.publishing.stored import require_size, rows_without_events, stamp_field
+from pipelines.ledger.entry import LedgerEntry, ledger_key, read_entry
+from pipelines.ledger.history import generations
+from pipelines.ledger.identity import require_here
+from pipelines.ledger.presence import remade_on
+from pipelines.ledger.topic_identity import told_of_ids, topic_remade
+from pipelines.publishing.stored_rows import require_size, rows_without_events, stamp_field
 from pipelines.reconciling.comparison import Comparison
 from pipelines.reconciling.expected import CannotReconcile, is_stored
 from pipelines.reconciling.log import LogReader
 from pipelines.reconciling.result import Reconciliation
 from pipelines.reconciling.window import WindowComparison
-from resources.kafka.topics import Topic, describe_topic
-from resources.memory import give_back
+from resources.kafka.topics.topics import Topic, describe_topic
 from resources.platform import Platform
-from resources.scratch import scratch_room
+from resources.process.memory import give_back
+from resources.process.scratch import scratch_room
+from resources.wording import counted
 
 
 class Reconciler:
@@ -39,7 +40,7 @@ class Reconciler:
         """The newest generation of `window`, by `entry` or the ledger, against the topic.
 
         Raises CannotReconcile where what should be there is not known (a snapshot or the topic is gone), and
-        PassingFault. Writes nothing.
+        TransientError. Writes nothing.
         """
         started = time.monotonic()
         entry = entry or self._newest(window, self._event.topic)
@@ -82,7 +83,7 @@ class Reconciler:
         if known[-1].rows_done and known[-1].displaced == known[-1].rows_done:
             raise CannotReconcile(
                 f"{known[-1].event} {window}",
-                f"where its {known[-1].rows_done:,} records are on topic {known[-1].topic} is not known, so they cannot be "
+                f"where its {counted(known[-1].rows_done, 'record is', 'records are')} on topic {known[-1].topic} is not known, so they cannot be "
                 "told from other records: their offsets were those of another topic",
                 next_step="what is published of the window from now on is compared; a replay publishes all of it again",
             )

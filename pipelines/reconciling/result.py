@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from resources.wording import counted
+
 Verdict = Literal["agrees", "reduced", "differs", "unpublished"]
 Kind = Literal["missing", "altered", "duplicated"]
 
@@ -77,7 +79,9 @@ class Reconciliation:
             why = "the window has no rows" if self.no_rows else "no record of the window was to be published"
             return f"{why}, and none is on the topic"
         if self.verdict == "agrees":
-            of = f" of {self.generations} generations" if self.generations > 1 else ""
+            of = f" of {counted(self.generations, 'generation')}" if self.generations > 1 else ""
+            if self.expected == 1:
+                return f"the 1 record{of} is on the topic, once and unaltered"
             return f"all {self.expected:,} records{of} are on the topic, each once and unaltered"
         gone = [
             f"{count:,} {how}"
@@ -88,9 +92,7 @@ class Reconciliation:
             if count
         ]
         if self.verdict == "reduced":
-            return (
-                f"{self.found:,} of {self.expected:,} records are on the topic, unaltered; {', '.join(gone)}"
-            )
+            return f"{self.found:,} of {counted(self.expected, 'record is', 'records are')} on the topic, unaltered; {', '.join(gone)}"
         wrong = [
             f"{count:,} {kind}"
             for kind, count in (
@@ -101,4 +103,4 @@ class Reconciliation:
             if count
         ]
         named = "; ".join([*map(str, self.examples), *self.notes])
-        return f"of {self.expected:,} records {', '.join([*wrong, *gone])}: {named}"
+        return f"of {counted(self.expected, 'record')} {', '.join([*wrong, *gone])}: {named}"

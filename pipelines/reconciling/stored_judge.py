@@ -7,13 +7,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.authoring.event import Event
-from pipelines.judging.misjudged import Misjudged, NotJudged
-from pipelines.publishing.entry import LedgerEntry
-from pipelines.steps.transformed import transformer_of
+from pipelines.independent_judge.errors import Misjudged, NotJudged
+from pipelines.ledger.entry import LedgerEntry
+from pipelines.stages.transform import transformer_of
 from pipelines.transform import Transformer
 from resources.errors import SluiceError
 from resources.platform import Platform
-from resources.snapshots import Snapshot
+from resources.snapshots import Snapshot, SnapshotError
 
 # Source rows of an event with a transform: it runs again for them.
 _MOST_TRANSFORMED = 500_000
@@ -34,6 +34,8 @@ class StoredJudge:
             return self._judged(), None
         except NotJudged as why:
             return 0, str(why)
+        except SnapshotError as error:  # the topic is compared with what is stored all the same
+            return 0, f"{error.where} {error.problem}"
 
     def _judged(self) -> int:
         rows, source, dead = self._snapshots()
@@ -73,11 +75,14 @@ class StoredJudge:
         source = self._store.find(name, entry.window, "sourced", str(facts.get("source")))
         if rows is None or source is None:
             raise NotJudged("the sourced snapshot is not stored any more")
+        # Else a damaged value would count as one that the transform made wrong.
+        self._store.verify(source)
         if not facts.get("dead"):
             return rows, source, np.array([], np.int64)
         letters = self._store.find(name, entry.window, "dead", str(facts.get("letters")))
         if letters is None:
             raise NotJudged("the dead letters are not stored any more")
+        self._store.verify(letters)
         columns = [
             batch.column("source_row") for batch in self._store.read(letters, batch_rows=self._batch_rows)
         ]

@@ -7,22 +7,24 @@ from itertools import pairwise
 
 from pipelines.authoring.event import Event
 from pipelines.contract import Contract
-from pipelines.judging.misjudged import Misjudged
-from pipelines.publishing.entry import LedgerEntry
-from pipelines.publishing.stored import contract_of, stamp_field
+from pipelines.independent_judge.errors import Misjudged
+from pipelines.ledger.entry import LedgerEntry
+from pipelines.publishing.stored_rows import contract_of, stamp_field
 from pipelines.reconciling.attribution import Attribution
-from pipelines.reconciling.comparison import Comparison, Standing
+from pipelines.reconciling.comparison import Comparison, LogRecord
 from pipelines.reconciling.expected import Records, expected_records, state_records
 from pipelines.reconciling.log import Committed, LogReader
-from pipelines.reconciling.order import Agreement, Held, agrees_in_order
-from pipelines.reconciling.pieces import Bounds, Piece, between, pieces_of
-from pipelines.reconciling.placement import Sent
+from pipelines.reconciling.records.content import Checksum
+from pipelines.reconciling.records.pieces import Bounds, Piece, between, pieces_of
+from pipelines.reconciling.records.placement import Sent
+from pipelines.reconciling.records.schema_ids import OneSchemaId
+from pipelines.reconciling.records.stamps import Stamps
 from pipelines.reconciling.result import Example, Kind, Reconciliation
-from pipelines.reconciling.schema_ids import OneSchemaId
-from pipelines.reconciling.stamps import Stamps
 from pipelines.reconciling.stored_judge import StoredJudge
-from resources.kafka.topics import Topic
+from pipelines.reconciling.sums import checksum_of_both
+from resources.kafka.topics.topics import Topic
 from resources.platform import Platform
+from resources.wording import counted
 
 # Named, of each kind.
 _EXAMPLES = 5
@@ -70,7 +72,7 @@ class WindowComparison:
             if self._whole:
                 # Without this the topic is compared with what was made for it, and agrees with a value that was made wrong.
                 self._judged, why = StoredJudge(self._event, self._platform, self._entry).judge()
-            agreed = self._in_order()
+            agreed = self._by_sums()
             found = self._stamped(self._compared()) if agreed is None else self._agreed(agreed)
         except Misjudged as wrong:
             found = replace(
@@ -107,13 +109,13 @@ class WindowComparison:
             notes=(*so_far.notes, *told),
         )
 
-    def _in_order(self) -> Agreement | None:
-        """What agrees by the order of the log; None where all must be compared without it."""
+    def _by_sums(self) -> Checksum | None:
+        """The checksum of both sides where they are equal; None where the records must be compared one by one."""
         bounds = self._bounds()
         if self._state_is_known() or any(piece.kept(bounds) != piece for piece in self._pieces):
             return None
         rows = sum(entry.rows_done - entry.displaced for entry in self._generations)
-        # More than markers of transactions: others' records are among them, and would be met after much was read.
+        # More than markers of transactions: others' records are among them, so the sums differ.
         if sum(piece.end - piece.first for piece in self._pieces) > rows * _OFFSETS_A_ROW + _OFFSETS_AT_LEAST:
             return None
 
@@ -121,37 +123,36 @@ class WindowComparison:
             for entry in self._generations:
                 yield from self._expected(entry)
 
-        def found(held: Held) -> Generator[Committed, None, None]:
-            for entry in self._generations:
-                ranges = _ranges(self._pieces, entry)
-                for records in self._log.read(entry.topic, ranges, held=held):
-                    yield self._compared_of(entry, records)
+        def found() -> Generator[Committed, None, None]:
+            for _, records in self._found(self._pieces):
+                yield records
 
         in_thread = rows > self._platform.settings.batch_rows
-        return agrees_in_order(expected, found, self._topic.partitions, in_thread=in_thread)
+        return checksum_of_both(expected, found(), in_thread=in_thread)
 
     def _compared_of(self, entry: LedgerEntry, records: Committed) -> Committed:
         """The records of the entry's generation, without timestamps where none were promised."""
         return records if stamp_field(self._event, entry) else replace(records, stamps=None)
 
-    def _agreed(self, agreed: Agreement) -> Reconciliation:
-        records, checksum = agreed.checksum.records, str(agreed.checksum)
+    def _agreed(self, checksum: Checksum) -> Reconciliation:
         return replace(
             self._blank(),
             verdict="agrees",
-            expected=records,
-            found=records,
-            checksum_expected=checksum,
-            checksum_found=checksum,
-            bytes_read=agreed.total_bytes,
+            expected=checksum.records,
+            found=checksum.records,
+            checksum_expected=str(checksum),
+            checksum_found=str(checksum),
+            bytes_read=self._bytes,
         )
 
     def _compared(self) -> Reconciliation:
         comparison = self._comparison
+        self._bytes = 0
         self._expect()
         bounds = self._bounds()
         self._kept = [piece.kept(bounds) for piece in self._pieces]
-        self._read()
+        for entry, records in self._found(self._kept):
+            comparison.add_found(records, generation=entry.generation)
         never_sent, keys = comparison.never_sent(_EXAMPLES)
         plain = replace(
             self._blank(),
@@ -222,18 +223,18 @@ class WindowComparison:
         there = [p for p in wanted if p < self._topic.partitions]
         return dict.fromkeys(wanted, (0, 0)) | self._log.bounds(self._entry.topic, there)
 
-    def _read(self) -> None:
+    def _found(self, pieces: Sequence[Piece]) -> Iterator[tuple[LedgerEntry, Committed]]:
+        """The committed records of `pieces`, each with the entry of its generation, all with one schema id."""
         for entry in self._generations:
             schema_ids = OneSchemaId(self._platform, self._contracts[entry.contract], entry.schema_id)
-            for records in self._log.read(self._entry.topic, _ranges(self._kept, entry)):
+            for records in self._log.read(self._entry.topic, _ranges(pieces, entry)):
                 self._bytes += records.total_bytes
                 own = self._compared_of(entry, records)
-                same = replace(own, values=schema_ids.apply(own.values))
-                self._comparison.add_found(same, generation=entry.generation)
+                yield entry, replace(own, values=schema_ids.apply(own.values))
 
     def _accounted(self, so_far: Reconciliation, duplicated: int, bounds: Bounds) -> Reconciliation:
         comparison = self._comparison
-        deleted, compacted, altered = 0, 0, list[Standing]()
+        deleted, compacted, altered = 0, 0, list[LogRecord]()
         if comparison.absent:
             # First, for an altered record would pass for a newer one of its key.
             altered = self._altered()
@@ -273,17 +274,17 @@ class WindowComparison:
                 self._comparison.add_later(records)
         return self._comparison.take_compacted(self._kept, expired_rows=self._expired_rows)
 
-    def _altered(self) -> list[Standing]:
+    def _altered(self) -> list[LogRecord]:
         """The records that stand in the place of absent ones: same key, of this window, another content."""
         strangers = self._comparison.strangers(_STRANGERS)
         attribution = Attribution(self._event, self._platform, self._entry)
         own = attribution.own(self._log, strangers)
         return self._comparison.take_altered(standing for standing in strangers if standing in own)
 
-    def _examples(self, altered: list[Standing]) -> tuple[Example, ...]:
+    def _examples(self, altered: list[LogRecord]) -> tuple[Example, ...]:
         absent = self._comparison.some_absent(_EXAMPLES)
         examples = [Example("missing", _text(key), p, None) for key, p in absent]
-        kinds: list[tuple[Kind, list[Standing]]] = [
+        kinds: list[tuple[Kind, list[LogRecord]]] = [
             ("altered", altered[:_EXAMPLES]),
             ("duplicated", self._comparison.some_surplus(_EXAMPLES)),
         ]
@@ -300,7 +301,7 @@ class WindowComparison:
             notes.append(f"not read: {_generations_told(unread)}, {why}")
         for entry in self._generations:
             if entry.displaced:
-                told = f"the first {entry.displaced:,} of {entry.rows_done:,} records of generation {entry.generation}"
+                told = f"the first {entry.displaced:,} of {counted(entry.rows_done, 'record')} of generation {entry.generation}"
                 notes.append(f"not read: {told}, whose offsets are not known")
             if self._event.record_timestamp == "event_time" and entry.record_timestamp == "publish_time":
                 notes.append(

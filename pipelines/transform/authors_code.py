@@ -1,17 +1,8 @@
 """Calls of code that an author wrote: it may print, and it may raise anything."""
 
-import sys
-from contextlib import AbstractContextManager, redirect_stdout
-from typing import TextIO
-
 
 class OutOfTime(BaseException):
     """The time for an author's code is over. No Exception, so that the code's own `except Exception` lets it pass."""
-
-
-def words_aside() -> AbstractContextManager[TextIO]:
-    """Within the block what is printed goes to stderr: stdout is the command's own, which may be JSON for programs."""
-    return redirect_stdout(sys.stderr)
 
 
 def asks_to_stop(error: BaseException | None) -> bool:

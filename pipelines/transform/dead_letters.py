@@ -7,6 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from resources.wording import repr_of, text_of
+
 DEAD_LETTER_SCHEMA = pa.schema(
     [
         # Counted from the start of the window's sourced snapshot; null where the transform lost the index.
@@ -95,9 +97,9 @@ def shown(value: object) -> str | None:
     text = (
         value
         if isinstance(value, str)
-        else repr(value)
+        else repr_of(value)
         if isinstance(value, (bytes, list, dict))
-        else str(value)
+        else text_of(value)
     )
     text = text.encode("utf-8", "backslashreplace").decode()
     if len(text) > _LONGEST_VALUE:

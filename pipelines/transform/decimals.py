@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.transform.rules import INTEGER_RANGE
+from pipelines.transform.value_rules import INTEGER_RANGE
 
 _DIGITS = {128: 38, 256: 76}
 

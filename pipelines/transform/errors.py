@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 
-from resources.errors import SluiceError
+from resources.errors import Problem, SluiceError
+from resources.wording import counted
 
 
 @dataclass(frozen=True)
 class ConformProblem:
-    """One way in which the columns, whatever their rows, cannot become the contract's."""
+    """One way in which the columns, whatever their rows, cannot become the contract's. `column`: the first that it is
+    about, where it is about one."""
 
     problem: str
     allowed: str | None = None
     next_step: str | None = None
+    column: str | None = None
 
 
 class ConformError(SluiceError):
@@ -24,10 +27,8 @@ class ConformError(SluiceError):
         self.problems = problems
         first = problems[0]
         super().__init__(where, first.problem, allowed=first.allowed, next_step=first.next_step)
-        paragraphs = [
-            str(SluiceError(where, p.problem, allowed=p.allowed, next_step=p.next_step)) for p in problems
-        ]
-        self.args = ("\n\n".join(paragraphs),)
+        self.several = tuple(Problem(where, p.problem, p.allowed, p.next_step) for p in problems)
+        self.args = ("\n\n".join(map(str, self.several)),)
 
 
 class TransformFailed(SluiceError):
@@ -36,14 +37,19 @@ class TransformFailed(SluiceError):
     `source_row` is the first row it raised for, None where the window was one frame.
     """
 
-    def __init__(self, where: str, exception: str, *, rows_failed: int, source_row: int | None) -> None:
+    def __init__(
+        self, where: str, exception: str, *, rows_failed: int, source_row: int | None, every: bool = False
+    ) -> None:
         self.exception, self.rows_failed, self.source_row = exception, rows_failed, source_row
         if source_row is None:
             problem = f"the transform raised {exception}"
             next_step = "a whole_window transform gets every row of the window at once: make it bear this one"
-        else:
-            problem = (
-                f"the transform raised for {rows_failed} rows, first for source row {source_row}: {exception}"
+        elif every:
+            problem = f"the transform raises on every row: {exception}"
+            next_step = (
+                f"correct the transform; the first {counted(rows_failed, 'row was', 'rows were')} tried"
             )
+        else:
+            problem = f"the transform raised for {counted(rows_failed, 'row')}, first for source row {source_row}: {exception}"
             next_step = "this many is a fault of the transform, not of single rows: make it bear such rows"
         super().__init__(where, problem, next_step=next_step)

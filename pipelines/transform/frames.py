@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipelines.transform.columns import plain
+from pipelines.transform.conforming.columns import plain
+from pipelines.transform.conforming.leaves import ColumnMismatchError, uuid_text
 from pipelines.transform.errors import ConformError, ConformProblem
-from pipelines.transform.leaves import uuid_text
 
 SOURCE_ROW = "source_row"
 
@@ -59,8 +59,8 @@ def source_rows_of(frame: pd.DataFrame, first_row: int, row_count: int) -> Any:
 def column_of(series: "pd.Series[Any]") -> Any:
     """A frame's column as an Arrow array, or as a list of Python objects where its type says nothing.
 
-    NaN stays NaN: only what pandas' own type calls missing becomes null. Raises TypeError where Arrow has
-    no such type.
+    NaN stays NaN: only what pandas' own type calls missing becomes null. Raises ColumnMismatchError where Arrow
+    has no such type.
     """
     dtype = series.dtype
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
@@ -76,7 +76,9 @@ def column_of(series: "pd.Series[Any]") -> Any:
     except UnicodeEncodeError:  # lone surrogates, which only Python's own strings can hold
         return [None if missing else value for value, missing in zip(series, series.isna(), strict=True)]
     except pa.ArrowException as error:
-        raise TypeError(f"{dtype} has no Arrow type ({error})") from None
+        raise ColumnMismatchError(
+            f"{dtype}, which has no Arrow type ({error})", "a type that Arrow has"
+        ) from None
 
 
 def _from_categories(series: "pd.Series[Any]") -> Any:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.transform.rules import UNITS_PER_SECOND
+from pipelines.transform.value_rules import UNITS_PER_SECOND
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _LAST = 2**63 - 1

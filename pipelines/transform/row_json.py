@@ -11,9 +11,13 @@ import pyarrow as pa
 
 from pipelines.contract.temporal import date_of, timestamp_of
 from pipelines.transform.decimals import exact_decimal
-from pipelines.transform.rules import DAY_SECONDS, UNITS_PER_SECOND
+from pipelines.transform.value_rules import DAY_SECONDS, UNITS_PER_SECOND
+from resources.wording import text_of
 
 _T = pa.types
+
+# Fewer than 4,300 digits.
+_LONGEST_BITS = 14_000
 
 
 def row_json(row: Mapping[str, object]) -> str:
@@ -34,7 +38,8 @@ def _plain(value: Any) -> Any:
     ):
         value = value.item()
     if value is None or isinstance(value, (bool, int)):
-        return value
+        # A number of more than 4,300 digits is text: neither Python nor any other JSON parser reads it.
+        return text_of(value) if isinstance(value, int) and value.bit_length() > _LONGEST_BITS else value
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, float):

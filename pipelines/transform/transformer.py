@@ -1,6 +1,7 @@
 """The way of a batch from source to contract: through the author's transform, then conformed."""
 
 import datetime as dt
+import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,20 +11,26 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipelines.authoring.loading.author_output import author_output_aside
 from pipelines.contract import Contract
-from pipelines.judging.misjudged import NotJudged
-from pipelines.transform.authors_code import asks_to_stop, words_aside
-from pipelines.transform.conformer import Conformer
+from pipelines.independent_judge.errors import NotJudged
+from pipelines.transform.authors_code import asks_to_stop
+from pipelines.transform.conforming.conformer import Conformer
+from pipelines.transform.conforming.end_of_day import ALLOWED as END_OF_DAY_ALLOWED
+from pipelines.transform.conforming.end_of_day import end_of_day
+from pipelines.transform.conforming.judge import ConformJudge, PlainColumn, plain_arrays, plain_frame
+from pipelines.transform.conforming.leaves import ColumnMismatchError
 from pipelines.transform.dead_letters import DeadLetter, Reason, dead_letter_batch, shown
-from pipelines.transform.end_of_day import ALLOWED as END_OF_DAY_ALLOWED
-from pipelines.transform.end_of_day import end_of_day
 from pipelines.transform.errors import ConformError, ConformProblem, TransformFailed
 from pipelines.transform.frames import checked_frame, column_of, frame_of, source_rows_of
-from pipelines.transform.judge import ConformJudge, PlainColumn, plain_arrays, plain_frame
 from pipelines.transform.row_json import row_json
+from resources.errors import did_you_mean, readable
+from resources.process.waiting import waiting_for
+from resources.wording import counted, cut, raised
 
 # Single bad rows are dead letters; a transform that raises for more than this many is itself what is bad.
 MOST_RAISED_ROWS = 100
+_NOT_IN_INDEX = re.compile(r"\['([^']*)'\] not in index")
 
 Transform = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -192,8 +199,9 @@ class Transformer:
         self._ended_rows += len(dead)
         if self._whole_window or self._ended_rows > MOST_RAISED_ROWS:
             columns = ", ".join(map(repr, dict.fromkeys(dead.values())))
-            told = f"column {columns} holds the time 24:00 in {self._ended_rows:,} rows"
-            raise ConformError(self._where, (ConformProblem(told, END_OF_DAY_ALLOWED),))
+            told = f"column {columns} holds the time 24:00 in {counted(self._ended_rows, 'row')}"
+            first = next(iter(dead.values()))
+            raise ConformError(self._where, (ConformProblem(told, END_OF_DAY_ALLOWED, column=first),))
         start = 0
         for row, name in [*dead.items(), (batch.num_rows, "")]:
             yield from self._pieces(batch.slice(start, row - start), first_row + start, letters)
@@ -211,7 +219,7 @@ class Transformer:
 
     def _identity(self, batch: Any, first_row: int) -> _Piece:
         # By list, before the dict is built: a dict would keep the last of two equal names.
-        self._conformer.check_names(list(batch.schema.names))
+        self._conformer.check_names(list(batch.schema.names), column=batch.column)
         count = batch.num_rows
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         numbers = np.arange(first_row, first_row + count)
@@ -224,12 +232,12 @@ class Transformer:
         assert self._transform is not None
         frame = frame_of(batch, first_row)
         try:
-            with words_aside():
+            with author_output_aside(), waiting_for(f"the transform of {self._where}"):
                 result = self._transform(frame)
         except BaseException as error:  # sys.exit() would end the run and every window behind this one
             if asks_to_stop(error):
                 raise
-            said = _said(error)
+            said = _said(error, batch.schema.names)
             if self._whole_window:
                 raise TransformFailed(
                     self._where, said, rows_failed=batch.num_rows, source_row=None
@@ -250,7 +258,11 @@ class Transformer:
         if self._raised_rows > MOST_RAISED_ROWS:
             first_row, first_said = self._first_raised
             raise TransformFailed(
-                self._where, first_said, rows_failed=self._raised_rows, source_row=first_row
+                self._where,
+                first_said,
+                rows_failed=self._raised_rows,
+                source_row=first_row,
+                every=first_row == 0 and source_row + 1 == self._raised_rows,
             )
         row = row_json(
             {name: array[0] for name, array in zip(batch.schema.names, batch.columns, strict=True)}
@@ -258,17 +270,16 @@ class Transformer:
         return DeadLetter(source_row, "", Reason.TRANSFORM_RAISED, None, said, row)
 
     def _piece(self, frame: pd.DataFrame, rows_in: int, first_row: int) -> _Piece:
-        self._conformer.check_names(list(frame.columns), tuple(frame.index.names))
+        def column(name: Any) -> Any:
+            return column_of(frame[name])
+
+        self._conformer.check_names(list(frame.columns), tuple(frame.index.names), column=column)
         source_rows = source_rows_of(frame, first_row, rows_in)
-        columns: dict[str, Any] = {}
-        problems: list[ConformProblem] = []
-        for name in frame.columns:
-            try:
-                columns[name] = column_of(frame[name])
-            except TypeError as error:
-                problems.append(ConformProblem(f"column {name!r}: {error}", "a type that Arrow has"))
-        if problems:
-            raise ConformError(self._where, tuple(problems))
+        try:
+            columns = {name: column(name) for name in frame.columns}
+        except ColumnMismatchError:
+            self._conformer.require_types(column)
+            raise
         order = None
         if source_rows is not None and np.any(np.diff(source_rows) < 0):
             order = np.argsort(source_rows, kind="stable")
@@ -305,8 +316,9 @@ def _joined(parts: list[Any], schema: Any) -> Any:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _said(error: BaseException) -> str:
-    """The exception as one line with the author's own line; the trace below it is no row's business."""
+def _said(error: BaseException, columns: Sequence[str] = ()) -> str:
+    """The exception as one line with the author's own line; the trace below it is no row's business. `columns` are those
+    of the frame: one that it does not have is said in words."""
     # What calls the transform is Sluice's, here and where its calls are timed.
     lines = (
         f"{frame.f_code.co_filename.rpartition('/')[2]}:{line}"
@@ -315,4 +327,24 @@ def _said(error: BaseException) -> str:
     )
     line = next(lines, None)
     at = f" ({line})" if line else ""
-    return shown(f"{type(error).__name__}: {error}{at}") or ""
+    return shown(readable(f"{_in_words(error, columns)}{at}")) or ""
+
+
+def _in_words(error: BaseException, columns: Sequence[str]) -> str:
+    if isinstance(error, RecursionError):  # what follows depends on which call happened to be the last
+        return "RecursionError: maximum recursion depth exceeded"
+    name = None
+    if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):
+        name = error.args[0]
+    elif isinstance(error, AttributeError) and isinstance(error.obj, pd.DataFrame):
+        name = error.name
+    last = list(traceback.walk_tb(error.__traceback__))[-1:]
+    of_pandas = any(frame.f_globals.get("__name__", "").startswith("pandas.") for frame, _ in last)
+    if name is None or name in columns or not of_pandas:
+        return raised(error)
+    if isinstance(error, AttributeError):
+        near = did_you_mean(name, [*columns, *(one for one in dir(pd.DataFrame) if not one.startswith("_"))])
+        return f"no column or method {cut(name)!r}{near.replace(' Did', '; did')}"
+    missing = _NOT_IN_INDEX.fullmatch(name)
+    name = missing[1] if missing else name
+    return f"no column {cut(name)!r}{did_you_mean(name, columns).replace(' Did', '; did')}"

@@ -1,6 +1,8 @@
 """The guarded web server as a process: `dagster-webserver`'s options, or `dev` and the options of `dagster dev`."""
 
+import signal
 import sys
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 
@@ -8,14 +10,42 @@ def main() -> None:
     """Run what the arguments say."""
     # This tree's packages, from whatever folder the process is started.
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    from resources.process.start import begin_process
+
+    begin_process()
     from pipelines.webserver.serving import develop, serve
     from resources.errors import SluiceError
 
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As in the background of a script. Dagster lets SIGTERM do what SIGINT does: nothing would stop it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if sys.argv[1:2] == ["dev"]:
             develop(sys.argv[2:])
         else:
             serve(sys.argv[1:])
+    except SluiceError as error:
+        sys.exit(str(error))
+
+
+def instead_of_dagsters() -> None:
+    """The script `dagster-webserver`: Dagster's command with the guard, and a warning where others reach the port."""
+    from resources.process.start import begin_process
+
+    begin_process()
+    import click
+
+    from pipelines.webserver.exposure import exposure_warning
+    from pipelines.webserver.serving import parsed, serve
+    from resources.errors import SluiceError
+
+    # What is wrong with the options, Dagster's command says itself.
+    with suppress(click.UsageError, click.exceptions.Exit), redirect_stdout(None):
+        asked = parsed(sys.argv[1:])
+        if warning := exposure_warning(asked.host, asked.read_only):
+            print(warning, file=sys.stderr)
+    try:
+        serve(sys.argv[1:])
     except SluiceError as error:
         sys.exit(str(error))
 

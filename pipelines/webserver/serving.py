@@ -1,22 +1,26 @@
 """`dagster-webserver` with the guard; and `dagster dev` that starts it.
 
-Here is all that Sluice uses of the inside of Dagster's web server, of uvicorn and of `dagster dev`: none of them has a
-place for middleware or for another web server. Each name is looked up first, so a version that has moved it stops with
-an error and does not serve without the guard.
+Neither Dagster's web server nor uvicorn takes middleware, and `dagster dev` takes no other web server. A version of Dagster
+that has moved what `pipelines.dagster_private` uses stops with an error and does not serve without the guard.
 """
 
-import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pipelines.orchestration.liveness.code_server import keep_code_servers
 from pipelines.webserver.authority import parse_hosts
 from pipelines.webserver.guard import Guard
 from resources.errors import SluiceError
 from resources.settings import load_settings
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+    from pipelines.dagster_private import Start
 
 # As `dagster-webserver` itself: its options may also come from DAGSTER_WEBSERVER_PORT and the like.
 _PROGRAM, _VARIABLES = "dagster-webserver", "DAGSTER_WEBSERVER"
@@ -34,9 +38,9 @@ class Asked:
 
 def parsed(arguments: Sequence[str]) -> Asked:
     """Read the options as the web server will. Raises click's UsageError."""
-    from dagster_webserver.cli import dagster_webserver
+    from pipelines.dagster_private import webserver_command  # loads Dagster
 
-    found = dagster_webserver.make_context(_PROGRAM, list(arguments), auto_envvar_prefix=_VARIABLES).params
+    found = webserver_command().make_context(_PROGRAM, list(arguments), auto_envvar_prefix=_VARIABLES).params
     code = ("workspace", "python_file", "module_name", "package_name", "grpc_port", "grpc_socket", "empty_workspace")  # fmt: skip
     return Asked(found["host"], found["read_only"], any(found[name] for name in code))
 
@@ -44,7 +48,8 @@ def parsed(arguments: Sequence[str]) -> Asked:
 def serve(arguments: Sequence[str]) -> None:
     """Run Dagster's web server with these options of `dagster-webserver`, until it is stopped."""
     import uvicorn
-    from dagster_webserver.cli import dagster_webserver
+
+    from pipelines.dagster_private import webserver_command
 
     hosts = parse_hosts(load_settings().ui_hosts)
     configure = uvicorn.Config.__init__
@@ -57,33 +62,43 @@ def serve(arguments: Sequence[str]) -> None:
     # Whatever uvicorn serves in this process comes through here, with the address to listen on. Dagster's command makes
     # its app and gives it to `uvicorn.run` in one function.
     uvicorn.Config.__init__ = guarded  # type: ignore[assignment,method-assign]
-    dagster_webserver.main(
-        list(arguments), prog_name="dagster-webserver", auto_envvar_prefix="DAGSTER_WEBSERVER"
-    )
+    webserver_command().main(list(arguments), prog_name=_PROGRAM, auto_envvar_prefix=_VARIABLES)
 
 
 def develop(arguments: Sequence[str]) -> None:
     """Run `dagster dev` with these options and with the guarded web server in place of the plain one."""
-    dev: Any = import_module("dagster._cli.dev")
-    start = dev.open_ipc_subprocess
-    plain = [sys.executable, "-m", "dagster_webserver"]
-    daemon = [sys.executable, "-m", "dagster._daemon"]
+    from pipelines.dagster_private import DAEMON, WEBSERVER, run_dagster_dev
 
-    def start_guarded(parts: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
-        if parts[:3] == plain:
-            parts = guarded_command(parts[3:])
-        elif parts[:3] != daemon:
-            raise SluiceError(
-                "dagster dev",
-                "this version starts its web server in another way, so it would run without the guard",
-                next_step="install the versions of requirements.lock: make setup",
-            )
-        process: subprocess.Popen[Any] = start(parts, **options)
-        return process
+    plain = [sys.executable, "-m", WEBSERVER]
+    daemon = [sys.executable, "-m", DAEMON]
 
-    # `dagster dev` starts exactly two processes through this name: its web server and its daemon.
-    dev.open_ipc_subprocess = start_guarded
-    dev.dev_command.main(list(arguments), prog_name="dagster dev")
+    def guarded(start: "Start") -> "Start":
+        def start_guarded(parts: Sequence[str], **options: Any) -> "Popen[Any]":
+            if parts[:3] == plain:
+                parts = guarded_command(parts[3:])
+            elif parts[:3] == daemon:
+                _keep_code_servers(parts)
+            else:
+                raise SluiceError(
+                    "dagster dev",
+                    "this version starts its web server in another way, so it would run without the guard",
+                    next_step="install the versions of requirements.lock: make setup",
+                )
+            return start(parts, **options)
+
+        return start_guarded
+
+    run_dagster_dev(arguments, guarded)
+
+
+def _keep_code_servers(daemon: Sequence[str]) -> None:
+    """`dagster dev` gives its daemon a workspace file that names the code servers that it keeps."""
+    if "--workspace" not in daemon:
+        return
+    workspace = Path(daemon[daemon.index("--workspace") + 1])
+    threading.Thread(
+        target=keep_code_servers, args=(workspace, threading.Event()), name="sluice-code-servers", daemon=True
+    ).start()
 
 
 def guarded_command(arguments: Sequence[str]) -> list[str]:

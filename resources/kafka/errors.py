@@ -2,8 +2,12 @@
 
 from confluent_kafka import KafkaError, KafkaException
 
-from resources.errors import PassingFault, SluiceError
+from resources.errors import SluiceError, TransientError
 from resources.kafka.record_sizes import LARGEST_SETTING
+from resources.wording import counted
+
+ClientFault = KafkaException
+"""What the client raises, before `explain` has put it into words."""
 
 # What a reader that waits behind an open transaction tells its user.
 FIND_HANGING = "look for a hanging producer (kafka-transactions.sh find-hanging)"
@@ -13,11 +17,11 @@ class KafkaRefused(SluiceError):
     """Kafka, or its client, refused: a setting, a right or a topic has to change first."""
 
 
-class KafkaUnavailable(PassingFault):
+class KafkaUnavailable(TransientError):
     """Kafka could not be reached or did not answer in time."""
 
 
-class DeliveryFailed(PassingFault):
+class DeliveryFailed(TransientError):
     """Records were queued and not acknowledged, for a reason that may pass; their transaction is aborted, so
     none of them is visible."""
 
@@ -25,12 +29,12 @@ class DeliveryFailed(PassingFault):
         self.topic, self.failed = topic, failed
         super().__init__(
             f"topic {topic}",
-            f"{failed} records were not acknowledged: {reason}",
+            f"{counted(failed, 'record was', 'records were')} not acknowledged: {reason}",
             next_step="their transaction was aborted; launch the window again and it continues where it stopped",
         )
 
 
-class ProducerThrottled(PassingFault):
+class ProducerThrottled(TransientError):
     """A client quota throttles the producer so much that the open transaction would not end in time.
 
     `records` of those queued were acknowledged in `seconds`. `why`: the quota, with the throttle time.
@@ -40,7 +44,7 @@ class ProducerThrottled(PassingFault):
         self.topic, self.records, self.seconds = topic, records, seconds
         super().__init__(
             f"topic {topic}",
-            f"{records:,} records were acknowledged in {seconds:.0f} s: {why}",
+            f"{counted(records, 'record was', 'records were')} acknowledged in {seconds:.0f} s: {why}",
             next_step="publish more slowly than the quota: --max-bytes-per-second below its producer_byte_rate; or raise "
             "the quota (kafka-configs.sh --alter --entity-type clients). Launch the window again and it continues where it "
             "stopped",
@@ -86,7 +90,7 @@ class RecordTooLarge(KafkaRefused):
         )
 
 
-class TransactionExpired(PassingFault):
+class TransactionExpired(TransientError):
     """The brokers ended a transaction that stayed open too long; none of its records is visible."""
 
     def __init__(self, event: str, window: str, open_seconds: float, timeout_seconds: float) -> None:
@@ -100,7 +104,7 @@ class TransactionExpired(PassingFault):
         )
 
 
-class TakenOver(SluiceError):
+class ProducerFenced(SluiceError):
     """Another run has taken over this window; this one stops without having published anything twice."""
 
     def __init__(self, event: str, window: str) -> None:
@@ -152,6 +156,17 @@ _AWAY = {
 }
 
 
+# Nobody answers at an address, or in time.
+NO_ANSWER = {
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError._MSG_TIMED_OUT,
+    KafkaError._RESOLVE,
+    KafkaError._SSL,
+}
+
+
 def kafka_error(error: KafkaException | KafkaError) -> KafkaError:
     """The KafkaError within an exception."""
     inner: KafkaError = error.args[0] if isinstance(error, KafkaException) else error
@@ -174,7 +189,7 @@ def is_passing(error: KafkaError) -> bool:
 
 
 def explain(where: str, error: KafkaException | KafkaError) -> SluiceError:
-    """`error` as something a user can act on; PassingFault when trying again later may help."""
+    """`error` as something a user can act on; TransientError when trying again later may help."""
     inner = kafka_error(error)
     code, text = inner.code(), inner.str()
     if is_login(inner):

@@ -2,38 +2,43 @@
 
 Order of use: `claim()` fences every other producer of the same transactional.id, then any number of
 `begin()`, `produce(...)`, `commit()`. Every record's acknowledgement is counted; nothing is delivered in
-silence, and nothing fails in silence. A fenced producer raises `TakenOver`.
+silence, and nothing fails in silence. A fenced producer raises `ProducerFenced`.
 """
 
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 from confluent_kafka import KafkaError, KafkaException
 
-from resources.kafka.client import TooLarge
-from resources.kafka.clients import transaction_timeout_ms, transactional_client
-from resources.kafka.deliveries import PURGED, Deliveries
-from resources.kafka.deliveries import Delivered as Delivered
+from resources.kafka.batches.deliveries import PURGED, Deliveries
+from resources.kafka.batches.deliveries import Delivered as Delivered
+from resources.kafka.batches.producer_client import TooLarge
+from resources.kafka.batches.rows import Headers as Headers
+from resources.kafka.batches.rows import Rows
+from resources.kafka.connecting.logins import Admin
 from resources.kafka.errors import (
+    NO_ANSWER,
     DeliveryFailed,
     KafkaUnavailable,
+    ProducerFenced,
     ProducerThrottled,
     RecordTooLarge,
-    TakenOver,
     TransactionExpired,
     explain,
     is_fenced,
     is_passing,
     kafka_error,
 )
+from resources.kafka.factory import admin, transaction_timeout_ms, transactional_client
 from resources.kafka.record_sizes import largest_record
-from resources.kafka.rows import Headers as Headers
-from resources.kafka.rows import Rows
+from resources.process.waiting import waiting_for
 from resources.settings import Settings
+from resources.wording import counted
 
 T = TypeVar("T")
 
@@ -69,6 +74,7 @@ class TransactionalProducer:
         kafka_partitions: int | None = None,
         few: bool = False,
     ) -> None:
+        self._settings = settings
         self._event, self._window, self._topic = event, window, topic
         self._where = f"{event} {window}"
         self._max_message_bytes = max_message_bytes
@@ -106,6 +112,10 @@ class TransactionalProducer:
 
     def claim(self) -> None:
         """Take over the window: finish or abort what a predecessor left, and fence it."""
+        with waiting_for(f"Kafka to hand over {self._where}, whose last transaction it ends first"):
+            self._claim()
+
+    def _claim(self) -> None:
         deadline = time.monotonic() + _CLAIM_SECONDS
         if time.monotonic() - self._connected_at > _CONNECTED_SECONDS and not self.connect():
             self._assert_let_in()
@@ -117,14 +127,23 @@ class TransactionalProducer:
                 inner = self._inner(error)
                 if inner.retriable() and time.monotonic() < deadline:
                     self._assert_let_in()
+                    if inner.code() in NO_ANSWER and self._why.hopeless():
+                        raise self._why.explained(self._where, inner) from None
                     time.sleep(0.2)
                     continue
+                if inner.code() in NO_ANSWER:
+                    raise self._why.named(self._raised(inner)) from None
                 raise self._raised(inner) from None
+
+    @cached_property
+    def _why(self) -> Admin:
+        """Finds out why brokers do not answer."""
+        return admin(self._settings)
 
     def _assert_let_in(self) -> None:
         self._ask(self._client.poll, 0)
-        if self._client.login.refused:
-            raise explain(f"{self._where}, topic {self._topic}", self._client.login.refused)
+        if refused := self._client.login.refused:
+            raise self._why.explained(f"{self._where}, topic {self._topic}", refused)
 
     @property
     def throttled_seconds(self) -> float:
@@ -148,7 +167,8 @@ class TransactionalProducer:
         each."""
         self._queued += len(rows)
         try:
-            self._ask(self._client.produce_rows, topic, rows, self._serve)
+            with waiting_for(f"Kafka to take records of {self._where}"):
+                self._ask(self._client.produce_rows, topic, rows, self._serve)
         except TooLarge as refused:
             raise self._too_large(topic, refused) from None
 
@@ -199,12 +219,14 @@ class TransactionalProducer:
         if max(needed, throttle.until - self._began) > self._timeout_seconds * _IN_TIME:
             raise ProducerThrottled(self._topic, done, seconds, throttle.told(self._began))
 
-    def settle(self) -> Delivered:
+    def await_acknowledgements(self) -> Delivered:
         """Wait until every record queued so far is acknowledged; returns what the brokers acknowledged in
         this transaction. Raises DeliveryFailed, ProducerThrottled, or KafkaUnavailable when they stay silent."""
         deadline = time.monotonic() + _COMMIT_SECONDS
+        started = time.monotonic()
         while time.monotonic() < deadline:
-            waiting = self._ask(self._client.flush, 1.0)
+            with waiting_for(f"Kafka to acknowledge records of {self._where}", since=started):
+                waiting = self._ask(self._client.flush, 1.0)
             self._serve(0)
             if not waiting:
                 return self._settled()
@@ -225,7 +247,8 @@ class TransactionalProducer:
         deadline = time.monotonic() + _COMMIT_SECONDS
         while True:
             try:
-                self._client.commit_transaction(max(1.0, deadline - time.monotonic()))
+                with waiting_for(f"Kafka to commit a transaction of {self._where}"):
+                    self._client.commit_transaction(max(1.0, deadline - time.monotonic()))
                 break
             except (KafkaException, SystemError) as error:
                 inner = self._inner(error)
@@ -309,7 +332,7 @@ class TransactionalProducer:
             # The brokers' own end of a transaction looks the same to its producer as a successor's claim.
             if self._began and open_seconds >= self._timeout_seconds:
                 return TransactionExpired(self._event, self._window, open_seconds, self._timeout_seconds)
-            return TakenOver(self._event, self._window)
+            return ProducerFenced(self._event, self._window)
         if not self._deliveries.failed:
             # "Erroneous state" follows a failed delivery that may not have been told yet.
             with suppress(KafkaException, SystemError):
@@ -343,7 +366,7 @@ class TransactionalProducer:
             told = self._client.throttle.told(self._began)
             reason = f"{error.str()} ({error.name()})" + (f"; {told}" if told else "")
             return DeliveryFailed(topic, deliveries.failed, reason)
-        return explain(f"topic {topic}, {deliveries.failed} records", error)
+        return explain(f"topic {topic}, {counted(deliveries.failed, 'record')}", error)
 
     def __enter__(self) -> "TransactionalProducer":
         return self

@@ -35,9 +35,15 @@ def problems(level: str, new: Any, old: Any, old_name: str) -> list[str]:
     """
     found = []
     if level.startswith(("BACKWARD", "FULL")):
-        found += [f"the new schema cannot read data of {old_name}: {why}" for why in unreadable(new, old)]
+        found += [
+            f"the new schema cannot read data of {old_name} (level {level}): {why}"
+            for why in unreadable(new, old)
+        ]
     if level.startswith(("FORWARD", "FULL")):
-        found += [f"{old_name} cannot read data of the new schema: {why}" for why in unreadable(old, new)]
+        found += [
+            f"{old_name} cannot read data of the new schema (level {level}): {why}"
+            for why in unreadable(old, new)
+        ]
     return found
 
 

@@ -27,7 +27,7 @@ from resources.registry.errors import (
     SchemaUnknown,
 )
 from resources.registry.history import Level, meaning_changes
-from resources.registry.http import RegistryHttp
+from resources.registry.http import RegistryHttp, hidden
 from resources.registry.protocol import RegisteredSchema
 from resources.registry.schemas import parsed_schema, same_schema, same_values
 from resources.settings import Settings
@@ -227,9 +227,7 @@ class ConfluentRegistry:
         if member(succeeded(answer, subject), "is_compatible", bool):
             return []
         told = answer.value.get("messages")
-        reasons = (
-            [self._http.hidden(one) for one in told if isinstance(one, str)] if isinstance(told, list) else []
-        )
+        reasons = [hidden(one) for one in told if isinstance(one, str)] if isinstance(told, list) else []
         reasons = reasons or self._own_reasons(subject, schema_text, level, latest)
         return [*reasons, level.note] if level.note else reasons
 
@@ -271,12 +269,14 @@ class ConfluentRegistry:
         except ImportError:  # of the embedded extra
             return unexplained
         asked = level.name if level.name not in (None, "NONE") else "FULL"
+        # Where no level is known, none is named: the note says with what it was compared.
+        unnamed = "" if level.name == asked else f" (level {asked})"
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of logical types that are newer than the package
                 new = avro.schema.parse(schema_text)
                 found = [
-                    why
+                    why.replace(unnamed, "", 1) if unnamed else why
                     for old in self._compared(subject, level, latest)
                     for why in problems(
                         str(asked), new, avro.schema.parse(old.text), f"version {old.version}"

@@ -1,6 +1,6 @@
 """What a schema registry can say no to, in a reader's words."""
 
-from resources.errors import PassingFault, SluiceError
+from resources.errors import SluiceError, TransientError
 
 
 class RegistryRefused(SluiceError):
@@ -19,7 +19,7 @@ class NotAvro(RegistryRefused):
     """A subject, or a schema id, holds Protobuf, JSON Schema, or what no Avro reader can use."""
 
 
-class RegistryUnavailable(PassingFault):
+class RegistryUnavailable(TransientError):
     """The registry could not be reached or did not answer in time."""
 
 

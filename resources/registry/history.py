@@ -7,6 +7,7 @@ from typing import Any
 from resources.registry.logical_types import misreadings
 from resources.registry.protocol import RegisteredSchema
 from resources.registry.schemas import parsed_schema
+from resources.wording import noun
 
 _MOST_NAMED = 5
 
@@ -77,7 +78,7 @@ def _sentence(change: tuple[str, str, str], numbers: list[int], records: str) ->
 def _told(numbers: list[int]) -> str:
     numbers = sorted(set(numbers))
     more = f" and {len(numbers) - _MOST_NAMED:,} more" if len(numbers) > _MOST_NAMED else ""
-    return f"version{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers[:_MOST_NAMED]))}{more}"
+    return f"{noun(len(numbers), 'version')} {', '.join(map(str, numbers[:_MOST_NAMED]))}{more}"
 
 
 def _tree(text: str) -> Any:

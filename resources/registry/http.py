@@ -5,7 +5,6 @@ traceback where it is neither. Its serializers' defaults (registering whatever i
 strategy) do not exist here either: the caller names the subject, and only `register` registers.
 """
 
-import base64
 import json
 import re
 import time
@@ -14,14 +13,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 from authlib.deprecate import AuthlibDeprecationWarning  # type: ignore[import-untyped]
 
 from resources.errors import SluiceError
+from resources.process.waiting import waiting_for
 from resources.registry.answers import MAY_PASS, Answer, read_answer
 from resources.registry.errors import NotARegistry, RegistryRefused, RegistryUnavailable
+from resources.security.masking import Secret, mask, secrets_of
+from resources.security.secrets import hide, learn
+from resources.security.tls import certificate_fault, next_for, speaks_tls
 
 with warnings.catch_warnings():
     # The client imports authlib, which tells everybody on stderr that it would rather have httpx2.
@@ -42,10 +45,10 @@ _NUMBERS = {
     "retries.max.wait.ms",
 }
 _CHECK_SETTINGS = "check SLUICE_REGISTRY_… and [registry] in sluice.toml"
-_STARS = "********"
 # Of what is said of a connection: it was cut, which may pass. TLS where none is spoken, and a login that a proxy asks
 # for, come again however often one asks.
 _CUT = re.compile(r"disconnected|peer closed|EOF", re.IGNORECASE)
+_NO_TLS = re.compile(r"WRONG_VERSION_NUMBER|record layer failure|PACKET_LENGTH_TOO_LONG", re.IGNORECASE)
 _TLS_OR_LOGIN = re.compile(r"\[SSL|^407", re.IGNORECASE)
 
 
@@ -53,8 +56,12 @@ class RegistryHttp:
     """Asks and answers, once each; what an answer means is `answers`' to say. Not shared between threads."""
 
     def __init__(self, properties: Mapping[str, Any]) -> None:
-        self._secrets = _secrets(properties)
-        self.where = f"registry {self.hidden(str(properties.get('url', '')))}"
+        learn(
+            secret
+            for name, value in properties.items()
+            for secret in secrets_of(f"registry.{name}", str(value))
+        )
+        self.where = f"registry {mask('registry.url', str(properties.get('url', '')))}"
         try:
             self._rest: Any = SchemaRegistryClient(_typed(properties))._rest_client
             if "proxy" not in properties:
@@ -62,7 +69,7 @@ class RegistryHttp:
         except (ValueError, TypeError, OSError, ImportError, httpx.InvalidURL) as failure:
             raise RegistryRefused(
                 self.where,
-                f"the client refused a setting: {self.hidden(str(failure))}",
+                f"the client refused a setting: {hidden(str(failure))}",
                 next_step=_CHECK_SETTINGS,
             ) from None
 
@@ -76,24 +83,20 @@ class RegistryHttp:
         content = None if body is None else json.dumps(body)
         if content is not None:
             headers["Content-Type"] = _JSON
-        with self._explained(where, "its login could not be made", of_the_client=True):
+        with (
+            self._explained(where, "its login could not be made", of_the_client=True),
+            waiting_for(f"the login of {where}"),
+        ):
             if self._rest.bearer_auth_credentials_source:
                 self._rest.handle_bearer_auth(headers)
         token = headers.get("Authorization", "").partition(" ")[2]
-        with self._explained(where, "the request could not be sent"):
+        with self._explained(where, "the request could not be sent"), waiting_for(where):
             status, told, received = self._sent(method, path, headers, content)
+        if status == 400 and b"HTTPS" in received and self._needs_tls():
+            raise self._says_http(where)
         answer = read_answer(where, status, told, received)
-        return replace(answer, said=self.hidden(answer.said, token))
-
-    def hidden(self, text: str, *more: str) -> str:
-        """`text` without logins, tokens and the query of an address."""
-        # To the last @: a password may hold one itself, or a slash.
-        shown = re.sub(r"//[^\s,]*@", "//", text)
-        shown = re.sub(r"(//[^\s,?]*)\?[^\s,]*", r"\1", shown)
-        for secret in sorted({*self._secrets, *more}, key=len, reverse=True):
-            if len(secret) >= _SHORTEST_SECRET:
-                shown = shown.replace(secret, _STARS)
-        return shown
+        learn([Secret(token)])
+        return replace(answer, said=hidden(answer.said))
 
     def close(self) -> None:
         """Close connections; harmless twice."""
@@ -167,30 +170,45 @@ class RegistryHttp:
             cause = failure.__context__
             if isinstance(cause, httpx.TransportError) and not _stays(cause):
                 raise RegistryUnavailable(
-                    where, f"the token endpoint did not answer: {self.hidden(str(cause))}"
+                    where, f"the token endpoint did not answer: {hidden(str(cause))}"
                 ) from None
-            raise RegistryRefused(where, self.hidden(str(failure)), next_step=_CHECK_SETTINGS) from None
+            raise RegistryRefused(where, hidden(str(failure)), next_step=_CHECK_SETTINGS) from None
         except httpx.DecodingError as failure:
             raise NotARegistry(
                 where,
-                f"answered with a content-encoding that its bytes do not have: {self.hidden(str(failure))}",
+                f"answered with a content-encoding that its bytes do not have: {hidden(str(failure))}",
                 next_step="is the url that of a Confluent-compatible API, with its path?",
             ) from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError) as failure:
             raise RegistryRefused(
-                where, f"{problem}: {self.hidden(str(failure))}", next_step=_CHECK_SETTINGS
+                where, f"{problem}: {hidden(str(failure))}", next_step=_CHECK_SETTINGS
             ) from None
         except Exception as failure:
             if not of_the_client:
                 raise
             # What a token endpoint answers, the client reads as it is meant to be: a log-in page is a KeyError.
-            told = f"{type(failure).__name__} {self.hidden(str(failure))}".strip()
+            told = f"{type(failure).__name__} {hidden(str(failure))}".strip()
             raise RegistryRefused(
                 where, f"the token endpoint's answer cannot be used: {told}", next_step=_CHECK_SETTINGS
             ) from None
 
     def _unanswered(self, where: str, failure: httpx.TransportError) -> SluiceError:
-        told = self.hidden(str(failure)) or type(failure).__name__
+        told = hidden(str(failure)) or type(failure).__name__
+        if invalid := certificate_fault(failure):
+            return RegistryRefused(
+                where,
+                f"its certificate is not valid here: {invalid.verify_message.removesuffix('.')}",
+                next_step=next_for(invalid, "ssl.ca.location"),
+            )
+        if _NO_TLS.search(told):
+            return RegistryRefused(
+                where,
+                f"speaks plaintext, and the url says https: {told}",
+                next_step="write http:// in the url, or the port of the registry's TLS listener",
+            )
+        # To a client that speaks plaintext a server of TLS may say so in its own way, or end the connection without a word.
+        if not isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout) and self._needs_tls():
+            return self._says_http(where)
         if _stays(failure):
             return RegistryRefused(
                 where,
@@ -203,8 +221,24 @@ class RegistryHttp:
             next_step="check the address and that it runs (`sluice doctor`); is it https?",
         )
 
+    def _needs_tls(self) -> bool:
+        """Whether the url says http, and what is there speaks TLS."""
+        parts = urlsplit(self._rest.base_urls[-1])
+        return parts.scheme == "http" and speaks_tls(parts.hostname or "", parts.port or 80)
 
-_SHORTEST_SECRET = 3  # a shorter one is in every word
+    def _says_http(self, where: str) -> SluiceError:
+        return RegistryRefused(
+            where,
+            "speaks TLS, and the url says http: plaintext",
+            next_step="write https:// in the url, and the authority of its certificate in ssl.ca.location",
+        )
+
+
+def hidden(text: str) -> str:
+    """What a server or the client said, without logins, tokens and the query of an address."""
+    # To the last @: a password may hold one itself, or a slash.
+    shown = re.sub(r"//[^\s,]*@", "//", text)
+    return hide(re.sub(r"(//[^\s,?]*)\?[^\s,]*", r"\1", shown))
 
 
 def _stays(failure: httpx.TransportError) -> bool:
@@ -224,24 +258,6 @@ def _typed(properties: Mapping[str, Any]) -> dict[str, Any]:
             value = False
         typed[name] = value
     return typed
-
-
-def _secrets(properties: Mapping[str, Any]) -> set[str]:
-    """Every form in which a server could send a secret back: as it is, and as the header that it came in."""
-    found = {
-        str(value)
-        for name, value in properties.items()
-        if re.search(r"password|secret|token$", name) and "endpoint" not in name
-    }
-    logins = [str(properties.get("basic.auth.user.info", ""))]
-    for name in ("url", "proxy"):
-        for url in str(properties.get(name, "")).split(","):
-            with_login = url.partition("//")[2].rpartition("@")[0]
-            logins += [with_login, unquote(with_login)]
-    for login in logins:
-        if password := login.partition(":")[2]:
-            found |= {password, base64.b64encode(login.encode()).decode()}
-    return found
 
 
 def _stay_on_this_machine(rest: Any) -> None:

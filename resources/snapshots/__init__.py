@@ -2,6 +2,7 @@
 
 from resources.snapshots.layout import read_as_written
 from resources.snapshots.nullability import alike
+from resources.snapshots.overlay import StoreAside
 from resources.snapshots.snapshot import Snapshot, SnapshotError
 from resources.snapshots.store import SnapshotStore
 from resources.snapshots.writer import SnapshotWriter, row_groups
@@ -11,6 +12,7 @@ __all__ = [
     "SnapshotError",
     "SnapshotStore",
     "SnapshotWriter",
+    "StoreAside",
     "alike",
     "read_as_written",
     "row_groups",

@@ -40,10 +40,21 @@ def path_of(folder: str, stage: str, sha256: str, parts: int = 1) -> str:
     return f"{folder}/{stage}-{sha256}{of}.parquet"
 
 
-def unwritable(where: str, error: OSError) -> SnapshotError:
-    """What is said of a place that takes no more bytes."""
-    return SnapshotError(
-        where,
-        f"cannot be written: {error.strerror or error}",
-        next_step="free disk space, or point SLUICE_SNAPSHOTS elsewhere; nothing was published from it",
-    )
+def as_noted(where: str, facts: Mapping[str, Any], stage: str) -> Snapshot:
+    """The snapshot of `stage` that a pointer names. Raises SnapshotError where the pointer contradicts itself."""
+    again = "materialize the window again"
+    try:
+        found = Snapshot(**facts)
+    except TypeError as error:
+        raise SnapshotError(where, f"was not written by this version: {error}", next_step=again) from None
+    numbers = (found.rows, found.bytes, found.parts)
+    typed = all(type(number) is int and number >= 0 for number in numbers) and isinstance(found.facts, dict)
+    if not typed or not found.parts or not _names(found, stage):
+        raise SnapshotError(where, "is damaged: its parts contradict each other", next_step=again)
+    return found
+
+
+def _names(found: Snapshot, stage: str) -> bool:
+    # In whatever folder: that of a module that was renamed since.
+    folder = str(found.path).rpartition("/")[0]
+    return found.path == path_of(folder, stage, found.sha256, found.parts)

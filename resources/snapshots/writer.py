@@ -3,26 +3,37 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from resources.memory import GivingBack
-from resources.snapshots.behind import Behind
+from resources.process.memory import GivingBack
+from resources.snapshots.faults import unwritable
 from resources.snapshots.files import GrowingFile
 from resources.snapshots.layout import layout, leaf_columns
 from resources.snapshots.nullability import as_schema, stored_schema
-from resources.snapshots.snapshot import Snapshot, SnapshotError, path_of, unwritable
-
-if TYPE_CHECKING:
-    from resources.snapshots.store import SnapshotStore
+from resources.snapshots.snapshot import Snapshot, SnapshotError, path_of
+from resources.threads.write_behind import Behind
 
 # Fixed, so that the bytes depend on the rows alone and not on how the warehouse cut its batches.
 ROW_GROUP_ROWS = 32_768
 # Columns times row groups of one file; more rows go to another. Of each of them pyarrow holds one to one and a half kB
 # until the file is finished, as much again while it writes them at its end, and half of it as long as the file is read.
 FILE_CHUNKS = 2_048
+
+
+class Keeper(Protocol):
+    """What the writer asks of the store that it writes for: see SnapshotStore."""
+
+    def staging_folder(self) -> str | None: ...
+
+    def folder(self, event: str, window: str) -> str: ...
+
+    def adopt(self, staging: Path, path: str) -> None: ...
+
+    def set_current(self, event: str, window: str, stage: str, snapshot: Snapshot) -> None: ...
 
 
 class SnapshotWriter:
@@ -32,9 +43,7 @@ class SnapshotWriter:
     fails there is raised by the next `write` that fills a group, or by `finish`.
     """
 
-    def __init__(
-        self, store: "SnapshotStore", event: str, window: str, stage: str, schema: pa.Schema
-    ) -> None:
+    def __init__(self, store: Keeper, event: str, window: str, stage: str, schema: pa.Schema) -> None:
         self._store, self._event, self._window, self._stage = store, event, window, stage
         self._schema = stored_schema(schema)
         self._pending: list[pa.RecordBatch] = []

@@ -1,6 +1,11 @@
 """Names of columns and tables in SQL."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from resources.errors import did_you_mean
+from resources.wording import counted
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 # Words that DuckDB or PostgreSQL reads as its own where a column has such a name.
@@ -27,3 +32,111 @@ def sql_name(name: str) -> str:
 def quoted(name: str) -> str:
     """`name` as SQL's quoted identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def qualified(parts: Sequence[str]) -> str:
+    """The name of a table, whose last part is its own, as a person writes it in SQL."""
+    return ".".join(map(sql_name, parts))
+
+
+def joined(parts: Sequence[str]) -> str:
+    """The parts of a name in one text, from which `parts_of` makes them again: in quotes only what could be taken for
+    several."""
+    return ".".join(quoted(part) if re.search('[."]', part) else part for part in parts)
+
+
+def parts_of(name: str) -> list[str]:
+    """The parts of a name that `joined` has made; the table's own name is the last."""
+    found = re.findall(r'"((?:[^"]|"")*)"|([^."]+)', name)
+    return [inside.replace('""', '"') if inside else plain for inside, plain in found]
+
+
+@dataclass(frozen=True)
+class TableName:
+    """A table that can be read; `own`: its schema need not be named; `database`: that must be named with the schema."""
+
+    schema: str
+    name: str
+    own: bool
+    database: str = ""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What a query must name of it."""
+        return (self.name,) if self.own else (*filter(None, [self.database]), self.schema, self.name)
+
+    @property
+    def plain(self) -> str:
+        """Its name, after its schema where that is to be named, as the warehouse writes them."""
+        return self.name if self.own else f"{self.schema}.{self.name}"
+
+
+class UnknownName(ValueError):
+    """No table, or several, are meant. `allowed` lists the tables there are, or those that may be meant."""
+
+    def __init__(self, problem: str, allowed: str) -> None:
+        super().__init__(problem)
+        self.problem, self.allowed = problem, allowed
+
+
+_PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
+
+
+def table_named(text: str, known: Sequence[TableName]) -> TableName:
+    """The table that a person means by `text`: `shop.orders`, `"Odd Orders"`, `shop."a.b"`, or without quotes `Odd Orders`
+    and `shop.a.b`. Only where none has exactly that name is case left out of account. Raises UnknownName."""
+    readings = _readings(text)
+    for same in (str, str.lower):
+        for reading in readings:
+            wanted = [same(part) for part in reading]
+            meant = [one for one in known if wanted == [same(part) for part in _like(one, reading)]]
+            if len(meant) > 1:
+                raise UnknownName(f"{text!r} may be one of {counted(len(meant), 'table')}", _listed(meant))
+            if meant:
+                return meant[0]
+    elsewhere = [one for one in known if not one.own and one.name.lower() == readings[0][-1].lower()]
+    near = did_you_mean(text, [one.plain for one in known])
+    if elsewhere:
+        near = f" Did you mean {' or '.join(repr(one.plain) for one in elsewhere[:3])}?"
+    raise UnknownName(f"there is no table {text!r}.{near}", _listed(known))
+
+
+def _listed(tables: Sequence[TableName]) -> str:
+    return ", ".join(qualified(one.parts) for one in tables)
+
+
+def _like(table: TableName, reading: tuple[str, ...]) -> tuple[str, ...]:
+    """The parts of the table's name that stand against those of `reading`; the schema may be named where it need not be."""
+    if len(reading) == 3:
+        return table.database, table.schema, table.name
+    return (table.schema, table.name) if len(reading) == 2 or not table.own else (table.name,)
+
+
+def _readings(text: str) -> list[tuple[str, ...]]:
+    """What a person may mean by `text`, the likeliest first: each a name, a schema and a name, or a database before
+    these."""
+    parts = _sql_parts(text)
+    if '"' in text and parts is not None:
+        return [parts]
+    dots = [place for place, character in enumerate(text) if character == "."]
+    whole = [tuple(text.split("."))] if len(dots) == 2 and all(text.split(".")) else []
+    return [
+        (text,),
+        *whole,
+        *((text[:dot], text[dot + 1 :]) for dot in dots if text[:dot] and text[dot + 1 :]),
+    ]
+
+
+def _sql_parts(text: str) -> tuple[str, ...] | None:
+    """The one to three parts of a name as SQL writes it; None where it is none."""
+    parts: list[str] = []
+    place = 0
+    while found := _PART.match(text, place):
+        parts.append(found[1].replace('""', '"') if found[1] else found[2])
+        place = found.end()
+        if place == len(text):
+            return tuple(parts) if len(parts) <= 3 else None
+        if text[place] != ".":
+            return None
+        place += 1
+    return None

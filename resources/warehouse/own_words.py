@@ -8,7 +8,7 @@ marks and is not part of the query are shown as stars.
 
 import re
 
-STARS = "********"
+from resources.security.masking import STARS
 
 # From DuckDB 1.4 and PostgreSQL 17. A word that is missing here is shown as stars, which is safe.
 _SENTENCES = frozenset(

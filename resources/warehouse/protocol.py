@@ -1,7 +1,7 @@
 """What Sluice asks of a warehouse: stream a query as Arrow, describe a query, describe a table.
 
 Named parameters are bound by the driver, never formatted into the text. An implementation raises
-`WarehouseError` for what the author can mend (a missing table, a wrong column) and `PassingFault` for what
+`WarehouseError` for what the author can mend (a missing table, a wrong column) and `TransientError` for what
 may pass by itself (a lost connection); the step that called it decides what to do with either.
 """
 
@@ -13,7 +13,8 @@ from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
-from resources.errors import SluiceError, did_you_mean
+from resources.errors import SluiceError
+from resources.warehouse.names import qualified
 
 
 class WarehouseError(SluiceError):
@@ -25,12 +26,46 @@ class Column:
     """A column of a table, with the Arrow type its rows arrive in.
 
     Where queries with the column are refused for its type, the Arrow type is an opaque one with the warehouse's name of
-    the type, and `instead` is what to write in the query in its place."""
+    the type, and `instead` is what to write in the query in its place. `comment` is what the warehouse keeps of it;
+    `labels` are those of an enum, in its order."""
 
     name: str
     arrow_type: pa.DataType
     nullable: bool
     instead: str | None = None
+    comment: str | None = None
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """Columns that name a row of `table` (its name in SQL) by `referred`, in the same order."""
+
+    columns: tuple[str, ...]
+    table: str
+    referred: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """A table or view, and what the warehouse declares about it.
+
+    `parts` are its schema, left out where none is needed, and its name, as the warehouse writes them. `unique` are the
+    columns of each unique constraint or index over all rows, the primary key aside. Whatever is not declared is empty.
+    """
+
+    parts: tuple[str, ...]
+    columns: tuple[Column, ...]
+    kind: str = "table"
+    comment: str | None = None
+    primary_key: tuple[str, ...] = ()
+    unique: tuple[tuple[str, ...], ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+
+    @property
+    def sql(self) -> str:
+        """Its name as SQL writes it."""
+        return qualified(self.parts)
 
 
 class Warehouse(Protocol):
@@ -87,39 +122,15 @@ class Warehouse(Protocol):
         """Tables and views that can be read, qualified when not in the schema that needs no name."""
         ...
 
+    def table(self, name: str) -> SourceTable:
+        """The table of this name: as SQL writes it, or as `tables` gives it, or that in another case where there is no
+        other. Raises WarehouseError naming near misses, or the tables that it may mean."""
+        ...
+
     def columns(self, table: str) -> list[Column]:
-        """Columns of a table in their order; raises WarehouseError naming near misses."""
+        """Columns of a table in their order; raises as `table` does."""
         ...
 
     def close(self) -> None:
         """Give back connections and files; what is asked afterwards opens them again."""
         ...
-
-
-def open_warehouse(name: str, warehouses: Mapping[str, str], *, memory_limit: str) -> Warehouse:
-    """The warehouse `name` of the settings, by its URL (`duckdb:///path/to/file.duckdb`, `postgresql://host/database`).
-
-    `memory_limit` bounds an engine in this process; a server has its own settings.
-    """
-    url = warehouses.get(name)
-    if url is None:
-        raise WarehouseError(
-            f"warehouse {name!r}",
-            f"is not in the settings.{did_you_mean(name, warehouses)}",
-            allowed=", ".join(sorted(warehouses)),
-            next_step=f"set SLUICE_WAREHOUSE_{name.upper()}, or {name} below [warehouse] in sluice.toml",
-        )
-    scheme = url.partition("://")[0]
-    if scheme == "duckdb":
-        from resources.warehouse.duckdb import DuckDBWarehouse
-
-        return DuckDBWarehouse(url.removeprefix("duckdb://"), memory_limit=memory_limit)
-    if scheme in ("postgresql", "postgres"):
-        from resources.warehouse.postgresql import PostgreSQLWarehouse
-
-        return PostgreSQLWarehouse(url, name=name)
-    raise WarehouseError(
-        f"warehouse {name!r}",
-        f"no driver for {scheme}://",
-        allowed="duckdb:///path/to/file.duckdb, postgresql://user@host/database",
-    )

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines import Catalogue, load_catalogue
 from pipelines.orchestration.launch import Launched, dagster_instance, launch, limit_warehouses
-from resources.sample import build_sample_warehouse
+from resources.dev.sample import build_sample_warehouse
 from resources.settings import Settings, load_settings
 from tests.acceptance.outsiders import Outsider
 from tests.fixtures_servers import KafkaServer, RegistryServer
@@ -32,8 +32,9 @@ class Project:
     def backfill(self, event: str, windows: str, **more: object) -> Launched:
         """One ranged run of an event's windows, in this process."""
         found = self.catalogue.find(event)
-        done = launch(found, found.windows.parse(windows), self.instance, catalogue=self.catalogue, **more)  # type: ignore[arg-type]
-        if done.error:
+        asked = found.windows.parse(windows)
+        done = launch(found, asked, self.instance, catalogue=self.catalogue, **more)  # type: ignore[arg-type]
+        if done.failures:
             print(self.failures(done.run_id))
         return done
 

@@ -26,9 +26,13 @@ SEED = int(os.environ.get("ACCEPTANCE_SEED", "20130101"))
 EVENT = "flight_departed"
 # A killed run's transaction ends after at most 45 s; the next run of its window ends it at once.
 _SECONDS = 120
+# Small transactions, for most of a minute: a run is still at work when it has been seen at work, however slow the look.
+SLOWLY = {"SLUICE_TRANSACTION_ROWS": "5", "SLUICE_MAX_ROWS_PER_SECOND": "20"}
 
 # An operator's own dagster.yaml, without limits: what holds here is Kafka's fencing, not Dagster's pools.
 _WITHOUT_POOLS = "telemetry:\n  enabled: false\n"
+# The small dose of the chaos suite (tests/chaos) is part of `make test` and has the kinds of fault of the tests that are
+# marked as cases of the matrix: kills at any stage, two launches at once, a run that is fenced, a dead run's place in a pool.
 
 
 @contextmanager
@@ -113,7 +117,7 @@ def test_a_run_killed_between_two_transactions_goes_on_where_it_stopped(
 ) -> None:
     window, since = "2013-07-01", project.outsider.ends(project.catalogue.find(EVENT).topic)
     free = without_pools(tmp_path)
-    with publishing(project, window, SLUICE_TRANSACTION_ROWS="5", **free) as run:
+    with publishing(project, window, **SLOWLY, **free) as run:
         left = killed_in_between(run, project, window)
     assert (left["status"], left["kind"]) == ("publishing", "backfill"), "killed too late to show anything"
     assert 0 < left["rows_done"] < left["rows_total"]
@@ -131,10 +135,11 @@ def test_a_run_killed_between_two_transactions_goes_on_where_it_stopped(
     assert project.outsider.ends(project.catalogue.find(EVENT).topic) == after
 
 
+@pytest.mark.matrix
 def test_a_killed_run_holds_back_no_later_run(project: Project, sample_warehouse: Path) -> None:
     """With the dagster.yaml that Sluice writes: a slot of the topic's pool must not outlive the run that held it."""
     window, since = "2013-07-02", project.outsider.ends(project.catalogue.find(EVENT).topic)
-    with publishing(project, window, SLUICE_TRANSACTION_ROWS="5") as run:
+    with publishing(project, window, **SLOWLY) as run:
         killed_in_between(run, project, window)
     with publishing(project, window) as run:
         told = finished(run)
@@ -142,6 +147,7 @@ def test_a_killed_run_holds_back_no_later_run(project: Project, sample_warehouse
     assert_once(project, sample_warehouse, window, since)
 
 
+@pytest.mark.matrix
 def test_a_run_killed_at_any_instant(project: Project, sample_warehouse: Path, tmp_path: Path) -> None:
     window, since = "2013-07-03", project.outsider.ends(project.catalogue.find(EVENT).topic)
     free, chance = without_pools(tmp_path), random.Random(SEED)
@@ -166,6 +172,7 @@ def test_a_run_killed_at_any_instant(project: Project, sample_warehouse: Path, t
     assert_once(project, sample_warehouse, window, since)
 
 
+@pytest.mark.matrix
 def test_two_launches_of_one_window_at_once(project: Project, sample_warehouse: Path, tmp_path: Path) -> None:
     """From two installations, which share Kafka and the snapshots and know nothing else of each other."""
     window, since = "2013-07-04", project.outsider.ends(project.catalogue.find(EVENT).topic)
@@ -181,13 +188,14 @@ def test_two_launches_of_one_window_at_once(project: Project, sample_warehouse: 
     assert_once(project, sample_warehouse, window, since)
 
 
+@pytest.mark.matrix
 def test_a_window_taken_over_while_it_publishes(
     project: Project, sample_warehouse: Path, tmp_path: Path
 ) -> None:
     """The second launch begins when the first is certainly between two transactions: the first is fenced."""
     window, since = "2013-07-05", project.outsider.ends(project.catalogue.find(EVENT).topic)
     homes = [without_pools(tmp_path, name) for name in ("one", "other")]
-    with publishing(project, window, SLUICE_TRANSACTION_ROWS="2", **homes[0]) as first:
+    with publishing(project, window, **SLOWLY, **homes[0]) as first:
         deadline = time.monotonic() + _SECONDS
         while (entry := ledger_entry(project, window)) is None:
             assert first.poll() is None and time.monotonic() < deadline

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.test_killed_run import assert_once, ledger_entry
 from tests.acceptance.test_operator import rows_done, sluice
 from tests.acceptance.test_ui import _BACKFILL, Ui
@@ -17,7 +19,9 @@ def _backfill(ui: Ui, **config: Any) -> str:
     launched = ui.ask(
         _BACKFILL,
         p={
-            "assetSelection": [{"path": ["flights", "flight_departed", stage]} for stage in stages],
+            "assetSelection": [
+                {"path": ["flights", "flight_departed", f"flight_departed_{stage}"]} for stage in stages
+            ],
             "partitionNames": [WINDOW],
             "runConfigData": {"ops": {OP: {"config": config}}},
         },
@@ -34,6 +38,7 @@ def _ended(ui: Ui, backfill: str) -> str:
     return str(ui.until(status, "the end of the run"))
 
 
+@pytest.mark.matrix
 def test_a_backfill_is_paused_and_cancelled_from_a_terminal_and_launched_again_in_the_ui(
     ui: Ui, sample_warehouse: Path
 ) -> None:

@@ -173,7 +173,7 @@ def test_an_operator_backfills_three_windows_and_reads_what_happened(
     page.keyboard.type('key:"flights/flight_departed/*"')
     page.keyboard.press("Enter")
     for stage in ("sourced", "transformed", "published"):
-        expect(page.get_by_text(stage, exact=True).first).to_be_visible()
+        expect(page.get_by_text(f"flight_departed_{stage}", exact=True).first).to_be_visible()
     shot("2-event-selected")
     page.get_by_role("button", name=re.compile("Materialize all")).first.click()
     expect(page.get_by_text("Launch runs to materialize 3 assets")).to_be_visible()
@@ -194,7 +194,9 @@ def test_an_operator_backfills_three_windows_and_reads_what_happened(
     assert len(run["assetMaterializations"]) == 9, "three windows in one run"
 
     for key, rows in wanted.items():
-        page.goto(f"{ui.url}/assets/flights/flight_departed/published?view=partitions&partition={key}")
+        page.goto(
+            f"{ui.url}/assets/flights/flight_departed/flight_departed_published?view=partitions&partition={key}"
+        )
         expect(page.get_by_text("Materialized (3)")).to_be_visible()
         for name, value in {
             "rows_published": str(rows),
@@ -212,12 +214,12 @@ def test_an_operator_backfills_three_windows_and_reads_what_happened(
     expect(page.get_by_text('"first":').first).to_be_visible()
     shot("5-published-partition")
 
-    page.goto(f"{ui.url}/assets/flights/flight_departed/published")
+    page.goto(f"{ui.url}/assets/flights/flight_departed/flight_departed_published")
     expect(page.get_by_text("A flight left its gate.").first).to_be_visible()
     expect(page.get_by_text("Registration of the aircraft.").first).to_be_visible()
     expect(page.get_by_text("flight-operations").first).to_be_visible()
     shot("6-published-overview")
-    page.goto(f"{ui.url}/assets/flights/flight_departed/transformed?view=checks")
+    page.goto(f"{ui.url}/assets/flights/flight_departed/flight_departed_transformed?view=checks")
     expect(page.get_by_text("every row fits the contract").first).to_be_visible()
     shot("7-check")
     page.goto(f"{ui.url}/runs/{run['runId']}")
@@ -242,6 +244,7 @@ def test_a_page_of_another_origin_launches_nothing(ui: Ui, page: Page) -> None:
     assert f"is of '{site}', not of this server" in ui.log.read_text()
 
 
+@pytest.mark.matrix
 def test_a_schedule_publishes(ui: Ui, page: Page, shot: Callable[[str], None]) -> None:
     event = ui.project.catalogue.find("weather_observed")
     listed = ui.ask(
@@ -291,7 +294,9 @@ def test_a_schedule_publishes(ui: Ui, page: Page, shot: Callable[[str], None]) -
     )
     assert started["startSchedule"]["__typename"] == "ScheduleStateResult"
     # As if it had been turned on an hour ago: the daemon catches up with the tick it missed since.
-    (state,) = ui.project.instance.all_instigator_state()
+    (state,) = [
+        state for state in ui.project.instance.all_instigator_state() if state.instigator_name == "hourly"
+    ]
     earlier = ScheduleInstigatorData("0 * * * *", start_timestamp=time.time() - 3601)
     ui.project.instance.update_instigator_state(state.with_data(earlier))
     skipped = ui.until(
@@ -315,7 +320,7 @@ def test_a_schedule_publishes(ui: Ui, page: Page, shot: Callable[[str], None]) -
     assert run["stepStats"] == [{"stepKey": "weather__weather_observed", "status": "SUCCESS"}]
     made = {("/".join(m["assetKey"]["path"]), m["partition"]) for m in run["assetMaterializations"]}
     stages = ("sourced", "transformed", "published")
-    assert made == {(f"weather/weather_observed/{stage}", window.key) for stage in stages}
+    assert made == {(f"weather/weather_observed/weather_observed_{stage}", window.key) for stage in stages}
     records = ui.project.outsider.read(event.topic, before)
     assert {(r.value or {})["observed_at"] for r in records} == {window.start}
 
@@ -337,7 +342,9 @@ def test_runs_of_the_command_line_are_there(ui: Ui, page: Page, shot: Callable[[
     page.goto(f"{ui.url}/runs/{run['runId']}")
     expect(page.get_by_text("flights__flight_cancelled").first).to_be_visible()
     shot("10-run-of-the-command-line")
-    page.goto(f"{ui.url}/assets/flights/flight_cancelled/published?view=partitions&partition=2013-02-08")
+    page.goto(
+        f"{ui.url}/assets/flights/flight_cancelled/flight_cancelled_published?view=partitions&partition=2013-02-08"
+    )
     expect(page.get_by_text("Materialized (1)")).to_be_visible()
 
 
@@ -357,7 +364,7 @@ def test_run_config_is_validated(ui: Ui, config: dict[str, str], valid: bool) ->
         p={
             **_SELECTOR,
             "pipelineName": "__ASSET_JOB",
-            "assetSelection": [{"path": ["flights", "flight_departed", "published"]}],
+            "assetSelection": [{"path": ["flights", "flight_departed", "flight_departed_published"]}],
         },
         c={"ops": {"flights__flight_departed": {"config": config}}},
     )["isPipelineConfigValid"]
@@ -370,6 +377,7 @@ _BACKFILL = """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(bac
     __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
 
 
+@pytest.mark.matrix
 def test_an_operator_replays_windows_by_run_config(ui: Ui, page: Page, shot: Callable[[str], None]) -> None:
     event = ui.project.catalogue.find("flight_cancelled")
     published = [_SLUICE, "publish", event.name, "2013-02-10..2013-02-11"]
@@ -378,7 +386,7 @@ def test_an_operator_replays_windows_by_run_config(ui: Ui, page: Page, shot: Cal
     launched = ui.ask(
         _BACKFILL,
         p={
-            "assetSelection": [{"path": ["flights", "flight_cancelled", "published"]}],
+            "assetSelection": [{"path": ["flights", "flight_cancelled", "flight_cancelled_published"]}],
             "partitionNames": ["2013-02-10", "2013-02-11"],
             "runConfigData": {
                 "ops": {
@@ -417,6 +425,8 @@ def test_an_operator_replays_windows_by_run_config(ui: Ui, page: Page, shot: Cal
     assert {(e["kind"], e["generation"], e["requested_by"], e["reason"]) for e in told} == {
         ("replay", 2, "anna", "billing lost its state")
     }
-    page.goto(f"{ui.url}/assets/flights/flight_cancelled/published?view=partitions&partition=2013-02-10")
+    page.goto(
+        f"{ui.url}/assets/flights/flight_cancelled/flight_cancelled_published?view=partitions&partition=2013-02-10"
+    )
     expect(page.get_by_role("row", name=re.compile(r"^action\s+replay\b"))).to_be_visible()
     shot("11-replayed")

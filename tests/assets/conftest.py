@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines import Catalogue, Event, Window, load_catalogue
-from resources.sample import build_sample_warehouse
+from resources.dev.sample import build_sample_warehouse
 
 
 class Warehouse:

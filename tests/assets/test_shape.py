@@ -17,8 +17,8 @@ EVENTS = {
     "flights/flight_arrived": "daily",
     "flights/flight_cancelled": "daily",
     "flights/flight_departed": "daily",
-    "weather/flight_category_changed": "daily",
-    "weather/station_month_closed": "monthly",
+    "weather/category_changed": "daily",
+    "weather/month_closed": "monthly",
     "weather/weather_observed": "hourly",
 }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
+from resources.dev.sample import build_sample_warehouse
 from tests.chaos.ground import Ground, Size
 from tests.chaos.launch import PASSING
 from tests.chaos.outcome import Outcome
@@ -32,10 +33,11 @@ class Dose:
     raising_rows: int
     ledger_entries: int
     broker_losses: int
+    dead_runs: int
 
 
-SMALL = Dose("small", 30, 1, 2, 1, 0, 1, 2, 2, 1, 3, 3, 100_000, 0)
-FULL = Dose("full", 220, 12, 15, 6, 3, 5, 6, 8, 8, 12, 9, 100_000, 12)
+SMALL = Dose("small", 30, 1, 2, 1, 0, 1, 2, 2, 1, 3, 3, 100_000, 0, 1)
+FULL = Dose("full", 220, 12, 15, 6, 3, 5, 6, 8, 8, 12, 9, 100_000, 12, 14)
 DOSES = {dose.name: dose for dose in (SMALL, FULL)}
 
 
@@ -50,6 +52,25 @@ class Arena:
     dose: Dose
     only: int | None = None
     _mark: str = field(default_factory=lambda: uuid4().hex[:8])
+
+    def own_world(self, name: str) -> tuple[Path, dict[str, str]]:
+        """For a scenario of this project's own assets: a folder, and the settings of a home, a ledger and a sample warehouse
+        of its own (`sample.duckdb` in the folder)."""
+        folder = self.folder / name
+        folder.mkdir()
+        ledger = f"{name}-{folder.stat().st_mtime_ns}.ledger"
+        warehouse = build_sample_warehouse(folder / "sample.duckdb")
+        return folder, {
+            "SLUICE_HOME": str(folder / "home"),
+            "SLUICE_CODE_LOCATION": ledger,
+            "SLUICE_LEDGER_TOPIC": ledger,
+            "SLUICE_LEDGER_PARTITIONS": "2",
+            "SLUICE_KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap,
+            "SLUICE_REGISTRY_URL": self.registry.url,
+            "SLUICE_WAREHOUSE_DEFAULT": f"duckdb://{warehouse}",
+            "SLUICE_CREATE_TOPICS": "true",
+            "SLUICE_REGISTER_CONTRACTS": "true",
+        }
 
     def chance(self, scenario: str, point: int) -> random.Random:
         """A point's own random numbers: the same whether it runs alone or among all."""

@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import load_catalogue
-from pipelines.cli.failures import tell
+from pipelines.cli.output.errors import tell
 from pipelines.publishing.publisher import Publisher
-from pipelines.publishing.wish import Wish
+from pipelines.publishing.request import PublishRequest
 from pipelines.reconciling.reconciler import Reconciler
-from pipelines.steps.sourced import source_window
-from pipelines.steps.transformed import transform_window
-from resources.errors import PassingFault, SluiceError
+from pipelines.run_events import sentence
+from pipelines.stages.source import source_window
+from pipelines.stages.transform import transform_window
+from resources.errors import SluiceError, TransientError
 from resources.platform import Platform
 from resources.settings import load_settings
-from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse.duckdb.warehouse import DuckDBWarehouse
 from tests.chaos.stages import Marker, install
 
 TOLD, PASSING, DIFFERS, DEFECT = 1, 2, 3, 70
@@ -64,7 +65,7 @@ def run(order: Order, pipe: Connection) -> None:
         code = _steps(order)
     except SluiceError as error:
         tell(error)
-        code = PASSING if isinstance(error, PassingFault) else TOLD
+        code = PASSING if isinstance(error, TransientError) else TOLD
     except Exception:
         traceback.print_exc()
         code = DEFECT
@@ -82,8 +83,10 @@ def _steps(order: Order) -> int:
         done = transform_window(event, window, platform, run_id=order.run_id)
         if not done.passed:
             raise SluiceError(f"{event.full_name} {window.key}", f"blocked: {done.verdict}")
-        wish = Wish(on_definition_change="correct" if order.correct else "ask")
-        publisher = Publisher(event, platform, run_id=order.run_id, wish=wish, say=_say)
+        request = PublishRequest(on_definition_change="correct" if order.correct else "ask")
+        publisher = Publisher(
+            event, platform, run_id=order.run_id, request=request, tell=lambda event: _say(sentence(event))
+        )
         result = publisher.publish(window.key)
         with Reconciler(event, platform) as reconciler:
             found = reconciler.reconcile(window.key)
@@ -112,4 +115,4 @@ def _broken(batches: Iterator[Any], batches_before: int) -> Iterator[Any]:
         if number == batches_before:
             break
         yield batch
-    raise PassingFault("warehouse", "the connection was lost", next_step="launch the window again")
+    raise TransientError("warehouse", "the connection was lost", next_step="launch the window again")

@@ -121,7 +121,7 @@ class Report:
 
 def versions() -> dict[str, str]:
     """What ran."""
-    pom = (_ROOT / "resources/servers/maven/kafka/pom.xml").read_text()
+    pom = (_ROOT / "resources/dev/servers/maven/kafka/pom.xml").read_text()
     kafka = re.search(r"<artifactId>kafka_2.13</artifactId>\s*<version>([\d.]+)<", pom)
     return {
         "Sluice": version("sluice"),

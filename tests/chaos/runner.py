@@ -12,10 +12,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from resources.servers.apache_kafka import ApacheKafka
-from resources.servers.embedded_registry import EmbeddedRegistry
-from resources.servers.errors import ServerUnavailable
-from resources.servers.server import Server, start
+from resources.dev.servers.errors import ServerUnavailable
+from resources.dev.servers.kinds.apache_kafka import ApacheKafka
+from resources.dev.servers.kinds.embedded_registry import EmbeddedRegistry
+from resources.dev.servers.server import Server, start
 from tests.chaos import report
 from tests.chaos.arena import DOSES, Arena
 from tests.chaos.outcome import Outcome

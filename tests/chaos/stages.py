@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pipelines.publishing import correction
+from pipelines.publishing.next_generation import correction
 from pipelines.reconciling.reconciler import Reconciler
 from pipelines.transform import Transformer
-from resources.kafka.ledger import LedgerLog
-from resources.kafka.rows import Rows
+from resources.kafka.batches.rows import Rows
+from resources.kafka.topics.ledger_topic import LedgerLog
 from resources.kafka.transactions import TransactionalProducer
 from resources.snapshots import SnapshotStore
 from resources.snapshots.store import SnapshotWriter
-from resources.warehouse.duckdb import DuckDBWarehouse
+from resources.warehouse.duckdb.warehouse import DuckDBWarehouse
 from resources.warehouse.postgresql.warehouse import PostgreSQLWarehouse
 
 SOURCING = "sourcing"
@@ -105,7 +105,7 @@ def install(marker: Marker) -> None:
     )
     _wrap(marker, TransactionalProducer, "claim", lambda _: CLAIMING, before=lambda: _claims(marker))
     _wrap(marker, TransactionalProducer, "begin", lambda _: BEGINNING, after=lambda _: marker.imply(SENDING))
-    _wrap(marker, TransactionalProducer, "settle", lambda _: SETTLING)
+    _wrap(marker, TransactionalProducer, "await_acknowledgements", lambda _: SETTLING)
     _wrap(marker, TransactionalProducer, "record", lambda _: RECORDING)
     _wrap(
         marker, TransactionalProducer, "commit", lambda _: COMMITTING, after=lambda _: marker.imply(COMMITTED)

@@ -11,11 +11,12 @@ from pathlib import Path
 from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from resources.servers import maven
-from resources.servers.apache_kafka import ApacheKafka
-from resources.servers.java import java_program
-from resources.servers.ports import LOOPBACK, free_ports
-from resources.servers.server import Launch, Progress, Running, start
+from resources.dev.servers import maven
+from resources.dev.servers.kinds.apache_kafka import ApacheKafka
+from resources.dev.servers.kinds.java import java_program
+from resources.dev.servers.ports import LOOPBACK
+from resources.dev.servers.server import Launch, Progress, Running, start
+from tests.fixtures_servers import own_ports
 
 NODES = 3
 
@@ -66,7 +67,7 @@ class ThreeBrokers:
 
     def __init__(self, folder: Path) -> None:
         cluster_id = "S" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
-        ports = free_ports(NODES * 2)
+        ports = own_ports(NODES * 2)
         self._ports = [(ports[n], ports[NODES + n]) for n in range(NODES)]
         self._servers = [_Node(n + 1, cluster_id, ports[NODES:]) for n in range(NODES)]
         self._folders = [folder / f"node{n + 1}" for n in range(NODES)]

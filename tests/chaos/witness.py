@@ -46,9 +46,9 @@ class Witness:
         """Committed records of the topic up to its end, by partition and offset. Raises HeldBack."""
         return self._settled(self.topic, since or {}, self._outsider._decoded)
 
-    def visible(self) -> list[Received]:
+    def visible(self, since: Mapping[int, int] | None = None) -> list[Received]:
         """Committed records that can be read now, whatever may be held back behind them."""
-        return self._outsider.read(self.topic, {})
+        return self._outsider.read(self.topic, since or {})
 
     def entries(self) -> dict[str, Entry]:
         """The newest ledger entry of each window of the topic."""

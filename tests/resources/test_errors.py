@@ -1,6 +1,6 @@
 """What a user reads: where, what, what is allowed, what next."""
 
-from resources.errors import PassingFault, SluiceError, did_you_mean
+from resources.errors import SluiceError, TransientError, did_you_mean
 
 
 def test_an_error_says_where_what_what_is_allowed_and_what_next() -> None:
@@ -15,7 +15,7 @@ def test_an_error_says_where_what_what_is_allowed_and_what_next() -> None:
 
 
 def test_parts_that_are_missing_leave_no_trace() -> None:
-    assert str(PassingFault("kafka", "does not answer")) == "kafka: does not answer"
+    assert str(TransientError("kafka", "does not answer")) == "kafka: does not answer"
 
 
 def test_near_misses_are_suggested_and_far_ones_are_not() -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from resources import memory
+from resources.process import memory
+
+pytestmark = pytest.mark.slow
 
 
 def resident() -> int:

@@ -7,8 +7,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from pipelines.publishing import difference
-from resources.scratch import ScratchFull, scratch_folder, scratch_room
+from pipelines.publishing.next_generation import difference
+from resources.process.scratch import ScratchFull, scratch_folder, scratch_room
 
 
 def test_a_sort_that_finds_no_room_to_spill_is_told_where_and_what_to_do() -> None:

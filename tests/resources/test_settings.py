@@ -1,11 +1,12 @@
 """Settings: where each comes from, what is refused, and that no secret can be printed."""
 
+import json
 import logging
 from pathlib import Path
 
 import pytest
 
-from resources.settings import ROOT, Settings, SettingsError, load_settings, mask
+from resources.settings import ROOT, Settings, SettingsError, load_settings
 
 
 def settings(tmp_path: Path, toml: str = "", **environ: str) -> Settings:
@@ -40,6 +41,24 @@ def test_warehouse_names_keep_their_underscores(tmp_path: Path) -> None:
         ("", {"SLUICE_BATCH_ROWS": "0"}, "SLUICE_BATCH_ROWS='0' is not a whole number above 0"),
         ("", {"SLUICE_BATCH_ROWS": "²"}, "is not a whole number above 0"),
         ("", {"SLUICE_BATCH_ROWS": "-3"}, "is not a whole number above 0"),
+        ("", {"SLUICE_BATCH_ROWS": "2147483648"}, "is too large; allowed: at most 2,147,483,647"),
+        ("", {"SLUICE_TOPIC_PARTITIONS": "2147483648"}, "is too large; allowed: at most 2,147,483,647"),
+        ("", {"SLUICE_LEDGER_PARTITIONS": "9" * 20}, "is too large"),
+        ("", {"SLUICE_REPLICATION_FACTOR": "32768"}, "is too large; allowed: at most 32,767"),
+        (
+            "",
+            {"SLUICE_MAX_ROWS_PER_SECOND": "9" * 5_000},
+            "SLUICE_MAX_ROWS_PER_SECOND='99999999999999999999...' is too large",
+        ),
+        ("", {"SLUICE_LEDGER_TOPIC": ""}, "cannot be used; allowed: at most 249 letters"),
+        ("", {"SLUICE_LEDGER_TOPIC": ".."}, "cannot be used"),
+        ("", {"SLUICE_LEDGER_TOPIC": "a b"}, "cannot be used"),
+        ("", {"SLUICE_LEDGER_TOPIC": "x" * 250}, "cannot be used"),
+        (
+            "",
+            {"SLUICE_CODE_LOCATION": "a\nb"},
+            "cannot be used; allowed: at most 1,000 characters in one line",
+        ),
         ("batch_rows = [1]", {}, "is not a whole number above 0"),
         ("", {"SLUICE_CREATE_TOPICS": "maybe"}, "allowed: true or false"),
         ("kafka = 'k:9092'", {}, "kafka is not a table"),
@@ -96,16 +115,9 @@ def test_no_secret_is_ever_printed(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert not [text for text in shown if "hunter2" in text]
     # Nothing else is hidden: an operator must be able to see where things go.
     rows = found.printable()
-    assert rows["registry.url"] == "https://me:********@registry:8081"
-    assert rows["warehouse.default"] == "postgresql://me:********@db/sales"
+    assert rows["registry.url"] == "https://********@registry:8081"
+    assert rows["warehouse.default"] == "postgresql://********@db/sales"
     assert rows["warehouse.second"].endswith("@db/sales")
-
-
-def test_what_is_no_secret_is_shown() -> None:
-    assert mask("sasl.username", "me") == "me"
-    assert mask("sasl.oauthbearer.token.endpoint.url", "https://login/token") == "https://login/token"
-    assert mask("ssl.ca.location", "/etc/ca.pem") == "/etc/ca.pem"
-    assert mask("bootstrap.servers", "a:9092,b:9092") == "a:9092,b:9092"
 
 
 def test_relative_places_are_meant_from_their_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,3 +161,72 @@ def test_embedded_servers_serve_whoever_names_no_others(tmp_path: Path) -> None:
 
     strict = settings(tmp_path, SLUICE_CREATE_TOPICS="false")
     assert not strict.create_topics and strict.register_contracts
+
+
+def _started(home: Path, kind: str | None = "embedded", **addresses: str) -> None:
+    home.mkdir(exist_ok=True)
+    servers = {} if kind is None else {"registry": {"kind": kind}}
+    addresses = addresses or {"bootstrap_servers": "127.0.0.1:1", "registry_url": "http://127.0.0.1:2"}
+    (home / "servers.json").write_text(json.dumps({**addresses, "servers": servers}))
+
+
+def test_the_registry_is_the_embedded_one_with_any_kafka(tmp_path: Path) -> None:
+    _started(tmp_path / "home")
+    assert settings(tmp_path).registry_is_embedded
+    own_kafka = {"SLUICE_KAFKA_BOOTSTRAP_SERVERS": "prod:9092"}
+    for url in (
+        "http://127.0.0.1:2",
+        "http://localhost:2/",
+        "HTTP://LOCALHOST:2",
+        "http://ann:secret@127.0.0.1:2",
+    ):
+        assert settings(tmp_path, SLUICE_REGISTRY_URL=url, **own_kafka).registry_is_embedded, url
+    assert not settings(tmp_path, **own_kafka).registry_is_embedded, "none is named"
+    _started(tmp_path / "home", registry_url="http://127.0.0.1:2")
+    alone = settings(tmp_path, SLUICE_REGISTRY_URL="http://127.0.0.1:2", **own_kafka)
+    assert alone.registry_is_embedded and not alone.embedded
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://registry:8081", "http://127.0.0.1:3", "https://127.0.0.1:2", "http://127.0.0.1:2/apis/ccompat/v7",
+        "http://127.0.0.1:2,http://registry:8081", "http://127.0.0.1", "127.0.0.1:2", "http://127.0.0.1:x", "http://[",
+    ],
+)  # fmt: skip
+def test_another_registry_is_not_the_embedded_one_beside_the_embedded_kafka(tmp_path: Path, url: str) -> None:
+    _started(tmp_path / "home")
+    found = settings(tmp_path, SLUICE_REGISTRY_URL=url)
+    assert found.embedded and not found.registry_is_embedded
+
+
+def test_what_else_up_may_have_started_is_not_the_embedded_registry(tmp_path: Path) -> None:
+    for kind in ("apicurio", None):
+        _started(tmp_path / "home", kind)
+        assert not settings(tmp_path).registry_is_embedded
+    (tmp_path / "home" / "servers.json").write_text("[]")
+    assert not settings(tmp_path).registry_is_embedded
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a = ", "[kafka", "[kafka]\n[kafka]\n", 'x = "\\ud800"', "x = " + "9" * 5000, "x = " + "[" * 5000],
+)
+def test_a_settings_file_that_is_no_toml_says_what_is_expected(tmp_path: Path, text: str) -> None:
+    (tmp_path / "sluice.toml").write_text(text)
+    with pytest.raises(SettingsError, match=r"sluice\.toml: not valid TOML") as caught:
+        load_settings({"SLUICE_TOML": str(tmp_path / "sluice.toml")})
+    assert len(str(caught.value)) < 500
+
+
+def test_a_settings_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "sluice.toml").write_bytes(b"\xef\xbb\xbftopic_partitions = 7\n")
+    assert load_settings({"SLUICE_TOML": str(tmp_path / "sluice.toml")}).topic_partitions == 7
+
+
+def test_log_level_is_a_property_by_its_own_name_in_the_environment_too(tmp_path: Path) -> None:
+    found = load_settings(
+        {"SLUICE_KAFKA_LOG_LEVEL": "6", "SLUICE_KAFKA_CLIENT_ID": "me", "SLUICE_HOME": str(tmp_path)}
+    )
+    assert (found.kafka.get("log_level"), found.kafka.get("client.id")) == ("6", "me")
+    assert "log.level" not in found.kafka

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.cli.avro_types import avro_of
+from pipelines.drafting.avro_types import avro_of
 from resources.warehouse import Column, Warehouse
 from tests.warehouse_types.cases import Case
 from tests.warehouse_types.through import Dead

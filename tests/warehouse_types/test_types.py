@@ -118,7 +118,7 @@ def test_all_columns_of_such_types_are_named_at_once(warehouse: Callable[[str], 
 
 
 def test_a_type_that_is_known_by_an_extension_s_name_alone_is_refused() -> None:
-    from resources.warehouse.duckdb_types import _is_exact, _is_nested
+    from resources.warehouse.duckdb.types import _is_exact, _is_nested
 
     class Named:
         """A type of an extension: the name is its own, the id that of what it is stored as."""

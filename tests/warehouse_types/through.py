@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import Event, load_catalogue
-from pipelines.cli.avro_types import avro_of
+from pipelines.drafting.avro_types import avro_of
 from pipelines.encoding import decode_record
-from pipelines.publishing.stored import new_encoder
-from pipelines.steps.together import source_and_transform
+from pipelines.publishing.stored_rows import new_encoder
+from pipelines.stages.source_and_transform import source_and_transform
 from resources.platform import Platform
 from resources.settings import load_settings
 from resources.warehouse import Warehouse, open_warehouse

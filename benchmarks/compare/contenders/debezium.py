@@ -16,9 +16,9 @@ from benchmarks.compare.clock import Clock
 from benchmarks.compare.job import Job
 from benchmarks.compare.postgres import postgres
 from benchmarks.compare.tools import jars, java
-from resources.servers.apicurio import Apicurio
-from resources.servers.ports import free_ports
-from resources.servers.server import start
+from resources.dev.servers.kinds.apicurio import Apicurio
+from resources.dev.servers.ports import free_ports
+from resources.dev.servers.server import start
 
 _SECONDS = 1800
 

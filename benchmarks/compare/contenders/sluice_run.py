@@ -3,7 +3,7 @@
 from pathlib import Path
 
 # What a run's process imports, before the clock starts like everyone's libraries.
-import pipelines.orchestration.run  # noqa: F401
+import pipelines.orchestration.windows.run  # noqa: F401
 from benchmarks.compare.clock import Clock
 from benchmarks.compare.contenders.sluice_world import enter
 from benchmarks.compare.job import DAY, Job
@@ -20,7 +20,7 @@ def run(job: Job, clock: Clock) -> int:
         with clock.running():
             done = launch(event, [event.windows.window(DAY)], instance, catalogue=catalogue)
     if not done.success:
-        raise RuntimeError(done.error)
+        raise RuntimeError(done.why)
     told = done.windows[DAY]
     # Dagster hands metadata back as plain values.
     clock.facts |= {name: told[name] for name in ("encoding", "transactions") if name in told}

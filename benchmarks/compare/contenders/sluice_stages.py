@@ -8,8 +8,8 @@ from benchmarks.compare.job import DAY, Job
 from pipelines import load_catalogue
 from pipelines.encoding import RecordEncoder
 from pipelines.publishing.publisher import Publisher
-from pipelines.steps.sourced import source_window
-from pipelines.steps.transformed import transform_window
+from pipelines.stages.source import source_window
+from pipelines.stages.transform import transform_window
 from resources.platform import Platform
 
 

@@ -18,6 +18,6 @@ def command(run_or_event: str) -> None:
 
     It never takes back an event that is on the topic, and never leaves a transaction open.
     """
-    from pipelines.cli.controlling import order_runs
+    from pipelines.cli.actions.cancel import run
 
-    order_runs(run_or_event, "cancel")
+    run(run_or_event)

@@ -2,6 +2,8 @@
 
 import click
 
+from resources.wording import counted
+
 
 @click.command()
 @click.argument("event", required=False)
@@ -34,10 +36,11 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
 
     It never publishes, creates a topic or registers a contract, and keeps no row that it read.
     """
-    from pipelines.cli.checking import NO_WINDOW, check_event
-    from pipelines.cli.choosing import chosen
-    from pipelines.cli.findings import in_numbers, show
-    from pipelines.cli.plain import to_json
+    from pipelines.cli.actions.check import NO_WINDOW, check_event
+    from pipelines.cli.options.events import chosen
+    from pipelines.cli.output.findings import in_numbers, show
+    from pipelines.cli.output.values import to_json
+    from pipelines.preflight.rules.contract import TODO
     from resources.platform import Platform
 
     catalogue, events, whole = chosen(event)
@@ -62,11 +65,12 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
     if as_json:
         click.echo(to_json(reports, indent=2))
     else:
-        many = f" of {len(events)} events" if len(events) != 1 else ""
+        many = f" of {counted(len(events), 'event')}" if len(events) != 1 else ""
         click.echo(f"\n{in_numbers(found)}{many}.")
-        for lost in (one for one in found if one.subject == NO_WINDOW and one.level == "warning"):
-            # Said again: of all warnings it is the one about events that nobody will get.
-            click.echo(f"Rows in no window: {lost.told}.")
+        for again in (one for one in found if one.level == "warning" and one.subject in (NO_WINDOW, TODO)):
+            # Said again: of all warnings these are about events that nobody will get, or will understand.
+            what = "Rows in no window" if again.subject == NO_WINDOW else "Not finished"
+            click.echo(f"{what}: {again.told}.")
     if failed or not whole:
         named = failed + ([] if whole else ["what does not load, above"])
         if not as_json:

@@ -4,8 +4,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from resources.wording import counted
+
 if TYPE_CHECKING:
-    from pipelines.cli.letters import WindowLetters
+    from pipelines.cli.actions.dead_letters import WindowLetters
+    from resources.errors import SluiceError
     from resources.snapshots import SnapshotStore
 
 _WIDEST = 60
@@ -35,49 +38,57 @@ def command(event: str | None, windows: str | None, rows: int, as_json: bool) ->
       sluice dead-letters flight_departed 2013-01-01
       sluice dead-letters flight_departed 2013-01 --json | jq '.[].letters[].row | fromjson'
 
-    It reads the snapshot store and changes nothing.
+    It reads the snapshot store and changes nothing. A window whose files cannot be read is named, the others are shown,
+    and the exit code is 1.
     """
     from dataclasses import asdict
 
-    from pipelines.cli.choosing import chosen
-    from pipelines.cli.letters import letters_of, rows_of, without_letters
-    from pipelines.cli.plain import to_json
-    from pipelines.cli.unfinished import tell_unfinished
-    from pipelines.publishing.unfinished import unfinished
+    from pipelines.cli.actions.dead_letters import letters_of, rows_of, without_letters
+    from pipelines.cli.options.events import chosen
+    from pipelines.cli.output.errors import tell
+    from pipelines.cli.output.unfinished_windows import tell_unfinished
+    from pipelines.cli.output.values import to_json
+    from pipelines.ledger.unfinished_windows import unfinished
+    from resources.errors import SluiceError
     from resources.platform import Platform
 
     _, events, whole = chosen(event)
     keys = [window.key for window in events[0].windows.parse(windows)] if windows else None
     with Platform() as platform:
         store = platform.snapshots
-        found = [one for each in events for one in letters_of(each, store, keys)]
+        unread: list[SluiceError] = []
+        found = [one for each in events for one in letters_of(each, store, keys, unread=unread.append)]
         if as_json:
-            shown = [
-                {name: value for name, value in asdict(one).items() if name != "snapshot"}
-                | ({"letters": list(rows_of(one, store))} if windows else {})
-                for one in found
-            ]
+            shown = []
+            for one in found:
+                told = {name: value for name, value in asdict(one).items() if name != "snapshot"}
+                try:
+                    shown.append(told | ({"letters": list(rows_of(one, store))} if windows else {}))
+                except SluiceError as error:
+                    unread.append(error)
+                    shown.append(told | {"letters": None, "error": str(error)})
             click.echo(to_json(shown, indent=2))
-        elif not found:
+        elif not found and not unread:
             about = " ".join(part for part in (events[0].full_name if event else "", windows) if part)
             why = without_letters(events[0], store, keys) if keys else ""
             click.echo(f"There are no dead letters{f' of {about}' if about else ''}{why}.")
             named = unfinished(store, [events[0].full_name]) if event else []
             tell_unfinished([one for one in named if keys is None or one.window in keys])
         elif windows:
-            _letters(found, store, rows)
-        elif event:
-            _windows(found)
-        else:
-            _events(found)
-    if not whole:
+            unread += _letters(found, store, rows)
+        elif found:
+            _windows(found) if event else _events(found)
+    for each_error in unread:
+        click.echo(err=True)
+        tell(each_error)
+    if unread or not whole:
         raise SystemExit(1)
 
 
 def _events(found: "list[WindowLetters]") -> None:
     from itertools import groupby
 
-    from pipelines.cli.screen import table
+    from pipelines.cli.output.tables import table
 
     groups = [(name, list(group)) for name, group in groupby(found, key=lambda one: one.event)]
     table(
@@ -94,7 +105,7 @@ def _events(found: "list[WindowLetters]") -> None:
 
 
 def _windows(found: "list[WindowLetters]") -> None:
-    from pipelines.cli.screen import table
+    from pipelines.cli.output.tables import table
 
     table(
         ("window", "state", "dead letters", "of rows", "reasons", "found at", "run"),
@@ -112,29 +123,39 @@ def _windows(found: "list[WindowLetters]") -> None:
     click.echo(f"\nNext: sluice dead-letters {found[0].event} {found[0].window}")
 
 
-def _letters(found: "list[WindowLetters]", store: "SnapshotStore", most: int) -> None:
-    from pipelines.cli.letters import rows_of
-    from pipelines.cli.plain import to_cell
-    from pipelines.cli.screen import cut, heading, table
+def _letters(found: "list[WindowLetters]", store: "SnapshotStore", most: int) -> "list[SluiceError]":
+    """Show them; returns the errors of the windows whose letters cannot be read."""
+    from pipelines.cli.actions.dead_letters import rows_of
+    from pipelines.cli.output.tables import cut, heading, table
+    from pipelines.cli.output.values import to_cell
+    from resources.errors import SluiceError
 
     names = ("source_row", "field", "reason", "value", "detail", "attempts")
+    unread, read = [], []
     for one in found:
-        heading(f"{one.window}: {one.dead:,} of {one.rows_in:,} rows, {one.state}: {_listed([one])}")
+        try:
+            letters = list(rows_of(one, store, most))
+        except SluiceError as error:
+            unread.append(error)
+            continue
+        read.append(one)
+        heading(f"{one.window}: {one.dead:,} of {counted(one.rows_in, 'row')}, {one.state}: {_listed([one])}")
         table(
             names,
             [
                 [row[name] if name in ("source_row", "attempts") else cut(to_cell(row[name]), _WIDEST) for name in names]
-                for row in rows_of(one, store, most)
+                for row in letters
             ],
         )  # fmt: skip
         if one.dead > most:
             click.echo(f"{one.dead - most:,} more; -n shows more of them, --json all")
         click.echo(f"run {one.run_id[:8]}, file {one.file}")
-    first = found[0]
-    click.echo(f"\nNext: mend the module, then sluice redrive {first.event} {first.window}")
+    if read:
+        click.echo(f"\nNext: mend the module, then sluice redrive {read[0].event} {read[0].window}")
+    return unread
 
 
 def _listed(windows: "list[WindowLetters]") -> str:
-    from pipelines.cli.letters import reasons_of
+    from pipelines.cli.actions.dead_letters import reasons_of
 
     return ", ".join(f"{reason} {count:,}" for reason, count in reasons_of(windows).most_common())

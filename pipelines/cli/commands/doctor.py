@@ -17,9 +17,9 @@ def command() -> None:
 
     It never creates a topic or registers a schema; in the snapshot folder it writes one small file and removes it.
     """
-    from pipelines.cli import examining
-    from pipelines.cli.findings import show
-    from pipelines.cli.screen import heading, table
+    from pipelines.cli.actions import doctor as examining
+    from pipelines.cli.output.findings import show
+    from pipelines.cli.output.tables import heading, table
     from resources.platform import Platform
     from resources.settings import load_settings
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from pipelines.publishing.identity import Part
+    from pipelines.ledger.identity import Part
 
 
 @click.group()
@@ -23,6 +23,7 @@ def command() -> None:
       sluice ledger accept-store --all --reason "snapshots restored to another bucket"
       sluice ledger accept-location --all --reason "installation renamed"
       sluice ledger adopt --all
+      sluice ledger report
 
     They never publish an event, and without --yes or an answer at the terminal they change nothing.
     """
@@ -60,7 +61,7 @@ def _accept(part: "Part", summary: str) -> None:
         as_json: bool,
         reason: str | None,
     ) -> None:
-        from pipelines.cli.accepting import Asked, run
+        from pipelines.cli.actions.ledger import Asked, run
 
         if not (reason and reason.strip()):
             raise click.UsageError('say why: --reason "moved to the new cluster"')
@@ -105,6 +106,20 @@ def adopt(
 
     Without it, an entry gets them when its window is published next. Windows whose topic was made again are left out.
     """
-    from pipelines.cli.accepting import Asked, run
+    from pipelines.cli.actions.ledger import Asked, run
 
     run(Asked(None, event, windows, everything, requested_by, ""), yes=yes, as_json=as_json)
+
+
+@command.command("report", short_help="Windows that Dagster does not know as published: report them.")
+@click.argument("event", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array of windows, for programs.")
+def report(event: str | None, as_json: bool) -> None:
+    """Report to Dagster the windows that the ledger has as published and Dagster does not know of.
+
+    After Dagster's storage was lost or made anew, and after an upgrade that gave the assets other keys, the pages of the
+    assets show them again. Nothing is published, the ledger stays as it is, and windows that Dagster knows are left out.
+    """
+    from pipelines.cli.actions.ledger_report import run
+
+    run(event, as_json=as_json)

@@ -1,7 +1,5 @@
 """`sluice list`."""
 
-import json
-
 import click
 
 
@@ -20,21 +18,6 @@ def command(as_json: bool) -> None:
 
     It never runs a query or a transform.
     """
-    from pipelines.cli.choosing import healthy_catalogue
-    from pipelines.cli.screen import table
+    from pipelines.cli.actions.list import run
 
-    catalogue, whole = healthy_catalogue()
-    events = sorted(catalogue.events.values(), key=lambda event: event.full_name)
-    columns = ("domain", "event", "topic", "key", "windows", "owner")
-    rows = [(e.domain, e.name, e.topic, e.key, e.windows.cadence, e.owner) for e in events]
-    if as_json:
-        click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2))
-    elif rows:
-        table(columns, rows)
-        click.echo(f"\n{len(rows)} event{'s' * (len(rows) != 1)}. Next: sluice check {events[0].name}")
-    elif whole:
-        click.echo(
-            f"There is no event under {catalogue.assets_root}. Next: sluice new my_event --table my_table"
-        )
-    if not whole:
-        raise SystemExit(1)
+    run(as_json)

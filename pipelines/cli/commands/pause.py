@@ -20,6 +20,6 @@ def command(run_or_event: str) -> None:
     A paused run has no transaction open: consumers read everything that is committed. It keeps its place in its
     pools, so later windows of the event never overtake it. Runs that begin later are not paused.
     """
-    from pipelines.cli.controlling import order_runs
+    from pipelines.cli.actions.pause import run
 
-    order_runs(run_or_event, "pause")
+    run(run_or_event)

@@ -1,10 +1,11 @@
 """`sluice plan`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from pipelines.cli.replay_options import Selected, selecting
+from pipelines.cli.options.replay import Selected, selecting
 
 
 @click.command()
@@ -12,6 +13,8 @@ from pipelines.cli.replay_options import Selected, selecting
 @click.argument("windows", required=False)
 @click.option("--correct", is_flag=True, help="As for `publish --correct`.")
 @click.option("--replay", is_flag=True, help="Plan a replay; the options below say of what, as for `replay`.")
+@click.option("--redrive", is_flag=True, help="Plan a redrive of dead letters, as for `redrive`.")
+@click.option("--force", is_flag=True, help="As for `redrive --force`.")
 @click.option("--reason", help="Why; a replay needs one.")
 @selecting
 @click.option("--show", type=click.IntRange(0, 100), default=3, show_default=True, help="Events to print.")
@@ -25,6 +28,8 @@ def command(
     windows: str | None,
     correct: bool,
     replay: bool,
+    redrive: bool,
+    force: bool,
     reason: str | None,
     keys: tuple[str, ...],
     keys_file: str | None,
@@ -38,7 +43,7 @@ def command(
     apply_file: str | None,
     as_json: bool,
 ) -> None:
-    """Show what publishing or replaying windows would do; with --apply, do exactly that.
+    """Show what publishing, replaying or redriving windows would do; with --apply, do exactly that.
 
     For every window: what would happen and why, how many events and bytes would go out, what would be gone, rows that
     do not fit, and about how long it takes at the present limits; then a few of the events, and where an event was
@@ -50,26 +55,31 @@ def command(
       sluice plan flight_departed 2013-01-01 --correct --reason "delays were rounded" --out plan.json
       sluice plan --apply plan.json
       sluice plan flight_departed --replay --key 2013-01-02-B6-155-JFK --reason "asked for by billing"
+      sluice plan flight_departed 2013-01 --redrive
 
     A plan never writes anything but FILE. Applying one is a run like any other, that refuses every window whose rows or whose
     place in the ledger have changed since.
     """
-    from pipelines.cli.applying import apply
-    from pipelines.cli.choosing import catalogue_and_event
-    from pipelines.cli.planning import Wanted, made, show_plan
-    from pipelines.cli.replaying import require_free
+    from pipelines.cli.actions.plan import Wanted, made, show_plan
+    from pipelines.cli.actions.plan_apply import apply
+    from pipelines.cli.actions.replay import require_free
+    from pipelines.cli.options.events import catalogue_and_event
 
     selected = Selected(keys, keys_file, since, until, fresh, topic, matching_only)
     if apply_file is not None:
-        if event or windows or out or correct or replay or reason or selected.given:
+        if event or windows or out or correct or replay or redrive or force or reason or selected.given:
             raise click.UsageError("the plan says it all: sluice plan --apply FILE")
         if not apply(apply_file, as_json=as_json):
             raise SystemExit(1)
         return
-    if not event or not (windows or replay):
+    if not event or not (windows or replay or redrive):
         raise click.UsageError(
             "name an event and its windows, as in `sluice plan flight_departed 2013-01-01`"
         )
+    if redrive and (replay or correct):
+        raise click.UsageError("--redrive is no --replay and no --correct: plan one of them")
+    if force and not redrive:
+        raise click.UsageError("--force is of a redrive: add --redrive")
     if selected.given and not replay:
         raise click.UsageError(
             "--key, --keys, --matching-only, --from, --until, --fresh and --to are of a replay: add --replay"
@@ -80,8 +90,9 @@ def command(
         raise click.UsageError(f"--out {out}: there is no folder {out.absolute().parent}")
     catalogue, found = catalogue_and_event(event)
     require_free(topic, catalogue)
-    config = {"reason": reason or "", "on_definition_change": "correct" if correct else "ask"}
+    config: dict[str, Any] = {"reason": reason or "", "on_definition_change": "correct" if correct else "ask"}
     config |= selected.config() if replay else {}
+    config |= {"redrive": True, "force": force} if redrive else {}
     plan = made(found, Wanted(windows, config, shown=show))
     if out is not None:
         try:

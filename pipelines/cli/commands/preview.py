@@ -2,6 +2,8 @@
 
 import click
 
+from resources.wording import counted
+
 
 @click.command()
 @click.argument("event")
@@ -28,11 +30,11 @@ def command(event: str, window: str, rows: int, show: int, as_json: bool) -> Non
 
     It never publishes, and writes nothing to the snapshot store, the registry or the topic.
     """
-    from pipelines.cli.choosing import catalogue_and_event
-    from pipelines.cli.plain import to_cell, to_json
-    from pipelines.cli.previewing import preview
-    from pipelines.cli.screen import cut, heading, size, table
-    from pipelines.steps.unwindowed import count_unwindowed
+    from pipelines.cli.actions.preview import preview
+    from pipelines.cli.options.events import catalogue_and_event
+    from pipelines.cli.output.tables import cut, heading, shown, size, table
+    from pipelines.cli.output.values import to_cell, to_json
+    from pipelines.stages.unwindowed_rows import count_unwindowed
     from resources.errors import SluiceError
     from resources.platform import Platform
 
@@ -41,7 +43,7 @@ def command(event: str, window: str, rows: int, show: int, as_json: bool) -> Non
     if len(windows) > 1:
         raise SluiceError(
             f"window {window!r}",
-            f"names {len(windows)} windows, and a preview is of one",
+            f"names {counted(len(windows), 'window')}, and a preview is of one",
             next_step=f"sluice preview {event} {windows[0].key}",
         )
     with Platform() as platform:
@@ -66,17 +68,23 @@ def command(event: str, window: str, rows: int, show: int, as_json: bool) -> Non
     if seen.events:
         heading("Events")
         for key, value in seen.events:
-            click.echo(f"{click.style(key, bold=True)}  {to_json(value)}")
+            click.echo(f"{click.style(shown(key), bold=True)}  {to_json(value)}")
     if seen.bytes:
         mean = sum(seen.bytes) / len(seen.bytes)
+        one = len(seen.bytes) == 1
+        each = (
+            ""
+            if one
+            else f"each on average ({min(seen.bytes)} to {max(seen.bytes)}), {size(sum(seen.bytes))} in all "
+        )
         click.echo(
-            f"\n{seen.event_count:,} events, {mean:.0f} bytes each on average ({min(seen.bytes)} to {max(seen.bytes)}), "
-            f"{size(sum(seen.bytes))} in all before compression; topic {found.topic}, schema id {seen.schema_id}"
+            f"\n{counted(seen.event_count, 'event')}, {mean:.0f} bytes {each}before compression; topic {found.topic}, "
+            f"schema id {seen.schema_id}"
         )
     if seen.id_note:
         click.echo(f"Note: {seen.id_note}.")
     if seen.dropped:
-        click.echo(f"{seen.dropped:,} rows were left out by the transform.")
+        click.echo(f"{counted(seen.dropped, 'row was', 'rows were')} left out by the transform.")
     if seen.rows_in:
         heading("Dead letters")
         click.echo(seen.verdict)

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from pipelines.cli.limiting import limit_options, limits_of
+from pipelines.cli.options.limits import limit_options
 
 
 @click.command()
@@ -39,36 +39,6 @@ def command(
     It never publishes an event that is on the topic already, nor other events that the fix alters: it says how many
     these are, and `sluice publish EVENT WINDOWS --correct` publishes them.
     """
-    from pipelines.cli.choosing import catalogue_and_event
-    from pipelines.cli.launching import run_all
-    from pipelines.cli.letters import windows_to_redrive
-    from pipelines.cli.replaying import unbroken
-    from pipelines.cli.reporting import announcing, report
-    from pipelines.orchestration.config import RunConfig
-    from resources.platform import Platform
-    from resources.settings import load_settings
+    from pipelines.cli.actions.redrive import run
 
-    catalogue, found = catalogue_and_event(event)
-    config = RunConfig(
-        reason=reason or "", requested_by=requested_by or "", redrive=True, force=force, **limits_of(**limits)
-    )
-    if windows:
-        chosen = found.windows.parse(windows)
-    else:
-        with Platform() as platform:
-            chosen = [found.windows.window(key) for key in windows_to_redrive(found, platform)]
-    if not chosen:
-        click.echo("[]" if as_json else f"{found.full_name} has no dead letters.")
-        return
-    outcomes = run_all(
-        catalogue,
-        load_settings(),
-        [(found, part) for part in unbroken(chosen)],
-        again=f"sluice redrive {found.full_name}" + (f" {windows}" if windows else ""),
-        stages=("published",),
-        config=config.as_run_config(),
-        every_window=True,
-        before=announcing("redriving"),
-    )
-    if not report(outcomes, as_json=as_json, done="redriven"):
-        raise SystemExit(1)
+    run(event, windows, reason, force, requested_by, as_json, **limits)

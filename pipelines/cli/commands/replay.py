@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from pipelines.cli.limiting import limit_options, limits_of
-from pipelines.cli.replay_options import Selected, selecting, with_keys_kept
+from pipelines.cli.options.limits import limit_options, limits_of
+from pipelines.cli.options.replay import Selected, selecting, with_keys_kept
 
 
 @click.command()
@@ -54,9 +54,7 @@ def command(
     from dataclasses import replace
     from functools import partial
 
-    from pipelines.cli.choosing import catalogue_and_event
-    from pipelines.cli.launching import run_all
-    from pipelines.cli.replaying import (
+    from pipelines.cli.actions.replay import (
         refuse_unmatched,
         require_free,
         unbroken,
@@ -64,7 +62,9 @@ def command(
         unmatched_now,
         windows_to_replay,
     )
-    from pipelines.cli.reporting import announcing, report
+    from pipelines.cli.options.events import catalogue_and_event
+    from pipelines.cli.runs.launcher import run_all
+    from pipelines.cli.runs.report import announcing, report
     from pipelines.orchestration.config import RunConfig
     from resources.platform import Platform
     from resources.settings import load_settings
@@ -77,7 +77,7 @@ def command(
     with Platform() as platform:
         kept = with_keys_kept(selected, partial(platform.snapshots.keep_text, "keys"))
         config = RunConfig(reason=reason, requested_by=requested_by or "", **kept, **limits_of(**limits))
-        asked = config.wish(request="", requested_by="").replay
+        asked = config.publish_request(request="", requested_by="").replay
         assert asked is not None
         chosen = windows_to_replay(found, windows, asked.selection, platform)
         unmatched = unmatched_keys(found, platform, asked, chosen)

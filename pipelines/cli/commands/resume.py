@@ -17,6 +17,6 @@ def command(run_or_event: str) -> None:
 
     It never lifts a limit: a run whose consumers are too far behind goes on waiting for them.
     """
-    from pipelines.cli.controlling import order_runs
+    from pipelines.cli.actions.resume import run
 
-    order_runs(run_or_event, "resume")
+    run(run_or_event)

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from resources.wording import counted
+
 if TYPE_CHECKING:
-    from pipelines.publishing.readback import ReadBack
+    from pipelines.reconciling.records.event_reader import ReadBack
 
 
 @click.command()
@@ -30,9 +32,9 @@ def command(event: str, count: int, from_beginning: bool, follow: bool, as_json:
 
     It joins no consumer group and commits no offset, so it never takes an event from anybody.
     """
-    from pipelines.cli.choosing import catalogue_and_event
-    from pipelines.cli.failures import when_stopped
-    from pipelines.cli.tailing import TopicTail
+    from pipelines.cli.actions.tail import TopicTail
+    from pipelines.cli.options.events import catalogue_and_event
+    from pipelines.cli.output.errors import when_stopped
     from resources.platform import Platform
 
     found = catalogue_and_event(event)[1]
@@ -40,7 +42,7 @@ def command(event: str, count: int, from_beginning: bool, follow: bool, as_json:
     with (
         Platform() as platform,
         when_stopped(
-            lambda: f"Stopped after {printed:,} events{_besides(undecodable)}; nothing was changed."
+            lambda: f"Stopped after {counted(printed, 'event')}{_besides(undecodable)}; nothing was changed."
         ),
     ):
         tail = TopicTail(found.topic, platform)
@@ -72,7 +74,8 @@ def _besides(undecodable: int) -> str:
 def _print(record: "ReadBack", as_json: bool) -> None:
     from datetime import datetime
 
-    from pipelines.cli.plain import to_json
+    from pipelines.cli.output.tables import shown
+    from pipelines.cli.output.values import to_json
     from pipelines.contract.temporal import timestamp_of
 
     stamp = timestamp_of(record.timestamp_ms, 1000, zoned=True)
@@ -95,9 +98,9 @@ def _print(record: "ReadBack", as_json: bool) -> None:
             )
         )
         return
-    shown = "tombstone: this key is gone" if record.value is None else to_json(record.value)
+    told = "tombstone: this key is gone" if record.value is None else to_json(record.value)
     if record.problem is not None:
         place = f"partition {record.kafka_partition} offset {record.offset}"
-        shown = click.style(f"cannot be decoded ({place}): {record.problem}", fg="red")
+        told = click.style(f"cannot be decoded ({place}): {shown(record.problem)}", fg="red")
     headers = f"  {click.style(to_json(record.headers), dim=True)}" if record.headers else ""
-    click.echo(f"{click.style(at, dim=True)}  {click.style(record.key, bold=True)}  {shown}{headers}")
+    click.echo(f"{click.style(at, dim=True)}  {click.style(shown(record.key), bold=True)}  {told}{headers}")

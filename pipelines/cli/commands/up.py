@@ -22,8 +22,8 @@ def command(apache: bool, no_sample: bool) -> None:
 
     It never touches a server it did not start, and the embedded broker is not for production.
     """
-    from pipelines.cli.screen import table
-    from pipelines.cli.servers import start_servers, uses_sample
+    from pipelines.cli.actions.up import start_servers, uses_sample
+    from pipelines.cli.output.tables import table
     from resources.settings import load_settings
 
     settings = load_settings()

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from resources.wording import counted
+
 if TYPE_CHECKING:
-    from pipelines.cli.verifying import Verified
+    from pipelines.cli.actions.verify import Verified
     from pipelines.reconciling.result import Reconciliation
 
 
@@ -32,20 +34,20 @@ def command(event: str, windows: str | None, topic: str | None, as_json: bool) -
 
     It reads, and changes nothing.
     """
-    from pipelines.cli.choosing import catalogue_and_event
-    from pipelines.cli.failures import tell, when_stopped
-    from pipelines.cli.plain import to_json
-    from pipelines.cli.screen import progress
-    from pipelines.cli.unfinished import tell_unfinished
-    from pipelines.cli.verifying import Verified, verified, windows_to_verify
-    from pipelines.publishing.unfinished import unfinished
+    from pipelines.cli.actions.verify import Verified, verified, windows_to_verify
+    from pipelines.cli.options.events import catalogue_and_event
+    from pipelines.cli.output.errors import tell, when_stopped
+    from pipelines.cli.output.tables import progress
+    from pipelines.cli.output.unfinished_windows import tell_unfinished
+    from pipelines.cli.output.values import to_json
+    from pipelines.ledger.unfinished_windows import unfinished
     from resources.platform import Platform
 
     found = catalogue_and_event(event)[1]
     done: list[Verified] = []
     with (
         Platform() as platform,
-        when_stopped(lambda: f"Stopped after {len(done):,} windows; nothing was changed."),
+        when_stopped(lambda: f"Stopped after {counted(len(done), 'window')}; nothing was changed."),
     ):
         keys = windows_to_verify(found, windows, platform, topic)
         with progress(found.full_name, len(keys)) as bar:
@@ -87,7 +89,8 @@ def command(event: str, windows: str | None, topic: str | None, as_json: bool) -
 
 
 def _report(done: "list[Verified]") -> None:
-    from pipelines.cli.screen import size, table
+    from pipelines.cli.output.tables import size, table
+    from resources.errors import readable
 
     rows = [
         (
@@ -107,15 +110,15 @@ def _report(done: "list[Verified]") -> None:
     table(columns, rows, total=["total", "", "", *sums, deleted + compacted, ""] if len(rows) > 1 else ())
     for one in done:
         if one.error is None and not one.result.ok:
-            click.echo(f"\n{click.style(one.window, bold=True)}: {one.result.told}")
+            click.echo(f"\n{click.style(one.window, bold=True)}: {readable(one.result.told)}")
         elif one.result.notes:
-            click.echo(f"\n{click.style(one.window, bold=True)}: {'; '.join(one.result.notes)}")
+            click.echo(f"\n{click.style(one.window, bold=True)}: {readable('; '.join(one.result.notes))}")
     differing = sum(not one.ok and not one.interrupted for one in done)
     read = size(sum(one.result.bytes_read for one in done))
     stopped = [one for one in done if one.interrupted]
     if differing:
         click.echo(
-            f"\n{differing} of {len(done)} windows differ or are not known. See docs/reconciliation.md."
+            f"\n{differing} of {counted(len(done), 'window differs', 'windows differ')} or are not known. See docs/reconciliation.md."
         )
     elif stopped:
         click.echo(f"\nNothing of what was published is missing, altered or doubled. {read} read.")
@@ -125,7 +128,7 @@ def _report(done: "list[Verified]") -> None:
     if stopped:
         first = stopped[0]
         click.echo(
-            f"\n{len(stopped)} window{'s' * (len(stopped) != 1)} interrupted: only the first {first.result.expected:,} records "
+            f"\n{counted(len(stopped), 'window')} interrupted: only the first {counted(first.result.expected, 'record')} "
             f"of {first.window} are published; a run stopped between two transactions, or is publishing now.\n"
             f"Next: sluice publish {first.result.event} {first.window}   (sends the rest, nothing twice)"
         )

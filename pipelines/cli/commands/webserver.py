@@ -25,16 +25,6 @@ def command(options: tuple[str, ...]) -> None:
     localhost or the address it answers only where SLUICE_UI_HOSTS allows that name. It has no login: whoever
     reaches the port can launch runs unless --read-only is given.
     """
-    from pipelines.orchestration.home import prepare_home
-    from pipelines.webserver.authority import parse_hosts
-    from pipelines.webserver.exposure import exposure_warning
-    from pipelines.webserver.serving import parsed, serve
-    from resources.settings import ROOT, load_settings
+    from pipelines.cli.actions.webserver import run
 
-    settings = load_settings()
-    parse_hosts(settings.ui_hosts)
-    asked = parsed(options)
-    prepare_home(settings)
-    if warning := exposure_warning(asked.host, asked.read_only):
-        click.echo(warning, err=True)
-    serve(options if asked.names_code else ["-w", str(ROOT / "workspace.yaml"), *options])
+    run(options)

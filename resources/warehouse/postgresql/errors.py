@@ -1,11 +1,14 @@
 """What PostgreSQL, libpq or the driver said, in a reader's words: what may pass, what must be mended, and no secret."""
 
 import re
+import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import unquote
 
-from resources.errors import PassingFault, SluiceError
-from resources.warehouse.own_words import STARS, is_part, without_values
+from resources.errors import SluiceError, TransientError
+from resources.security.secrets import hide
+from resources.security.tls import next_for
+from resources.warehouse.own_words import is_part, without_values
 from resources.warehouse.protocol import WarehouseError
 
 # PostgreSQL, appendix A: connection exceptions, a transaction to try again, no room, a server going down or
@@ -27,11 +30,19 @@ _LASTING = (
     ("authentication failed", "mend user or password in the URL, or in libpq's own PGPASSWORD or ~/.pgpass"),
     ("no password supplied", "put the password into the URL, or into libpq's own PGPASSWORD or ~/.pgpass"),
     ("role ", "mend the user in the URL, or create the role"),
+    (
+        "no encryption",
+        "the server admits TLS alone, and this is plaintext: set sslmode=verify-full in the URL; or have its "
+        "administrator admit this user and machine without TLS",
+    ),
     ("pg_hba.conf", "have the server's administrator admit this user and machine, with or without TLS"),
     ("database ", "mend the database in the URL"),
     ("permission denied", "have CONNECT granted on the database"),
     ("could not translate host name", "mend the host in the URL"),
-    ("server does not support SSL", "give the server TLS, or set sslmode in the URL as its operator says"),
+    (
+        "server does not support SSL",
+        "the server speaks plaintext alone: give it TLS, or set sslmode in the URL as its operator says",
+    ),
     ("certificate", "mend sslmode, sslrootcert, sslcert or sslkey in the URL"),
     ("sslmode", "mend sslmode in the URL"),
     ("service file", "mend `service` in the URL, or PGSERVICE"),
@@ -46,40 +57,51 @@ _UNREADABLE = re.compile(
 
 @dataclass(frozen=True)
 class Explainer:
-    """Says the errors of one warehouse: `where` is how users know it, `url` whose secrets must not be told."""
+    """Says the errors of one warehouse: `where` is how users know it; `malformed`: user or password in its URL are not
+    percent-encoded, so that libpq takes parts of them for host, port or database."""
 
     where: str
-    url: str
+    malformed: bool = False
+    certificate: Callable[[], ssl.SSLCertVerificationError | None] = lambda: None
+    """Why the server's certificate is not valid, as far as that can be found out."""
 
     def refused_login(self, error: Exception) -> SluiceError:
         """Why no connection was had."""
         said = " ".join(
             _plain(str(error)).removeprefix("Failed to connect: ").replace("FATAL:  ", "").split()
         )
-        if _UNREADABLE.match(said):
+        if self.malformed or _UNREADABLE.match(said):
             parameter = re.search(r'invalid URI query parameter: "(\w+)"', said)
-            told = f": it knows no parameter {parameter[1]!r}" if parameter else ""
+            told = f": it knows no parameter {parameter[1]!r}" if parameter and not self.malformed else ""
             return WarehouseError(
                 self.where,
-                f"libpq cannot read the URL{self._masked(told)}",
-                allowed="postgresql://user:password@host:5432/database?sslmode=verify-full",
+                f"libpq cannot read the URL{told}",
+                # Not with a password in its place, which would be shown as stars, as every other one.
+                allowed="postgresql://user@host:5432/database?sslmode=verify-full; a password stands behind its user, as in "
+                "user:password",
                 next_step="percent-encode what is special in user and password (@ as %40, / as %2F, % as %25); the "
                 "parameters are libpq's",
             )
+        if "certificate verify failed" in said and (reason := self.certificate()):
+            return WarehouseError(
+                self.where,
+                f"no connection: the server's certificate is not valid here: {reason.verify_message}",
+                next_step=next_for(reason, "sslrootcert in the URL"),
+            )
         lasting = [step for word, step in _LASTING if word in said]
-        problem = f"no connection: {self._masked(said)}"
+        problem = f"no connection: {said}"
         if lasting and not any(word in said for word in _MAY_PASS):
             return WarehouseError(self.where, problem, next_step=lasting[0])
-        return PassingFault(
+        return TransientError(
             self.where, problem, next_step="is the server up, and does the URL have its host and port?"
         )
 
     def refused(self, error: Exception, sql: str) -> SluiceError:
         """Why the statement `sql` failed, at once or in the middle of its rows."""
         state = getattr(error, "sqlstate", None)
-        said = _told(self._masked(_plain(str(error))), state, sql, lost=_is_io(error))
+        said = _told(hide(_plain(str(error))), state, sql, lost=_is_io(error))
         if state is None and _is_io(error):
-            return PassingFault(
+            return TransientError(
                 self.where,
                 f"the connection was lost: {said}",
                 next_step="a run tries again by itself; is the server up, and who ends its sessions?",
@@ -109,20 +131,8 @@ class Explainer:
             )
         if state is not None and state.startswith(_PASSING):
             ended = "the connection was lost: " if state.startswith(("08", "57P")) else ""
-            return PassingFault(self.where, f"{ended}{said}", next_step="a run tries again by itself")
+            return TransientError(self.where, f"{ended}{said}", next_step="a run tries again by itself")
         return WarehouseError(self.where, f"the query was refused: {said}")
-
-    def _masked(self, text: str) -> str:
-        for secret in sorted(_secrets(self.url), key=len, reverse=True):
-            text = text.replace(secret, STARS)
-        return text
-
-
-def _secrets(url: str) -> set[str]:
-    userinfo = url.partition("://")[2].rpartition("@")[0]
-    found = {userinfo.partition(":")[2]}
-    found |= set(re.findall(r"[?&](?:\w*password)=([^&]*)", url))
-    return {written for secret in found for written in (secret, unquote(secret)) if written}
 
 
 def _is_io(error: Exception) -> bool:

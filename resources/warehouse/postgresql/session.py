@@ -1,13 +1,15 @@
 """Sessions of one PostgreSQL server: opened when needed, kept while idle, one transaction at a time in each."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import pyarrow as pa
 
+from resources.process.waiting import waiting_for
 from resources.warehouse.deadline import Deadline
 from resources.warehouse.postgresql.errors import CANCELLED, Explainer
 from resources.warehouse.protocol import WarehouseError
@@ -42,6 +44,9 @@ SET LOCAL jit = off;
 _BATCH_BYTES = "adbc.postgresql.batch_size_hint_bytes"
 
 
+T = TypeVar("T")
+
+
 class Transaction:
     """One read-only transaction over one snapshot of the database."""
 
@@ -55,14 +60,18 @@ class Transaction:
 
     def schema(self, sql: str) -> pa.Schema:
         """The driver's schema of the query's rows; the server parses it and runs nothing."""
-        with self._explained(sql):
-            return self._cursor.adbc_execute_schema(sql)
+        # That takes a moment, unless the server waits for a lock.
+        what = f"{self._explain.where} to describe a query, whose tables another session may have locked"
+        return self._answer(what, lambda: self._cursor.adbc_execute_schema(sql), sql)
 
     def rows(self, sql: str, *values: str) -> list[dict[str, Any]]:
         """All rows of a small query, its `$1` bound by the driver."""
-        with self._explained(sql):
+
+        def asked() -> list[dict[str, Any]]:
             self._cursor.execute(sql, parameters=values or None)
             return list(self._cursor.fetch_arrow_table().to_pylist())
+
+        return self._answer(f"{self._explain.where} to answer a query", asked, sql)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -90,6 +99,17 @@ class Transaction:
             yield from AdbcRecordBatchReader._import_from_c(handle.address)
             self.reading = False
 
+    def _answer(self, what: str, call: Callable[[], T], sql: str) -> T:
+        """What `call` returns, in a thread: in the main one the driver takes a Ctrl-C for itself, and what comes of it looks
+        as if somebody had cancelled the query at the server."""
+        with self._explained(sql), waiting_for(what), ThreadPoolExecutor(1, "sluice-postgresql") as thread:
+            asked = thread.submit(call)
+            try:
+                return asked.result()
+            finally:
+                if not asked.done():
+                    self.cancel()  # else the thread would be waited for as long as the query takes
+
     def cancel(self) -> None:
         """Have the server give up what it is doing; from any thread."""
         with suppress(Exception):
@@ -112,12 +132,12 @@ class Transaction:
         """Begin it; the driver's own BEGIN knows no snapshot and no READ ONLY."""
         seconds = self._deadline.seconds_left
         bound = "" if seconds is None else f"SET LOCAL statement_timeout = {math.ceil(seconds * 1000)};"
-        with self._explained():
+        with self._explained(), waiting_for(f"{self._explain.where} to begin a transaction"):
             self._cursor.executescript(_BEGIN + bound)
 
     def commit(self) -> None:
         """End it in order."""
-        with self._explained():
+        with self._explained(), waiting_for(f"{self._explain.where} to end a transaction"):
             self._cursor.executescript("COMMIT")
 
     def close(self) -> None:
@@ -181,7 +201,8 @@ class Sessions:
                 next_step="pip install 'sluice[postgresql]'",
             ) from None
         try:
-            return driver.connect(self._url, autocommit=True)
+            with waiting_for(f"a connection to {self._explain.where}"):
+                return driver.connect(self._url, autocommit=True)
         except driver.Error as error:
             raise self._explain.refused_login(error) from None
 

@@ -6,42 +6,35 @@ alone: docs/decisions/0013-postgresql-through-adbc.md has the ways tried and the
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from resources.errors import did_you_mean
+from resources.process.waiting import waiting_for
+from resources.security.masking import malformed_login, secrets_of
+from resources.security.secrets import learn
 from resources.warehouse.deadline import Deadline
-from resources.warehouse.names import quoted, sql_name
+from resources.warehouse.names import TableName, UnknownName, quoted, sql_name, table_named
 from resources.warehouse.plain_values import of_text
+from resources.warehouse.postgresql.certificate import certificate_problem
 from resources.warehouse.postgresql.columns import ALIAS, SourceColumn, arrow_schema, source_column
 from resources.warehouse.postgresql.errors import Explainer
 from resources.warehouse.postgresql.plain import plain_query
 from resources.warehouse.postgresql.session import Sessions, Transaction
+from resources.warehouse.postgresql.tables import declared, tables_of
 from resources.warehouse.postgresql.types import ServerType, server_type, types_query
-from resources.warehouse.protocol import Column, WarehouseError
+from resources.warehouse.protocol import Column, SourceTable, WarehouseError
 from resources.warehouse.refusal import RefusedType, refuse
+from resources.wording import counted
 
 # Bytes of rows the driver gathers before it hands them over.
 _BATCH_BYTES = 8 * 1024 * 1024
-
-_TABLES = """
-SELECT n.nspname::text AS schema, c.relname::text AS name, n.nspname = current_schema() AS own
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
-  AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
-  AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
-ORDER BY n.nspname <> current_schema(), n.nspname COLLATE "C", c.relname COLLATE "C"
-"""
-_NULLABLE = """
-SELECT a.attname::text AS name, NOT (a.attnotnull OR t.typnotnull) AS nullable
-FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
-"""
 
 
 class PostgreSQLWarehouse:
@@ -56,7 +49,12 @@ class PostgreSQLWarehouse:
         self._where = f"warehouse {name}"
         self._deadline = Deadline()
         self._streaming: Transaction | None = None
-        self._sessions = Sessions(url, Explainer(self._where, url), self._deadline)
+        learn(secrets_of(f"warehouse.{name}", url))
+        self._sessions = Sessions(
+            url,
+            Explainer(self._where, malformed_login(url), partial(certificate_problem, url)),
+            self._deadline,
+        )
         # The server's types of a query's columns, with the driver's schema that they belong to.
         self._types: dict[str, tuple[pa.Schema, list[ServerType]]] = {}
 
@@ -122,10 +120,14 @@ class PostgreSQLWarehouse:
         transaction.reading = True
         rows = transaction.copied(query, batch_bytes=_BATCH_BYTES)
         coming = thread.submit(next, rows, None)
-        while (batch := coming.result()) is not None:
+        while (batch := self._awaited(coming)) is not None:
             coming = thread.submit(next, rows, None)
             for start in range(0, batch.num_rows, batch_rows):
                 yield self._converted(batch.slice(start, batch_rows), columns)
+
+    def _awaited(self, coming: Future[pa.RecordBatch | None]) -> pa.RecordBatch | None:
+        with waiting_for(f"{self._where} to send the rows of a query"):
+            return coming.result()
 
     def _converted(self, batch: pa.RecordBatch, columns: Sequence[SourceColumn]) -> pa.RecordBatch:
         flagged = [column for column in columns if column.flag]
@@ -135,7 +137,7 @@ class PostgreSQLWarehouse:
                 raise WarehouseError(
                     f"{self._where}, column {column.name}",
                     "an array has several dimensions or a first index other than 1, and a list has neither; so have at least "
-                    f"{pc.sum(flag).as_py():,} rows of the window",
+                    f"{counted(pc.sum(flag).as_py(), 'row')} of the window",
                     next_step=f"write in the query: {name}::text AS {name} (or unnest it), or leave such rows out: "
                     f"WHERE coalesce(array_ndims({name}), 1) = 1 AND coalesce(array_lower({name}, 1), 1) = 1",
                 )
@@ -154,7 +156,7 @@ class PostgreSQLWarehouse:
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise WarehouseError(self._where, f"the query gives two columns the name {twice!r}")
         if not names:
-            raise WarehouseError(self._where, "the query gives no columns: it is not a SELECT")
+            raise WarehouseError(self._where, "the query gives no columns", allowed="at least one column")
         known, types = self._types.get(sql, (None, []))
         # A column that was given another type since has another field in the driver's schema.
         if known is None or not known.equals(schema, check_metadata=True):
@@ -167,36 +169,53 @@ class PostgreSQLWarehouse:
         return self._deadline.within(seconds)
 
     def tables(self) -> list[str]:
-        """Names of the tables and views this role may read, qualified when not in its current schema."""
+        """Names of the tables and views this role may read, qualified where its search path does not find them."""
         with self._sessions.transaction() as transaction:
-            rows = transaction.rows(_TABLES)
-        return [row["name"] if row["own"] else f"{row['schema']}.{row['name']}" for row in rows]
+            return [one.plain for one in tables_of(transaction)]
+
+    def table(self, name: str) -> SourceTable:
+        """See Warehouse. A column of a type that is refused comes as Arrow's opaque type."""
+        with self._sessions.transaction() as transaction:
+            found = self._named(transaction, name)
+            facts = declared(transaction, found)
+            query = f"SELECT * FROM {quoted(found.schema)}.{quoted(found.name)}"
+            columns = self._found(transaction, query, query)
+            _begun(transaction, query)
+        return SourceTable(
+            found.parts,
+            tuple(_column(one, facts.columns[one.name]) for one in columns),
+            facts.kind,
+            facts.comment,
+            facts.primary_key,
+            facts.unique,
+            facts.foreign_keys,
+        )
+
+    def _named(self, transaction: Transaction, name: str) -> TableName:
+        try:
+            return table_named(name, tables_of(transaction))
+        except UnknownName as error:
+            problem, allowed = error.problem, error.allowed or "none: this role may read no table"
+        try:
+            # The server says which right is missing.
+            return table_named(name, tables_of(transaction, hidden=True))
+        except UnknownName:
+            raise WarehouseError(self._where, problem, allowed=allowed) from None
 
     def columns(self, table: str) -> list[Column]:
-        """See Warehouse. A column of a type that is refused comes as Arrow's opaque type."""
-        name = ".".join(quoted(part) for part in table.split("."))
-        with self._sessions.transaction() as transaction:
-            nullable = {row["name"]: row["nullable"] for row in transaction.rows(_NULLABLE, name)}
-            if nullable:
-                query = f"SELECT * FROM {name}"
-                found = self._found(transaction, query, query)
-                _begun(transaction, query)
-                return [
-                    one.as_column(nullable=nullable[one.name], vendor="PostgreSQL")
-                    if isinstance(one, RefusedType)
-                    else Column(one.name, one.arrow_type, nullable[one.name])
-                    for one in found
-                ]
-        known = self.tables()
-        raise WarehouseError(
-            self._where,
-            f"there is no table {table!r}.{did_you_mean(table, known)}",
-            allowed=", ".join(known) or "none: this role may read no table",
-        )
+        """See Warehouse."""
+        return list(self.table(table).columns)
 
     def close(self) -> None:
         """See Warehouse."""
         self._sessions.close()
+
+
+def _column(found: SourceColumn | RefusedType, facts: Mapping[str, Any]) -> Column:
+    nullable, comment = facts["nullable"], facts["comment"]
+    if isinstance(found, RefusedType):
+        return replace(found.as_column(nullable=nullable, vendor="PostgreSQL"), comment=comment)
+    return Column(found.name, found.arrow_type, nullable, comment=comment, labels=tuple(facts["labels"]))
 
 
 def _begun(transaction: Transaction, query: str) -> None:

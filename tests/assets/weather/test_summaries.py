@@ -1,4 +1,4 @@
-"""flight_category_changed and station_month_closed, over the year."""
+"""category_changed and month_closed, over the year."""
 
 import datetime as dt
 
@@ -15,13 +15,13 @@ def test_changes_of_category_tell_the_whole_story(warehouse) -> None:
             WHEN visib < 1 THEN 'LIFR' WHEN visib < 3 THEN 'IFR' WHEN visib <= 5 THEN 'MVFR' ELSE 'VFR' END)
         FROM played
         """,
-        changes=warehouse.all_windows("flight_category_changed"),
+        changes=warehouse.all_windows("category_changed"),
     )
     assert (rows, different) == (26_115, 0)
 
 
 def test_a_change_is_from_what_the_change_before_it_was_to(warehouse) -> None:
-    changes = warehouse.all_windows("flight_category_changed")
+    changes = warehouse.all_windows("category_changed")
     broken, idle, first = warehouse.one(
         """
         WITH following AS (
@@ -40,7 +40,7 @@ def test_a_change_is_from_what_the_change_before_it_was_to(warehouse) -> None:
 
 
 def test_a_change_over_the_edge_of_a_window_is_told_once(warehouse) -> None:
-    whole = warehouse.all_windows("flight_category_changed")
+    whole = warehouse.all_windows("category_changed")
     (at_midnight,) = warehouse.one(
         "SELECT count(*) FROM changes WHERE hour(observed_at AT TIME ZONE 'UTC') = 0", changes=whole
     )
@@ -50,15 +50,15 @@ def test_a_change_over_the_edge_of_a_window_is_told_once(warehouse) -> None:
 def test_months_hold_every_observation_and_drop_of_rain(warehouse) -> None:
     months, hours, rain = warehouse.one(
         "SELECT count(*), sum(hours_observed), sum(rain_inches) FROM months",
-        months=warehouse.all_windows("station_month_closed"),
+        months=warehouse.all_windows("month_closed"),
     )
     expected = warehouse.one("SELECT 36, count(*), sum(precip::DECIMAL(4, 2)) FROM weather")
     assert (months, hours, rain) == expected
 
 
 def test_a_month_closes_at_midnight_in_new_york(warehouse) -> None:
-    july = warehouse.window("station_month_closed", "2013-08-01").to_pylist()
+    july = warehouse.window("month_closed", "2013-08-01").to_pylist()
     assert {row["closed_at"] for row in july} == {dt.datetime(2013, 8, 1, 4, tzinfo=dt.UTC)}
     assert {row["first_day"] for row in july} == {dt.date(2013, 7, 1)}
-    december = warehouse.window("station_month_closed", "2014-01-01").to_pylist()
+    december = warehouse.window("month_closed", "2014-01-01").to_pylist()
     assert {row["closed_at"] for row in december} == {dt.datetime(2014, 1, 1, 5, tzinfo=dt.UTC)}

@@ -8,6 +8,7 @@ from tests.chaos.scenarios import (
     broker_kills,
     broker_losses,
     command_kills,
+    dead_runs,
     full_disks,
     kills,
     large_ledger,
@@ -22,6 +23,7 @@ from tests.chaos.scenarios import (
 _MODULES = (
     kills,
     command_kills,
+    dead_runs,
     launches,
     lost_connections,
     pauses,

@@ -2,7 +2,7 @@
 
 import time
 
-from resources.servers.errors import ServerFailed, ServerUnavailable
+from resources.dev.servers.errors import ServerFailed, ServerUnavailable
 from tests.chaos import stages
 from tests.chaos.arena import Arena, close, relaunched, settle
 from tests.chaos.ground import Size

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 from pipelines import Event, load_catalogue
-from resources.sample import build_sample_warehouse
 from tests.acceptance.expected import canonical, warehouse_rows
 from tests.acceptance.outsiders import Received
 from tests.chaos import stages
@@ -29,22 +28,10 @@ _AIMS = (
 def run(arena: Arena) -> Outcome:
     """A window each."""
     outcome = Outcome(NAME, PROMISE)
-    folder = arena.folder / NAME
-    folder.mkdir()
-    # In this project's own assets, as an operator has them; a ledger and a home of its own.
+    folder, environ = arena.own_world(NAME)
     event = load_catalogue(ROOT / "assets").find(_EVENT)
-    warehouse = build_sample_warehouse(folder / "sample.duckdb")
-    ledger = f"{NAME}-{folder.stat().st_mtime_ns}.ledger"
-    environ = {
-        "SLUICE_HOME": str(folder / "home"),
-        "SLUICE_CODE_LOCATION": ledger,
-        "SLUICE_LEDGER_TOPIC": ledger,
-        "SLUICE_LEDGER_PARTITIONS": "2",
-        "SLUICE_KAFKA_BOOTSTRAP_SERVERS": arena.kafka.bootstrap,
-        "SLUICE_REGISTRY_URL": arena.registry.url,
-        "SLUICE_WAREHOUSE_DEFAULT": f"duckdb://{warehouse}",
-        "SLUICE_CREATE_TOPICS": "true",
-        "SLUICE_REGISTER_CONTRACTS": "true",
+    warehouse, ledger = folder / "sample.duckdb", environ["SLUICE_LEDGER_TOPIC"]
+    environ |= {
         "SLUICE_TRANSACTION_ROWS": "50",
     }
     witness = Witness(arena.kafka.bootstrap, arena.registry.url, event.topic, ledger)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from resources.servers.errors import ServerUnavailable
+from resources.dev.servers.errors import ServerUnavailable
 from tests.chaos import stages
 from tests.chaos.arena import Arena, close, relaunched, settle
 from tests.chaos.ground import Size

@@ -75,7 +75,7 @@ def _left_out(point: _Point) -> list[Asked]:
 
 
 def _every_row(point: _Point) -> list[Asked]:
-    point.expect(point.launch(_RAISES.format(op=">=", n=0)), 1, "the transform raised for")
+    point.expect(point.launch(_RAISES.format(op=">=", n=0)), 1, "the transform raises on every row")
     point.nothing_yet()
     point.expect(point.launch("return rows"), 0)
     return [Asked(point.ground.rows(point.number))]

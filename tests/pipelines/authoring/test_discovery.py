@@ -8,7 +8,7 @@ import pytest
 
 from pipelines import CatalogueError, load_catalogue
 from pipelines.authoring.catalogue import UnknownEventError
-from pipelines.authoring.module_import import imported_again
+from pipelines.authoring.loading.module_import import imported_again
 from tests.pipelines.authoring.conftest import CONTRACT, MODULE, Tree
 
 
@@ -338,3 +338,10 @@ def test_what_a_module_prints_is_not_in_the_commands_output(
     tree.load()
     seen = capsys.readouterr()
     assert (seen.out, seen.err) == ("", "imported\n")
+
+
+def test_a_link_to_a_folder_around_it_is_not_walked(tree: Tree) -> None:
+    tree.event()
+    (tree.root / "flights/again").symlink_to(tree.root)
+    (tree.root / "flights/self").symlink_to(tree.root / "flights")
+    assert list(tree.load().events) == ["flights/flight_departed"]

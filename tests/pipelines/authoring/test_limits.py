@@ -15,19 +15,34 @@ def test_a_group_goes_on_at_half_of_what_pauses_it_unless_it_says_where() -> Non
     )
 
 
+def repr_of(wrong: dict[str, object]) -> str:
+    try:
+        return str(wrong)[:60]
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "thousands of digits"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"rows_per_second": -1},
         {"rows_per_second": True},
+        {"rows_per_second": 2**63},
+        {"bytes_per_second": 10**400},
+        {"rows_per_second": 10**5_000},
+        {"lag": {"billing": 2**63}},
         {"bytes_per_second": 1.5},
         {"lag": {"billing": 0}},
         {"lag": {"billing": (5, 5)}},
         {"lag": {"": 5}},
+        {"lag": {"billing\0": 5}},
+        {"lag": {"bil\nling": 5}},
+        {"lag": {"\ud800": 5}},
+        {"lag": {"g" * 32_768: 5}},
         {"lag": {"billing": "5"}},
         {},
     ],
-    ids=str,
+    ids=repr_of,
 )
 def test_what_limits_nothing_is_refused_where_it_stands(wrong: dict[str, object]) -> None:
     with pytest.raises(DeclarationError, match=r"test_limits\.py:\d+: limits"):

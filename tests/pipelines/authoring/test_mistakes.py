@@ -197,7 +197,7 @@ MISTAKES: dict[str, tuple[dict[str, str], int | None, str]] = {
         add('warehouse="my warehouse"'),
         14,
         "warehouse='my warehouse' cannot be the name of a warehouse; "
-        "allowed: letters, digits and underscores, as the settings name it",
+        "allowed: letters from a to z, digits and underscores, as the settings name it; at most 63 of them",
     ),
     "description empty": (
         add('description=""'),
@@ -225,7 +225,7 @@ MISTAKES: dict[str, tuple[dict[str, str], int | None, str]] = {
     "a limit of zero": (
         add("limits=limits(rows_per_second=0)") | IMPORT_LIMITS,
         14,
-        "limits(): rows_per_second=0 is not a whole number above 0; allowed: a whole number above 0",
+        "limits(): rows_per_second=0 is not a whole number above 0; allowed: a whole number above 0, at most 2^63 - 1",
     ),
     "lag without groups": (
         add("limits=limits(lag=50_000)") | IMPORT_LIMITS,
@@ -442,7 +442,7 @@ MISTAKES: dict[str, tuple[dict[str, str], int | None, str]] = {
     "column by another name": (
         {COLUMNS: "flight_id, departed_at, dep_delay"},
         14,
-        f"the SQL gives 'dep_delay', which is not a field of its contract, {AS_THEY_ARE}; allowed: {FIELDS}; "
+        f"the SQL and the contract differ, {AS_THEY_ARE}: other names: dep_delay for delay_minutes; allowed: {FIELDS}; "
         "next: did you mean dep_delay AS delay_minutes?",
     ),
     "column missing": (

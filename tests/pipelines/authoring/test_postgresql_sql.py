@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.authoring.sql_analysis import analyse
-from pipelines.authoring.sql_mistakes import SqlMistakes
+from pipelines.authoring.sql.analysis import analyse
+from pipelines.authoring.sql.mistakes import SqlMistakes
 
 WINDOW = "WHERE t >= :window_start AND t < :window_end"
 

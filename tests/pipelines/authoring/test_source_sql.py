@@ -6,8 +6,8 @@ import duckdb
 import pytest
 
 from pipelines import SourceQuery
-from pipelines.authoring.sql_analysis import analyse
-from pipelines.authoring.sql_mistakes import SqlMistakes
+from pipelines.authoring.sql.analysis import analyse
+from pipelines.authoring.sql.mistakes import SqlMistakes
 
 WHERE = "WHERE t >= :window_start AND t < :window_end"
 
@@ -33,7 +33,7 @@ def query(sql: str, dialect: str = "duckdb") -> SourceQuery:
         (f"SELECT a FROM x JOIN (WITH x AS (SELECT 1 b) SELECT b FROM x) q ON true {WHERE}", ("x",)),
         (f"WITH x AS (SELECT 1 a) SELECT a FROM main.x {WHERE}", ("main.x",)),
         (f"SELECT a FROM t {WHERE} AND a IN (SELECT b FROM u) AND EXISTS (FROM v)", ("t", "u", "v")),
-        (f"SELECT a FROM range(10) r(a), read_csv('x.csv'), 'y.parquet' {WHERE}", ("y.parquet",)),
+        (f"SELECT a FROM range(10) r(a), read_csv('x.csv'), 'y.parquet' {WHERE}", ('"y.parquet"',)),
         (f'SELECT a FROM "Weekly Flights" {WHERE}', ("Weekly Flights",)),
     ],
 )  # fmt: skip
@@ -90,6 +90,37 @@ def test_only_parameters_are_rewritten(style: str, start: str, end: str, paramet
     assert bound.parameters == parameters
     assert query(TRICKY).to_style(style) == bound.sql
     assert tail.startswith("t >= :window_start")
+
+
+QUOTED = {
+    "string": "'%(x)s {{ y }}'",
+    "name": '(SELECT 1 AS "%(x)s")."%(x)s"',
+    "dollar quotes": "$${{ y }}$$",
+    "comment": "1 /* {{ y }} {% if z %} */ -- {window_start}",
+}
+
+
+@pytest.mark.parametrize("text", QUOTED.values(), ids=QUOTED)
+@pytest.mark.parametrize("dialect", ["duckdb", "postgres"])
+def test_what_is_quoted_is_no_template(text: str, dialect: str) -> None:
+    sql = f"SELECT a, {text}\n AS b FROM t {WHERE}".replace('(SELECT 1 AS "%(x)s").', "u.")
+    assert analyse(sql, dialect)[0].bound("duckdb").sql == sql.replace(":window", "$window")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"SELECT a FROM {{{{ ref('t') }}}} {WHERE}",
+        f"SELECT a FROM t {WHERE} {{% if full %}} AND x {{% endif %}}",
+        f"SELECT a FROM %(table)s {WHERE}",
+        "SELECT a FROM t WHERE t >= '{{ ds }}' AND t < :window_end",
+        "SELECT a FROM t WHERE t >= '{{ ds }}",
+        "SELECT a FROM t WHERE t >= {window_start} AND t < {window_end}",
+    ],
+)
+def test_a_template_in_place_of_words_or_of_a_parameter_is_refused(sql: str) -> None:
+    with pytest.raises(SqlMistakes, match="nothing fills in templates"):
+        analyse(sql)
 
 
 def test_numbers_follow_the_order_of_appearance() -> None:
@@ -196,6 +227,13 @@ def test_names_of_structs_are_no_parameters(value: str) -> None:
 def test_other_parameters_are_refused(value: str) -> None:
     with pytest.raises(SqlMistakes, match="which nothing binds"):
         query(f"SELECT {value} AS v, a FROM t {WHERE}")
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "postgres"])
+def test_the_operator_of_the_absolute_value_is_no_parameter(dialect: str) -> None:
+    assert "SELECT @a AS v" in query(f"SELECT @a AS v, a FROM t {WHERE}", dialect).to_style("named")
+    with pytest.raises(SqlMistakes, match="'@window_start', which nothing binds"):
+        query("SELECT a FROM t WHERE a >= @window_start AND a < :window_end", dialect)
 
 
 def test_a_statement_that_writes_inside_a_cte_is_refused() -> None:

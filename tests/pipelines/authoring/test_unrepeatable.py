@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from pipelines.authoring.module_source import unrepeatable_calls
+from pipelines.authoring.loading.module_source import unrepeatable_calls
 from tests.pipelines.authoring.conftest import Tree
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from resources.sample import build_sample_warehouse
-from resources.servers.embedded_broker import EmbeddedBroker
-from resources.servers.embedded_registry import EmbeddedRegistry
+from resources.dev.sample import build_sample_warehouse
+from resources.dev.servers.kinds.embedded_broker import EmbeddedBroker
+from resources.dev.servers.kinds.embedded_registry import EmbeddedRegistry
 from tests.fixtures_servers import KafkaServer, RegistryServer, own_server
 from tests.pipelines.cli.warm import Warm
 

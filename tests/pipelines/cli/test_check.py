@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipelines.cli.findings import in_numbers, show, tried
+from pipelines.cli.output.findings import in_numbers, show, tried
 from pipelines.preflight.finding import Finding
 from resources.errors import SluiceError
 

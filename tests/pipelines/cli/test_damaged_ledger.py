@@ -4,7 +4,7 @@ import json
 
 from confluent_kafka import Producer
 
-from resources.kafka.ledger import ledger_partition
+from resources.kafka.topics.ledger_topic import ledger_partition
 from tests.pipelines.cli.conftest import Sluice
 
 TOPIC, WINDOW = "flights.flight-cancelled.v1", "2013-01-02"

@@ -23,6 +23,7 @@ def test_dead_letters_from_none_to_redriven(sluice: Sluice, tree: Path) -> None:
     none = sluice("dead-letters")
     assert (none.returncode, none.stdout) == (0, "There are no dead letters.\n")
     assert "has no dead letters" in sluice("redrive", "flight_cancelled").stdout
+    assert "has no dead letters" in sluice("plan", "flight_cancelled", "--redrive").stdout
 
     whole = (tree / "assets/flights/flight_cancelled.py").read_text()
     broken(tree, BROKEN)

@@ -184,15 +184,16 @@ def test_ctrl_c_tells_what_stands_and_the_next_run_goes_on(
     sluice: Sluice, tree: Path, servers: dict[str, str]
 ) -> None:
     process = subprocess.Popen(
-        command("publish", "weather_observed", "2013-03-01"), cwd=tree, env=servers, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        # At a second and a half a window it is at work when the signal comes, however late that is sent.
+        command("publish", "weather_observed", "2013-03-01", "--max-rows-per-second", "2"), cwd=tree, env=servers,
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     assert process.stderr is not None
     for line in process.stderr:
         if "2013-03-01-02:00: backfill" in line:
             break
     process.send_signal(signal.SIGINT)
-    told = process.communicate(timeout=60)[1]
+    told = process.communicate(timeout=120)[1]
     assert process.returncode == 130, told
     stopped = re.search(r"Stopped\. (\d+) of 24 windows are complete", told)
     assert stopped, told

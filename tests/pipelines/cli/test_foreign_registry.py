@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pipelines.cli.examining import _registry
+from pipelines.cli.actions.doctor import _registry
 from resources.registry import RightMissing
 
 if TYPE_CHECKING:
@@ -115,4 +115,4 @@ def test_a_login_that_may_read_its_own_subjects_alone_is_no_fault_of_the_registr
         registry=_Denied(), settings=SimpleNamespace(registry_url="http://ann:s3cret@registry:8081")
     )
     told = _registry(cast("Platform", platform))
-    assert told.startswith("http://ann:********@registry:8081 answers; this login may not read every subject")
+    assert told.startswith("http://********@registry:8081 answers; this login may not read every subject")

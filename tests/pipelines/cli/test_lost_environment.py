@@ -40,7 +40,7 @@ def test_it_publishes_nothing(
     assert "Traceback" not in refused.stderr
     from confluent_kafka.admin import AdminClient
 
-    there = AdminClient({"bootstrap.servers": embedded_broker.bootstrap}).list_topics(timeout=10).topics
+    there = AdminClient({"bootstrap.servers": embedded_broker.bootstrap}).list_topics(timeout=60).topics
     assert "flights.flight-cancelled.v1" not in there
 
     # A part of the environment is lost: another ledger would say that nothing was ever published.

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipelines.cli.reporting import _sent
-from pipelines.cli.summing_up import Silent, besides, nothing_because
+from pipelines.cli.output.nothing_sent import Silent, besides, nothing_because
+from pipelines.cli.runs.report import _sent
 from pipelines.publishing.result import Outcome, PublishResult
+from pipelines.run_events import done_told
+from tests.matrix import one_of
 
 if TYPE_CHECKING:
     from tests.pipelines.cli.conftest import Sluice
@@ -75,7 +77,7 @@ def test_what_is_said_besides_what_was_sent() -> None:
 )
 def test_what_became_of_a_window(counts: dict[str, int], outcome: Outcome, told: str) -> None:
     result = PublishResult("correct", "why", 2, "ab", 1, **counts)  # type: ignore[arg-type]
-    assert (result.outcome, result.told) == (outcome, f"correct: {told} (why)")
+    assert (result.outcome, done_told(result.done("w"))) == (outcome, f"correct: {told} (why)")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ CONTRACT = json.dumps(
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["", "erp"], ids=["duckdb", "postgresql"])
+@pytest.fixture(scope="module", params=one_of("", "erp"), ids=["duckdb", "postgresql"])
 def warehouse(request: pytest.FixtureRequest) -> dict[str, str]:
     """The setting of a warehouse beside the sample's, or none."""
     if not request.param:
@@ -206,7 +208,7 @@ def test_rows_that_the_transform_leaves_out_are_not_called_no_rows(sluice: "Slui
     left_out = happened.replace("happened", "left_out")
     done = sluice("publish", left_out, "2024-01-01")
     assert "Nothing was published: the window has rows, but none became an event." in done.stdout
-    assert "none of its 1 rows became an event" in done.stderr
+    assert "its 1 row became no event" in done.stderr
     seen = sluice("preview", left_out, "2024-01-01")
     assert seen.returncode == 0 and "none of these rows becomes an event" in seen.stdout
 

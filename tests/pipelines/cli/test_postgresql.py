@@ -16,6 +16,8 @@ CREATE TABLE shop.orders (
     order_id uuid PRIMARY KEY, placed_at timestamptz NOT NULL, amount numeric(10, 2) NOT NULL, weight numeric,
     state state NOT NULL, tags text[], extra jsonb, took interval, "Customer" varchar(20)
 );
+COMMENT ON TABLE shop.orders IS 'An order, as it is.';
+COMMENT ON COLUMN shop.orders.weight IS 'Kilograms.';
 INSERT INTO shop.orders SELECT ('00000000-0000-0000-0000-' || lpad(i::text, 12, '0'))::uuid,
     TIMESTAMPTZ '2024-02-28 12:00+00' + i * INTERVAL '1 hour', i / 100.0, i / 1000.0, 'paid',
     ARRAY['a', NULL], '{"gift": true}', '1 day', 'Zoë' FROM generate_series(1, 48) AS g(i);
@@ -49,6 +51,10 @@ def test_from_a_table_to_its_events(sluice: Sluice, tree: Path, erp: dict[str, s
     fields = {field["name"]: field["type"] for field in json.loads(contract.read_text())["fields"]}
     assert fields["amount"] == {"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2}
     assert fields["weight"] == ["null", "string"]
+    assert fields["state"] == {"type": "enum", "name": "OrderPlacedState", "symbols": ["placed", "paid"]}
+    docs = {field["name"]: field["doc"] for field in json.loads(contract.read_text())["fields"]}
+    assert docs["weight"] == "Kilograms." and json.loads(contract.read_text())["doc"] == "An order, as it is."
+    assert "key         order_id: the primary key" in made.stdout
 
     # What PostgreSQL alone knows, in a module that is loaded without settings.
     module.write_text(module.read_text().replace("WHERE placed_at", "WHERE extra ? 'gift' AND placed_at"))
@@ -57,6 +63,8 @@ def test_from_a_table_to_its_events(sluice: Sluice, tree: Path, erp: dict[str, s
     seen = sluice("preview", "order_placed", "2024-02-29", "--rows", "5", **erp)
     assert seen.returncode == 0, seen.stdout + seen.stderr
     assert "5 source rows" in seen.stdout
+    assert "order_placed.avsc still says TODO of order_id, " in checked.stdout
+    contract.write_text(contract.read_text().replace("TODO: ", ""))
     published = sluice("publish", "order_placed", "2024-02-29", **erp)
     assert published.returncode == 0, published.stdout + published.stderr
     assert "24 events published" in published.stdout

@@ -190,8 +190,14 @@ def test_a_plan_that_cannot_be(sluice: Sluice, arguments: tuple[str, ...], probl
 
 
 def test_a_file_that_is_no_plan(sluice: Sluice, tmp_path: Path) -> None:
-    for text in ("", "{}", '{"sluice_plan": 9}', '{"sluice_plan": 1, "windows": 3}'):
+    no_plan = "is no plan that this version understands: "
+    for text, told in (
+        ("", "line 1, column 1 is not JSON, the text ends there"),
+        ("{}", f"{no_plan}it has no entry 'sluice_plan'"),
+        ('{"sluice_plan": 9}', f"{no_plan}written by another version"),
+        ('{"sluice_plan": 1, "windows": 3}', f"{no_plan}its entry 'windows' is no list"),
+    ):
         (tmp_path / "plan.json").write_text(text)
         done = sluice("plan", "--apply", str(tmp_path / "plan.json"))
         assert done.returncode == 1
-        assert "is no plan that this version understands" in done.stderr
+        assert told in done.stderr

@@ -67,4 +67,4 @@ def test_verify_from_nothing_to_a_loss(sluice: Sluice, servers: dict[str, str]) 
     assert lost.returncode == 1
     assert cells(lost.stdout, "2013-01-02")[:7] == ["differs", "1", "9", "0", "9", "0", "0"]
     assert "2013-01-02: of 9 records 9 missing: missing '" in lost.stdout
-    assert "1 of 1 windows differ" in lost.stdout
+    assert "1 of 1 window differs" in lost.stdout

@@ -125,7 +125,7 @@ REFUSED = {
     ),
     "namespace no text": (of_type(enum("A", namespace=7)), "x", "namespace 7 is not a string"),
     "decimal scale true": (of_type(decimal(4, scale=True)), "x", "decimal scale True"),
-    "not JSON": ('{"type": "record",\n "name" "T"}', "", "line 2 is not JSON"),
+    "not JSON": ('{"type": "record",\n "name" "T"}', "", "line 2, column 9 is not JSON"),
     "key twice": (
         '{"type": "record", "type": "record", "name": "T", "fields": []}',
         "",

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from pipelines.encoding.compiled import usable
+from pipelines.encoding.columns.compiled_writer import usable
 from pipelines.encoding.encoder import Strategy
 
 NOT_BUILT = pytest.mark.skipif(

@@ -1,4 +1,4 @@
-"""Where a byte more begins, and what must not show: worked cases of the columnar way."""
+"""Where a byte more begins, and what must not show: worked cases of both ways."""
 
 import json
 from decimal import Decimal
@@ -148,16 +148,109 @@ def test_more_than_255_byte_columns(strategy: Strategy) -> None:
     assert bodies(of, strategy, *[column] * 40) == [data * 40 for data in expected]
 
 
-def test_decimals_of_too_many_digits_are_refused_not_cut() -> None:
-    of = contract(["null", {"type": "bytes", "logicalType": "decimal", "precision": 3, "scale": 0}])
-    wide = pa.array([Decimal(10**9)], pa.decimal128(38, 0))
-    column = pa.Array.from_buffers(pa.decimal128(3, 0), 1, wide.buffers())
-    with pytest.raises(EncodingError, match="v0: a decimal of more than 3 digits"):
-        bodies(of, "columnar", column)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("size", [None, 2, 9])
+def test_decimals_of_too_many_digits_are_refused_not_cut(strategy: Strategy, size: int | None) -> None:
+    """By the bytes that the precision can need: what they can hold passes, as it always did."""
+    decimal = {"logicalType": "decimal", "precision": 3, "scale": 0}
+    of = contract(["null", fixed("H", size, **decimal) if size else {"type": "bytes"} | decimal])
+    for value in (2**15 - 1, -(2**15)):
+        assert len(bodies(of, strategy, misfit(value))) == 1
+    for value in (2**15, -(2**15) - 1, 10**9, 2**63, -(10**36)):
+        with pytest.raises(EncodingError, match="v0: a decimal of more than 3 digits"):
+            bodies(of, strategy, misfit(value))
 
 
-@pytest.mark.parametrize("text", ["", ID[:-1], ID[:-1] + "g", ID + "0"])
-def test_what_is_no_uuid_is_refused(text: str) -> None:
-    of = contract(fixed("I", 16, logicalType="uuid"))
-    with pytest.raises(EncodingError, match="v0: a uuid"):
-        bodies(of, "columnar", pa.array([ID, text]))
+def misfit(value: int) -> pa.Array:
+    """A decimal of three digits whose buffer holds more of them."""
+    wide = pa.array([Decimal(value)], pa.decimal128(38, 0))
+    return pa.Array.from_buffers(pa.decimal128(3, 0), 1, wide.buffers())
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"", "36 characters"),
+        (ID[:-1].encode(), "36 characters"),
+        ((ID + "0").encode(), "36 characters"),
+        (ID.replace("-", "").encode(), "36 characters"),
+        (b"{" + ID.encode() + b"}", "36 characters"),
+        ((ID[:-1] + "é").encode(), "36 characters"),
+        ((ID[:-1] + "g").encode(), "other than hexadecimal"),
+        ((ID[:-1] + " ").encode(), "other than hexadecimal"),
+        ((ID[:-2] + "é").encode(), "other than hexadecimal"),
+        (ID[:-1].encode() + b"\xff", "other than hexadecimal"),
+    ],
+)
+def test_what_is_no_uuid_is_refused(strategy: Strategy, text: bytes, why: str) -> None:
+    of = contract(["null", fixed("I", 16, logicalType="uuid")])
+    column = raw_text([ID.encode(), text])
+    with pytest.raises(EncodingError, match=f"v0: a uuid.*{why}"):
+        bodies(of, strategy, column)
+    # Not where it hides under a null.
+    assert len(bodies(of, strategy, raw_text([ID.encode(), text], hidden=True))) == 2
+
+
+NOT_UTF8 = {
+    "a byte alone": b"\x80",
+    "a byte that never occurs": b"\xff",
+    "cut off": b"\xe2\x82",
+    "not the shortest form": b"\xc0\xaf",
+    "not the shortest form of three bytes": b"\xe0\x9f\xbf",
+    "not the shortest form of four bytes": b"\xf0\x8f\xbf\xbf",
+    "half of a surrogate pair": b"\xed\xa0\x80",
+    "above U+10FFFF": b"\xf4\x90\x80\x80",
+    "a start in the place of what follows": b"\xe2\xe2\x82\xac",
+}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("broken", NOT_UTF8.values(), ids=NOT_UTF8)
+@pytest.mark.parametrize(
+    "avro", ["string", {"type": "map", "values": "int"}, {"type": "string", "logicalType": "uuid"}]
+)
+def test_text_that_is_not_utf8_is_refused(strategy: Strategy, avro: Any, broken: bytes) -> None:
+    is_map = isinstance(avro, dict) and avro["type"] == "map"
+    of = contract(avro if is_map else ["null", avro])
+    for around in (b"", b"before it", b"exactly 8"):
+        text = around + broken + around
+        if is_map:
+            entries = pa.array([[("a", 1)], [("b", 1)]], of.arrow_schema.types[1])
+            column = pa.MapArray.from_arrays(entries.offsets, raw_text([b"a", text]), entries.items)
+        else:
+            column = raw_text([b"a", text])
+        with pytest.raises(EncodingError, match=r"v0.*: text that is not UTF-8"):
+            bodies(of, strategy, column)
+    if not is_map:
+        assert bodies(of, strategy, raw_text([b"a", broken], hidden=True))[1] == b"\0"
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_text_of_every_kind_of_character_is_written(strategy: Strategy) -> None:
+    ends = (
+        0x7F,
+        0x80,
+        0x7FF,
+        0x800,
+        0xFFF,
+        0x1000,
+        0xCFFF,
+        0xD7FF,
+        0xE000,
+        0xFFFF,
+        0x10000,
+        0x3FFFF,
+        0x40000,
+        0x10FFFF,
+    )
+    texts = [" " * n + chr(code) * 3 + "x" * (9 - n) for code in ends for n in range(10)]
+    expected = [varint(len(text.encode())) + text.encode() for text in texts]
+    assert bodies(contract("string"), strategy, pa.array(texts)) == expected
+
+
+def raw_text(values: list[bytes], *, hidden: bool = False) -> pa.Array:
+    """Text of these bytes; `hidden`: the last one lies under a null."""
+    _, offsets, data = pa.array(values, pa.binary()).buffers()
+    validity = pa.py_buffer(bytes([2 ** (len(values) - 1) - 1])) if hidden else None
+    return pa.Array.from_buffers(pa.string(), len(values), [validity, offsets, data])

@@ -158,7 +158,7 @@ def test_ids_only_where_asked_and_independent_of_schema_id_and_strategy() -> Non
     of = contract(k="string", m={"type": "map", "values": "int"})
     rows = [{"k": "a", "m": [("x", 1), ("y", 2)]}, {"k": "a", "m": [("y", 2), ("x", 1)]}, {"k": "b", "m": []}]
     ids = []
-    ways: list[Strategy] = ["auto", "columnar", "fastavro"]
+    ways: list[Strategy] = ["auto", "fastavro"]
     for schema_id, strategy in enumerate(ways):
         encoder = RecordEncoder(of, schema_id=schema_id, topic="t.v1", key="k", strategy=strategy)
         assert encoder.encode(batch(of, *rows)).event_ids is None

@@ -1,4 +1,4 @@
-"""However Arrow holds the rows, their bytes, keys, ids and places are the same: in numpy and in the compiled library."""
+"""However Arrow holds the rows, their bytes, keys, ids and places are the same: by fastavro and in the compiled library."""
 
 import ctypes
 import datetime as dt
@@ -16,9 +16,9 @@ import pytest
 from pipelines.contract import parse_contract
 from pipelines.encoding import RecordEncoder, murmur2
 from pipelines.encoding.encoder import Strategy
-from pipelines.reconciling.content import content_hashes, content_hashes_in_columns
-from resources.kafka.native_records import messages, messages_in_columns
-from resources.kafka.rows import Rows
+from pipelines.reconciling.records.content import content_hashes, plain_hashes
+from resources.kafka.batches.rows import Rows
+from resources.kafka.native.records import messages
 from tests.arrow_forms import forms, lists
 from tests.pipelines.encoding.strategies import STRATEGIES
 
@@ -132,20 +132,19 @@ def test_keys_and_contents_do_not_depend_on_their_layout() -> None:
     hashes = murmur2(pa.array(KEYS, pa.binary())).tolist()
     for name, keys in forms(KEYS, pa.binary(), b"FILL"):
         assert murmur2(keys).tolist() == hashes, name
-    wanted = content_hashes_in_columns(pa.array(KEYS, pa.large_binary()), pa.array(VALUES, pa.large_binary()))
+    wanted = plain_hashes(pa.array(KEYS, pa.large_binary()), pa.array(VALUES, pa.large_binary()))
     for name, keys in forms(KEYS, pa.large_binary(), b"FILL"):
         for other, values in forms(VALUES, pa.large_binary(), b"FILL"):
-            for function in (content_hashes, content_hashes_in_columns):
+            for function in (content_hashes, plain_hashes):
                 assert np.array_equal(function(keys, values), wanted), (name, other)
 
 
-@pytest.mark.parametrize("function", [messages, messages_in_columns])
-def test_records_handed_to_the_client_do_not_depend_on_their_layout(function: Any) -> None:
+def test_records_handed_to_the_client_do_not_depend_on_their_layout() -> None:
     for values in (VALUES, [b"x", b"", b"y" * 40, b"z", b""]):
         for name, keys in forms(KEYS, pa.binary(), b"FILL"):
             for other, column in forms(values, pa.large_binary(), b"FILL"):
                 rows = Rows(keys, column)
-                filled = function(rows)
+                filled = messages(rows)
                 for row, (key, value) in enumerate(zip(KEYS, values, strict=True)):
                     one = filled[row]
                     assert ctypes.string_at(int(one["key"]), int(one["key_len"])) == key, (name, other)

@@ -21,13 +21,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.cli.plain import to_cell, to_json
+from pipelines.cli.output.values import to_cell, to_json
 from pipelines.contract import parse_contract
 from pipelines.contract.temporal import WideDate, WideTimestamp
 from pipelines.encoding import RecordEncoder, RecordJudge, decode_record
 from pipelines.encoding.encoder import Strategy
-from pipelines.publishing.readback import ReadBack
-from pipelines.publishing.readback import printable as shown
+from pipelines.reconciling.records.event_reader import ReadBack
+from pipelines.reconciling.records.event_reader import printable as shown
 from pipelines.transform.row_json import row_json
 from tests.pipelines.encoding.strategies import STRATEGIES
 
@@ -296,7 +296,7 @@ def test_every_value_decodes_exactly_and_can_be_shown(data: st.DataObject) -> No
     json.loads(to_json(decoded), parse_constant=pytest.fail)
     printable = ReadBack(0, 0, 0, "k", decoded, {}, 7)
     json.loads(json.dumps(shown(printable), allow_nan=False))
-    assert all(to_cell(part) for name, part in decoded.items() if part != "")
+    assert all(to_cell(part) for name, part in decoded.items() if part not in ("", b""))
     json.loads(row_json({name: column[0] for name, column in zip(batch.schema.names, columns, strict=True)}))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.contract import parse_contract
 from pipelines.encoding import EncodedBatch, RecordEncoder, RecordJudge
-from pipelines.judging.misjudged import Misjudged
+from pipelines.independent_judge.errors import Misjudged
 
 FIELDS: list[tuple[str, Any]] = [
     ("id", "string"),

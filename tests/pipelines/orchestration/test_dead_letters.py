@@ -7,10 +7,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from pipelines.orchestration.assets import build_assets
+from pipelines.orchestration.definitions.assets import build_assets
+from pipelines.orchestration.definitions.resource import run_resources
+from pipelines.orchestration.definitions.tables import build_tables
 from pipelines.orchestration.keys import asset_key, op_name
-from pipelines.orchestration.resource import PlatformResource
-from pipelines.orchestration.tables import build_tables
 from tests.pipelines.publishing.conftest import WINDOW, World, embedded_world
 from tests.pipelines.publishing.test_redrive import ALIVE, BROKEN, MENDED, ROWS, SHARE
 from tests.pipelines.reconciling.test_check import here as _here
@@ -36,7 +36,7 @@ def run(
 ) -> dg.ExecuteInProcessResult:
     return dg.materialize(
         [build_assets(world.event), *build_tables([world.event])],
-        resources={"platform": PlatformResource()},
+        resources=run_resources(),
         instance=instance,
         partition_key=WINDOW,
         selection=[asset_key(world.event, stage) for stage in stages],
@@ -123,11 +123,13 @@ def test_a_blocked_window_is_observed_and_redriven(here: World, instance: dg.Dag
     assert here.counted() == Counter(ROWS)
 
 
-def test_a_redrive_says_what_to_select(here: World, instance: dg.DagsterInstance) -> None:
+def test_a_redrive_publishes_whatever_is_selected_beside_it(
+    here: World, instance: dg.DagsterInstance
+) -> None:
     here.rows(ALIVE)
-    assert "redrive: true: the run has sourced, transformed, published selected" in told(
-        run(here, instance, redrive=True)
-    )
-    wrong = run(here, instance, stages=("published",), redrive=True, replay="stored", reason="why")
-    assert "asks for a replay and for a redrive" in told(wrong)
-    assert "force is for a redrive" in told(run(here, instance, stages=("published",), force=True))
+    assert run(here, instance).success
+    here.rows([])
+    assert run(here, instance, redrive=True).success, "nothing is sourced"
+    assert here.counted() == Counter(ALIVE)
+    wrong = run(here, instance, stages=("sourced", "transformed"), redrive=True)
+    assert "redrive: true: publishes, and the run has sourced, transformed selected" in told(wrong)

@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines import load_catalogue
-from pipelines.orchestration.build import build_definitions
+from pipelines.orchestration.definitions.build import build_definitions
 
 SNAPSHOT = Path(__file__).with_name("definitions_snapshot.json")
 _AGAIN = (
@@ -88,9 +88,9 @@ def test_every_event_has_its_three_assets_and_both_checks() -> None:
     told = described()
     for event in load_catalogue().events.values():
         for stage in ("sourced", "transformed", "published"):
-            assert f"{event.full_name}/{stage}" in told["assets"]
+            assert f"{event.full_name}/{event.name}_{stage}" in told["assets"]
         checks = {
-            name: told["checks"][f"{event.full_name}/{name}"]
+            name: told["checks"][f"{event.full_name}/{event.name}_{name}"]
             for name in ("transformed:fits_contract", "published:reconciled")
         }
         assert checks["transformed:fits_contract"]["blocking"]

@@ -131,14 +131,15 @@ def test_a_window_is_stored_when_it_is_done(instance: dg.DagsterInstance) -> Non
 def test_no_event_waits_longer_than_a_second(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_HELD_AT_MOST_SECONDS", 1.0)
+    monkeypatch.setattr(module, "_HELD_AT_MOST_SECONDS", 3.0)
 
     def body(log: EventLog) -> Iterator[object]:
         with log.one_window():
-            yield made(FIRST, "a")
             with elsewhere(instance) as other:
                 assert other.get_materialized_partitions(FIRST) == set()
-                until = time.monotonic() + 20
+                yield made(FIRST, "a")
+                assert other.get_materialized_partitions(FIRST) == set()
+                until = time.monotonic() + 60
                 while not other.get_materialized_partitions(FIRST) and time.monotonic() < until:
                     time.sleep(0.1)
                 assert other.get_materialized_partitions(FIRST) == {"a"}
@@ -257,7 +258,7 @@ def test_who_watches_the_run_sees_its_events_while_it_works(instance: dg.Dagster
             run_id = instance.get_runs()[0].run_id
             other.watch_event_logs(run_id, None, lambda entry, _: seen.append(entry.user_message))
             yield from window(log, "a")
-            until = time.monotonic() + 20
+            until = time.monotonic() + 60
             while "Materialized value second." not in seen and time.monotonic() < until:
                 time.sleep(0.05)
             assert "Materialized value second." in seen
@@ -321,3 +322,33 @@ def test_another_storage_is_left_alone() -> None:
             assert not log.point({}, POINTER, FIRST, "a")
 
         assert stored(instance, run(instance, body)) == ["first a", "second a", "check a"]
+
+
+def test_the_storage_of_the_installed_dagster_is_known() -> None:
+    assert module._unknown_methods(SqliteEventLogStorage) == []
+
+
+@pytest.mark.parametrize("name", module._KNOWN)
+def test_a_storage_that_is_declared_otherwise_is_left_alone(
+    name: str, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = getattr(SqliteEventLogStorage, name)
+
+    def otherwise(self: Any, *arguments: Any, more: bool = False, **named: Any) -> Any:  # noqa: ARG001
+        return own(self, *arguments, **named)
+
+    monkeypatch.setattr(SqliteEventLogStorage, name, otherwise)
+    before = set(vars(instance.event_log_storage))
+
+    def body(log: EventLog) -> Iterator[object]:
+        assert set(vars(instance.event_log_storage)) == before
+        assert f"{name}(self, *arguments, more=False, **named)" in (log.warning or "")
+        yield from window(log, "a")
+        assert not log.point({}, POINTER, FIRST, "a")
+
+    assert stored(instance, run(instance, body)) == ["first a", "second a", "check a"]
+
+
+def test_a_method_that_is_gone_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(module._KNOWN, "store_events", "(self, events)")
+    assert module._unknown_methods(SqliteEventLogStorage) == ["store_events no more"]

@@ -7,9 +7,9 @@ import dagster as dg
 import duckdb
 import pytest
 
-from pipelines.orchestration import in_a_window
+from pipelines.orchestration.checks import in_a_window
 from pipelines.orchestration.keys import asset_key
-from pipelines.steps.unwindowed import Unwindowed
+from pipelines.stages.unwindowed_rows import Unwindowed
 from resources.errors import SluiceError
 from tests.pipelines.orchestration.test_dead_letters import embedded_world, here, instance, run
 from tests.pipelines.publishing.conftest import World

@@ -2,7 +2,7 @@
 
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from pipelines.orchestration.run import _interruption
+from resources.process.interruption import interruption
 
 
 def test_an_interruption_is_found_behind_what_a_client_made_of_it() -> None:
@@ -12,7 +12,7 @@ def test_an_interruption_is_found_behind_what_a_client_made_of_it() -> None:
         except BaseException as stop:
             raise SystemError("returned a result with an exception set") from stop
     except SystemError as error:
-        assert isinstance(_interruption(error), DagsterExecutionInterruptedError)
+        assert isinstance(interruption(error), DagsterExecutionInterruptedError)
 
 
 def test_an_ordinary_error_is_none() -> None:
@@ -22,4 +22,4 @@ def test_an_ordinary_error_is_none() -> None:
         except ValueError as cause:
             raise SystemError from cause
     except SystemError as error:
-        assert _interruption(error) is None
+        assert interruption(error) is None

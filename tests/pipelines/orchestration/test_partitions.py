@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pipelines import Windows, daily, hourly, monthly, weekly
-from pipelines.orchestration.partitions import partitions_of
+from pipelines.orchestration.definitions.partitions import partitions_of
 
 NOW = datetime(2013, 6, 15, 12, 30, tzinfo=UTC)
 

@@ -9,10 +9,10 @@ from typing import Any, cast
 import dagster as dg
 import pytest
 
+from pipelines.ledger.identity import Part
 from pipelines.orchestration.place import NotThisPlace, accept_place, place_changes, require_place
-from pipelines.publishing.identity import Part
 from resources.identity import Identity
-from resources.kafka.watch import TopicNow
+from resources.kafka.topics.watch import TopicNow
 from resources.platform import Platform
 from resources.settings import Settings, load_settings
 

@@ -1,6 +1,6 @@
 """A warehouse's pool: the operator's limit holds, no limit means no wait."""
 
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
@@ -10,6 +10,8 @@ import pytest
 
 from pipelines.orchestration import pools
 from pipelines.orchestration.pools import pool_slot, telling_of_pool, wait_for_pool
+from pipelines.run_events import RunEvent, sentence
+from tests.hearing import into
 
 POOL = "warehouse_default"
 
@@ -88,7 +90,7 @@ def test_a_command_that_waits_for_a_pool_says_who_has_it_and_looks_for_dead_runs
         def frees() -> None:
             instance.event_log_storage.free_concurrency_slots_for_run(OTHER)
 
-        wait_for_pool(instance, POOL, say=said.append, look=frees)
+        wait_for_pool(instance, POOL, tell=into(said), look=frees)
     assert said[0] == f"waiting for a place in pool {POOL}: run 01234567 has it"
     assert len(said) > 2 and "(for " in said[1], "again and again"
     assert said[-1].startswith(f"has its place in pool {POOL} after ")
@@ -97,8 +99,8 @@ def test_a_command_that_waits_for_a_pool_says_who_has_it_and_looks_for_dead_runs
 @pytest.mark.usefixtures("never_waits")
 def test_a_command_does_not_wait_where_dagster_would_not_hold_it(tmp_path: Path) -> None:
     with an_instance_with_a_full_pool(tmp_path, granularity="run") as instance:
-        wait_for_pool(instance, POOL, say=[].append)
-        wait_for_pool(instance, "pool_without_a_limit", say=[].append)
+        wait_for_pool(instance, POOL, tell=into([]))
+        wait_for_pool(instance, "pool_without_a_limit", tell=into([]))
 
 
 def test_a_run_that_was_a_moment_late_says_so_while_dagster_waits(
@@ -107,20 +109,23 @@ def test_a_run_that_was_a_moment_late_says_so_while_dagster_waits(
     monkeypatch.setattr(pools, "_ASK_EVERY_SECONDS", 0.05)
     monkeypatch.setattr(pools, "_SAY_AFTER_SECONDS", 0.05)
     said: list[str] = []
+    told = threading.Event()
     with an_instance_with_a_full_pool(tmp_path) as instance:
         storage = instance.event_log_storage
 
-        def says(text: str) -> None:
-            said.append(text)
+        def says(event: RunEvent) -> None:
+            said.append(sentence(event))
+            if "has its place" in said[-1]:
+                told.set()
             storage.free_concurrency_slots_for_run(OTHER)
 
         @dg.asset(pool=POOL)
         def held() -> None:
-            time.sleep(0.5)
+            assert told.wait(60)
 
         run_id = str(uuid4())
         job = dg.Definitions(assets=[held]).resolve_implicit_global_asset_job_def()
-        with telling_of_pool(instance, POOL, run_id, say=says):
+        with telling_of_pool(instance, POOL, run_id, tell=says):
             assert job.execute_in_process(instance=instance, run_id=run_id).success
     assert said[0] == f"waiting for a place in pool {POOL}: run 01234567 has it"
     assert "has its place" in said[-1]

@@ -1,5 +1,11 @@
 """The preflight of a run: what does not hold stops it before its first window, told in one sentence each."""
 
+import logging
+from collections.abc import Iterator
+
+from pipelines.preflight import fitness
+from pipelines.preflight.facts import Facts
+from pipelines.preflight.finding import Finding
 from tests.pipelines.orchestration.test_dead_letters import embedded_world, here, instance, run, told
 from tests.pipelines.publishing.conftest import World
 
@@ -22,3 +28,16 @@ def test_without_publishing_there_is_no_preflight(here: World, instance, monkeyp
     here.rows([("a", 1, 1)])
     monkeypatch.setenv("SLUICE_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     assert run(here, instance, stages=("sourced", "transformed")).success
+
+
+def test_what_preflight_warns_about_is_a_warning_in_the_runs_log(here: World, instance, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    def warns(_facts: Facts) -> Iterator[Finding]:
+        yield Finding("topic", "warning", "this is not right yet", next_step="look at it")
+
+    monkeypatch.setattr(fitness, "topic_findings", warns)
+    here.rows([("a", 1, 1)])
+    result = run(here, instance)
+    assert result.success
+    (line,) = [one for one in instance.all_logs(result.run_id) if "this is not right yet" in one.user_message]
+    assert line.level == logging.WARNING
+    assert "next: look at it" in line.user_message

@@ -7,9 +7,10 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from pipelines.orchestration.assets import build_assets
-from pipelines.orchestration.resource import PlatformResource
-from pipelines.orchestration.tables import build_tables
+from pipelines.orchestration.definitions.assets import build_assets
+from pipelines.orchestration.definitions.resource import run_resources
+from pipelines.orchestration.definitions.tables import build_tables
+from pipelines.orchestration.keys import key_of
 from tests.pipelines.publishing.conftest import WINDOW, World, embedded_world
 from tests.pipelines.reconciling.test_check import here as _here
 
@@ -25,23 +26,23 @@ def test_a_window_is_in_sync_until_what_it_was_made_from_changes(here: World) ->
     def run(stages: tuple[str, ...]) -> None:
         done = dg.materialize(
             [build_assets(here.event), *build_tables([here.event])],
-            resources={"platform": PlatformResource()},
+            resources=run_resources(),
             instance=instance,
             partition_key=WINDOW,
-            selection=[dg.AssetKey(["tests", "happened", stage]) for stage in stages],
+            selection=[key_of("tests", "happened", stage) for stage in stages],
         )
         assert done.success
 
     def out_of_date() -> set[str]:
         graph = dg.Definitions(
             assets=[build_assets(here.event), *build_tables([here.event])],
-            resources={"platform": PlatformResource()},
+            resources=run_resources(),
         ).get_repository_def().asset_graph  # fmt: skip
         resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
         return {
             stage
             for stage in ("sourced", "transformed", "published")
-            if resolver.get_status(dg.AssetKey(["tests", "happened", stage]), WINDOW) != StaleStatus.FRESH
+            if resolver.get_status(key_of("tests", "happened", stage), WINDOW) != StaleStatus.FRESH
         }
 
     with dg.instance_for_test() as instance:

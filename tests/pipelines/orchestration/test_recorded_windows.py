@@ -8,9 +8,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from pipelines.orchestration import run as run_module
 from pipelines.orchestration.event_log import EventLog
+from pipelines.orchestration.keys import key_of, stage_of
+from pipelines.orchestration.windows import run as run_module
 from pipelines.publishing.publisher import Publisher
 from resources.errors import SluiceError
 from tests.pipelines.publishing.conftest import WINDOW, World, embedded_world
@@ -60,7 +62,7 @@ def recorded(instance: dg.DagsterInstance, folder: Path, run_id: str) -> dict[st
                 if event.is_step_materialization
                 else event.asset_observation_data.asset_observation
             )
-            tags, name = dict(told.tags), told.asset_key.path[-1]
+            tags, name = dict(told.tags), stage_of(told.asset_key)
         seen.append(
             (
                 name,
@@ -99,10 +101,8 @@ def pointers(instance: dg.DagsterInstance) -> set[tuple[str, str, bool]]:
     """Stage and window of each materialization that was made from another, and whether it names the place of that."""
     found = set()
     for stage, upstream in (("transformed", "sourced"), ("published", "transformed")):
-        for made in instance.fetch_materializations(
-            dg.AssetKey(["tests", "happened", stage]), limit=99
-        ).records:
-            key = dg.AssetKey(["tests", "happened", upstream])
+        for made in instance.fetch_materializations(key_of("tests", "happened", stage), limit=99).records:
+            key = key_of("tests", "happened", upstream)
             wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[str(made.partition_key)])
             newest = instance.fetch_materializations(wanted, limit=1).records[0]
             told = made.asset_materialization
@@ -152,6 +152,26 @@ def written_alone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(run_module, "event_log", lambda _: Alone())
 
 
+def test_where_the_storage_is_not_known_the_run_warns_and_publishes(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqliteEventLogStorage.store_event
+
+    def otherwise(self: SqliteEventLogStorage, event: Any, more: Any = None) -> None:  # noqa: ARG001
+        store(self, event)
+
+    monkeypatch.setattr(SqliteEventLogStorage, "store_event", otherwise)
+    here.rows(ROWS)
+    with dg.instance_for_test() as instance:
+        done = run(here, instance)
+        assert done.success
+        both = {(stage, key, True) for stage in ("transformed", "published") for key in (WINDOW, NEXT)}
+        assert pointers(instance) == both
+        told = [record.user_message for record in instance.all_logs(done.run_id)]
+    (warning,) = [text for text in told if "store_event(self, event, more=None)" in text]
+    assert "small windows take longer; next: " in warning
+
+
 def on_the_second_window(monkeypatch: pytest.MonkeyPatch, does: Callable[[], None]) -> None:
     """`does` is called when the second window is about to be published."""
     publish = Publisher.publish
@@ -175,7 +195,7 @@ def test_a_finished_window_is_recorded_before_the_next_is_published(
         def look() -> None:
             with dg.DagsterInstance.from_ref(instance.get_ref()) as other:
                 for stage in ("sourced", "transformed", "published"):
-                    seen.append(other.get_materialized_partitions(dg.AssetKey(["tests", "happened", stage])))
+                    seen.append(other.get_materialized_partitions(key_of("tests", "happened", stage)))
 
         on_the_second_window(monkeypatch, look)
         assert run(here, instance).success
@@ -194,7 +214,7 @@ def test_a_window_that_fails_keeps_the_record_of_what_it_reached(
         assert not done.success
 
         def windows(stage: str) -> set[str]:
-            return instance.get_materialized_partitions(dg.AssetKey(["tests", "happened", stage]))
+            return instance.get_materialized_partitions(key_of("tests", "happened", stage))
 
         assert windows("sourced") == windows("transformed") == {WINDOW, NEXT}
         assert windows("published") == {WINDOW}

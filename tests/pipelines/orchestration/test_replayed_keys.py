@@ -72,8 +72,3 @@ def test_a_replay_of_a_range_without_an_event_fails(
     assert metadata(result)["unmatched_keys"]["given"] == 0
     assert len(published.seen()) == 10
     assert replay(published, instance, replay=source, event_time_from="2013-01-01T00:00Z").success
-
-
-def test_leaving_keys_out_is_for_a_replay(published: World, instance: dg.DagsterInstance) -> None:
-    result = run(published, instance, unmatched_keys="leave_out")
-    assert "unmatched_keys is for a replay, and none is asked for" in told(result)

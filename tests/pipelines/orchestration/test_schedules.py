@@ -7,8 +7,8 @@ import dagster as dg
 import pytest
 
 from pipelines import Windows, load_catalogue
-from pipelines.orchestration.build import build_definitions
-from pipelines.orchestration.schedules import build_schedules, cron_of
+from pipelines.orchestration.definitions.build import build_definitions
+from pipelines.orchestration.definitions.schedules import build_schedules, cron_of
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,42 @@ def test_an_event_whose_windows_ended_is_not_asked_for_again(
     tick = schedule.evaluate_tick(context)
     assert [request.partition_key for request in tick.run_requests or []] == requested
     assert requested or "a backfill publishes them" in (tick.skip_message or "")
+
+
+def test_an_end_in_the_last_year_that_dates_have_is_ahead() -> None:
+    event = load_catalogue().find("flights/flight_departed")
+    far = replace(event, windows=Windows("daily", event.windows.start, datetime(9999, 12, 31, tzinfo=UTC)))
+    (schedule,) = build_schedules([far])
+    repository = build_definitions(load_catalogue()).get_repository_def()
+    now = datetime(2013, 3, 4, tzinfo=UTC)
+    context = dg.build_schedule_context(scheduled_execution_time=now, repository_def=repository)
+    (request,) = schedule.evaluate_tick(context).run_requests or []
+    assert request.partition_key == "2013-03-03"
+
+
+def test_an_event_whose_window_cannot_be_told_does_not_stop_the_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue = load_catalogue()
+    events = [catalogue.find(name) for name in ("flights/flight_departed", "flights/flight_cancelled")]
+    real = Windows.last_complete
+
+    def last_complete(self: Windows, now: datetime) -> object:
+        if self.delay == timedelta(minutes=1):
+            raise OverflowError("date value out of range")
+        return real(self, now)
+
+    monkeypatch.setattr(Windows, "last_complete", last_complete)
+    broken = replace(events[0], windows=replace(events[0].windows, delay=timedelta(minutes=1)))
+    repository = build_definitions(catalogue).get_repository_def()
+    now = datetime(2013, 3, 4, 6, tzinfo=UTC)
+    for group, requested in (
+        ([broken, replace(events[1], windows=broken.windows)], []),
+        ([broken, events[1]], ["2013-03-03"]),
+    ):
+        found = []
+        for schedule in build_schedules(group):
+            context = dg.build_schedule_context(scheduled_execution_time=now, repository_def=repository)
+            tick = schedule.evaluate_tick(context)
+            found += [request.partition_key for request in tick.run_requests or []]
+            if not tick.run_requests:
+                assert "not requested: flights/flight_departed: OverflowError" in (tick.skip_message or "")
+        assert found == requested

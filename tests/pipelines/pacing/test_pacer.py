@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.authoring.limits import LagLimit, Limits, limits
+from pipelines.ledger.entry import LedgerEntry
 from pipelines.pacing.hold import Cancelled, Hold
 from pipelines.pacing.pacer import Pacer
-from pipelines.publishing.entry import LedgerEntry
 from resources.kafka.errors import KafkaRefused, KafkaUnavailable
-from resources.kafka.lag import GroupLag
+from resources.kafka.reading.lag import GroupLag
+from tests.hearing import into
 
 TOPIC = "tests.happened.v1"
 
@@ -52,7 +53,11 @@ class World:
         """Nothing is open."""
 
     def hold(self) -> Hold | None:
-        return Hold("operator", "paused by operator anna", 1) if self.paused else None
+        return (
+            Hold("operator", "paused by operator anna", 1, by="anna", run_id="0123456789")
+            if self.paused
+            else None
+        )
 
     def cancelled_by(self) -> str | None:
         return self.cancelled
@@ -65,8 +70,7 @@ class World:
             what,
             groups=lambda: self,
             operator=self,
-            say=self.said.append,
-            warn=self.said.append,
+            tell=into(self.said),
             clock=lambda: self.now,
             sleep=self.sleep,
         )
@@ -313,9 +317,7 @@ def test_a_paused_run_waits_for_its_operator_also_where_limits_would_let_it_go(w
     assert world.now == 1_065
     assert [line.partition(": ")[2].partition(" (")[0] for line in world.said] == [
         "paused: consumer group billing is 60,000 records behind",
-        "paused by operator anna",
-        "paused by operator anna",
-        "paused by operator anna",
+        *["paused by operator anna; `sluice resume 01234567` lets it go on"] * 3,
         "goes on after 1 min 5 s",
     ]
 

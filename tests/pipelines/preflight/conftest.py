@@ -12,9 +12,9 @@ from pipelines import Event, load_catalogue
 from pipelines.preflight.facts import ContractState, Disk, Facts
 from pipelines.preflight.finding import Finding
 from pipelines.preflight.fitness import judge
-from resources.kafka.cluster import ClusterState, TopicState
-from resources.kafka.ledger import LedgerLog
-from resources.kafka.topics import Topic
+from resources.kafka.topics.cluster import ClusterState, TopicState
+from resources.kafka.topics.ledger_topic import LedgerLog
+from resources.kafka.topics.topics import Topic
 from resources.platform import Platform
 from resources.settings import load_settings
 from tests.fixtures_servers import KafkaServer, RegistryServer, own_server

@@ -14,9 +14,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from resources.servers.apache_kafka import ApacheKafka
-from resources.servers.ports import LOOPBACK
-from resources.servers.server import Launch, Progress
+from resources.dev.servers.kinds.apache_kafka import ApacheKafka
+from resources.dev.servers.ports import LOOPBACK
+from resources.dev.servers.server import Launch, Progress
 
 LOGIN, PASSWORD = "publisher", "publisher-secret"
 
@@ -82,9 +82,9 @@ class Acls:
             for done in self._admin.create_acls(wanted).values():
                 done.result()
         # The controller has them; the broker's authorizer follows.
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while len(self._admin.describe_acls(_OF_THE_LOGIN).result()) != len(wanted):
-            assert time.monotonic() < deadline, "ACLs are not in force after 10 s"
+            assert time.monotonic() < deadline, "ACLs are not in force after 60 s"
             time.sleep(0.05)
 
 

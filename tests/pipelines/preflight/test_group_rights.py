@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from resources.kafka.errors import KafkaRefused
-from resources.kafka.lag import GroupReader
+from resources.kafka.reading.lag import GroupReader
 from tests.pipelines.preflight.conftest import SecuredWorld
 
 DESCRIBE = ("group", "billing", "DESCRIBE")

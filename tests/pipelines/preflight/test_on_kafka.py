@@ -14,12 +14,13 @@ from pipelines.authoring.windows import Window
 from pipelines.preflight.amounts import size
 from pipelines.preflight.finding import Finding, PreflightFailed
 from pipelines.preflight.fitness import preflight, require_fit
-from pipelines.publishing.preflight import fit_topic, registered_schema_id
-from resources.errors import PassingFault
-from resources.kafka.clients import admin
-from resources.kafka.cluster import describe
-from resources.kafka.topics import describe_topic
+from pipelines.preflight.provisioning import fit_topic, registered_schema_id
+from resources.errors import TransientError
+from resources.kafka.factory import admin
+from resources.kafka.topics.cluster import describe
+from resources.kafka.topics.topics import describe_topic
 from resources.registry.errors import RegistryUnavailable
+from tests.hearing import into
 from tests.pipelines.preflight.topics import create_topic, until
 from tests.pipelines.publishing.conftest import WINDOW, World
 
@@ -39,8 +40,8 @@ def _windows(world: World, text: str) -> Sequence[Window]:
 
 
 def _require(world: World, said: list[str] | None = None, windows: str = WINDOW, **settings: Any) -> Any:
-    say = (said if said is not None else []).append
-    return require_fit(world.event, world.platform(**settings), _windows(world, windows), say=say)
+    tell = into(said if said is not None else [])
+    return require_fit(world.event, world.platform(**settings), _windows(world, windows), tell=tell)
 
 
 def test_a_preflight_creates_and_registers_nothing(world: World) -> None:
@@ -232,12 +233,12 @@ def test_a_size_limit_is_held_against_the_ledgers_figures(world: World) -> None:
 def test_brokers_that_are_away_are_a_passing_fault_for_a_run_and_a_finding_for_a_check(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources.kafka.cluster._SECONDS", 1)
+    monkeypatch.setattr("resources.kafka.topics.cluster._SECONDS", 1)
     away = {"kafka": {"bootstrap.servers": "127.0.0.1:1"}}
     found = _found(world, **away)
     assert found["Kafka"].level == "failed"
     assert {"compatibility", "snapshot room"} <= set(found), "the rest is looked at all the same"
-    with pytest.raises(PassingFault, match="did not answer"):
+    with pytest.raises(TransientError, match="did not answer"):
         _require(world, **away)
 
 

@@ -46,7 +46,7 @@ def test_the_rights_of_the_operating_page_are_enough_and_the_preflight_agrees(
     assert found["transactional id"].level == "unknown"
     _publish(secured)
     # The first transaction of a cluster takes its time to show everywhere.
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while len(secured.world.seen()) < len(ROWS) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert secured.world.counted() == Counter(ROWS)

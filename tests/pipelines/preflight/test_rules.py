@@ -1,17 +1,21 @@
 """The rules, over facts made by hand: each spoils one thing, and one finding says so with its figure."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import avro.schema
 import pytest
 
 from pipelines.preflight.facts import ContractState, Disk, History, LargestRecord, Moved
 from pipelines.preflight.finding import Finding, failures_of, refusal
 from pipelines.preflight.fitness import judge
+from pipelines.preflight.rules.contract import make_compatible
 from resources.errors import SluiceError
 from resources.kafka.errors import KafkaUnavailable
-from resources.kafka.topics import Topic
+from resources.kafka.topics.topics import Topic
+from resources.registry.compatibility import LEVELS, problems
 
 if TYPE_CHECKING:
     from tests.pipelines.preflight.conftest import Case
@@ -322,6 +326,33 @@ def test_an_incompatible_contract_fails_with_the_reasons(case: "Case") -> None:
     _failed(refused.finding("compatibility"), "field a: no; field b: no")
 
 
+def _unfinished(case: "Case", **changes: object) -> "Case":
+    contract = case.facts.event.contract
+    asked = [replace(contract.type.fields[0], doc="TODO: what this is."), *contract.type.fields[1:]]
+    return case.event(contract=replace(contract, type=replace(contract.type, fields=tuple(asked))), **changes)
+
+
+def test_a_contract_that_says_todo_stops_a_run_whether_it_is_registered_or_not(case: "Case") -> None:
+    assert case.of(publishing=True).findings("TODO") == []
+    for state in (ContractState(1), ContractState(None, first_of_subject=True)):
+        drafted = _unfinished(case).of(contract=state)
+        _warned(drafted.finding("TODO"), "flight_departed.avsc still says TODO of event_id")
+        _failed(drafted.of(publishing=True).finding("TODO"), "still says TODO of event_id")
+        _failed(drafted.settings(embedded=True).of(publishing=True).finding("TODO"), "event_id")
+
+
+def test_the_embedded_registry_takes_a_contract_that_says_todo(case: "Case") -> None:
+    own = _unfinished(case).settings(embedded_registry_url="http://registry:8081").of(publishing=True)
+    _warned(own.finding("TODO"), "event_id")
+
+
+def test_a_declaration_that_says_todo_stops_nothing(case: "Case") -> None:
+    drafted = case.event(description="TODO: what happened.", owner="team:TODO").of(publishing=True)
+    _warned(
+        drafted.finding("TODO"), "the description and the owner of flights/flight_departed still say TODO"
+    )
+
+
 # The disk
 
 
@@ -402,3 +433,96 @@ def test_a_refusal_tells_everything_that_failed_each_with_its_next_step(case: "C
     assert [finding.next_step is not None for finding in again] == [True, True]
     only = refusal("flights/flight_departed on t", judge(case.topic(leaderless=1).facts))
     assert str(only).startswith("flights/flight_departed on t: replication: ")
+
+
+@pytest.mark.parametrize(
+    ("reason", "step"),
+    [
+        (
+            "the new schema cannot read data of version 1 (level BACKWARD): field 'b': it is missing from the data and has no default",
+            "give the new field a default",
+        ),
+        (
+            "version 1 cannot read data of the new schema (level FORWARD): field 'b': it is missing from the data and has no default",
+            "keep the field",
+        ),
+        (
+            "the new schema cannot read data of version 1 (level FULL): field 'b': int cannot hold long",
+            "keep the field's type",
+        ),
+        (
+            "the new schema cannot read data of version 1 (level FULL): field 'e': enum E has no default and lacks X",
+            "keep the enum's symbols",
+        ),
+        (
+            "version 1 cannot read data of the new schema (level FULL): field 'e': enum E has no default and lacks X",
+            "add no symbol to the enum",
+        ),
+    ],
+)
+def test_what_to_do_about_an_incompatible_contract_is_what_its_reasons_ask_for(
+    reason: str, step: str
+) -> None:
+    told = make_compatible([reason, reason])
+    assert told == f"{step}; or publish a new version of the topic (….v2)"
+
+
+@pytest.mark.parametrize(
+    ("reason", "step"),
+    [
+        # As Confluent's registry says them
+        ("{errorType:'READER_FIELD_MISSING_DEFAULT_VALUE', description:'The field 'x' at path '/fields/3' in the new schema has no default value and is missing in the old schema'}", "give the new field a default"),
+        ("{errorType:'READER_FIELD_MISSING_DEFAULT_VALUE', description:'The field 'x' at path '/fields/3' in the old schema has no default value and is missing in the new schema'}", "keep the field"),
+        ("{errorType:'TYPE_MISMATCH', description:'The type (path '/fields/2/type') of a field in the new schema does not match with the old schema'}", "keep the field's type"),
+        ("{errorType:'MISSING_ENUM_SYMBOLS', description:'The new schema is missing enum symbols '[B]' at path '/fields/1/type/symbols' in the old schema'}", "keep the enum's symbols"),
+        ("{errorType:'MISSING_ENUM_SYMBOLS', description:'The old schema is missing enum symbols '[C]' at path '/fields/1/type/symbols' in the new schema'}", "add no symbol to the enum"),
+        ("{errorType:'MISSING_UNION_BRANCH', description:'The new schema is missing a type inside a union field at path '/fields/4/type/1' in the old schema'}", "keep the field's type"),
+        # A field whose name reads as another kind of change
+        ("the new schema cannot read data of version 1 (level BACKWARD): field 'enum_x': it is missing from the data and has no default", "give the new field a default"),
+        ("version 1 cannot read data of the new schema (level FORWARD): record 'a.B' became 'a.C' without an alias", "keep the type's name"),
+        ("READER_FIELD_MISSING", "take back what the reasons name"),
+    ],
+)  # fmt: skip
+def test_reasons_of_other_registries_and_odd_names_have_their_step(reason: str, step: str) -> None:
+    assert (
+        make_compatible([reason, "a note of the level"])
+        == f"{step}; or publish a new version of the topic (….v2)"
+    )
+
+
+_RECORD: dict[str, Any] = {"type": "record", "name": "R", "namespace": "n"}
+_BASE = [
+    {"name": "a", "type": "int"},
+    {"name": "e", "type": {"type": "enum", "name": "E", "symbols": ["X", "Y"]}},
+]
+# What is changed, the fields before and after, and what makes it compatible where readers of the new schema, and of the
+# old one, must read the other's data; None: they can.
+_CHANGES: dict[str, tuple[list[Any], list[Any], str | None, str | None]] = {
+    "a field more": (_BASE, [*_BASE, {"name": "b", "type": "int"}], "give the new field a default", None),
+    "a field more with a default": (_BASE, [*_BASE, {"name": "b", "type": "int", "default": 1}], None, None),
+    "a field less": ([*_BASE, {"name": "b", "type": "int"}], _BASE, None, "keep the field"),
+    "a wider type": (_BASE, [{"name": "a", "type": "long"}, _BASE[1]], None, "keep the field's type"),
+    "a narrower type": ([{"name": "a", "type": "long"}, _BASE[1]], _BASE, "keep the field's type", None),
+    "null allowed": (_BASE, [{"name": "a", "type": ["null", "int"]}, _BASE[1]], None, "keep the field's type"),
+    "a symbol more": (_BASE, [_BASE[0], {"name": "e", "type": {"type": "enum", "name": "E", "symbols": ["X", "Y", "Z"]}}], None, "add no symbol to the enum"),
+    "a symbol less": (_BASE, [_BASE[0], {"name": "e", "type": {"type": "enum", "name": "E", "symbols": ["X"]}}], "keep the enum's symbols", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", _CHANGES)
+def test_only_what_the_level_demands_is_asked_for(level: str, name: str) -> None:
+    before, after, backward, forward = _CHANGES[name]
+    old, new = (avro.schema.parse(json.dumps({**_RECORD, "fields": fields})) for fields in (before, after))
+    demanded = [
+        step
+        for step, levels in ((backward, ("BACKWARD", "FULL")), (forward, ("FORWARD", "FULL")))
+        if step and level.startswith(levels)
+    ]
+    reasons = problems(level, new, old, "version 1")
+    assert bool(reasons) == bool(demanded)
+    assert all(f"(level {level})" in reason for reason in reasons)
+    if demanded:
+        assert (
+            make_compatible(reasons) == f"{'; '.join(demanded)}; or publish a new version of the topic (….v2)"
+        )

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from resources.kafka.topics import describe_topic
+from resources.kafka.topics.topics import describe_topic
 from tests.pipelines.publishing.conftest import World
 
 
@@ -15,7 +15,7 @@ def create_topic(world: World, partitions: int = 3, **config: str) -> None:
 
 def until(holds: Callable[[], object]) -> None:
     """Wait until it holds."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not holds():
-        assert time.monotonic() < deadline, "not within 20 s"
+        assert time.monotonic() < deadline, "not within 60 s"
         time.sleep(0.05)

@@ -17,13 +17,14 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from pipelines import Event, load_catalogue
 from pipelines.encoding import decode_record
 from pipelines.publishing.publisher import Publisher
+from pipelines.publishing.request import PublishRequest
 from pipelines.publishing.result import PublishResult
-from pipelines.publishing.wish import Wish
-from pipelines.steps.sourced import source_window
-from pipelines.steps.transformed import Transformed, transform_window
+from pipelines.stages.source import source_window
+from pipelines.stages.transform import Transformed, transform_window
 from resources.platform import Platform
 from resources.settings import Settings, load_settings
 from tests.fixtures_servers import KafkaServer, RegistryServer
+from tests.hearing import into
 
 WINDOW = "2013-01-01"
 
@@ -71,7 +72,7 @@ class Seen:
         return (self.value["id"], at.hour * 60 + at.minute, self.value["amount"])
 
 
-def wait_for_commits(bootstrap: str, topic: str, partitions: int, seconds: float = 5.0) -> None:
+def wait_for_commits(bootstrap: str, topic: str, partitions: int, seconds: float = 15.0) -> None:
     """A commit is answered before its markers are written, and until then a reader stops in front of it."""
     kinds = ("read_uncommitted", "read_committed")
     told = {"bootstrap.servers": bootstrap, "group.id": "g"}
@@ -80,7 +81,7 @@ def wait_for_commits(bootstrap: str, topic: str, partitions: int, seconds: float
     try:
         for p in range(partitions):
             place = TopicPartition(topic, p)
-            while len({end.get_watermark_offsets(place, timeout=5)[1] for end in ends}) > 1:
+            while len({end.get_watermark_offsets(place, timeout=60)[1] for end in ends}) > 1:
                 if time.monotonic() > deadline:
                     return  # a transaction that stays open is what the test is about
                 time.sleep(0.01)
@@ -198,7 +199,12 @@ class World:
         platform = platform or self.platform()
         pace = how.pop("pace", None)
         with Publisher(
-            self.event, platform, run_id=run_id, wish=Wish(**how), pace=pace, say=self.said.append
+            self.event,
+            platform,
+            run_id=run_id,
+            request=PublishRequest(**how),
+            pace=pace,
+            tell=into(self.said),
         ) as publisher:
             return publisher.publish(window)
 
@@ -237,8 +243,8 @@ class World:
             consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
             ended: set[int] = set()
             while len(ended) < partitions:
-                message = consumer.poll(10)
-                assert message is not None, "quiet for 10 s"
+                message = consumer.poll(60)
+                assert message is not None, "quiet for 60 s"
                 error = message.error()
                 if error is not None:
                     assert error.name() == "_PARTITION_EOF", error

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import load_catalogue
-from pipelines.publishing import producers
 from pipelines.publishing.publisher import Publisher
-from resources.kafka.rows import Rows
+from pipelines.publishing.sending import producers
+from resources.kafka.batches.rows import Rows
 from resources.kafka.transactions import TransactionalProducer
 from resources.platform import Platform
 

@@ -23,16 +23,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines import Event
-from pipelines.publishing import producers, run
+from pipelines.ledger.topic_identity import TopicRemade
 from pipelines.publishing.publisher import NeverPublished, Publisher
-from pipelines.publishing.remade import TopicRemade
+from pipelines.publishing.request import PublishRequest, Replay
 from pipelines.publishing.selection import Selection
-from pipelines.publishing.staleness import guard
-from pipelines.publishing.wish import Replay, Wish
-from resources.kafka.rows import Rows
-from resources.kafka.topics import Topic
+from pipelines.publishing.sending import delivery, producers
+from pipelines.publishing.stale import guard
+from resources.kafka.batches.rows import Rows
+from resources.kafka.topics.topics import Topic
+from resources.kafka.topics.watch import TopicNow
 from resources.kafka.transactions import Delivered
-from resources.kafka.watch import TopicNow
 from resources.platform import Platform
 from resources.settings import load_settings
 
@@ -99,7 +99,7 @@ class FakeProducer:
             self._records.append((key.decode(), None if value is None else row_of(value)))
             self.log.step()
 
-    def settle(self) -> Delivered:
+    def await_acknowledgements(self) -> Delivered:
         first = len(self.log.topic)
         last = first + len(self._records) - 1
         return Delivered(len(self._records), {0: (first, last)} if self._records else {})
@@ -253,9 +253,9 @@ class Model:
         crash_after: int | None,
         *,
         code_version: str = "1" * 16,
-        **wish: Any,
+        **request: Any,
     ) -> str:
-        """Publish these rows, or as `wish` says (None: nothing is sourced); "crashed", or the action of the run."""
+        """Publish these rows, or as `request` says (None: nothing is sourced); "crashed", or the action of the run."""
         self.log.steps_left = crash_after
         if rows is not None:
             self.asked += Counter(rows) - self._before
@@ -270,7 +270,9 @@ class Model:
             self._store(platform, rows, code_version)
         before = len(self.log.topic)
         try:
-            with Publisher(self.event, platform, run_id="run", wish=Wish(**wish)) as publisher:
+            with Publisher(
+                self.event, platform, run_id="run", request=PublishRequest(**request)
+            ) as publisher:
                 result = publisher.publish(WINDOW)
             assert result.published == len(self.log.topic) - before, "what is said of a run is what it did"
             return result.action
@@ -357,8 +359,8 @@ def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[boo
     # The machine that crashes here loses nothing that was written; thousands of waits for the disk show nothing.
     monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr(producers, "TransactionalProducer", FakeProducer)
-    monkeypatch.setattr(guard, "Tail", FakeTail)
-    monkeypatch.setattr(run, "fit_topic", lambda *_, **__: Topic("t", 1, 1, {}))
+    monkeypatch.setattr(guard, "RangeReader", FakeTail)
+    monkeypatch.setattr(delivery, "fit_topic", lambda *_, **__: Topic("t", 1, 1, {}))
     yield found
 
 

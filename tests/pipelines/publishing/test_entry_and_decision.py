@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.publishing.decision import decide
-from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
+from pipelines.ledger.entry import LedgerEntry, ledger_key, read_entry
+from pipelines.publishing.next_generation.decision import decide
 
 ENTRY = LedgerEntry(
     event="flights/departed",

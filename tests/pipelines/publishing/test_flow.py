@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.publishing.flow import Flow
+from pipelines.publishing.sending.flow import Flow
 from resources.kafka.errors import ProducerThrottled
+from tests.hearing import into
 
 
 def slow(records: int = 1_000, seconds: float = 4.0) -> ProducerThrottled:
@@ -14,7 +15,7 @@ def slow(records: int = 1_000, seconds: float = 4.0) -> ProducerThrottled:
 
 def test_it_is_unlimited_until_a_quota_throttles_and_says_so_once() -> None:
     said: list[str] = []
-    flow = Flow(said.append)
+    flow = Flow(into(said))
     flow.committed(10**9, 100.0)
     assert flow.most_bytes is None
     flow.slowed(slow(), 800_000, "2024-01-01")

@@ -5,7 +5,7 @@ import pytest
 from pipelines.publishing import publisher
 from pipelines.reconciling import reconciler
 from pipelines.reconciling.reconciler import reconcile_window
-from resources import memory
+from resources.process import memory
 from tests.pipelines.publishing.conftest import WINDOW, World
 
 

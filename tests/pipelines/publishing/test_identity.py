@@ -10,24 +10,25 @@ from typing import Any
 
 import pytest
 
-from pipelines.foresight.foreseeing import Foresight
+from pipelines.dry_run.dry_run import DryRun
+from pipelines.ledger.acceptance import accepting, adopting, rewrite, wanted
+from pipelines.ledger.entry import LedgerDamaged, LedgerEntry, ledger_key, read_entry
+from pipelines.ledger.history import generations
+from pipelines.ledger.identity import Decision, LedgerOfElsewhere, Part, accepted, adopted, require_here
+from pipelines.ledger.record_validation import Status
+from pipelines.ledger.topic_identity import TopicRemade
 from pipelines.preflight.fitness import preflight
-from pipelines.publishing.accepting import accepting, adopting, rewrite, wanted
-from pipelines.publishing.entry import LedgerDamaged, LedgerEntry, ledger_key, read_entry
-from pipelines.publishing.generations import generations
-from pipelines.publishing.identity import Decision, LedgerOfElsewhere, Part, accepted, adopted, require_here
 from pipelines.publishing.publisher import Publisher
-from pipelines.publishing.record import Status
-from pipelines.publishing.remade import TopicRemade
-from pipelines.publishing.wish import Redrive, Replay, Wish
+from pipelines.publishing.request import PublishRequest, Redrive, Replay
 from pipelines.reconciling.expected import CannotReconcile
 from pipelines.reconciling.reconciler import Reconciler
 from resources.identity import Identity
-from resources.kafka.errors import TakenOver
-from resources.kafka.ledger import ledger_partition
+from resources.kafka.errors import ProducerFenced
+from resources.kafka.topics.ledger_topic import ledger_partition
 from resources.kafka.transactions import TransactionalProducer
+from tests.hearing import into
+from tests.pipelines.ledger.test_ledger_records import WHOLE
 from tests.pipelines.publishing.conftest import WINDOW, Row, World
-from tests.pipelines.publishing.test_ledger_records import WHOLE
 from tests.pipelines.publishing.test_remade_topics import (
     any_world,
     findings,
@@ -113,7 +114,9 @@ def ways(world: World) -> dict[str, Callable[[], Any]]:
     windows = world.event.windows.parse(WINDOW)
 
     def planned() -> None:
-        (found,) = Foresight(world.event, world.platform(), Wish(), {there.key: there}).windows(windows)
+        (found,) = DryRun(world.event, world.platform(), PublishRequest(), {there.key: there}).windows(
+            windows
+        )
         assert found.refused is not None and "the ledger was written for" in found.refused
         raise LedgerOfElsewhere(there, "store", "", "")
 
@@ -225,7 +228,7 @@ def test_a_run_that_publishes_the_window_is_ended_and_nothing_is_mixed(
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(rewrite, platform, key, adopting(platform)).result(60) is not None
 
-    with once_acknowledged(monkeypatch, adopt), pytest.raises(TakenOver):
+    with once_acknowledged(monkeypatch, adopt), pytest.raises(ProducerFenced):
         world.publish()
     assert entry(world).generation == 1 and entry(world).store_id
     assert world.publish().published == 1
@@ -253,8 +256,8 @@ def refused_as_damaged(world: World, told: str) -> None:
     """By every way that decides by the entry."""
     for name, way in ways(world).items():
         if name == "plan":
-            (found,) = Foresight(
-                world.event, world.platform(), Wish(), {entry(world).key: entry(world)}
+            (found,) = DryRun(
+                world.event, world.platform(), PublishRequest(), {entry(world).key: entry(world)}
             ).windows(world.event.windows.parse(WINDOW))
             assert found.refused is not None and told in found.refused
             continue
@@ -345,7 +348,7 @@ def test_a_window_that_was_read_back_and_that_the_ledger_has_no_record_of_is_nam
     assert f"no record of {WINDOW}" in found.told
     # A run says it, too, before it sends anything.
     world.said.clear()
-    with Publisher(world.event, world.platform(), run_id="run", say=world.said.append) as publisher:
+    with Publisher(world.event, world.platform(), run_id="run", tell=into(world.said)) as publisher:
         publisher.require_fit(world.event.windows.parse(WINDOW))
     assert any(f"no record of {WINDOW}" in said for said in world.said)
     # On a topic on which nothing is, nothing is published twice.
@@ -368,3 +371,17 @@ def test_any_number_of_windows_is_looked_into(embedded_world: World, days: int) 
     )
     found = preflight(wide, world.platform(), windows)
     assert len(windows) == days and found
+
+
+def test_a_plan_goes_by_the_record_that_a_run_reads(embedded_world: World) -> None:
+    """Another one of its key is in a partition in which no run looks."""
+    world = embedded_world
+    world.deliver(ROWS)
+    first = entry(world)
+    wrong = LedgerDamaged("x", "not in the partition of its key")
+    windows = world.event.windows.parse(WINDOW)
+    for entries, refused in (({first.key: first}, False), ({}, True)):
+        (found,) = DryRun(
+            world.event, world.platform(), PublishRequest(), entries, damaged={first.key: wrong}
+        ).windows(windows)
+        assert (found.refused is not None) is refused

@@ -9,11 +9,11 @@ import pytest
 
 from pipelines.contract import AvroType
 from pipelines.encoding import EncodedBatch, RecordEncoder
-from pipelines.judging.misjudged import Misjudged
+from pipelines.independent_judge.errors import Misjudged
 from pipelines.publishing.publisher import Publisher
 from pipelines.reconciling.reconciler import Reconciler
-from pipelines.steps.together import source_and_transform
-from pipelines.transform import conformer
+from pipelines.stages.source_and_transform import source_and_transform
+from pipelines.transform.conforming import conformer
 from tests.pipelines.publishing.conftest import WINDOW, World, embedded_world
 
 __all__ = ["embedded_world"]
@@ -115,7 +115,7 @@ def published_by_an_older_build(
 ) -> None:
     """All three steps with a wrong kernel, and nobody who judges."""
     with monkeypatch.context() as older:
-        older.setattr("pipelines.transform.judge.ConformJudge.judge", lambda *_: ())
+        older.setattr("pipelines.transform.conforming.judge.ConformJudge.judge", lambda *_: ())
         older.setattr(conformer, "conform_column", kernel(conformer.conform_column))
         world.deliver(ROWS)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.publishing.wish import Replay
+from pipelines.publishing.request import Replay
 from pipelines.reconciling.reconciler import reconcile_window
 from resources.errors import SluiceError
 from tests.pipelines.publishing.conftest import WINDOW, Row, World

@@ -13,14 +13,15 @@ from confluent_kafka import Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from pipelines.authoring.limits import Limits, limits
+from pipelines.ledger.entry import LedgerEntry
 from pipelines.pacing.hold import Cancelled, Hold
 from pipelines.pacing.pacer import Pacer
-from pipelines.publishing.entry import LedgerEntry
 from pipelines.publishing.publisher import Publisher
 from pipelines.publishing.result import PublishResult
-from pipelines.publishing.sending import Allowance
-from resources.kafka.lag import GroupReader
+from pipelines.publishing.sending.sender import Allowance
+from resources.kafka.reading.lag import GroupReader
 from resources.platform import Platform
+from tests.hearing import into
 from tests.pipelines.publishing.conftest import WINDOW, Row, World
 
 ROWS: list[Row] = [(f"id-{number % 50:02}", number % 1440, number) for number in range(2_000)]
@@ -34,7 +35,11 @@ class Operator:
     cancelled: str | None = None
 
     def hold(self) -> Hold | None:
-        return Hold("operator", "paused by operator anna", 0.1) if self.paused else None
+        return (
+            Hold("operator", "paused by operator anna", 0.1, by="anna", run_id="0123456789")
+            if self.paused
+            else None
+        )
 
     def cancelled_by(self) -> str | None:
         return self.cancelled
@@ -80,8 +85,7 @@ class Held:
             what,
             groups=lambda: GroupReader(platform.settings),
             operator=self.operator,
-            say=self.world.said.append,
-            warn=self.world.said.append,
+            tell=into(self.world.said),
             after=lambda number: self.after(number),
             **more,
         )
@@ -91,7 +95,7 @@ class Held:
 
     def publish(self, platform: Platform, pacer: Pacer) -> PublishResult:
         publisher = Publisher(
-            self.world.event, platform, run_id="run", pace=pacer, say=self.world.said.append
+            self.world.event, platform, run_id="run", pace=pacer, tell=into(self.world.said)
         )
         return publisher.publish(WINDOW)
 
@@ -115,7 +119,7 @@ class Held:
         """A read_committed consumer is held back nowhere: the last stable offset is the end of the log."""
         admin = AdminClient({"bootstrap.servers": self.world.bootstrap})
         places = {TopicPartition(self.world.topic, p): OffsetSpec.latest() for p in range(3)}  # type: ignore[no-untyped-call]
-        deadline = time.monotonic() + 5  # markers follow the commit's answer
+        deadline = time.monotonic() + 60  # markers follow the commit's answer
         while True:
             ends = [
                 sorted((tp.partition, told.result().offset) for tp, told in admin.list_offsets(places, isolation_level=level).items())

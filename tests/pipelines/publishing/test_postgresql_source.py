@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipelines.steps.sourced import source_window
-from resources.errors import PassingFault, SluiceError
+from pipelines.stages.source import source_window
+from resources.errors import SluiceError, TransientError
 from resources.platform import Platform
 from tests.fixtures_postgres import PostgresServer, execute, query
 from tests.pipelines.publishing.conftest import WINDOW, World
@@ -66,7 +66,7 @@ def test_a_connection_lost_in_the_middle_leaves_nothing_and_the_next_try_publish
     how = {"warehouses": {"default": url}, "batch_rows": 500}
     window = world.event.windows.window(WINDOW)
     with Breaking(world.platform(**how), url) as breaking:
-        with pytest.raises(PassingFault, match="connection"):
+        with pytest.raises(TransientError, match="connection"):
             source_window(world.event, window, breaking, run_id="cut")
         assert 0 < breaking.rows < ROWS
         assert breaking.snapshots.current(world.event.full_name, WINDOW, "sourced") is None

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipelines.publishing.correction import BaseMissing, DefinitionChanged
-from pipelines.publishing.entry import ledger_key, read_entry
-from pipelines.publishing.preflight import PreflightFailed
+from pipelines.ledger.entry import ledger_key, read_entry
+from pipelines.preflight.provisioning import PreflightFailed
+from pipelines.publishing.next_generation.correction import BaseMissing, DefinitionChanged
 from pipelines.publishing.publisher import NotPublishable, Publisher
-from resources.errors import PassingFault, SluiceError
+from resources.errors import SluiceError, TransientError
 from resources.kafka.errors import RecordTooLarge
-from resources.kafka.ledger import LedgerLog, ledger_partition
-from resources.kafka.topics import TopicMissing
+from resources.kafka.topics.ledger_topic import LedgerLog, ledger_partition
+from resources.kafka.topics.topics import TopicMissing
 from resources.kafka.transactions import TransactionalProducer
 from resources.snapshots import SnapshotError
 
@@ -290,7 +290,7 @@ def test_an_altered_base_or_sourced_snapshot_is_refused_too(embedded_world: "Wor
     platform = world.platform()
     source = platform.snapshots.current("tests/happened", WINDOW, "sourced")
     assert source is not None
-    from pipelines.steps.transformed import transform_window
+    from pipelines.stages.transform import transform_window
 
     _damage(world, source.path)
     with pytest.raises(SnapshotError, match="the file was altered"):
@@ -445,7 +445,7 @@ def test_a_record_larger_than_the_topic_takes_is_no_passing_fault(world: "World"
     )
     with pytest.raises(RecordTooLarge) as caught:
         world.deliver(rows(5))
-    assert not isinstance(caught.value, PassingFault)
+    assert not isinstance(caught.value, TransientError)
     assert caught.value.topic_limit == 2000
     assert caught.value.record_bytes > 10_000
     assert "max.message.bytes" in str(caught.value)
@@ -477,7 +477,7 @@ def test_every_error_of_these_is_one_for_people() -> None:
         RecordTooLarge,
     ):
         assert issubclass(kind, SluiceError)
-        assert not issubclass(kind, PassingFault)
+        assert not issubclass(kind, TransientError)
 
 
 def test_nothing_is_committed_before_what_the_ledger_will_name_is_on_the_disk(
@@ -520,10 +520,10 @@ def test_a_disk_that_fails_is_a_passing_fault_and_nothing_is_committed(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", broken)
-        platform.snapshots.begin_to_settle("tests/happened", WINDOW)
-        with pytest.raises(PassingFault, match="Input/output error"):
+        platform.snapshots.begin_fsync("tests/happened", WINDOW)
+        with pytest.raises(TransientError, match="Input/output error"):
             world.publish(platform)
-    with pytest.raises(PassingFault, match="materialize the window again"):
+    with pytest.raises(TransientError, match="materialize the window again"):
         world.publish(platform)
     assert world.seen() == []
     assert platform.ledger.latest(ledger_key(world.topic, WINDOW)) is None

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from pipelines.orchestration import metadata
-from pipelines.publishing import readback
-from pipelines.publishing.readback import EventReader, ReadBack
+from pipelines.orchestration.windows import metadata
+from pipelines.reconciling.records import event_reader as readback
+from pipelines.reconciling.records.event_reader import EventReader, ReadBack
 from tests.pipelines.publishing.conftest import WINDOW, World
 
 

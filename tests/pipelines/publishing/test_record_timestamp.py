@@ -7,10 +7,11 @@ import duckdb
 import pytest
 
 from pipelines import load_catalogue
-from pipelines.publishing.stored import NotPublishable
-from pipelines.publishing.wish import Replay
+from pipelines.publishing.request import Replay
+from pipelines.publishing.stored_rows import NotPublishable
 from pipelines.reconciling.reconciler import Reconciler
-from pipelines.steps.transformed import Transformed
+from pipelines.stages.transform import Transformed
+from tests.matrix import one_of
 from tests.pipelines.publishing.conftest import World
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,7 +31,7 @@ INSTANTS = {
 }
 
 
-@pytest.fixture(params=["embedded_world", pytest.param("world", marks=pytest.mark.kafka)])
+@pytest.fixture(params=one_of("world", "embedded_world"))
 def old_world(request: pytest.FixtureRequest) -> Iterator[World]:
     """A world whose windows are around the beginning of 1970."""
     found: World = request.getfixturevalue(request.param)

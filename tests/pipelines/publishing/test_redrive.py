@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipelines.cli.letters import windows_to_redrive
-from pipelines.publishing.correction import DefinitionChanged
-from pipelines.publishing.entry import LedgerEntry
-from pipelines.publishing.planning import NeverPublished
+from pipelines.cli.actions.dead_letters import windows_to_redrive
+from pipelines.ledger.entry import LedgerEntry
+from pipelines.publishing.dead_letters.retry import CannotRedrive
+from pipelines.publishing.next_generation.correction import DefinitionChanged
+from pipelines.publishing.next_generation.generation_planner import NeverPublished
 from pipelines.publishing.publisher import NotPublishable
-from pipelines.publishing.redriving import CannotRedrive
-from pipelines.publishing.wish import Redrive
+from pipelines.publishing.request import Redrive
 from pipelines.reconciling.reconciler import Reconciler
-from pipelines.steps.transformed import Blocked
+from pipelines.stages.transform import Blocked
 from tests.pipelines.publishing.test_crashes import Interrupted, entry, interrupt
 
 if TYPE_CHECKING:

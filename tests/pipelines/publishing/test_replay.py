@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipelines.cli.replay_options import Selected
-from pipelines.publishing.entry import LedgerEntry, TopicOfAnother, ledger_key, read_entry
-from pipelines.publishing.planning import NeverPublished
+from pipelines.cli.options.replay import Selected
+from pipelines.ledger.entry import LedgerEntry, TopicOfAnother, ledger_key, read_entry
+from pipelines.publishing.next_generation.generation_planner import NeverPublished
+from pipelines.publishing.request import PublishRequest, Replay
 from pipelines.publishing.selection import Selection, read_keys
-from pipelines.publishing.wish import Replay, Wish
 from pipelines.reconciling.reconciler import reconcile_window
 from resources.errors import SluiceError
 from resources.kafka.transactions import TransactionalProducer
@@ -324,7 +324,7 @@ def test_what_was_never_published_is_not_replayed(world: "World") -> None:
 def test_a_replay_needs_a_reason() -> None:
     for reason in (None, "", "  "):
         with pytest.raises(SluiceError, match="has no reason"):
-            Wish(reason=reason, replay=Replay("r"))
+            PublishRequest(reason=reason, replay=Replay("r"))
 
 
 def test_keys_come_from_a_file(tmp_path: Path) -> None:

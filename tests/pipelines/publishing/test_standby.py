@@ -7,20 +7,22 @@ from typing import Any
 
 import pytest
 
-from pipelines.publishing.entry import LedgerEntry
+from pipelines.ledger.entry import LedgerEntry
 from pipelines.publishing.publisher import NotPublishable, Publisher
-from pipelines.publishing.sending import Allowance
-from pipelines.publishing.standby import Standby
-from pipelines.publishing.wish import Wish
-from resources.kafka.errors import TakenOver
-from resources.kafka.topics import ensure_topic
+from pipelines.publishing.request import PublishRequest
+from pipelines.publishing.sending.sender import Allowance
+from pipelines.publishing.sending.standby import Standby
+from resources.kafka.errors import ProducerFenced
+from resources.kafka.topics.topics import ensure_topic
 from resources.kafka.transactions import TransactionalProducer
+from tests.hearing import into
+from tests.matrix import one_of
 from tests.pipelines.publishing.conftest import WINDOW, World
 
 FIRST, SECOND, LAST = WINDOW, "2013-01-02", "2013-01-03"
 
 
-@pytest.fixture(params=["native", "public"])
+@pytest.fixture(params=one_of("native", "public"))
 def way(request: pytest.FixtureRequest) -> str:
     """Every promise holds for both."""
     chosen: str = request.param
@@ -64,7 +66,7 @@ class Before:
 
 
 def standing(publisher: Publisher) -> Standby:
-    return publisher._run.producers._standby
+    return publisher._delivery._producers._standby
 
 
 @contextmanager
@@ -77,7 +79,7 @@ def run(
         world.prepare(platform, window=window)
     pace = how.pop("pace", None)
     with Publisher(
-        world.event, platform, run_id=run_id, wish=Wish(**how), pace=pace, say=world.said.append
+        world.event, platform, run_id=run_id, request=PublishRequest(**how), pace=pace, tell=into(world.said)
     ) as publisher:
         publisher.require_fit([world.event.windows.window(window) for window in windows])
         yield publisher
@@ -121,7 +123,7 @@ def test_a_producer_that_nobody_takes_is_freed(world: World, way: str, steps: li
     with run(world, FIRST, SECOND, LAST, way=way) as publisher:
         publisher.publish(SECOND)
         assert standing(publisher)._next is not None
-        publisher._run.stand_by(FIRST)
+        publisher._delivery.stand_by(FIRST)
         assert steps[-1] == ("close", 3) or ("close", 3) in steps, "another window's takes its place"
         assert publisher.publish(SECOND).action == "nothing"
         assert standing(publisher)._next is None, "its window had nothing to do"
@@ -133,7 +135,7 @@ def test_a_producer_of_a_window_that_cannot_be_published_is_freed(
     world: World, steps: list[tuple[str, int]]
 ) -> None:
     with run(world, FIRST) as publisher:
-        publisher._run._behind = {FIRST: SECOND}
+        publisher._delivery._behind = {FIRST: SECOND}
         publisher.publish(FIRST)
         with pytest.raises(NotPublishable):
             publisher.publish(SECOND)
@@ -157,9 +159,9 @@ def test_two_launches_whose_producers_stand_by_fence_each_other(world: World, wa
         pace = Before(lambda: later.publish(SECOND))
         with run(world, FIRST, SECOND, way=way, run_id="earlier", pace=pace) as earlier:
             for publisher in (later, earlier):
-                publisher._run.stand_by(FIRST)
+                publisher._delivery.stand_by(FIRST)
                 standing(publisher)._next._thread.join()  # type: ignore[union-attr]
-            with pytest.raises(TakenOver):
+            with pytest.raises(ProducerFenced):
                 earlier.publish(SECOND)
     assert world.counted() == {("a", 1, 1): 1, ("b", 2, 2): 1}
 
@@ -169,7 +171,7 @@ def test_a_producer_that_stands_by_disturbs_no_other_launch(world: World, way: s
     with run(world, FIRST, SECOND, way=way, run_id="waits") as waits:
 
         def stand_by() -> None:
-            waits._run.stand_by(FIRST)
+            waits._delivery.stand_by(FIRST)
             standing(waits)._next._thread.join()  # type: ignore[union-attr]
 
         with run(world, SECOND, way=way, run_id="owner", pace=Before(stand_by)) as owner:

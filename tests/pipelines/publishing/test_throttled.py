@@ -9,17 +9,18 @@ import pyarrow as pa
 import pytest
 from confluent_kafka import KafkaError
 
-from pipelines.publishing.entry import read_entry
-from pipelines.publishing.flow import Flow
-from pipelines.publishing.readback import EventReader
-from pipelines.publishing.sending import Progress, Sender, Unlimited
-from resources.errors import PassingFault
+from pipelines.ledger.entry import read_entry
+from pipelines.publishing.sending.flow import Flow
+from pipelines.publishing.sending.sender import Progress, Sender, Unlimited
+from pipelines.reconciling.records.event_reader import EventReader
+from resources.errors import TransientError
+from resources.kafka.batches.rows import Rows
+from resources.kafka.connecting.throttle import Throttle
 from resources.kafka.errors import DeliveryFailed, KafkaUnavailable, ProducerThrottled
-from resources.kafka.ledger import LedgerHeldBack, LedgerLog
-from resources.kafka.rows import Rows
-from resources.kafka.throttle import Throttle
+from resources.kafka.topics.ledger_topic import LedgerBlocked, LedgerLog
 from resources.kafka.transactions import Delivered
 from resources.settings import Settings, load_settings
+from tests.hearing import into
 from tests.pipelines.publishing.test_entry_and_decision import HALF
 
 
@@ -47,7 +48,7 @@ class Quota:
     def produce_rows(self, _: str, rows: Rows) -> None:
         self._open += rows.values.to_pylist()
 
-    def settle(self) -> Delivered:
+    def await_acknowledgements(self) -> Delivered:
         self._clock[0] += 3.0
         if sum(map(len, self._open)) > self._most_bytes:
             raise ProducerThrottled("t", len(self._open) // 2, 3.0, "a client quota")
@@ -87,7 +88,7 @@ def test_a_throttled_window_is_published_once_in_smaller_transactions(
     said: list[str] = []
     values = [b"%06d" % n + b"x" * 1_000 for n in range(1_000)]
     producer = Quota(clock, most_bytes=300_000)
-    parts = publish(settings, producer, values, Flow(said.append))
+    parts = publish(settings, producer, values, Flow(into(said)))
     assert producer.committed == values
     assert producer.ledger == sorted(set(producer.ledger)) and producer.ledger[-1] == 1_000
     assert producer.taken_back == len(parts) - 1 > 0
@@ -121,7 +122,7 @@ def test_a_long_wait_for_a_quota_is_said(settings: Settings, clock: list[float])
     said: list[str] = []
     producer = Quota(clock, most_bytes=300_000)
     producer.throttled_seconds = 40.0
-    publish(settings, producer, [b"x"] * 10, Flow(said.append))
+    publish(settings, producer, [b"x"] * 10, Flow(into(said)))
     assert said == [
         "2013-01-01: waiting 40 s for a client quota of the brokers; with --max-bytes-per-second below the quota no "
         "record is sent twice"
@@ -196,7 +197,7 @@ def test_a_ledger_that_is_not_read_to_its_end_says_why(
     """Also where other partitions get on: what is behind their marks is not waited for."""
     said: list[str] = []
     log = log_of(Polled(clock, [_message(1, n) for n in range(10_000)], throttle_ms), said)
-    with pytest.raises(LedgerHeldBack, match=why):
+    with pytest.raises(LedgerBlocked, match=why):
         log._read({0: 100}, 90.0)
     assert len(said) == 1 and ("quota" in said[0]) == bool(throttle_ms)
 
@@ -213,5 +214,5 @@ def test_records_that_time_out_behind_a_quota_name_it(settings: Settings, clock:
         failed = producer._not_delivered()
     finally:
         producer.close()
-    assert isinstance(failed, DeliveryFailed) and isinstance(failed, PassingFault)
+    assert isinstance(failed, DeliveryFailed) and isinstance(failed, TransientError)
     assert "a client quota of the brokers throttles this client (throttle time 700 ms)" in str(failed)

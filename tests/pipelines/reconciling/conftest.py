@@ -14,11 +14,11 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from pipelines.encoding import RecordEncoder
 from pipelines.encoding.encoder import Strategy
-from pipelines.publishing.entry import LedgerEntry
-from pipelines.publishing.preflight import registered_schema_id
+from pipelines.ledger.entry import LedgerEntry
+from pipelines.preflight.provisioning import registered_schema_id
 from pipelines.reconciling.reconciler import Reconciler
 from pipelines.reconciling.result import Reconciliation
-from resources.kafka.topics import describe_topic
+from resources.kafka.topics.topics import describe_topic
 from tests.fixtures_servers import KafkaServer, RegistryServer
 from tests.pipelines.publishing.conftest import WINDOW, World
 
@@ -53,7 +53,7 @@ class Delivery:
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         admin.create_topics([wanted])[made.topic].result()
         # Created is not yet known to the broker that is asked next.
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while describe_topic(self.world.settings(), made.topic) is None:
             assert time.monotonic() < deadline, "the topic does not come"
             time.sleep(0.05)
@@ -79,16 +79,16 @@ class Delivery:
             first, last = offsets.get(p, (offset, offset))
             offsets[p] = (min(first, offset), max(last, offset))
 
-        producer.init_transactions(30)
+        producer.init_transactions(60)
         producer.begin_transaction()
         for key, value in records:
             producer.produce(self.topic, value, key, on_delivery=landed, timestamp=timestamp_ms)
             producer.poll(0)
         producer.flush(60)
         if commit:
-            producer.commit_transaction(30)
+            producer.commit_transaction(60)
         else:
-            producer.abort_transaction(30)
+            producer.abort_transaction(60)
         return replace(self.entry, topic=self.topic, offsets=offsets)
 
     def send_with_holes(self, records: Iterable[Sent], holes: set[int]) -> LedgerEntry:
@@ -108,7 +108,7 @@ class Delivery:
         producer = Producer({"bootstrap.servers": self.bootstrap})
         for p in range(kafka_partitions):
             producer.produce(self.topic, b"", b"roll %d" % time.monotonic_ns(), partition=p)
-        assert producer.flush(30) == 0
+        assert producer.flush(60) == 0
 
     def delete_before(self, offsets: dict[int, int]) -> None:
         """Delete every record before these offsets, as retention would."""

@@ -6,19 +6,20 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from pipelines.orchestration.assets import build_assets
-from pipelines.orchestration.resource import PlatformResource
+from pipelines.orchestration.definitions.assets import build_assets
+from pipelines.orchestration.definitions.resource import run_resources
+from pipelines.orchestration.keys import key_of
 from pipelines.publishing.publisher import Publisher
+from pipelines.publishing.request import PublishRequest, Replay
 from pipelines.publishing.result import PublishResult
-from pipelines.publishing.wish import Replay, Wish
 from pipelines.reconciling import reconciler, window
 from pipelines.reconciling.expected import Records
-from resources.errors import PassingFault
+from resources.errors import TransientError
 from tests.pipelines.publishing.conftest import WINDOW, World
 from tests.pipelines.reconciling.test_generations import rows
 
 NEXT = "2013-01-02"
-KEY = dg.AssetKey(["tests", "happened", "published"])
+KEY = key_of("tests", "happened", "published")
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def run(world: World, instance: dg.DagsterInstance, *, raises: bool = False) -> 
     tags = {"dagster/asset_partition_range_start": WINDOW, "dagster/asset_partition_range_end": NEXT}
     return dg.materialize(
         [build_assets(world.event)],
-        resources={"platform": PlatformResource()},
+        resources=run_resources(),
         instance=instance,
         tags=tags,
         raise_on_error=not raises,
@@ -84,7 +85,10 @@ def test_what_the_ledger_says_is_read_back_not_what_this_run_wrote(
         if window == NEXT:
             other = Replay(request="other")
             with Publisher(
-                here.event, here.platform(), run_id="other", wish=Wish(replay=other, reason="again")
+                here.event,
+                here.platform(),
+                run_id="other",
+                request=PublishRequest(replay=other, reason="again"),
             ) as publisher:
                 assert real(publisher, window).generation == 2
         return done
@@ -143,9 +147,9 @@ def test_a_window_that_does_not_agree_fails_by_name_and_the_other_stands(
 def test_a_fault_while_reading_back_is_tried_again_and_not_forgotten(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.orchestration.run._FIRST_WAIT_SECONDS", 0)
+    monkeypatch.setattr("pipelines.orchestration.windows.run._FIRST_WAIT_SECONDS", 0)
     true = reconciler.Reconciler.reconcile
-    faults = [PassingFault("topic", "not now")]
+    faults = [TransientError("topic", "not now")]
 
     def faulty(self: reconciler.Reconciler, window: str, **more: object) -> object:
         if faults:

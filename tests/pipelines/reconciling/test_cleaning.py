@@ -13,7 +13,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from pipelines.publishing.entry import LedgerEntry
+from pipelines.ledger.entry import LedgerEntry
 from pipelines.reconciling.result import Reconciliation
 from tests.pipelines.publishing.conftest import World
 from tests.pipelines.reconciling.conftest import SEGMENT_MS, Delivery

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from pipelines.publishing.entry import LedgerEntry
+from pipelines.ledger.entry import LedgerEntry
 from pipelines.reconciling.reconciler import Reconciler
 from pipelines.reconciling.result import Reconciliation
 from tests.pipelines.publishing.conftest import WINDOW, World
@@ -133,6 +133,7 @@ def test_many_differences_are_counted_in_full_and_named_in_part(delivery: Delive
     assert [e.key for e in found.examples[:5]] == [f"k{n % 30_000}" for n in range(50_000, 50_005)]
 
 
+@pytest.mark.matrix
 def test_one_dropped_one_doubled_and_one_altered_record_among_a_million_are_named(world: World) -> None:
     count, keys = 1_000_000, 300_000
     many_rows(world, count, keys)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from pipelines import load_catalogue
-from pipelines.publishing import outgoing
-from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
-from pipelines.publishing.generations import generations
+from pipelines.ledger.entry import LedgerEntry, ledger_key, read_entry
+from pipelines.ledger.history import generations
+from pipelines.publishing.sending import records as outgoing
 from pipelines.reconciling.reconciler import Reconciler
 from pipelines.reconciling.result import Reconciliation
 from resources.kafka.transactions import TransactionalProducer
 from tests.fixtures_servers import KafkaServer, RegistryServer
+from tests.matrix import one_of
 from tests.pipelines.publishing.conftest import WINDOW, World
 
 BY_EVENT_TIME = 'record_timestamp="event_time",'
@@ -30,7 +31,7 @@ def embedded_world(
         yield made
 
 
-@pytest.fixture(params=["native", "public"])
+@pytest.fixture(params=one_of("native", "public"))
 def reconcile(request: pytest.FixtureRequest, embedded_world: World) -> Callable[[], Reconciliation]:
     embedded_world.create_topic(retention_ms="-1")
 
@@ -72,7 +73,7 @@ def test_one_other_timestamp_is_found_and_named(
     found = reconcile()
     assert (found.verdict, found.altered, found.missing, found.found) == ("differs", 1, 0, 40)
     assert [(one.kind, one.key) for one in found.examples] == [("altered", "k17")]
-    assert "1 records have another timestamp than their event time" in found.told
+    assert "1 record has another timestamp than its event time" in found.told
 
 
 def test_a_millisecond_is_enough(
@@ -100,7 +101,7 @@ def test_what_was_published_before_it_was_declared_is_no_fault(
 
 
 @pytest.mark.kafka
-@pytest.mark.parametrize("way", ["native", "public"])
+@pytest.mark.parametrize("way", one_of("native", "public"))
 def test_timestamps_of_the_brokers_are_not_compared(
     kafka: KafkaServer, embedded_registry: RegistryServer, tmp_path: Path, way: str
 ) -> None:

@@ -7,13 +7,13 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
-from pipelines.publishing.entry import LedgerEntry, ledger_key, read_entry
-from pipelines.publishing.generations import following, generations
+from pipelines.ledger.entry import LedgerEntry, ledger_key, read_entry
+from pipelines.ledger.history import following, generations
+from pipelines.publishing.request import Replay
 from pipelines.publishing.selection import Selection
-from pipelines.publishing.wish import Replay
 from pipelines.reconciling.expected import CannotReconcile
-from pipelines.reconciling.pieces import Piece, between, pieces_of
 from pipelines.reconciling.reconciler import Reconciler
+from pipelines.reconciling.records.pieces import Piece, between, pieces_of
 from pipelines.reconciling.result import Reconciliation
 from tests.pipelines.publishing.conftest import WINDOW, World
 from tests.pipelines.reconciling.test_generations import entry_of, reconciled, rows

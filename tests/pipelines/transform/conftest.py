@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.contract import AvroType, Contract, parse_contract
-from pipelines.transform.columns import conform_column
+from pipelines.transform.conforming.columns import conform_column
 
 
 def build_contract(fields: dict[str, Any]) -> Contract:

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.contract import AvroType
-from pipelines.transform.cells import read_cells
-from pipelines.transform.columns import conform_column
+from pipelines.transform.conforming.cells import read_cells
+from pipelines.transform.conforming.columns import conform_column
+from pipelines.transform.conforming.leaves import ColumnMismatchError
 from pipelines.transform.dead_letters import Reason
-from pipelines.transform.leaves import ColumnMismatchError
 
 TypeOf = Callable[[Any], AvroType]
 

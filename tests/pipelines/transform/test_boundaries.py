@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.transform import Reason
-from pipelines.transform.leaves import ColumnMismatchError
+from pipelines.transform.conforming.leaves import ColumnMismatchError
 
 Conform = Callable[..., Any]
 D = Decimal  # the tables below stay readable

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.contract import AvroType
-from pipelines.transform.columns import conform_column
-from pipelines.transform.conformer import row_json
+from pipelines.transform.conforming.columns import conform_column
+from pipelines.transform.conforming.conformer import row_json
 from tests.arrow_forms import decimals, forms
 
 TypeOf = Callable[[Any], AvroType]

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.contract import Contract
 from pipelines.transform import ConformError, Transformer
-from pipelines.transform.end_of_day import end_of_day
+from pipelines.transform.conforming.end_of_day import end_of_day
 
 DAY = dt.datetime(2013, 1, 1, tzinfo=dt.UTC)
 NOON, LAST, END = 43_200_000_000, 86_399_999_999, 86_400_000_000

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pytest
 
 from pipelines.contract import AvroType
-from pipelines.transform.cells import read_cells
-from pipelines.transform.columns import conform_column
+from pipelines.transform.conforming.cells import read_cells
+from pipelines.transform.conforming.columns import conform_column
 from pipelines.transform.frames import column_of
 from tests.arrow_forms import encodings, lists
 

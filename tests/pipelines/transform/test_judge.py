@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.contract import AvroType, Contract, parse_contract
-from pipelines.judging.contract_form import of_rows
-from pipelines.judging.misjudged import Misjudged
-from pipelines.judging.values import reader_of, same
+from pipelines.independent_judge.contract_form import of_rows
+from pipelines.independent_judge.errors import Misjudged
+from pipelines.independent_judge.values import reader_of, same
 from pipelines.transform import Transformer
-from pipelines.transform.columns import conform_column
-from pipelines.transform.leaves import ColumnMismatchError
-from pipelines.transform.plain import of_arrow
+from pipelines.transform.conforming.columns import conform_column
+from pipelines.transform.conforming.leaves import ColumnMismatchError
+from pipelines.transform.conforming.plain import of_arrow
 from tests.pipelines.transform.test_agreement import SOURCES, TARGETS
 
 TypeOf = Callable[[Any], AvroType]
@@ -161,7 +161,7 @@ def test_a_wrong_kernel_is_found_and_its_value_named(
         return bool(source.type == values.type and source.to_pylist() == values.to_pylist())
 
     real = conform_column
-    monkeypatch.setattr("pipelines.transform.conformer.conform_column", conform)
+    monkeypatch.setattr("pipelines.transform.conforming.conformer.conform_column", conform)
     with pytest.raises(Misjudged) as caught:
         judged(values, amount, transform)
     told = str(caught.value)

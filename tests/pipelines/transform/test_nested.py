@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.transform.leaves import ColumnMismatchError
+from pipelines.transform.conforming.leaves import ColumnMismatchError
 
 Conform = Callable[..., Any]
 LEG = {
@@ -143,3 +143,47 @@ def test_lists_as_numpy_tuples_and_arrow(conform: Conform) -> None:
     assert outcome.values[:3] == [[1, 2], [3], [4, None]]
     assert outcome.reasons == {3: "wrong_type", 4: "nan", 5: "wrong_type"}
     assert outcome.paths[4] == "[1]"
+
+
+WIDE = {
+    "type": "record",
+    "name": "Wide",
+    "fields": [
+        {"name": "a", "type": "int"},
+        {"name": "b", "type": "boolean"},
+        {"name": "legs", "type": {"type": "array", "items": {"type": "map", "values": "double"}}},
+    ],
+}
+
+
+@WAYS
+def test_every_part_of_a_column_with_another_type_is_named(conform: Conform, arrow: bool) -> None:
+    rows = [{"a": "x", "b": 1, "legs": [{"k": "v"}]}] * 10
+    kind = pa.struct(
+        [("a", pa.string()), ("b", pa.int32()), ("legs", pa.list_(pa.map_(pa.string(), pa.string())))]
+    )
+    with pytest.raises(ColumnMismatchError) as raised:
+        conform(
+            WIDE,
+            [{**row, "legs": [list(row["legs"][0].items())]} for row in rows] if arrow else rows,
+            kind if arrow else None,
+        )
+    assert [one.path.partition("[")[0] for one in raised.value.each] == [".a", ".b", ".legs"]
+    if arrow:
+        assert [one.path for one in raised.value.each] == [".a", ".b", ".legs[][]"]
+        assert [str(one.field) for one in raised.value.each] == ["int", "boolean", "double"]
+
+
+def test_fields_of_a_struct_with_other_names_and_types_are_said_together(conform: Conform) -> None:
+    kind = pa.struct([("A", pa.int32()), ("b", pa.int32()), ("more", pa.int32())])
+    with pytest.raises(ColumnMismatchError) as raised:
+        conform(WIDE, [{"A": 1, "b": 2, "more": 3}], kind)
+    names, types = raised.value.each
+    assert "other names: A for a; missing (1 of 3): legs; not in the contract (1): more" in names.found
+    assert (types.path, types.found) == (".b", "int32")
+
+
+def test_keys_and_values_of_a_map_are_said_together(conform: Conform) -> None:
+    with pytest.raises(ColumnMismatchError) as raised:
+        conform(MAP, [[(1, "a")]], pa.map_(pa.int64(), pa.string()))
+    assert [str(one.field) for one in raised.value.each] == ["string", "int"]

@@ -10,7 +10,7 @@ import pytest
 from pipelines.contract import AvroType
 from pipelines.contract.arrow_mapping import arrow_type
 from pipelines.transform import same_buffers
-from pipelines.transform.columns import conform_column
+from pipelines.transform.conforming.columns import conform_column
 
 
 def one(array: Any) -> pa.RecordBatch:

@@ -25,6 +25,8 @@ from websockets.sync.client import connect
 from tests.fixtures_servers import own_ports, required
 from tests.foreign_page import ATTEMPTS, CONNECTS, attempt, connects, foreign_site
 
+pytestmark = pytest.mark.slow
+
 _SECONDS = 120
 _DEFINITIONS = """\
 import dagster as dg

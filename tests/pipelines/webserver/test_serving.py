@@ -1,17 +1,22 @@
 """Which web server the commands start, and with which options."""
 
+import inspect
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 import pipelines.webserver.serving as serving
+from pipelines.cli.actions import webserver as action
 from pipelines.cli.root import sluice
+from pipelines.webserver.__main__ import instead_of_dagsters
 from resources.errors import SluiceError
 from resources.settings import ROOT
 
@@ -30,6 +35,7 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "DAGSTER_HOME": "",
         "DAGSTER_EVENT_BATCH_SIZE": "1000",
         "DAGSTER_WEBSERVER_READ_ONLY": "",
+        "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "",
         "PYTHONWARNINGS": "ignore",
     }.items():
         monkeypatch.setenv(name, value)
@@ -60,6 +66,14 @@ def test_dagster_dev_starts_the_guarded_web_server_and_its_own_daemon(
     assert started == [[sys.executable, "-P", _ENTRY, "--port", "1"], daemon]
 
 
+def test_the_code_servers_of_dagster_dev_are_watched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    watched: Queue[Path] = Queue()
+    monkeypatch.setattr(serving, "keep_code_servers", lambda workspace, _: watched.put(workspace))
+    workspace = ["--instance-ref", "{}", "--workspace", str(tmp_path / "workspace.yaml")]
+    _developed(monkeypatch, [sys.executable, "-m", "dagster._daemon", "run", *workspace])
+    assert watched.get(timeout=30) == tmp_path / "workspace.yaml"
+
+
 def test_a_dagster_that_starts_its_web_server_in_another_way_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -81,6 +95,19 @@ def test_ui_starts_dagster_dev_with_the_guard_and_warns(monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("own_settings")
+def test_backfills_of_the_ui_wait_for_a_code_server_that_is_started_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Dagster's daemon fails a backfill that it looks at meanwhile, unless a variable of its own says otherwise."""
+    variable = "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR"
+    assert variable in inspect.getsource(import_module("dagster._core.execution.asset_backfill"))
+    monkeypatch.delenv(variable)
+    monkeypatch.setattr(os, "execv", lambda *_: None)
+    assert CliRunner().invoke(sluice, ["ui"], catch_exceptions=False).exit_code == 0
+    assert os.environ[variable] == "1"
+
+
+@pytest.mark.usefixtures("own_settings")
 @pytest.mark.parametrize(
     ("given", "added"),
     [
@@ -96,7 +123,7 @@ def test_webserver_passes_every_option_on(
     given: list[str], added: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served: list[list[str]] = []
-    monkeypatch.setattr(serving, "serve", lambda options: served.append(list(options)))
+    monkeypatch.setattr(action, "serve", lambda options: served.append(list(options)))
     told = CliRunner().invoke(sluice, ["webserver", *given], catch_exceptions=False)
     assert (told.exit_code, told.output, served) == (0, "", [[*added, *given]])
 
@@ -104,7 +131,7 @@ def test_webserver_passes_every_option_on(
 @pytest.mark.usefixtures("own_settings")
 def test_webserver_warns_and_refuses_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[list[str]] = []
-    monkeypatch.setattr(serving, "serve", served.append)
+    monkeypatch.setattr(action, "serve", served.append)
     monkeypatch.setenv("DAGSTER_WEBSERVER_HOST", "10.0.0.5")
     told = CliRunner().invoke(sluice, ["webserver"])
     assert "listens on 10.0.0.5" in told.stderr
@@ -117,3 +144,33 @@ def test_webserver_warns_and_refuses_a_wrong_setting(monkeypatch: pytest.MonkeyP
         assert told.exit_code == 1
         assert "'https://sluice.example' is not a host" in " ".join(told.stderr.split())
     assert len(served) == 2
+
+
+def test_a_process_that_was_started_deaf_to_signals_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script's background jobs ignore SIGINT, and Dagster lets SIGTERM do what SIGINT does."""
+    heard: list[object] = []
+    monkeypatch.setattr(serving, "develop", lambda _: heard.append(signal.getsignal(signal.SIGINT)))
+    monkeypatch.setattr("resources.security.outlets.guard_outlets", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["webserver", "dev"])
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        import_module("pipelines.webserver.__main__").main()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == [signal.default_int_handler]
+
+
+@pytest.mark.parametrize(
+    ("options", "warns"),
+    [(["-h", "0.0.0.0"], True), (["-p", "1"], False), (["--help"], False), (["--no"], False)],
+)
+def test_the_script_of_dagsters_name_serves_behind_the_guard(
+    options: list[str], warns: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served: list[list[str]] = []
+    monkeypatch.setattr(serving, "serve", served.append)
+    monkeypatch.setattr(sys, "argv", ["dagster-webserver", *options])
+    instead_of_dagsters()
+    told = capsys.readouterr()
+    assert served == [options]
+    assert told.out == "" and told.err.startswith("Warning: the web server listens on 0.0.0.0") is warns

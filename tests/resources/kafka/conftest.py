@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from resources.settings import Settings, load_settings
 from tests.fixtures_servers import KafkaServer
+from tests.matrix import one_of
 
 
 class Cluster:
@@ -48,7 +49,7 @@ class Cluster:
         settings = {key.replace("_", "."): value for key, value in config.items()}
         self._admin.create_topics([NewTopic(name, partitions, 1, config=settings)])[name].result()
 
-    def committed(self, topic: str, partitions: int = 3, seconds: float = 8.0) -> list[tuple[bytes, bytes]]:
+    def committed(self, topic: str, partitions: int = 3, seconds: float = 60.0) -> list[tuple[bytes, bytes]]:
         """Key and value of every record an ordinary read_committed consumer can see now."""
         self._wait_for_markers(topic, partitions)
         consumer = Consumer(
@@ -78,7 +79,7 @@ class Cluster:
         finally:
             consumer.close()
 
-    def _wait_for_markers(self, topic: str, partitions: int, seconds: float = 1.0) -> None:
+    def _wait_for_markers(self, topic: str, partitions: int, seconds: float = 10.0) -> None:
         """A commit is answered before its markers are written; until then a reader stops in front of it."""
         ends = []
         for isolation in ("read_uncommitted", "read_committed"):
@@ -115,7 +116,7 @@ def embedded_cluster(embedded_broker: KafkaServer, tmp_path: Path, way: str) -> 
     return Cluster(embedded_broker, tmp_path, way)
 
 
-@pytest.fixture(params=["kafka", "embedded_broker"])
+@pytest.fixture(params=one_of("kafka", "embedded_broker"))
 def any_cluster(request: pytest.FixtureRequest, tmp_path: Path, way: str) -> Iterator[Cluster]:
     """Both, one after the other."""
     yield Cluster(request.getfixturevalue(request.param), tmp_path, way)

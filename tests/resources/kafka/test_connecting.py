@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from resources.kafka import client
-from resources.kafka.errors import TakenOver
+from resources.kafka.batches import producer_client as client
+from resources.kafka.errors import ProducerFenced
 from resources.kafka.transactions import TransactionalProducer
 from resources.settings import Settings
+from tests.matrix import one_of
 
 if TYPE_CHECKING:
     from tests.resources.kafka.conftest import Cluster
 
 
-@pytest.fixture(params=["native", "public"])
+@pytest.fixture(params=one_of("native", "public"))
 def way(request: pytest.FixtureRequest) -> str:
     """Every promise holds for both."""
     chosen: str = request.param
@@ -54,13 +55,13 @@ def test_whoever_is_only_connected_fences_nobody(cluster: "Cluster") -> None:
         owner.begin()
         owner.produce(topic, b"k", b"first")
         assert beside.connect()
-        owner.settle()
+        owner.await_acknowledgements()
         owner.commit()
         owner.begin()
         owner.produce(topic, b"k", b"second")
-        owner.settle()
+        owner.await_acknowledgements()
         beside.claim()
-        with pytest.raises(TakenOver):
+        with pytest.raises(ProducerFenced):
             owner.commit()
     assert cluster.committed(topic) == [(b"k", b"first")]
 
@@ -69,11 +70,11 @@ def noted(cluster: "Cluster") -> bytes:
     """The transactional ids that the brokers keep: the keys of the log of their own."""
     reader = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": "g", "enable.partition.eof": True})
     try:
-        log = reader.list_topics("__transaction_state", timeout=10).topics["__transaction_state"]
+        log = reader.list_topics("__transaction_state", timeout=60).topics["__transaction_state"]
         reader.assign([TopicPartition(log.topic, p, 0) for p in log.partitions])
         keys, ended = b"", 0
         while ended < len(log.partitions):
-            message = reader.poll(10)
+            message = reader.poll(60)
             assert message is not None
             if message.error():
                 ended += 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from resources.kafka.lag import GroupReader
+from resources.kafka.reading.lag import GroupReader
 
 if TYPE_CHECKING:
     from tests.resources.kafka.conftest import Cluster
@@ -49,7 +49,7 @@ def read(cluster: "Cluster", topic: str, group: str, most: int) -> int:
     )
     try:
         consumer.subscribe([topic])
-        found, deadline = 0, time.monotonic() + 30
+        found, deadline = 0, time.monotonic() + 60
         while found < most and time.monotonic() < deadline:
             message = consumer.poll(0.5)
             if message is not None and message.error() is None:

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.encoding.assembly import byte_view
-from resources.kafka.murmur2 import kafka_partitions, murmur2, murmur2_in_columns
+from resources.kafka.batches.murmur2 import kafka_partitions, murmur2, plain_murmur2
 
 # org.apache.kafka.common.utils.UtilsTest.testMurmur2
 JAVA = {
@@ -38,12 +37,12 @@ def scalar_murmur2(data: bytes) -> int:
     return h ^ h >> 15
 
 
-def in_columns(keys: pa.BinaryArray) -> npt.NDArray[np.uint32]:
+def plainly(keys: pa.BinaryArray) -> npt.NDArray[np.uint32]:
     """What is done where there is no compiled library."""
-    return murmur2_in_columns(*byte_view(keys))
+    return np.array([plain_murmur2(key) for key in keys.to_pylist()], np.uint32)
 
 
-WAYS = pytest.mark.parametrize("way", [murmur2, in_columns])
+WAYS = pytest.mark.parametrize("way", [murmur2, plainly])
 
 
 @WAYS

@@ -14,15 +14,16 @@ import pytest
 from confluent_kafka import ThrottleEvent
 
 from pipelines.reconciling.log import LogReader
+from resources.dev.servers import maven
+from resources.dev.servers.kinds.java import java_program
 from resources.kafka import transactions
+from resources.kafka.batches.batch_reader import Batch
+from resources.kafka.batches.rows import Rows
+from resources.kafka.connecting.throttle import Throttle
 from resources.kafka.errors import KafkaUnavailable, ProducerThrottled
-from resources.kafka.reading import Batch
-from resources.kafka.rows import Rows
-from resources.kafka.tail import Tail
-from resources.kafka.throttle import Throttle
-from resources.servers import maven
-from resources.servers.java import java_program
+from resources.kafka.reading.range_reader import RangeReader
 from resources.settings import load_settings
+from tests.matrix import one_of
 from tests.resources.kafka.test_transactions import claimed
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def quota(cluster: "Cluster", tmp_path: Path) -> Quota:
     return made
 
 
-@pytest.mark.parametrize("way", ["native", "public"])
+@pytest.mark.parametrize("way", one_of("native", "public"))
 def test_a_transaction_that_cannot_end_in_time_is_given_up_and_smaller_ones_pass(
     cluster: "Cluster", quota: Quota, way: str
 ) -> None:
@@ -94,19 +95,19 @@ def test_a_transaction_that_cannot_end_in_time_is_given_up_and_smaller_ones_pass
             ProducerThrottled, match="a client quota of the brokers throttles this client"
         ) as slow:
             producer.produce_rows(topic, many)
-            producer.settle()
+            producer.await_acknowledgements()
         assert slow.value.records < 8_000
         assert "--max-bytes-per-second" in str(slow.value)
         producer.take_back()
         producer.begin()
         assert producer.throttled_seconds == 0
         producer.produce_rows(topic, many.slice(0, 200))
-        assert producer.settle().records == 200
+        assert producer.await_acknowledgements().records == 200
         assert producer.commit().records == 200
     assert len(cluster.committed(topic, 1, seconds=30)) == 200
 
 
-@pytest.mark.parametrize("way", ["native", "public"])
+@pytest.mark.parametrize("way", one_of("native", "public"))
 def test_a_reader_hears_of_a_quota_and_reads_to_the_end(cluster: "Cluster", quota: Quota, way: str) -> None:
     topic = cluster.topic(1)
     values = [urandom(1_000) for _ in range(400)]
@@ -116,7 +117,7 @@ def test_a_reader_hears_of_a_quota_and_reads_to_the_end(cluster: "Cluster", quot
         producer.produce_rows(
             topic, Rows(pa.array([b"k"] * 400, pa.binary()), pa.array(values, pa.large_binary()))
         )
-        producer.settle()
+        producer.await_acknowledgements()
         producer.commit()
     settings = cluster.settings(client_id=quota("consumer_byte_rate", 30_000))
     reader = LogReader(settings)
@@ -137,9 +138,9 @@ class Silent:
     def __init__(self, clock: list[float], seconds: float, throttle_ms: int) -> None:
         self._clock, self._seconds, self._throttle_ms = clock, seconds, throttle_ms
         self.throttle = Throttle()
-        self.add()
+        self.assign()
 
-    def add(self, *_: object) -> None:
+    def assign(self, *_: object) -> None:
         self._answer_at = self._clock[0] + self._seconds
         self.throttle.hold(self._throttle_ms)
 
@@ -185,10 +186,10 @@ def test_a_tail_says_that_it_waits_for_a_quota(cluster: "Cluster", quota: Quota)
         producer.begin()
         for _ in range(20):
             producer.produce(topic, b"k", urandom(15_000))
-        producer.settle()
+        producer.await_acknowledgements()
         producer.commit()
     said: list[str] = []
-    tail = Tail(
+    tail = RangeReader(
         cluster.settings(client_id=quota("consumer_byte_rate", 3_000)), topic, committed=True, say=said.append
     )
     try:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from resources.kafka.rows import Rows
+from resources.kafka.batches.rows import Rows
 
 
 def rows(keys: list[bytes], values: list[bytes | None], **more: Any) -> Rows:

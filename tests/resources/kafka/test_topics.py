@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from resources.kafka.errors import KafkaRefused, KafkaUnavailable
-from resources.kafka.topics import TopicMissing, describe_topic, ensure_topic
+from resources.kafka.topics.topics import TopicMissing, describe_topic, ensure_topic
 
 if TYPE_CHECKING:
     from tests.resources.kafka.conftest import Cluster
@@ -55,7 +55,7 @@ def test_what_the_cluster_refuses_is_said_in_its_words(cluster: "Cluster") -> No
 def test_a_cluster_that_is_away_is_a_passing_fault(
     cluster: "Cluster", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources.kafka.topics._SECONDS", 1)
+    monkeypatch.setattr("resources.kafka.topics.topics._SECONDS", 1)
     settings = replace(cluster.settings(), kafka={"bootstrap.servers": "127.0.0.1:1"})
     with pytest.raises(KafkaUnavailable, match="check the address"):
         describe_topic(settings, "any.v1")

@@ -11,16 +11,16 @@ import pyarrow as pa
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from resources.errors import PassingFault
+from resources.errors import TransientError
+from resources.kafka.batches.rows import Rows
 from resources.kafka.errors import (
     KafkaRefused,
     KafkaUnavailable,
+    ProducerFenced,
     RecordTooLarge,
-    TakenOver,
     TransactionExpired,
     explain,
 )
-from resources.kafka.rows import Rows
 from resources.kafka.transactions import TransactionalProducer
 from resources.settings import Settings
 
@@ -51,7 +51,7 @@ def test_what_is_committed_is_counted_by_kafka_partition(any_cluster: "Cluster")
             producer.begin()
             for n in range(first, first + 100):
                 producer.produce(topic, f"k{n}".encode(), b"v%d" % n)
-            producer.settle()
+            producer.await_acknowledgements()
             delivered = producer.commit()
             assert delivered.records == 100
             assert set(delivered.offsets) == {0, 1, 2}
@@ -61,15 +61,15 @@ def test_what_is_committed_is_counted_by_kafka_partition(any_cluster: "Cluster")
 def test_a_record_that_is_waited_for_does_not_wait_for_others(cluster: "Cluster") -> None:
     """It may be sent only when the brokers have noted its kafka_partition, and nobody asks for it again then."""
     topic, took = cluster.topic(1), []
-    with claimed(cluster.settings(linger_ms="400"), topic) as producer:
+    with claimed(cluster.settings(linger_ms="5000"), topic) as producer:
         for n in range(15):
             producer.begin()
             producer.produce(topic, b"k", b"%d" % n)
             began = time.monotonic()
-            producer.settle()
+            producer.await_acknowledgements()
             took.append(time.monotonic() - began)
             producer.commit()
-    assert median(took) < 0.2  # else linger.ms, twice that, is waited for
+    assert median(took) < 5  # else at least linger.ms is waited for
 
 
 def test_few_records_wait_for_no_others_and_nobody_has_to_ask_for_them(
@@ -85,7 +85,7 @@ def test_few_records_wait_for_no_others_and_nobody_has_to_ask_for_them(
             producer.begin()
             for n in range(first, first + 1000):
                 producer.produce(topic, b"k%d" % n, b"v%d" % n)
-            producer.settle()
+            producer.await_acknowledgements()
             assert producer.commit().records == 1000
     assert sorted(cluster.committed(topic)) == sorted((b"k%d" % n, b"v%d" % n) for n in range(3000))
 
@@ -99,7 +99,7 @@ def test_rows_in_columns_become_the_same_records(any_cluster: "Cluster") -> None
         producer.begin()
         producer.produce_rows(topic, rows.slice(1, 3000))
         producer.produce_rows(topic, rows.slice(3001, 2000))
-        producer.settle()
+        producer.await_acknowledgements()
         delivered = producer.commit()
     assert delivered.records == 5000
     expected = zip(keys[1:].to_pylist(), values[1:].to_pylist(), strict=True)
@@ -111,7 +111,7 @@ def test_a_transaction_left_open_is_dropped(any_cluster: "Cluster") -> None:
     with claimed(any_cluster.settings(), topic) as producer:
         producer.begin()
         producer.produce(topic, b"k", b"v")
-        producer.settle()
+        producer.await_acknowledgements()
     assert any_cluster.committed(topic, 1) == []
 
 
@@ -125,9 +125,9 @@ def test_whoever_is_fenced_is_told_that_another_run_took_over(cluster: "Cluster"
         if when in ("in flight", "before commit"):
             for n in range(50):
                 loser.produce(topic, b"k%d" % n, b"lost")
-            loser.settle()
+            loser.await_acknowledgements()
         with claimed(settings, topic) as winner:
-            with pytest.raises(TakenOver) as caught:
+            with pytest.raises(ProducerFenced) as caught:
                 if when == "before begin":
                     loser.begin()
                 while when != "before commit":
@@ -136,15 +136,15 @@ def test_whoever_is_fenced_is_told_that_another_run_took_over(cluster: "Cluster"
                 loser.commit()
             winner.begin()
             winner.produce(topic, b"k", b"won")
-            winner.settle()
+            winner.await_acknowledgements()
             winner.commit()
         # Whatever is asked of it later, it says the same.
-        with pytest.raises(TakenOver):
+        with pytest.raises(ProducerFenced):
             loser.begin()
             loser.produce(topic, b"k", b"lost")
-            loser.settle()
+            loser.await_acknowledgements()
     assert (caught.value.event, caught.value.window) == ("flights/departed", "2013-01-01")
-    assert not isinstance(caught.value, PassingFault)
+    assert not isinstance(caught.value, TransientError)
     assert cluster.committed(topic) == [(b"k", b"won")]
 
 
@@ -154,14 +154,14 @@ def test_a_transaction_older_than_the_brokers_allow_is_a_passing_fault(cluster: 
     with claimed(cluster.settings(), topic) as loser:
         loser.begin()
         loser.produce(topic, b"k", b"lost")
-        loser.settle()
+        loser.await_acknowledgements()
         loser._began -= 100
         with (
             claimed(cluster.settings(), topic),
             pytest.raises(TransactionExpired, match=r"open for 1\d\d s and the brokers end it after 45 s"),
         ):
             loser.commit()
-    assert issubclass(TransactionExpired, PassingFault)
+    assert issubclass(TransactionExpired, TransientError)
 
 
 def test_a_record_larger_than_the_topic_is_refused_by_its_size(cluster: "Cluster") -> None:
@@ -171,10 +171,10 @@ def test_a_record_larger_than_the_topic_is_refused_by_its_size(cluster: "Cluster
             producer.begin()
             with pytest.raises(RecordTooLarge) as caught:
                 producer.produce(topic, b"key", urandom(5000), [("h", b"12")])
-                producer.settle()
+                producer.await_acknowledgements()
         assert (caught.value.topic, caught.value.record_bytes) == (topic, 5003)
         assert caught.value.topic_limit == limit
-        assert not isinstance(caught.value, PassingFault)
+        assert not isinstance(caught.value, TransientError)
         assert "SLUICE_KAFKA_MESSAGE_MAX_BYTES" in str(caught.value)
     assert cluster.committed(topic, 1) == []
 
@@ -184,7 +184,7 @@ def test_a_record_that_compresses_below_the_limit_of_its_topic_is_published(any_
     with claimed(any_cluster.settings(), topic, max_message_bytes=1_048_588) as producer:
         producer.begin()
         producer.produce(topic, b"key", b"a" * 5_000_000)
-        producer.settle()
+        producer.await_acknowledgements()
         assert producer.commit().records == 1
     assert [len(value) for _, value in any_cluster.committed(topic, 1)] == [5_000_000]
 
@@ -231,7 +231,7 @@ def test_a_large_topic_takes_large_records_without_another_setting(cluster: "Clu
     with claimed(cluster.settings(), topic, max_message_bytes=3_000_000) as producer:
         producer.begin()
         producer.produce(topic, b"key", urandom(2_500_000))
-        producer.settle()
+        producer.await_acknowledgements()
         assert producer.commit().records == 1
 
 
@@ -240,28 +240,28 @@ def test_a_record_refused_for_another_reason_is_no_passing_fault(cluster: "Clust
     with claimed(cluster.settings(), topic) as producer:
         producer.begin()
         producer.produce_rows(topic, Rows(pa.array([None], pa.binary()), pa.array([b"v"], pa.large_binary())))
-        with pytest.raises(KafkaRefused, match=r"1 records: .*INVALID_RECORD"):
-            producer.settle()
+        with pytest.raises(KafkaRefused, match=r"1 record: .*INVALID_RECORD"):
+            producer.await_acknowledgements()
 
 
 def test_brokers_that_fall_silent_are_a_passing_fault(cluster: "Cluster") -> None:
     topic = cluster.topic(1)
-    settings = cluster.settings(transaction_timeout_ms="4000")
+    settings = cluster.settings(transaction_timeout_ms="8000")
     with claimed(settings, topic) as producer:
         producer.begin()
         producer.produce(topic, b"k", b"v")
-        producer.settle()
+        producer.await_acknowledgements()
         cluster.server.pause()
         try:
-            with pytest.raises(PassingFault):
+            with pytest.raises(TransientError):
                 producer.produce(topic, b"k", b"v")
-                producer.settle()
+                producer.await_acknowledgements()
         finally:
             cluster.server.resume()
     with claimed(cluster.settings(), topic) as again:
         again.begin()
         again.produce(topic, b"k", b"later")
-        again.settle()
+        again.await_acknowledgements()
         again.commit()
     assert cluster.committed(topic, 1) == [(b"k", b"later")]
 
@@ -298,7 +298,7 @@ def test_a_commit_that_times_out_is_asked_again_and_never_aborted(
     with claimed(embedded_cluster.settings(), topic) as producer:
         producer.begin()
         producer.produce(topic, b"k", b"v")
-        producer.settle()
+        producer.await_acknowledgements()
         client = Answering(producer._client, times=3, really=really)
         producer._client = client  # type: ignore[assignment]
         assert producer.commit().records == 1
@@ -344,7 +344,7 @@ def test_a_commit_that_the_brokers_fail_within_is_in_doubt(cluster: "Cluster", r
     with claimed(cluster.settings(), topic) as producer:
         producer.begin()
         producer.produce(topic, b"k", b"v")
-        producer.settle()
+        producer.await_acknowledgements()
         producer._client = Failing(producer._client, really=really)  # type: ignore[assignment]
         with pytest.raises(
             KafkaUnavailable, match=r"Unknown broker error, so it may or may not have happened"
@@ -359,9 +359,9 @@ def test_brokers_that_fail_within_a_commit_may_say_that_another_run_took_over(cl
     with claimed(cluster.settings(), topic) as producer:
         producer.begin()
         producer.produce(topic, b"k", b"v")
-        producer.settle()
+        producer.await_acknowledgements()
         producer._client = Failing(producer._client, really=False)  # type: ignore[assignment]
-        with claimed(cluster.settings(), topic), pytest.raises(TakenOver):
+        with claimed(cluster.settings(), topic), pytest.raises(ProducerFenced):
             producer.commit()
     assert cluster.committed(topic, 1) == []
 
@@ -382,4 +382,4 @@ def test_errors_are_explained(code: int, kind: type[Exception], told: str) -> No
     found = explain("topic t", KafkaError(code))
     assert type(found) is kind
     assert told in str(found)
-    assert isinstance(found, PassingFault) == (kind is KafkaUnavailable)
+    assert isinstance(found, TransientError) == (kind is KafkaUnavailable)

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from resources.servers.apache_kafka import ApacheKafka
-from resources.servers.ports import LOOPBACK
-from resources.servers.server import Launch, Progress
+from resources.dev.servers.kinds.apache_kafka import ApacheKafka
+from resources.dev.servers.ports import LOOPBACK
+from resources.dev.servers.server import Launch, Progress
 
 USER, PASSWORD = "publisher", "publisher-secret"
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from resources.dev.servers.ports import free_ports
 from resources.registry import ConfluentRegistry, RegistryRefused, RegistryUnavailable
-from resources.servers.ports import free_ports
 from tests.fixtures_servers import RegistryServer
 
 QUICK = {"max.retries": "0"}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resources.errors import PassingFault, SluiceError
+from resources.errors import SluiceError, TransientError
 from resources.registry import (
     ConfluentRegistry,
     NotARegistry,
@@ -94,7 +94,7 @@ def test_another_server_is_called_that_and_not_asked_again(
     assert said in raised.value.problem
     assert raised.value.next_step == API
     assert raised.value.where.startswith("registry http://registry.test/")
-    assert not isinstance(raised.value, PassingFault)
+    assert not isinstance(raised.value, TransientError)
 
 
 @pytest.mark.parametrize(

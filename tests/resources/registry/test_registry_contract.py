@@ -18,6 +18,7 @@ from resources.registry import (
 )
 from resources.registry.schemas import same_schema
 from tests.fixtures_servers import RegistryServer
+from tests.matrix import one_of
 
 
 def record(*fields: dict[str, Any], name: str = "Departed") -> str:
@@ -36,7 +37,7 @@ V2 = record(ID, OPTIONAL)
 NO_DEFAULT = record(ID, field("gate", "string"))
 
 
-@pytest.fixture(params=["embedded_registry", pytest.param("apicurio", marks=pytest.mark.apicurio)])
+@pytest.fixture(params=one_of("apicurio", "embedded_registry"))
 def server(request: pytest.FixtureRequest) -> RegistryServer:
     handle: RegistryServer = request.getfixturevalue(request.param)
     return handle

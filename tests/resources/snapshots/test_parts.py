@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from resources.errors import PassingFault
+from resources.errors import TransientError
 from resources.snapshots import Snapshot, SnapshotError, SnapshotStore
 from resources.snapshots.writer import ROW_GROUP_ROWS
 from tests.resources.snapshots.test_store import EVENT, WINDOW, read, rows, write
@@ -96,7 +96,7 @@ def test_a_snapshot_without_one_of_its_parts_is_none(store: SnapshotStore, part:
         read(store, made)
     with pytest.raises(SnapshotError, match="gone"):
         store.verify(made)
-    with pytest.raises(PassingFault, match="cannot be stored"):
+    with pytest.raises(TransientError, match="cannot be stored"):
         store.share(made, EVENT, WINDOW, "transformed", {})
     assert write(store, rows(MANY)) == made
     assert store.find(EVENT, WINDOW, "sourced", made.sha256) is not None
@@ -118,10 +118,10 @@ def test_two_stages_share_every_file(store: SnapshotStore) -> None:
 
 def test_every_file_is_on_the_disk_when_settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: set[str] = set()
-    monkeypatch.setattr("resources.snapshots.settling._sync", synced.add)
+    monkeypatch.setattr("resources.snapshots.fsync._sync", synced.add)
     store = SnapshotStore(str(tmp_path))
     made = write(store, rows(MANY))
-    store.settle(EVENT, WINDOW)
+    store.fsync_window(EVENT, WINDOW)
     assert {store.url_of(path) for path in made.files} < synced
 
 
@@ -163,14 +163,14 @@ def test_a_client_that_keeps_listings_finds_what_others_have_written_since(
 ) -> None:
     store = SnapshotStore("memory://kept-listings")
     kept: dict[str, list[str]] = {}
-    there = type(store._fs)
+    there = type(store._fs.fs)
 
     def listed(path: str, detail: bool = True) -> list[str]:
         assert not detail
-        return kept.setdefault(path, there.ls(store._fs, path, detail=False))
+        return kept.setdefault(path, there.ls(store._fs.fs, path, detail=False))
 
-    monkeypatch.setattr(store._fs, "ls", listed)
-    monkeypatch.setattr(store._fs, "invalidate_cache", lambda path: kept.pop(path, None))
+    monkeypatch.setattr(store._fs.fs, "ls", listed)
+    monkeypatch.setattr(store._fs.fs, "invalidate_cache", lambda path: kept.pop(path, None))
     small = write(store, rows(1))
     assert store.find(EVENT, WINDOW, "sourced", "0" * 64) is None
     assert kept == {}, "nothing that another client of this process would believe"

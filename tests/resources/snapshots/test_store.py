@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from resources.errors import PassingFault
+from resources.errors import TransientError
 from resources.snapshots import Snapshot, SnapshotError, SnapshotStore
 from resources.snapshots.files import HashingFile, new_file
 from resources.snapshots.layout import layout
@@ -291,8 +291,8 @@ def test_a_pointer_behind_a_fault_of_the_disk_is_a_passing_fault(
     def broken(*_: object) -> bytes:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("resources.snapshots.store._whole", broken)
-    with pytest.raises(PassingFault, match="Input/output error"):
+    monkeypatch.setattr("resources.snapshots.place._whole", broken)
+    with pytest.raises(TransientError, match="Input/output error"):
         store.current(EVENT, WINDOW, "sourced")
 
 
@@ -341,22 +341,22 @@ def test_rows_and_their_names_are_on_the_disk_when_settled_and_nothing_else_wait
     transformed = write(store, rows(3), stage="transformed")
     store.set_validation(EVENT, WINDOW, transformed.sha256, {"passed": True})
     assert synced == [], "a file that nothing names can wait"
-    store.settle(EVENT, WINDOW)
+    store.fsync_window(EVENT, WINDOW)
     folder = tmp_path / EVENT / WINDOW
     above = [folder, folder.parent, folder.parent.parent, tmp_path]
     assert paths(synced) == [store.url(transformed), *map(str, above)], "the rows before their names"
     del synced[:]
-    store.settle(EVENT, WINDOW)
+    store.fsync_window(EVENT, WINDOW)
     assert synced == []
     more = write(store, rows(4), stage="delta")
-    store.settle(EVENT, WINDOW)
+    store.fsync_window(EVENT, WINDOW)
     assert paths(synced) == [store.url(more), str(folder)], "a window's folder is made once"
     other = write(store, rows(3), window="2013-01-02")
     del synced[:]
-    store.settle(EVENT, "2013-01-02")
+    store.fsync_window(EVENT, "2013-01-02")
     assert paths(synced) == [store.url(other), str(folder.parent / "2013-01-02"), str(folder.parent)]
     del synced[:]
-    SnapshotStore(str(tmp_path)).settle(EVENT, WINDOW)
+    SnapshotStore(str(tmp_path)).fsync_window(EVENT, WINDOW)
     assert {store.url(transformed), store.url(more), str(folder)} <= set(paths(synced)), (
         "what another process left is not known to be on the disk"
     )
@@ -371,19 +371,19 @@ def test_what_was_begun_is_waited_for_and_what_came_since_is_settled_too(
 
     def slow(handle: int) -> None:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         done.append(Path(f"/proc/self/fd/{handle}").readlink().name)
 
     monkeypatch.setattr(os, "fsync", slow)
-    store.begin_to_settle(EVENT, WINDOW)
-    assert begun.wait(10)
+    store.begin_fsync(EVENT, WINDOW)
+    assert begun.wait(60)
     later = write(store, rows(4))
-    settled = threading.Thread(target=store.settle, args=(EVENT, WINDOW))
+    settled = threading.Thread(target=store.fsync_window, args=(EVENT, WINDOW))
     settled.start()
     settled.join(0.2)
     assert settled.is_alive() and done == []
     go_on.set()
-    settled.join(10)
+    settled.join(60)
     assert not settled.is_alive()
     names = [Path(store.url(one)).name for one in (first, later)]
     assert [name for name in done if name.endswith(".parquet")] == names
@@ -400,14 +400,14 @@ def test_what_could_not_be_brought_to_the_disk_is_said_when_it_is_waited_for_and
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", broken)
-        store.begin_to_settle(EVENT, WINDOW)
-        with pytest.raises(PassingFault, match="Input/output error"):
-            store.settle(EVENT, WINDOW)
+        store.begin_fsync(EVENT, WINDOW)
+        with pytest.raises(TransientError, match="Input/output error"):
+            store.fsync_window(EVENT, WINDOW)
     # The second time the system says that there is nothing left to bring.
-    with pytest.raises(PassingFault, match="materialize the window again"):
-        store.settle(EVENT, WINDOW)
+    with pytest.raises(TransientError, match="materialize the window again"):
+        store.fsync_window(EVENT, WINDOW)
     write(store, rows(3))
-    store.settle(EVENT, WINDOW)
+    store.fsync_window(EVENT, WINDOW)
 
 
 def test_a_file_that_takes_the_place_of_another_is_on_the_disk_first(
@@ -426,9 +426,9 @@ def test_a_window_whose_disk_is_slow_is_settled_in_a_thread(
 ) -> None:
     store = SnapshotStore(str(tmp_path))
     write(store, rows(3))
-    store.begin_to_settle(EVENT, WINDOW)
-    store.settle(EVENT, WINDOW)
-    assert synced and all(thread.startswith("sluice-settling") for _, thread in synced)
+    store.begin_fsync(EVENT, WINDOW)
+    store.fsync_window(EVENT, WINDOW)
+    assert synced and all(thread.startswith("sluice-fsync") for _, thread in synced)
 
 
 @pytest.mark.parametrize("left", [b"", b"\0" * 40])
@@ -498,7 +498,7 @@ def test_where_the_place_cannot_copy_the_bytes_go_by_way_of_here(monkeypatch: py
     def cannot(*_: object, **__: object) -> None:
         raise NotImplementedError
 
-    monkeypatch.setattr(type(store._fs), "cp_file", cannot)
+    monkeypatch.setattr(type(store._fs.fs), "cp_file", cannot)
     store.verify(store.share(source, EVENT, WINDOW, "transformed", {}))
 
 
@@ -507,5 +507,5 @@ def test_a_source_that_is_gone_cannot_be_shared(base: str, tmp_path: Path) -> No
     store = SnapshotStore(str(tmp_path) if base == "folder" else "memory://gone")
     source = write(store, rows(1))
     store._fs.rm(store._at(source.path))
-    with pytest.raises(PassingFault, match="cannot be stored"):
+    with pytest.raises(TransientError, match="cannot be stored"):
         store.share(source, EVENT, WINDOW, "transformed", {})

@@ -11,8 +11,7 @@ import pytest
 
 from resources.warehouse import Warehouse, open_warehouse
 from tests.fixtures_postgres import PostgresServer, execute
-
-KINDS = ("duckdb", "postgresql")
+from tests.matrix import one_of
 
 # In both dialects. The zone and what is odd in the names are traps.
 _TABLES = """
@@ -44,7 +43,7 @@ def postgresql_url(postgres: PostgresServer) -> str:
     return url
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=one_of("postgresql", "duckdb"))
 def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
     """Each kind of warehouse in turn, over the same tables."""
     with closing(opened(request.getfixturevalue(f"{request.param}_url"))) as made:

@@ -9,11 +9,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from resources.errors import PassingFault
-from resources.scratch import ScratchFull
+from resources.errors import TransientError
+from resources.process.scratch import ScratchFull
 from resources.warehouse import WarehouseError, open_warehouse
-from resources.warehouse.duckdb import DuckDBWarehouse
-from resources.warehouse.engines import Work
+from resources.warehouse.duckdb.engines import Work
+from resources.warehouse.duckdb.warehouse import DuckDBWarehouse
 from tests.resources.warehouse.conftest import taken
 
 
@@ -94,7 +94,7 @@ def test_a_writer_s_lock_is_a_passing_fault(tmp_path: Path) -> None:
     ) as writer:
         assert writer.stdout is not None and writer.stdin is not None
         assert writer.stdout.readline() == "open\n"
-        with pytest.raises(PassingFault, match="a writer holds DuckDB's lock"):
+        with pytest.raises(TransientError, match="a writer holds DuckDB's lock"):
             DuckDBWarehouse(str(file)).tables()
         writer.stdin.write("\n")
         writer.stdin.close()

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.warehouse.duckdb import DuckDBWarehouse
-from resources.warehouse.engines import Work
-from resources.warehouse.ordering import Ascending
+from resources.warehouse.duckdb.engines import Work
+from resources.warehouse.duckdb.ordering import Ascending
+from resources.warehouse.duckdb.warehouse import DuckDBWarehouse
 
 COUNT = 100_000
 _ROW = f"""
@@ -173,4 +173,28 @@ def test_engines_of_large_windows_are_given_back_when_nobody_reads(tmp_path: Pat
         assert sum(batch.num_rows for batch in outer) == COUNT - 10_000
     assert set(warehouse._engines._opened) == {Work.ANYTHING}
     assert streamed(warehouse).num_rows == COUNT
+    warehouse.close()
+
+
+@pytest.mark.parametrize("memory", ["as it is", "too little"])
+def test_rows_of_a_large_window_are_asked_for_again_where_they_were_read(
+    tmp_path: Path, memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another engine would read the same blocks into memory of its own; where it has too little, the other one answers."""
+    warehouse = made(tmp_path, f"{_ROW} ORDER BY seen, id")
+    sql = "SELECT amount, id, seen FROM t"
+    asked: list[Work] = []
+    cursor = warehouse._engines.cursor
+    monkeypatch.setattr(warehouse._engines, "cursor", lambda work: asked.append(work) or cursor(work))
+    with warehouse.stream(sql, {}, order_by=["seen", "id"], batch_rows=10_000) as batches:
+        assert sum(batch.num_rows for batch in batches) == COUNT
+        if memory == "too little":
+            warehouse._engines.get(Work.PASSING).execute("SET memory_limit = '10kB'")
+        asked.clear()
+        (row,) = warehouse.plain_rows(sql, {}, {"id": ["k0000007"]}, most_rows=1)
+        assert row["amount"] == 7
+        assert asked == [Work.PASSING, *[Work.ANYTHING] * (memory == "too little")]
+        asked.clear()
+        warehouse.plain_rows(sql, {}, {"id": ["k0000007"]}, most_rows=1, in_full=True)
+        assert asked == [Work.ANYTHING]
     warehouse.close()

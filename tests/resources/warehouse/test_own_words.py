@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from resources.warehouse import Warehouse, WarehouseError
 from resources.warehouse.own_words import STARS, without_values
 from tests.fixtures_postgres import execute
-from tests.resources.warehouse.conftest import KINDS, opened, taken
+from tests.matrix import one_of
+from tests.resources.warehouse.conftest import opened, taken
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +71,7 @@ def people_urls(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixtur
     return {"duckdb": f"duckdb://{path}", "postgresql": url}
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=one_of("postgresql", "duckdb"))
 def people(request: pytest.FixtureRequest, people_urls: dict[str, str]) -> Iterator[tuple[str, Warehouse]]:
     with closing(opened(people_urls[request.param])) as made:
         yield request.param, made

@@ -6,11 +6,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipelines.judging.source import agree
-from pipelines.judging.values import reader_of
+from pipelines.independent_judge.source_rows import agree
+from pipelines.independent_judge.values import reader_of
 from resources.warehouse import TookTooLong, Warehouse, open_warehouse
 from resources.warehouse.plain_values import UNKNOWN, number_of, of_driver, of_text
 from tests.fixtures_postgres import PostgresServer, execute
+from tests.matrix import one_of
 
 TIMES = [
     "TIMESTAMP '2013-01-01 10:11:12.123456'", "TIMESTAMP '1969-12-31 23:59:59.999999'", "TIMESTAMP '10000-01-01 00:00:00'",
@@ -77,7 +78,7 @@ def test_a_value_is_the_same_in_the_stream_and_in_plain_values(
     assert value in NOT_TOLD or "not known" not in repr(found[0]), found[0]
 
 
-@pytest.mark.parametrize("kind", ["duckdb", "postgresql"])
+@pytest.mark.parametrize("kind", one_of("postgresql", "duckdb"))
 @pytest.mark.parametrize(
     ("column", "values", "rows"),
     [
@@ -101,7 +102,7 @@ def test_rows_are_found_by_values_of_every_type_that_locates(
         assert len(warehouse.plain_rows(sql, {}, {column: values}, most_rows=1)) <= 2
 
 
-@pytest.mark.parametrize("kind", ["duckdb", "postgresql"])
+@pytest.mark.parametrize("kind", one_of("postgresql", "duckdb"))
 def test_a_question_that_takes_too_long_is_cancelled_and_the_stream_ends_in_order(
     warehouses: dict[str, Warehouse], kind: str
 ) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from resources.errors import PassingFault, SluiceError
+from resources.errors import SluiceError, TransientError
+from resources.security.masking import secrets_of
+from resources.security.secrets import learn
 from resources.warehouse import TookTooLong, Warehouse, WarehouseError
 from resources.warehouse.postgresql import session
 from resources.warehouse.postgresql.errors import Explainer
@@ -137,7 +139,7 @@ def test_waiting_for_a_lock_ends_as_a_fault_that_may_pass(
 
     with driver.connect(url, autocommit=True) as altering, altering.cursor() as cursor:
         cursor.executescript("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
-        with pytest.raises(PassingFault, match="lock"):
+        with pytest.raises(TransientError, match="lock"):
             taken(erp, "SELECT i FROM t")
         cursor.executescript("ROLLBACK")
     assert taken(erp, "SELECT i FROM t").num_rows == 24
@@ -156,7 +158,7 @@ def _end(url: str, function: str) -> None:
 @pytest.mark.parametrize(
     ("function", "kind", "told"),
     [
-        ("pg_terminate_backend", PassingFault, "the connection was lost"),
+        ("pg_terminate_backend", TransientError, "the connection was lost"),
         ("pg_cancel_backend", WarehouseError, "cancelled at the server"),
     ],
 )
@@ -204,7 +206,7 @@ def test_a_line_cut_at_any_byte_never_passes_for_the_end(postgres: PostgresServe
             with closing(opened(url)) as warehouse:
                 rows = 0
                 with (
-                    pytest.raises(PassingFault),
+                    pytest.raises(TransientError),
                     warehouse.stream(sql, {}, order_by=["i"], batch_rows=100) as batches,
                 ):
                     for batch in batches:
@@ -280,7 +282,7 @@ SECRET = "hun%74er2-s3cr3t"
         (("//sluice@", "//locked@"), WarehouseError, "no password supplied.*PGPASSWORD"),
         (("//sluice@", f"//nobody:{SECRET}@"), WarehouseError, 'role "nobody" does not exist'),
         (("/{database}", "/nowhere"), WarehouseError, 'database "nowhere" does not exist'),
-        (("127.0.0.1:{port}", "127.0.0.1:1"), PassingFault, "Connection refused.*is the server up"),
+        (("127.0.0.1:{port}", "127.0.0.1:1"), TransientError, "Connection refused.*is the server up"),
         (("127.0.0.1:{port}", "no-such-host.invalid"), WarehouseError, "translate host name.*mend the host"),
         (("/{database}", "/{database}?sslmode=require"), WarehouseError, "does not support SSL.*sslmode"),
         (("/{database}", "/{database}?sslmod=require"), WarehouseError, "cannot read the URL: it knows no parameter 'sslmod'"),
@@ -304,8 +306,9 @@ def test_a_login_that_fails_says_why_and_tells_no_secret(
 
 
 def test_whatever_a_server_says_the_password_is_not_told_on() -> None:
-    explain = Explainer("warehouse erp", f"postgresql://me:{SECRET}@db/erp?sslpassword=k3y")
-    for said in (SECRET, "hunter2-s3cr3t", "k3y"):
+    learn(secrets_of("warehouse.erp", f"postgresql://me:{SECRET}@db/erp?sslpassword=k3y5"))
+    explain = Explainer("warehouse erp")
+    for said in (SECRET, "hunter2-s3cr3t", "k3y5"):
         told = [explain.refused_login(Exception(f"connection to server failed: {said}!"))]
         told.append(explain.refused(Exception(f"ERROR:  {said}!"), f"SELECT '{said}'"))
         assert all(said not in str(error) and "********!" in str(error) for error in told)
@@ -349,3 +352,9 @@ def test_memory_does_not_grow_with_the_rows(url: str) -> None:
 
     # Four times the rows are 180 MB more of them.
     assert peak(2_400_000) < 1.2 * peak(600_000)
+
+
+def test_what_a_url_may_be_is_shown_without_stars() -> None:
+    refused = Explainer("warehouse default", malformed=True).refused_login(ValueError("no"))
+    assert "postgresql://user@host:5432/database?sslmode=verify-full" in str(refused)
+    assert "*" not in str(refused)

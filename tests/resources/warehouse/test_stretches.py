@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.warehouse import OutOfOrder, WarehouseError
-from resources.warehouse import duckdb as module
-from resources.warehouse.duckdb import DuckDBWarehouse
-from resources.warehouse.engines import Work
-from resources.warehouse.stretches import bounds, conditions
+from resources.warehouse.duckdb import warehouse as module
+from resources.warehouse.duckdb.engines import Work
+from resources.warehouse.duckdb.stretches import bounds, conditions
+from resources.warehouse.duckdb.warehouse import DuckDBWarehouse
 from tests.resources.warehouse.conftest import taken
 
 ROWS = 150_000

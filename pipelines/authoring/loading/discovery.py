@@ -1,0 +1,86 @@
+"""Finds the events of an `assets/` tree. Nothing is registered anywhere: a module that lies there is in the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from pipelines.authoring.catalogue import Catalogue, CatalogueError
+from pipelines.authoring.event import Event
+from pipelines.authoring.loading.garbage_collection import collection_paused, keep, let_go
+from pipelines.authoring.loading.layout import Survey, survey
+from pipelines.authoring.loading.module_import import PACKAGE, application_root, tree_as_package
+from pipelines.authoring.problems import DeclarationProblem
+from pipelines.authoring.topics import TopicClaim, collision_key
+
+
+def load_catalogue(
+    assets_root: Path | None = None, *, dialects: Mapping[str, str] | None = None
+) -> Catalogue:
+    """Import and check every event module below `assets_root` (default: the application's `assets/`).
+
+    `dialects` maps a warehouse's name to sqlglot's name of its SQL; DuckDB's where it is not named.
+    Reads only those files; touches no warehouse, broker or registry.
+    Raises `CatalogueError` with every mistake of every module, file by file; its `healthy` holds the other events.
+    """
+    root = (assets_root or application_root() / PACKAGE).resolve()
+    found = survey(root)
+    let_go(len(found.modules))
+    with collection_paused():
+        catalogue = _loaded(root, found, dialects or {})
+        keep(len(found.modules))
+    return catalogue
+
+
+def _loaded(root: Path, found: Survey, dialects: Mapping[str, str]) -> Catalogue:
+    # Imported here: these need sqlglot and pyarrow, which `import pipelines` must not wait for.
+    from pipelines.authoring.loading.resolution import Resolver
+
+    problems = list(found.problems)
+    warnings: list[DeclarationProblem] = []
+    events: list[Event] = []
+    refused: dict[str, tuple[DeclarationProblem, ...]] = {}
+    with tree_as_package(root):
+        resolver = Resolver(root, dialects)
+        for path in found.modules:
+            resolution = resolver.resolve(path)
+            problems += resolution.problems
+            warnings += resolution.warnings
+            if resolution.event is not None:
+                events.append(resolution.event)
+            elif resolution.problems:
+                refused[f"{path.parent.name}/{path.stem}"] = tuple(resolution.problems)
+    for name, problem in shared_topics(resolver.topics):
+        problems.append(problem)
+        refused[name] = (*refused.get(name, ()), problem)
+    healthy = {event.full_name: event for event in events if event.full_name not in refused}
+    catalogue = Catalogue(MappingProxyType(healthy), root, tuple(warnings), MappingProxyType(refused))
+    if problems:
+        unique = dict.fromkeys(problems)  # a broken helper is one mistake, however many modules import it
+        raise CatalogueError(sorted(unique, key=lambda problem: (problem.file, problem.line or 0)), catalogue)
+    return catalogue
+
+
+def shared_topics(topics: Sequence[TopicClaim]) -> list[tuple[str, DeclarationProblem]]:
+    """Topics claimed twice, or that Kafka takes for the same; told to each claiming module, by its event's name."""
+    claims: dict[str, list[TopicClaim]] = {}
+    for claim in topics:
+        claims.setdefault(collision_key(claim.topic), []).append(claim)
+    return [
+        (claim.event, _shared(claim, rival))
+        for rivals in claims.values()
+        for claim in rivals
+        for rival in [rival for rival in rivals if rival.event != claim.event][:1]
+    ]
+
+
+def _shared(claim: TopicClaim, rival: TopicClaim) -> DeclarationProblem:
+    at = f"{rival.file}:{rival.line}"
+    if claim.topic == rival.topic:
+        problem = f"topic={claim.topic!r} is also the topic of {at}"
+    else:
+        problem = f"topic={claim.topic!r} and {rival.topic!r} of {at} differ only in '.' and '_', which Kafka refuses"
+    return DeclarationProblem(
+        claim.file, claim.line, problem, "a topic of its own for every event", "rename one of the two"
+    )

@@ -1,0 +1,8 @@
+"""The work of `sluice pause`."""
+
+from pipelines.cli.runs.control import order_runs
+
+
+def run(run_or_event: str) -> None:
+    """The command; its options are told by its help."""
+    order_runs(run_or_event, "pause")

@@ -1,0 +1,96 @@
+"""The work of `sluice publish`."""
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines.cli.options.limits import limits_of
+
+if TYPE_CHECKING:
+    from pipelines.authoring.catalogue import Catalogue
+    from pipelines.authoring.event import Event
+    from pipelines.authoring.windows import Window
+
+
+def run(
+    event: str | None,
+    windows: str | None,
+    all_windows: str | None,
+    reason: str | None,
+    correct: bool,
+    replay: bool,
+    processes: int,
+    as_json: bool,
+    **limits: Any,
+) -> None:
+    """The command; its options are told by its help."""
+    if correct and replay:
+        raise click.UsageError("--correct publishes what differs, --replay every event: choose one")
+
+    if all_windows is not None and (event or windows):
+        raise click.UsageError(
+            "--all is for every event: leave EVENT out, as in `sluice publish --all 2013-01-01`"
+        )
+    if all_windows is None and not (event and windows):
+        raise click.UsageError(
+            "name an event and its windows, as in `sluice publish flight_departed 2013-01-01`"
+        )
+    again = f"sluice publish --all {all_windows}" if all_windows else f"sluice publish {event} {windows}"
+    with ExitStack() as begun:
+        beside = None
+        if processes > 1:
+            from pipelines.cli.runs.worker_process import Processes
+
+            # First of all: they load what a run needs while this one looks at what there is to do.
+            beside = begun.enter_context(Processes(processes))
+
+        from pipelines.cli.runs.launcher import run_all
+        from pipelines.cli.runs.report import announcing, report
+        from resources.settings import load_settings
+
+        catalogue, work, whole = _work(event, windows, all_windows)
+        settings = load_settings()
+        changed = "correct" if correct else "replay" if replay else "ask"
+        config = {"reason": reason or "", "on_definition_change": changed, **limits_of(**limits)}
+        if beside:
+            from pipelines.cli.runs.processes import publish_in_processes
+
+            outcomes = publish_in_processes(
+                catalogue, settings, work, beside, divide=all_windows is None, config=config, again=again
+            )
+        else:
+            outcomes = run_all(
+                catalogue,
+                settings,
+                work,
+                again=again,
+                config=config,
+                every_window=True,
+                before=announcing("publishing"),
+            )
+    if not report(outcomes, as_json=as_json) or not whole:
+        raise SystemExit(1)
+
+
+def _work(
+    event: str | None, windows: str | None, all_windows: str | None
+) -> "tuple[Catalogue, list[tuple[Event, list[Window]]], bool]":
+    """The events that are meant, each with its windows; and whether all of them could be loaded."""
+    from datetime import UTC, datetime
+
+    from pipelines.cli.options.events import catalogue_and_event, healthy_catalogue
+    from pipelines.cli.options.windows import ended_windows, overlapping, period
+
+    now = datetime.now(UTC)
+    if all_windows is None:
+        assert event and windows
+        catalogue, single = catalogue_and_event(event)
+        return catalogue, [(single, ended_windows(single, windows, now))], True
+    catalogue, whole = healthy_catalogue()
+    start, end = period(all_windows)
+    found = [(one, [w for w in overlapping(one, start, end) if w.end <= now]) for one in catalogue]
+    for one, chosen in found:
+        if not chosen:
+            click.echo(f"{one.full_name}: no ended window overlaps {all_windows} ({one.windows})", err=True)
+    return catalogue, [(one, chosen) for one, chosen in found if chosen], whole

@@ -1,0 +1,41 @@
+"""The embedded servers and the sample warehouse, as `up` and `demo` start them."""
+
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from resources.dev.servers import Servers
+    from resources.settings import Settings
+
+
+def start_servers(settings: "Settings", kind: Literal["embedded", "apache"], *, sample: bool) -> "Servers":
+    """Start broker and registry, and build the sample warehouse where the settings' own default is in use."""
+    from pipelines.cli.output.errors import when_stopped
+    from resources.dev.servers import up
+
+    with when_stopped(
+        lambda: (
+            "Stopped while starting. `sluice doctor` shows what runs, `sluice down` stops it; "
+            "`sluice up` goes on from here."
+        )
+    ):
+        servers = up(settings.home, kind, progress=lambda told: click.echo(f"  {told}", err=True))
+        if sample and uses_sample(settings):
+            build_sample(settings)
+    return servers
+
+
+def uses_sample(settings: "Settings") -> bool:
+    """True where the default warehouse is the sample file of this home."""
+    return settings.warehouses["default"] == f"duckdb:///{settings.home / 'sample.duckdb'}"
+
+
+def build_sample(settings: "Settings") -> None:
+    """Build the sample warehouse where it is absent or of an older layout."""
+    from resources.dev.sample import build_sample_warehouse
+
+    path = settings.home / "sample.duckdb"
+    if not path.exists():
+        click.echo("  building the sample warehouse: 336,776 flights of 2013", err=True)
+    build_sample_warehouse(path)

@@ -1,0 +1,72 @@
+"""Windows read back one after the other, and what became of each."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+
+from pipelines.authoring.event import Event
+from pipelines.ledger.listing import read_ledger
+from pipelines.reconciling.reconciler import Reconciler
+from pipelines.reconciling.result import Reconciliation
+from resources.errors import SluiceError, TransientError
+from resources.platform import Platform
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A window's reconciliation; or, where it could not be made, an empty one and the error."""
+
+    result: Reconciliation
+    error: SluiceError | None = None
+
+    @property
+    def window(self) -> str:
+        return self.result.window
+
+    @property
+    def verdict(self) -> str:
+        """The reconciliation's; or that there is none, or that what agrees is a part of the window."""
+        if self.error:
+            return "not known"
+        return "interrupted" if self.interrupted else self.result.verdict
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a run stopped between two transactions, and what it had committed until then is right."""
+        return self.result.ok and not self.result.complete
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None and self.result.ok and not self.interrupted
+
+    def as_json(self) -> dict[str, object]:
+        """For programs."""
+        error = {"error": str(self.error)} if self.error else {}
+        return {**asdict(self.result), "verdict": self.verdict, **error}
+
+
+def windows_to_verify(
+    event: Event, text: str | None, platform: Platform, topic: str | None = None
+) -> list[str]:
+    """Keys of the windows that `text` names, or of all that the ledger knows of the topic (the event's)."""
+    wanted = None if text is None else [window.key for window in event.windows.parse(text)]
+    known = read_ledger(platform).windows_of(topic or event.topic)
+    if wanted is None:
+        return known
+    if not known:
+        # Without a ledger there is nothing to ask it for, and looking must not make one.
+        return []
+    return wanted
+
+
+def verified(
+    event: Event, windows: Iterable[str], platform: Platform, topic: str | None = None
+) -> Iterator[Verified]:
+    """Each window in turn; one that cannot be reconciled leaves the others their turn, unless Kafka is away."""
+    with Reconciler(event, platform) as reconciler:
+        for window in windows:
+            try:
+                yield Verified(reconciler.reconcile_whole(window, topic=topic))
+            except SluiceError as error:
+                yield Verified(Reconciliation(event.full_name, window, "unpublished"), error)
+                if isinstance(error, TransientError):
+                    return

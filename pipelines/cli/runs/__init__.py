@@ -1,0 +1,1 @@
+"""Runs launched from a terminal: started, watched, divided and reported."""

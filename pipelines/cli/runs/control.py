@@ -1,0 +1,105 @@
+"""Pausing, resuming and cancelling runs that are under way, wherever they run."""
+
+import time
+
+import click
+import dagster as dg
+from dagster import DagsterRunStatus
+
+from pipelines.orchestration.control import (
+    Answer,
+    Order,
+    answer_of,
+    asked_of,
+    described,
+    found_by,
+    give,
+    listed,
+    under_way,
+)
+from pipelines.orchestration.launch import dagster_instance, this_user
+from pipelines.orchestration.liveness.lost_runs import LostRuns, end_run
+from pipelines.run_events import Paused, WentOn, sentence
+from resources.errors import SluiceError
+from resources.settings import load_settings
+
+# A run looks for its operator's word once a second, and a transaction takes two.
+_WAIT_SECONDS = 10.0
+_ANSWERS: dict[Order, Answer] = {"pause": "paused", "resume": "resumed"}
+
+# Such a run can do nothing any more. The daemon launches it again with its order.
+_OF_LOST: dict[Order, str] = {
+    "pause": "the run that is launched in its place will be paused. ",
+    "resume": "the run that is launched in its place will not be paused. ",
+    "cancel": "cancelled. ",
+}
+
+
+def order_runs(name: str, order: Order) -> None:
+    """Give `order` to the runs that `name` (of an event, or the begin of a run's id) means, and say what they did.
+
+    Raises SluiceError where no run under way is meant.
+    """
+    instance = dagster_instance(load_settings())
+    eyes = LostRuns()
+    eyes.end(instance)
+    runs = under_way(instance)
+    meant = found_by(runs, name)
+    if not meant:
+        raise _nobody(name, runs)
+    by = this_user()
+    if order == "resume":
+        paused = [run for run in meant if asked_of(run)[0] == "pause"]
+        for run in meant:
+            if run not in paused:
+                click.echo(f"{described(run)}: is not paused.")
+        meant = paused
+    lost = {run.run_id: why for run in meant if (why := eyes.why_lost(instance, run))}
+    for run in meant:
+        give(instance, run, order, by)
+        if order == "cancel" and run.run_id in lost:
+            # It cannot do so itself, and whoever cancels it does not want the daemon to launch it again.
+            end_run(instance, run, lost[run.run_id])
+    deadline = time.monotonic() + _WAIT_SECONDS
+    for run in meant:
+        why = lost.get(run.run_id)
+        said = _outcome(instance, run, order, by, deadline) if why is None else f"{_OF_LOST[order]}{why}"
+        click.echo(f"{described(run)}: {said}")
+
+
+def _outcome(instance: dg.DagsterInstance, run: dg.DagsterRun, order: Order, by: str, deadline: float) -> str:
+    """What became of the order, waiting until `deadline` to hear it from the run itself."""
+    while True:
+        now = instance.get_run_by_id(run.run_id)
+        if now is None or now.is_finished:
+            status = now.status.value.lower() if now else "gone"
+            return "cancelled." if status == "canceled" and order == "cancel" else f"has ended: {status}."
+        answer = answer_of(now)
+        if answer is not None and answer[0] == _ANSWERS.get(order):
+            return _answered(answer, run, by)
+        if time.monotonic() >= deadline or now.status == DagsterRunStatus.QUEUED:
+            break
+        time.sleep(0.2)
+    when = "once it begins" if now.status == DagsterRunStatus.QUEUED else "at its next chunk boundary"
+    return {
+        "pause": f"is asked to pause, and will {when}. `sluice resume {run.run_id[:8]}` takes it back.",
+        "resume": "goes on within a second, unless a limit holds it back.",
+        "cancel": f"is asked to end, and will {when}.",
+    }[order]
+
+
+def _answered(answer: tuple[Answer, float], run: dg.DagsterRun, by: str) -> str:
+    said, seconds = answer
+    if said == "paused":
+        return sentence(Paused(by=by, run_id=run.run_id))
+    return sentence(WentOn(cause="operator", seconds=seconds))
+
+
+def _nobody(name: str, runs: list[dg.DagsterRun]) -> SluiceError:
+    known = "; ".join(map(listed, runs[:10]))
+    return SluiceError(
+        name,
+        "is neither an event that is being published nor the id of a run under way",
+        allowed=known or "nothing: no run is under way",
+        next_step="`sluice status` shows what is on the topics" if not runs else None,
+    )

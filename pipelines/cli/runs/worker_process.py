@@ -1,0 +1,117 @@
+"""Worker processes as their parent sees them: started, given runs, listened to, ended. Loads nothing heavy, so that
+they can be started first of all, and load what they need while their parent does."""
+
+import json
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import IO, Any
+
+_END_SECONDS = 5.0
+
+Heard = tuple["Process | None", str, Any]
+"""Who, `told` (a message), `words` (what it printed besides), `gone` (its exit code; the last) or another's word."""
+
+
+class Process:
+    """One worker. What it tells goes into `heard`, from threads of its own."""
+
+    def __init__(self, heard: "queue.SimpleQueue[Heard]") -> None:
+        self._heard = heard
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pipelines.cli.runs.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            # A terminal's Ctrl-C is for the parent, who passes it on once.
+            process_group=0,
+        )
+        self.pid = self._process.pid
+        assert self._process.stdout is not None and self._process.stderr is not None
+        self._words = threading.Thread(target=self._overhear, args=(self._process.stderr,), daemon=True)
+        self._words.start()
+        self._told = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
+        self._told.start()
+
+    def give(self, job: Mapping[str, Any]) -> None:
+        """Have it do this run."""
+        assert self._process.stdin is not None
+        with suppress(OSError):  # where it is gone it says so
+            self._process.stdin.write(json.dumps(job) + "\n")
+            self._process.stdin.flush()
+
+    def stop(self) -> None:
+        """No further run; the one under way ends in order."""
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+
+    def kill(self) -> None:
+        """End it at once, and wait until it is gone."""
+        self._process.kill()
+        self._told.join(_END_SECONDS)
+        self.stop()
+
+    def _overhear(self, words: IO[str]) -> None:
+        with words:
+            for line in words:
+                self._heard.put((self, "words", line.rstrip("\n")))
+
+    def _listen(self, told: IO[str]) -> None:
+        with told:
+            for line in told:
+                with suppress(ValueError):  # half a line, of one that was killed in its midst
+                    self._heard.put((self, "told", json.loads(line)))
+        self._words.join(_END_SECONDS)
+        self._heard.put((self, "gone", self._process.wait()))
+
+
+class Processes:
+    """Up to `most` workers at a time; those that live at the end of the block are killed."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        # Signal handlers put into it too, for which a SimpleQueue is made.
+        self.heard: queue.SimpleQueue[Heard] = queue.SimpleQueue()
+        self.alive: set[Process] = set()
+        self.idle: list[Process] = []
+
+    def __enter__(self) -> "Processes":
+        self.idle = [self._started() for _ in range(self.most)]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self.alive:
+            process.kill()
+
+    def free(self) -> Process | None:
+        """One that has nothing to do: an idle one, else a new one where fewer than `most` live."""
+        if self.idle:
+            return self.idle.pop()
+        return self._started() if len(self.alive) < self.most else None
+
+    def let_go(self) -> None:
+        """End the idle ones."""
+        for process in self.idle:
+            process.stop()
+        self.idle.clear()
+
+    def gone(self, process: Process) -> None:
+        """It has ended."""
+        process.stop()
+        self.alive.discard(process)
+        if process in self.idle:
+            self.idle.remove(process)
+
+    def _started(self) -> Process:
+        process = Process(self.heard)
+        self.alive.add(process)
+        return process

@@ -1,0 +1,1 @@
+"""From tables to modules and contracts: the first draft of an event."""

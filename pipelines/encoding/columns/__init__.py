@@ -1,0 +1,1 @@
+"""Whole columns to bytes at once."""

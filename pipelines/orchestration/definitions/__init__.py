@@ -1,0 +1,1 @@
+"""Events as Dagster's assets, checks, schedules and resources."""

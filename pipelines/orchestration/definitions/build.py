@@ -1,0 +1,71 @@
+"""A catalogue of events as Dagster definitions."""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from pipelines.authoring.catalogue import Catalogue
+from pipelines.authoring.event import Event
+from pipelines.authoring.loading.garbage_collection import collection_paused, keep
+from pipelines.orchestration.definitions.assets import build_assets
+from pipelines.orchestration.definitions.broken import build_broken, build_broken_sensors, tell
+from pipelines.orchestration.definitions.resource import run_resources
+from pipelines.orchestration.definitions.schedules import build_schedules
+from pipelines.orchestration.definitions.tables import build_tables
+from pipelines.orchestration.liveness.lost_runs import build_sensor
+from resources.errors import readable
+
+
+def build_definitions(catalogue: Catalogue) -> dg.Definitions:
+    """Assets, checks, external tables and schedules of every event."""
+    events = list(catalogue.events.values())
+    with collection_paused():
+        definitions = _definitions(events, {})
+        keep(len(events))
+    return definitions
+
+
+def build_location(catalogue: Catalogue, broken: Mapping[str, str]) -> dg.Definitions:
+    """The same, with an asset in error for each event or file of `broken` (its name, and what is wrong), and for each
+    event that Dagster refuses: one declaration never keeps the others from loading."""
+    events, wrong = list(catalogue.events.values()), dict(broken)
+    with collection_paused():
+        while isinstance(made := _loaded(events, wrong), Exception):
+            # The first that Dagster does not take beside those before it.
+            place = bisect_left(
+                range(1, len(events) + 1),
+                True,
+                key=lambda n: isinstance(_loaded(events[:n], wrong), Exception),
+            )
+            if place == len(events):
+                raise made  # no event is the cause
+            event = events[place]
+            refused = _loaded([*events[:place], event], wrong)
+            wrong[event.full_name] = readable(f"{event.module_path}: Dagster refuses the event: {refused}")
+            del events[place]
+        keep(len(events))
+    tell(wrong)
+    return made
+
+
+def _loaded(events: Sequence[Event], broken: Mapping[str, str]) -> dg.Definitions | Exception:
+    """The definitions as Dagster takes them, or why it does not."""
+    try:
+        definitions = _definitions(events, broken)
+        # Kept by the definitions: the code server asks for the same.
+        definitions.get_repository_def().get_all_jobs()
+    except Exception as error:  # whatever it is, the other events must load
+        return error
+    return definitions
+
+
+def _definitions(events: Sequence[Event], broken: Mapping[str, str]) -> dg.Definitions:
+    return dg.Definitions(
+        assets=[*build_tables(events), *(build_assets(event) for event in events), *build_broken(broken)],
+        schedules=build_schedules(events),
+        sensors=[build_sensor(), *build_broken_sensors(broken)],
+        resources=run_resources(),
+        # Windows run side by side in separate runs; inside one a process per step would cost ten seconds.
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,9 @@
+"""The run launcher under the name that `dagster.yaml` has for it.
+
+An operator writes this name into a file of the installation, so it is a promise: it stays where it is when the code behind
+it moves.
+"""
+
+from pipelines.orchestration.liveness.launcher import SluiceRunLauncher
+
+__all__ = ["SluiceRunLauncher"]

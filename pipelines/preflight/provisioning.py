@@ -1,0 +1,63 @@
+"""Making ready what a preflight found fit: the topic, and the contract's id."""
+
+from datetime import UTC, datetime
+
+from pipelines.authoring.event import Event
+from pipelines.preflight.finding import PreflightFailed
+from pipelines.preflight.rules.contract import NOT_COMPATIBLE, make_compatible, subject_of
+from pipelines.preflight.rules.topic import keeps_event_time
+from resources.kafka.topics.topics import Topic, ensure_topic
+from resources.platform import Platform
+
+__all__ = ["PreflightFailed", "fit_topic", "registered_schema_id", "subject_of"]
+
+
+def fit_topic(
+    event: Event, platform: Platform, *, first_event_time: datetime | None = None, known: Topic | None = None
+) -> Topic:
+    """The event's topic, created where the settings allow it; `known` when it was described before.
+
+    Raises PreflightFailed with the figures.
+    """
+    topic = known or ensure_topic(
+        platform.settings,
+        event.topic,
+        config={"cleanup.policy": "compact"} if event.tombstones else None,
+    )
+    kept_ms = topic.retention_ms
+    by_event_time = keeps_event_time(event, topic.config)
+    if by_event_time and first_event_time and kept_ms is not None and kept_ms >= 0:
+        age_ms = (datetime.now(UTC) - first_event_time).total_seconds() * 1000
+        if age_ms > kept_ms and topic.deletes:
+            raise PreflightFailed(
+                f"topic {event.topic}",
+                f"deletes records after {kept_ms / 3_600_000:.0f} h by their timestamp, and this event stamps them "
+                f"with the event time, up to {age_ms / 3_600_000:.0f} h ago: they would be deleted at once",
+                next_step='raise retention.ms, or declare record_timestamp="publish_time"',
+            )
+    return topic
+
+
+def registered_schema_id(event: Event, platform: Platform) -> int:
+    """Schema id of the event's contract, registering it where the settings allow.
+
+    Raises PreflightFailed when it is unknown and may not be registered, or not compatible.
+    """
+    subject, text = subject_of(event.topic), event.contract.text
+    known = platform.registry.lookup(subject, text)
+    if known is not None:
+        return known
+    problems = platform.registry.check_compatible(subject, text)
+    if problems:
+        raise PreflightFailed(
+            f"{event.contract.path.name}, subject {subject}",
+            NOT_COMPATIBLE + "; ".join(problems),
+            next_step=make_compatible(problems),
+        )
+    if not platform.settings.register_contracts:
+        raise PreflightFailed(
+            f"{event.contract.path.name}, subject {subject}",
+            "is not registered, and the settings do not allow registering it at publish",
+            next_step=f"sluice register {event.full_name} (or set SLUICE_REGISTER_CONTRACTS=true)",
+        )
+    return platform.registry.register(subject, text)

@@ -1,0 +1,1 @@
+"""The rules of the preflight, each over facts that were gathered before."""

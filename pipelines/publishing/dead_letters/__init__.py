@@ -1,0 +1,1 @@
+"""Dead letters tried again under the present module."""

@@ -1,0 +1,1 @@
+"""What a launch does to a window: publish, replay or redrive."""

@@ -1,0 +1,1 @@
+"""Which rows a generation publishes, and why: decided, compared and planned."""

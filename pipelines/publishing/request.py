@@ -1,0 +1,106 @@
+"""What an operator asks of the windows of a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pipelines.authoring.topics import name_mistake
+from pipelines.publishing.selection import Selection
+from resources.errors import SluiceError
+
+OnDefinitionChange = Literal["ask", "correct", "replay"]
+ReplayFrom = Literal["stored", "fresh"]
+UnmatchedKeys = Literal["refuse", "leave_out"]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Publish again what was published before.
+
+    `source`: from the `stored` snapshot that the ledger names, or `fresh`ly sourced. `request` is the same for a
+    launch and its retries: what it has replayed once it does not replay again. `topic`: a shadow topic instead of
+    the event's own. `unmatched_keys`: what to do about selected keys that are in none of the windows.
+    """
+
+    request: str
+    source: ReplayFrom = "stored"
+    selection: Selection = field(default_factory=Selection)
+    topic: str | None = None
+    unmatched_keys: UnmatchedKeys = "refuse"
+
+    def __post_init__(self) -> None:
+        if self.topic is not None and (mistake := name_mistake(self.topic)):
+            raise SluiceError(
+                "shadow topic", mistake.problem, allowed=mistake.allowed, next_step=mistake.next_step
+            )
+
+    def require_shadow(self, own: str, ledger: str) -> None:
+        """Raise SluiceError where `topic` is the event's `own`, or the `ledger`."""
+        if self.topic == own:
+            raise SluiceError(
+                f"shadow topic {own}",
+                "is the event's own topic",
+                next_step="leave it out (--to, or to_topic in the run config) to replay there, or name another",
+            )
+        if self.topic == ledger:
+            raise SluiceError(f"shadow topic {ledger}", "is the ledger", allowed="a topic of its own")
+
+
+@dataclass(frozen=True)
+class Redrive:
+    """Try the windows' dead letters again. `force`: also those that this version of the module has tried before."""
+
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class PlannedState:
+    """What a plan found of a window: the hash of the snapshot that would be published (None: none may be), and the
+    ledger's generation and committed rows (0, 0: never published)."""
+
+    snapshot: str | None
+    generation: int
+    rows_done: int
+
+
+@dataclass(frozen=True)
+class PublishRequest:
+    """Publish the windows, `replay` them, or `redrive` their dead letters. `reason` and `requested_by` (who) are kept
+    in the ledger.
+
+    `expected`: by window, what a plan found; a window that has changed since is refused. `on_definition_change`: what
+    to do with a window that another version of the module or contract published, where its events differ: `ask` refuses
+    it with the figures, `correct` publishes the difference, `replay` publishes every event again as a new generation.
+    """
+
+    reason: str | None = None
+    requested_by: str | None = None
+    on_definition_change: OnDefinitionChange = "ask"
+    replay: Replay | None = None
+    redrive: Redrive | None = None
+    expected: Mapping[str, PlannedState] | None = None
+
+    @property
+    def topic(self) -> str | None:
+        """The shadow topic of a replay; None: the event's own."""
+        return self.replay.topic if self.replay else None
+
+    @property
+    def replays_whole(self) -> bool:
+        """Whether the windows are replayed so that nothing of them need be on the topic: all of their events, or to a
+        shadow topic."""
+        return self.replay is not None and (self.replay.selection.everything or self.replay.topic is not None)
+
+    @property
+    def of_stored_rows(self) -> bool:
+        """Whether what is published are rows of earlier snapshots, which the warehouse may hold no more."""
+        return self.redrive is not None or (self.replay is not None and self.replay.source == "stored")
+
+    def __post_init__(self) -> None:
+        if self.replay is not None and not (self.reason and self.reason.strip()):
+            raise SluiceError(
+                "replay",
+                "has no reason",
+                next_step="say why, in a few words: consumers and later operators read it (--reason, or reason in the "
+                "run config)",
+            )

@@ -1,0 +1,58 @@
+"""Record timestamps that should be event times, compared record by record.
+
+An event time is part of the value, so records of the same content have the same timestamp. A tombstone has no event
+time: its timestamp is not compared.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from resources.wording import counted
+
+# No timestamp of a record.
+_NOT_COMPARED = -(2**63)
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """Of one generation: `events` whose record was found, and of these `other` whose record has another timestamp than
+    its event time, and `brokers` whose timestamp the brokers wrote. `promised`: the ledger says that the generation was
+    published with its event times as record timestamps."""
+
+    generation: int
+    events: int
+    other: int
+    brokers: int
+    promised: bool = False
+
+    @property
+    def altered(self) -> int:
+        """Records that should have the event time and do not. Where the ledger does not say what was promised, and not one
+        record of a generation has it, another record_timestamp was declared when the generation was published."""
+        return 0 if not self.promised and self.other + self.brokers == self.events else self.other
+
+    def told(self) -> str | None:
+        """What a reader has to know."""
+        if not self.other and not self.brokers:
+            return None
+        where = f"generation {self.generation}"
+        if self.brokers == self.events:
+            return f"{where}: the brokers wrote the record timestamps (message.timestamp.type=LogAppendTime)"
+        if not self.altered:
+            return (
+                f"{where}: no record timestamp is the event time; the generation was published before "
+                'record_timestamp="event_time" was declared (its ledger entry does not say)'
+            )
+        return f"{where}: {counted(self.other, 'record has', 'records have')} another timestamp than {'its' if self.other == 1 else 'their'} event time"
+
+
+def numbers_of_stamps(records: Any) -> npt.NDArray[np.int64]:
+    """The timestamps of `records`; one and the same number for each tombstone, and for each that the brokers wrote."""
+    own = pc.if_else(records.values.is_valid(), records.stamps, pa.scalar(None, pa.int64()))
+    numbers: npt.NDArray[np.int64] = own.fill_null(_NOT_COMPARED).to_numpy(zero_copy_only=False)
+    return numbers

@@ -1,0 +1,155 @@
+"""Conformed rows judged: the source values, converted in plain Python, must be what the conformer made of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipelines.contract import Contract
+from pipelines.independent_judge.choice import Choice
+from pipelines.independent_judge.contract_form import of_rows
+from pipelines.independent_judge.errors import Misjudged, first_difference, shown_time
+from pipelines.independent_judge.values import Read, UnreadableType, reader_of, same
+from pipelines.transform.conforming.cells import CellMisfitError
+from pipelines.transform.conforming.plain import Convert, of_arrow, of_python
+
+# A column that went into the conformer: its Arrow type (None for Python objects) and the reader of its values.
+PlainColumn = tuple[Any, Read]
+
+
+class ConformJudge:
+    """Judges the batches of one window, in their order. `where` names the event and window, `outcome` says what becomes of
+    a row that is wrong."""
+
+    def __init__(self, contract: Contract, *, key: str, event_time: str, where: str, outcome: str) -> None:
+        self._contract, self._key, self._event_time, self._where = contract, key, event_time, where
+        self._outcome = outcome
+        self._choice = Choice(where, text_order=True)
+        self._converters: dict[tuple[str, str], Convert] = {}
+        self.judged = 0
+
+    def judge(
+        self,
+        columns: Mapping[str, Any],
+        plain: Callable[[str], PlainColumn],
+        count: int,
+        rows: pa.RecordBatch,
+        alive: Any,
+        source_rows: Any,
+        chosen: Sequence[int] | None = None,
+    ) -> Sequence[int]:
+        """Judge chosen rows of those that went into the conformer as `columns` and came out as `rows`.
+
+        `plain` gives each column before any Arrow kernel saw it; `alive` says which of `count` rows came out, None for all;
+        `source_rows` numbers them. `chosen`: those to judge, where they are known. Returns their places in `rows`. Raises
+        Misjudged.
+        """
+        if chosen is None:
+            arrays = [(name, values) for name, values in columns.items() if not isinstance(values, list)]
+            chosen = self._choice.rows(arrays, count, alive)
+        if not chosen:
+            return ()
+        places = chosen if alive is None else (np.cumsum(alive)[list(chosen)] - 1).tolist()
+        for n, field in enumerate(self._contract.fields):
+            try:
+                kind, read = plain(field.name)
+            except UnreadableType:
+                # The conformer takes no value of such a type either: it is a column of nulls.
+                continue
+            convert = self._converter(field.name, kind)
+            conformed, form = reader_of(rows.column(n)), of_rows(field.type)
+            for row, place in zip(chosen, places, strict=True):
+                found = form(conformed(place))
+                try:
+                    wanted = convert(read(row))
+                except CellMisfitError as misfit:
+                    path = field.name + misfit.path
+                    raise self._wrong(
+                        rows, place, row, source_rows, path, found, misfit.value, unfit=str(misfit.reason)
+                    ) from None
+                if not same(found, wanted):
+                    path, found, wanted = first_difference(found, wanted, field.name)
+                    raise self._wrong(rows, place, row, source_rows, path, found, wanted)
+        self.judged += len(chosen)
+        return places
+
+    def _converter(self, name: str, kind: Any) -> Convert:
+        place = (name, str(kind))
+        if place not in self._converters:
+            avro = self._contract.field(name).type
+            self._converters[place] = of_python(avro) if kind is None else of_arrow(kind, avro)
+        return self._converters[place]
+
+    def _wrong(
+        self,
+        rows: pa.RecordBatch,
+        place: int,
+        row: int,
+        source_rows: Any,
+        path: str,
+        found: object,
+        wanted: object,
+        unfit: str = "",
+    ) -> Misjudged:
+        times = rows.column(self._event_time)
+        return Misjudged(
+            self._where,
+            row=None if source_rows is None else int(source_rows[row]),
+            key=reader_of(rows.column(self._key))(place),
+            time=shown_time(reader_of(times)(place), times.type),
+            column=path,
+            found=found,
+            plain=wanted,
+            found_is="the transformed row holds",
+            plain_is=f"the same source value does not fit in plain Python ({unfit}); it is"
+            if unfit
+            else "the same source value, converted in plain Python, is",
+            outcome=self._outcome,
+        )
+
+
+def plain_arrays(columns: Mapping[str, Any]) -> Callable[[str], PlainColumn]:
+    """The columns of a source batch."""
+    return lambda name: (columns[name].type, reader_of(columns[name]))
+
+
+def plain_frame(frame: pd.DataFrame, order: Any) -> Callable[[str], PlainColumn]:
+    """The columns of a frame, its rows in `order` (None: as they stand)."""
+
+    def column(name: str) -> PlainColumn:
+        kind, read = _of_series(frame[name])
+        return kind, read if order is None else lambda row: read(int(order[row]))
+
+    return column
+
+
+def _of_series(series: "pd.Series[Any]") -> PlainColumn:
+    dtype, values = series.dtype, series.array
+    if isinstance(dtype, pd.ArrowDtype):
+        chunked = values.__arrow_array__()
+        return chunked.type, _of_chunks(chunked)
+    if isinstance(dtype, np.dtype):
+        return None, lambda row: values[row]
+    # What the column's own type calls missing: NaN in a text column, for instance.
+    return None, lambda row: None if _missing(value := values[row]) else value
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and value != value)
+
+
+def _of_chunks(chunked: Any) -> Read:
+    if isinstance(chunked, pa.Array):
+        return reader_of(chunked)
+    if chunked.num_chunks == 1:
+        return reader_of(chunked.chunk(0))
+    starts = np.cumsum([0, *(len(chunk) for chunk in chunked.chunks)])
+    readers = [reader_of(chunk) for chunk in chunked.chunks]
+
+    def read(row: int) -> Any:
+        nth = int(np.searchsorted(starts, row, side="right")) - 1
+        return readers[nth](row - int(starts[nth]))
+
+    return read

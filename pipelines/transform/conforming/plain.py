@@ -1,0 +1,127 @@
+"""Source values to contract values in plain Python: the rules of `cells`, for values read from Arrow's buffers too.
+
+The result has the form of `pipelines.independent_judge.contract_form`.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.contract import AvroType
+from pipelines.transform.conforming.cells import CellMisfitError, reader
+from pipelines.transform.dead_letters import Reason
+from pipelines.transform.value_rules import DAY_SECONDS, UNITS_PER_SECOND, unit_of
+
+Convert = Callable[[Any], Any]
+_EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
+
+
+def of_arrow(kind: Any, avro: AvroType) -> Convert:
+    """A function from a value of Arrow type `kind`, as the judge reads it, to the field's value.
+
+    It raises CellMisfitError for what the field cannot hold.
+    """
+    convert = _of_arrow(_storage(kind), avro)
+
+    def nullable(value: Any) -> Any:
+        if value is None:
+            if avro.nullable:
+                return None
+            raise CellMisfitError(Reason.NULL, None, f"{avro}, not null")
+        return convert(value)
+
+    return nullable
+
+
+def _storage(kind: Any) -> Any:
+    if isinstance(kind, pa.BaseExtensionType):
+        return pa.bool_() if kind.extension_name == "arrow.bool8" else _storage(kind.storage_type)
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return _storage(kind.value_type)
+    return kind
+
+
+def _of_arrow(kind: Any, avro: AvroType) -> Convert:
+    types = pa.types
+    match avro.kind, avro.logical:
+        case "array", _ if hasattr(kind, "value_type"):
+            item = of_arrow(kind.value_type, avro.element)
+            return lambda values: [item(value) for value in values]
+        case "map", _ if types.is_map(kind):
+            item = of_arrow(kind.item_type, avro.element)
+            text = of_arrow(kind.key_type, AvroType("string"))
+            return lambda pairs: {text(key): item(value) for key, value in pairs}
+        case "record", _ if types.is_struct(kind) and all(
+            kind.get_field_index(child.name) >= 0 for child in avro.fields
+        ):
+            children = [
+                (child.name, of_arrow(kind.field(child.name).type, child.type)) for child in avro.fields
+            ]
+            return lambda row: {name: convert(row[name]) for name, convert in children}
+        case (("array" | "map" | "record"), _):
+            return _never(kind, avro)
+        case _, str(logical) if logical not in ("decimal", "uuid"):
+            return _counts(kind, avro)
+    return _never(kind, avro) if types.is_temporal(kind) else of_python(avro)
+
+
+def _never(kind: Any, avro: AvroType) -> Convert:
+    """Of a column whose type cannot hold the field's values: the conformer takes it where it has none."""
+
+    def convert(value: Any) -> Any:
+        raise CellMisfitError(Reason.WRONG_TYPE, value, f"{avro}, not {kind}")
+
+    return convert
+
+
+def _counts(kind: Any, avro: AvroType) -> Convert:
+    """Temporal counts by integer arithmetic: `cells` takes Python's dates, which end at the year 9999."""
+    day = avro.logical == "date"
+    seconds = _seconds(kind)
+    if seconds is None:
+        return _never(kind, avro)
+    per, divided_by = seconds
+    target = 1 if day else UNITS_PER_SECOND[unit_of(str(avro.logical))]
+    divisor = divided_by * (DAY_SECONDS if day else 1)
+
+    def convert(count: int) -> int:
+        units, rest = divmod(count * per * target, divisor)
+        if rest:
+            raise CellMisfitError(Reason.PRECISION_LOSS, count, str(avro))
+        return units
+
+    return convert
+
+
+def _seconds(kind: Any) -> tuple[int, int] | None:
+    """A count of `kind` times the first, divided by the second, is seconds; None for what is no date or time."""
+    if pa.types.is_date32(kind):
+        return DAY_SECONDS, 1
+    if pa.types.is_date64(kind):
+        return 1, 1000
+    if not (pa.types.is_timestamp(kind) or pa.types.is_time(kind)):
+        return None
+    return 1, UNITS_PER_SECOND[kind.unit]
+
+
+def of_python(avro: AvroType) -> Convert:
+    """The same for a Python object, a numpy scalar or one of pandas."""
+    read = reader(avro)
+    return lambda value: _plain(read(value), avro)
+
+
+def _plain(exact: Any, avro: AvroType) -> Any:
+    if exact is None:
+        return None
+    match avro.kind:
+        case "array":
+            return [_plain(value, avro.element) for value in exact]
+        case "map":
+            return {key: _plain(value, avro.element) for key, value in exact}
+        case "record":
+            return {child.name: _plain(exact[child.name], child.type) for child in avro.fields}
+    if isinstance(exact, dt.date):
+        return exact.toordinal() - _EPOCH_DAY
+    return exact

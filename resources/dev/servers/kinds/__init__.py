@@ -1,0 +1,1 @@
+"""The servers themselves: real ones by Maven, embedded ones by wheel."""

@@ -1,0 +1,158 @@
+"""One server: what it needs to start, and how to start it so that it is surely ours that answers."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from resources.dev.servers.errors import ServerFailed
+from resources.dev.servers.files import read_json, write_json
+from resources.dev.servers.ports import free_ports, listens
+from resources.dev.servers.process import OwnedProcess, spawn
+
+Progress = Callable[[str], None]
+_POLL_SECONDS = 0.05
+_ATTEMPTS = 3
+_PROCESS = "process.json"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A command line (absolute program first) and the environment it adds."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+class Server(Protocol):
+    """A kind of server. It owns one folder, in which it keeps its data and its log."""
+
+    @property
+    def name(self) -> str:
+        """The folder's name and the name in messages, e.g. `kafka-apache`."""
+
+    @property
+    def port_count(self) -> int:
+        """How many ports it listens on; the first is the one clients use."""
+
+    @property
+    def start_seconds(self) -> float:
+        """How long it may take to become ready on a slow machine."""
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long it may take to save its data and end."""
+
+    def prepare(self, folder: Path, ports: Sequence[int], progress: Progress) -> Launch:
+        """Write the configuration (and format storage the first time).
+
+        Raises ServerUnavailable when this machine lacks what the server needs.
+        """
+
+    def not_ready(self, folder: Path, ports: Sequence[int]) -> str | None:
+        """None when a client can use the server in full, else what it still waits for."""
+
+    def address(self, ports: Sequence[int]) -> str:
+        """What a client is given: `host:port` or a URL."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that was ready when this was made."""
+
+    server: str
+    process: OwnedProcess
+    ports: tuple[int, ...]
+    address: str
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        return log_path(self.folder)
+
+
+def log_path(folder: Path) -> Path:
+    """Where a server's standard output and errors go."""
+    return folder / "server.log"
+
+
+def recorded_process(folder: Path) -> OwnedProcess | None:
+    """The process last started in this folder, alive or not; None when there was none."""
+    record = read_json(folder / _PROCESS)
+    return OwnedProcess(record["pid"], record["start_mark"]) if record else None
+
+
+def start(
+    server: Server, folder: Path, *, preferred_ports: Sequence[int] = (), progress: Progress = lambda _: None
+) -> Running:
+    """Start `server` in `folder` and return once it is ready.
+
+    A preferred port that somebody else holds is replaced by a free one. Raises ServerUnavailable or,
+    with the end of its log, ServerFailed; nothing is left running then.
+    """
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    log = log_path(folder)
+    # Left by a starter that was itself killed: two servers on one set of data would ruin it.
+    if leftover := recorded_process(folder):
+        leftover.stop(server.stop_seconds)
+    for attempt in range(1, _ATTEMPTS + 1):
+        ports = free_ports(server.port_count, preferred_ports if attempt == 1 else ())
+        launch = server.prepare(folder, ports, progress)
+        log_start = log.stat().st_size if log.exists() else 0
+        process = spawn(launch.argv, folder=folder, log=log, env=launch.env)
+        try:
+            write_json(folder / _PROCESS, {"pid": process.pid, "start_mark": process.start_mark})
+            waiting_for = _wait_ready(server, process, folder, ports)
+        except BaseException:
+            process.kill()
+            raise
+        if waiting_for is None:
+            return Running(server.name, process, ports, server.address(ports), folder)
+        died = not process.is_alive()
+        process.kill()
+        if died and attempt < _ATTEMPTS and _taken(ports):
+            continue  # somebody was faster on a port that was free when we looked
+        raise ServerFailed(
+            server.name,
+            "it ended while starting"
+            if died
+            else f"it was not ready after {server.start_seconds:g} s, waiting for {waiting_for}",
+            log=log,
+            log_tail=_tail(log, log_start),
+        )
+    raise AssertionError("unreachable")
+
+
+def _wait_ready(server: Server, process: OwnedProcess, folder: Path, ports: tuple[int, ...]) -> str | None:
+    """None once ready; what it was waiting for when it ended or ran out of time."""
+    deadline = time.monotonic() + server.start_seconds
+    waiting_for = "its process"
+    while process.is_alive():
+        # Before any client connects: whoever answers on this port must be the process we started.
+        if listens(process.pid, ports[0]):
+            answer = server.not_ready(folder, ports)
+            if answer is None:
+                return None
+            waiting_for = answer
+        else:
+            waiting_for = f"it to listen on port {ports[0]}"
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_POLL_SECONDS)
+    return waiting_for
+
+
+def _taken(ports: Sequence[int]) -> bool:
+    # All of them again at the places asked for: any that is held now comes back as another number.
+    return free_ports(len(ports), ports) != tuple(ports)
+
+
+def _tail(log: Path, start: int, lines: int = 15) -> str:
+    with log.open("rb") as text:
+        text.seek(start)
+        said = text.read().decode(errors="replace").splitlines()
+    # noida-db was linked against a newer glibc than it needs; the loader says so at each start.
+    kept = [line for line in said if line.strip() and "weak version `GLIBC" not in line]
+    return "\n".join(kept[-lines:])

@@ -1,0 +1,1 @@
+"""Connections to Kafka: logins, quotas, and why there is no answer."""

@@ -1,0 +1,289 @@
+"""The settings each kind of client gets: the user's properties below, ours above.
+
+Ours win only where the promise depends on them; such a property in the user's settings is refused
+by name rather than overridden in silence.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, TypeAlias, TypeVar
+
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition, libversion
+
+from resources import c_library
+from resources.kafka.batches.batch_reader import BatchReader, PublicReader
+from resources.kafka.batches.deliveries import Deliveries
+from resources.kafka.batches.producer_client import Client, PublicClient
+from resources.kafka.connecting.logins import Admin, Login
+from resources.kafka.connecting.throttle import Throttle
+from resources.kafka.errors import KafkaRefused, kafka_error
+from resources.kafka.native.library import Library, NativeUnavailable
+from resources.kafka.native.producer import NativeClient
+from resources.kafka.native.reader import NativeReader
+from resources.kafka.native.self_test import native_library
+from resources.kafka.record_sizes import largest_record
+from resources.settings import Settings
+
+# librdkafka also logs what it reports as an error; without a handler of the user's it stays quiet.
+log = logging.getLogger("sluice.kafka")
+log.addHandler(logging.NullHandler())
+
+C = TypeVar("C")
+
+# A name that a right can be given to; nothing ever joins it.
+READING_GROUP = "sluice-reads-without-a-group"
+
+# Long enough for a slow disk, short enough that a killed run's readers and successors are not held back long.
+_TRANSACTION_TIMEOUT_MS = 45_000
+
+_QUEUE_KILOBYTES = 65_536
+
+_WAYS = ("auto", "native", "public")
+# What confluent-kafka does something of its own for.
+_PUBLIC_ONLY = ("plugin.library.paths", "sasl.oauthbearer.metadata.")
+
+# property -> why it is not the user's to set
+_OURS = {
+    "acks": "the ledger's counts must survive the loss of a leader",
+    "request.required.acks": "the ledger's counts must survive the loss of a leader",
+    "enable.idempotence": "a retried batch must not be written twice",
+    "transactional.id": "it is what fences two runs of one window",
+    "partitioner": "keys must land where Java producers put them",
+    "isolation.level": "the ledger must never be read from an aborted transaction",
+    "group.id": "reading back never joins a group",
+    "enable.auto.commit": "reading back never commits an offset",
+    "delivery.report.only.error": "every acknowledgement is counted",
+    "enable.partition.eof": "the ledger is read up to a mark, and the end of a partition is part of that",
+}
+
+
+def _users(settings: Settings) -> dict[str, str]:
+    for name, why in _OURS.items():
+        if name in settings.kafka:
+            raise KafkaRefused(
+                f"setting kafka.{name}", f"is fixed by Sluice: {why}", next_step="remove it from the settings"
+            )
+    return {**settings.kafka, "bootstrap.servers": settings.bootstrap_servers}
+
+
+# Settings that only one kind of client knows; librdkafka warns about the others.
+_PRODUCER_ONLY = (
+    "batch.", "compression.", "delivery.", "linger.ms", "message.", "queue.buffering.", "request.timeout.ms",
+    "retries", "retry.backoff", "sticky.", "transaction.",
+)  # fmt: skip
+_CONSUMER_ONLY = (
+    "auto.offset.reset",
+    "fetch.",
+    "max.partition.fetch",
+    "max.poll",
+    "queued.",
+    "session.timeout",
+    "check.crcs",
+)
+
+
+def _without(users: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
+    return {name: value for name, value in users.items() if not name.startswith(prefixes)}
+
+
+def transaction_timeout_ms(settings: Settings) -> int:
+    """How long the brokers leave a transaction open. Raises KafkaRefused when it does not fit the other settings."""
+    told = settings.kafka.get("transaction.timeout.ms", str(_TRANSACTION_TIMEOUT_MS))
+    if not told.isdecimal():
+        raise KafkaRefused(
+            "setting kafka.transaction.timeout.ms", f"{told!r} is not a whole number of milliseconds"
+        )
+    if settings.transaction_seconds * 2000 > int(told):
+        raise KafkaRefused(
+            f"setting transaction_seconds={settings.transaction_seconds}",
+            f"the brokers end a transaction after {int(told) / 1000:g} s, while records of it are still on their way",
+            allowed="at most half of kafka.transaction.timeout.ms",
+        )
+    return int(told)
+
+
+def producer(
+    settings: Settings,
+    transactional_id: str,
+    *,
+    max_message_bytes: int | None = None,
+    few: bool = False,
+    **more: object,
+) -> Producer:
+    """A transactional, idempotent producer for a topic that takes batches of `max_message_bytes`.
+
+    Raises KafkaRefused for a property the client refuses.
+    """
+    config = producer_config(settings, transactional_id, max_message_bytes, few=few)
+    return _make(Producer, {**config, "logger": log, **more})
+
+
+def transactional_client(
+    settings: Settings,
+    transactional_id: str,
+    deliveries: Deliveries,
+    *,
+    max_message_bytes: int | None = None,
+    kafka_partitions: int | None = None,
+    few: bool = False,
+) -> Client:
+    """The same, behind the protocol of both ways to produce, of the way that `settings.producing` asks for; what
+    becomes of its records goes to `deliveries`. `few`: each record is sent as it comes, and waits for no others.
+
+    Raises KafkaRefused also where the native way is asked for and is not to be had.
+    """
+    library, login = _native(settings), Login()
+    if library is None:
+        throttle = Throttle()
+        made = producer(
+            settings,
+            transactional_id,
+            max_message_bytes=max_message_bytes,
+            few=few,
+            error_cb=login,
+            throttle_cb=throttle,
+        )
+        return PublicClient(made, deliveries, login, throttle)
+    config = producer_config(settings, transactional_id, max_message_bytes, few=few)
+    return _make(
+        lambda made: NativeClient(library, made, deliveries, login, log, kafka_partitions=kafka_partitions),
+        config,
+    )
+
+
+def producer_config(
+    settings: Settings, transactional_id: str, max_message_bytes: int | None = None, *, few: bool = False
+) -> dict[str, str]:
+    """The properties of such a producer."""
+    timeout_ms = transaction_timeout_ms(settings)
+    largest = largest_record(settings, max_message_bytes)
+    sizes: dict[str, object] = {"message.max.bytes": largest}
+    if max_message_bytes is not None:
+        # librdkafka knows no topic's limit and splits no batch: small records together would be refused. A single record
+        # may be larger than a batch, and is judged by the brokers, compressed.
+        sizes["batch.size"] = min(max_message_bytes, 1_000_000)
+    config: dict[str, object] = {
+        "compression.type": "lz4",
+        "linger.ms": 0 if few else 5,
+        # A window is claimed by a new producer; with the client's own patience that takes 55 ms, with this 22.
+        "retry.backoff.ms": 10,
+        "reconnect.backoff.ms": 10,
+        "topic.metadata.refresh.fast.interval.ms": 10,
+        # With 200,000 a publication held 15 MB more, and was no faster.
+        "queue.buffering.max.messages": 65_536,
+        # A record that is larger than the queue would wait for room for ever.
+        "queue.buffering.max.kbytes": max(_QUEUE_KILOBYTES, largest // 1024 + 1),
+        # A killed run holds readers back until its transaction times out; nothing may wait longer than that.
+        "transaction.timeout.ms": timeout_ms,
+        "socket.timeout.ms": min(30_000, timeout_ms * 2 // 3),
+        "message.timeout.ms": min(40_000, timeout_ms * 8 // 9),
+        **sizes,
+        **_without(_users(settings), _CONSUMER_ONLY),
+        "acks": "all",
+        "enable.idempotence": "true",
+        "partitioner": "murmur2_random",
+        "transactional.id": transactional_id,
+    }
+    return {name: str(value) for name, value in config.items()}
+
+
+def _native(settings: Settings) -> Library | None:
+    """librdkafka for the native way, or None for the public way."""
+    if settings.producing not in _WAYS:
+        raise KafkaRefused(
+            f"setting producing={settings.producing}", "is not a way to produce", allowed=", ".join(_WAYS)
+        )
+    if settings.producing == "public":
+        return None
+    try:
+        for name in settings.kafka:
+            if name.startswith(_PUBLIC_ONLY):
+                raise NativeUnavailable(f"kafka.{name} is known to the public way only")
+        return native_library()
+    except NativeUnavailable as reason:
+        if settings.producing == "native":
+            raise KafkaRefused(
+                "setting producing=native",
+                f"is not possible here: {reason}",
+                next_step="leave it at auto, which then produces the public way",
+            ) from None
+        _say_once(str(reason))
+        return None
+
+
+@cache
+def _say_once(reason: str) -> None:
+    log.warning("records are produced the public way, several times slower: %s", reason)
+
+
+class Reader(Consumer):
+    """confluent-kafka's Consumer, which knows how long brokers throttle it, while it is polled."""
+
+    throttle: Throttle
+
+    def begin(self, topic: str, first: Mapping[int, int]) -> None:
+        """Read these Kafka partitions of a topic from these offsets on, and no others."""
+        self.assign([TopicPartition(topic, p, offset) for p, offset in first.items()])
+
+
+def client_version() -> str:
+    """librdkafka's."""
+    return str(libversion()[0])
+
+
+Record: TypeAlias = Message
+"""A record as the client hands it over: `key()`, `value()`, `partition()`, `offset()`, `timestamp()`, `headers()`."""
+
+
+def consumer(settings: Settings, **more: object) -> Reader:
+    """A consumer for reading back: read_committed, no group joined, no offset committed."""
+    throttle = Throttle()
+    made = _make(Reader, {**_consumer_config(settings), **more, "logger": log, "throttle_cb": throttle})
+    made.throttle = throttle
+    return made
+
+
+def _consumer_config(settings: Settings) -> dict[str, object]:
+    return {
+        "fetch.wait.max.ms": 20,
+        # A full queue is looked at again after a second otherwise: seconds per million records.
+        "fetch.queue.backoff.ms": 5,
+        **_without(_users(settings), _PRODUCER_ONLY),
+        "group.id": READING_GROUP,
+        "enable.auto.commit": "false",
+        "enable.partition.eof": "true",
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "earliest",
+    }
+
+
+def batch_reader(settings: Settings, *, stamps: bool = False, **more: object) -> BatchReader:
+    """The same for reading much, behind the protocol of both ways to read: the native one where records are produced
+    natively too and the compiled library is there. `stamps`: with the records' timestamps."""
+    loops, library = c_library.library(), _native(settings)
+    if loops is None or library is None:
+        reader = consumer(settings, **more)
+        return PublicReader(reader, reader.throttle, stamps=stamps)
+    config = {name: str(value) for name, value in {**_consumer_config(settings), **more}.items()}
+    return _make(lambda made: NativeReader(library, loops, made, log, stamps=stamps), config)
+
+
+def admin(settings: Settings) -> Admin:
+    """An admin client."""
+    users = _without(_users(settings), _PRODUCER_ONLY + _CONSUMER_ONLY)
+    return _make(Admin, {**users, "logger": log})
+
+
+def _make(kind: Callable[[Any], C], config: Mapping[str, object]) -> C:
+    try:
+        return kind(config)
+    except KafkaException as error:
+        raise KafkaRefused(
+            "settings [kafka]",
+            kafka_error(error).str(),
+            allowed="the properties of librdkafka's CONFIGURATION.md",
+            next_step="correct the property in sluice.toml or its SLUICE_KAFKA_… variable",
+        ) from None
+    except (ValueError, TypeError) as error:
+        raise KafkaRefused("settings [kafka]", str(error)) from None

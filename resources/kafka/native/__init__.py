@@ -1,0 +1,1 @@
+"""The native way to produce and to read: librdkafka called directly."""

@@ -1,0 +1,326 @@
+"""The native way to produce: a librdkafka client of our own, one call for a batch, one event for many acknowledgements.
+
+Every call is of librdkafka's public C interface. Three rules keep it from waiting for ever:
+
+- Records are never queued with MSG_F_BLOCK, and never with a kafka_partition named before the topic is known:
+  librdkafka's partitioner places them when it knows the topic, and a full queue is waited for here.
+- Acknowledgements arrive as events, and librdkafka's own flush, commit and abort wait for them without serving
+  them: before each, this class has served all there are, and gives none of them more than a second.
+- A client belongs to the process that made it: after a fork the child neither uses nor frees it.
+"""
+
+import ctypes
+import itertools
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from confluent_kafka import KafkaError, KafkaException
+
+from resources.kafka.batches.deliveries import Deliveries
+from resources.kafka.batches.producer_client import TooLarge, patiently, reach
+from resources.kafka.batches.rows import Rows
+from resources.kafka.connecting.logins import Login
+from resources.kafka.connecting.throttle import Throttle
+from resources.kafka.errors import kafka_error
+from resources.kafka.native.handle import opened, say
+from resources.kafka.native.library import (
+    EVENT_DR,
+    EVENT_ERROR,
+    EVENT_LOG,
+    MESSAGE,
+    METADATA,
+    MSG_F_COPY,
+    PARTITION_UNASSIGNED,
+    PRODUCER,
+    PROPERTY,
+    PURGE_IN_FLIGHT,
+    PURGE_QUEUE,
+    VTYPE_KEY,
+    VTYPE_MSGFLAGS,
+    VTYPE_OPAQUE,
+    VTYPE_PARTITION,
+    VTYPE_RKT,
+    VTYPE_VALUE,
+    Library,
+)
+from resources.kafka.native.records import grouped, messages, properties
+
+_UNCOUNTED = 1
+# A flush looks for acknowledgements this often, a millisecond apart, before it waits for them.
+_EAGER_TURNS = 100
+_LINGER = ("linger.ms", "queue.buffering.max.ms")
+
+
+class NativeClient:
+    """A client of librdkafka's own. `config` holds its properties as text, `kafka_partitions` is how many its
+    topic has, where that is known. Raises KafkaException for a property."""
+
+    way = "native"
+
+    def __init__(
+        self,
+        library: Library,
+        config: Mapping[str, str],
+        deliveries: Deliveries,
+        login: Login,
+        log: logging.Logger,
+        *,
+        kafka_partitions: int | None = None,
+    ) -> None:
+        self._library, self._deliveries, self._log = library, deliveries, log
+        self.login, self.throttle = login, Throttle()
+        self._kafka_partitions = kafka_partitions or 0
+        events = EVENT_DR | EVENT_ERROR
+        self._client, self._callback = opened(library, PRODUCER, config, self.throttle, events)
+        # Behind it: what is no number is refused there, by its name.
+        self._lingers = any(float(config.get(name, 0)) > 0 for name in _LINGER)
+        self._queue: int = library.queue_get_main(self._client)
+        self._topics: dict[str, int] = {}
+        # Freed by `close` alone, which the transaction has been aborted before. Destroying a client whose transaction is
+        # being opened at that moment can end the process on an assertion of librdkafka (2.16, AddPartitionsToTxn); one
+        # that nobody closes lives until its process ends, and the brokers end its transaction then.
+        self._process: int | None = os.getpid()
+
+    def connect(self, topics: Sequence[str], seconds: float) -> bool:
+        for topic in topics:
+            self._topic(topic)
+        return reach(self._asked, seconds)
+
+    def _asked(self, seconds: float) -> int:
+        """Ask for the topics that this client knows by name; which broker answered."""
+        answer = ctypes.c_void_p()
+        code = self._library.metadata(self._client, 0, None, answer, max(1, int(seconds * 1000)))
+        if code:
+            raise KafkaException(self._library.kafka_error(code))
+        try:
+            return int(_structure(answer.value, METADATA)["orig_broker_id"])
+        finally:
+            self._library.metadata_destroy(answer)
+
+    def init_transactions(self, timeout: float) -> None:
+        patiently(self._served(self._library.init_transactions), timeout)
+
+    def begin_transaction(self) -> None:
+        self._library.check(self._library.begin_transaction(self._client))
+
+    def commit_transaction(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        waiting = self.flush(timeout)
+        if waiting:
+            told = f"{waiting} records are not acknowledged yet"
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, told, retriable=True))
+        patiently(self._served(self._library.commit_transaction), deadline - time.monotonic())
+
+    def abort_transaction(self, timeout: float) -> None:
+        # The first call drops the records, which become events to be served before it can end.
+        patiently(self._served(self._library.abort_transaction), timeout, first_seconds=0.02)
+
+    def _served(self, call: Callable[[int, int], int | None]) -> Callable[[float], None]:
+        """The call, with every event served before it."""
+
+        def served(seconds: float) -> None:
+            self._serve(0)
+            self._library.check(call(self._client, max(1, int(seconds * 1000))))
+
+        return served
+
+    def produce_rows(self, topic: str, rows: Rows, serve: Callable[[float], None]) -> None:
+        if rows.headers is None and rows.timestamps_ms is None:
+            self._produce_batch(self._topic(topic), rows, serve)
+        else:
+            self._produce_each(self._topic(topic), rows, serve)
+        serve(0)
+
+    def _produce_batch(self, topic: int, rows: Rows, serve: Callable[[float], None]) -> None:
+        # Records of one kafka_partition are sent and freed together. Allocated together, too, they cost half as much
+        # (cache misses). Only where they go is not decided here: that is librdkafka's own partitioner's.
+        batch = messages(rows, grouped(rows, self._kafka_partitions))
+        while len(batch):
+            taken = self._library.produce_batch(
+                topic, PARTITION_UNASSIGNED, MSG_F_COPY, batch.ctypes.data, len(batch)
+            )
+            batch = self._not_taken(batch, taken)
+            if len(batch):
+                serve(0.05)
+
+    def _not_taken(self, batch: npt.NDArray[Any], taken: int) -> npt.NDArray[Any]:
+        """The rest of a batch whose first `taken` records were queued: those behind the one that found it full.
+
+        Raises for every other outcome: a record behind one that was refused must not overtake it.
+        """
+        refused = np.flatnonzero(batch["err"])
+        if len(refused) == 0 and taken == len(batch):
+            return batch[:0]
+        errors = np.unique(batch["err"][refused])
+        if errors.tolist() == [KafkaError._QUEUE_FULL] and taken == len(batch) - len(refused) == refused[0]:
+            rest = batch[taken:]
+            rest["err"] = 0
+            return rest
+        others = refused[batch["err"][refused] != KafkaError._QUEUE_FULL]
+        if len(others) == 0:
+            raise RuntimeError(f"librdkafka took {taken} of {len(batch)} records, and not the first of them")
+        first = batch[others[0]]
+        if first["err"] == KafkaError.MSG_SIZE_TOO_LARGE:
+            raise TooLarge(int(first["len"] + first["key_len"]))
+        raise KafkaException(self._library.kafka_error(int(first["err"])))
+
+    def _produce_each(self, topic: int, rows: Rows, serve: Callable[[float], None]) -> None:
+        prepared = properties(rows, topic)
+        places = zip(prepared.addresses.tolist(), prepared.counts.tolist(), strict=True)
+        for row, (address, count) in enumerate(places):
+            while not self._enqueue(address, count, lambda row: rows.slice(row, 1).total_bytes, row):
+                serve(0.05)
+
+    def produce_uncounted(self, topic: str, kafka_partition: int, key: bytes, value: bytes | None) -> bool:
+        held = (ctypes.create_string_buffer(key), ctypes.create_string_buffer(value or b""))
+        listed = np.zeros(6, PROPERTY)
+        listed["vtype"] = (
+            VTYPE_RKT,
+            VTYPE_MSGFLAGS,
+            VTYPE_PARTITION,
+            VTYPE_OPAQUE,
+            VTYPE_KEY,
+            VTYPE_VALUE,
+        )
+        listed["first"][:4] = self._topic(topic), MSG_F_COPY, kafka_partition, _UNCOUNTED
+        listed["first"][4], listed["second"][4] = ctypes.addressof(held[0]), len(key)
+        if value is not None:
+            listed["first"][5], listed["second"][5] = ctypes.addressof(held[1]), len(value)
+        return self._enqueue(listed.ctypes.data, 6, lambda _: len(key) + len(value or b""))
+
+    def _enqueue(self, address: int, count: int, record_bytes: Callable[[int], int], row: int = 0) -> bool:
+        error = self._library.produceva(self._client, address, count)
+        if not error:
+            return True
+        try:
+            self._library.check(error)
+        except KafkaException as refused:
+            code = kafka_error(refused).code()
+            if code == KafkaError._QUEUE_FULL:
+                return False
+            if code == KafkaError.MSG_SIZE_TOO_LARGE:
+                raise TooLarge(record_bytes(row)) from None
+            raise
+        return True
+
+    def poll(self, seconds: float) -> None:
+        self._serve(int(seconds * 1000))
+
+    def flush(self, seconds: float) -> int:
+        deadline = time.monotonic() + seconds
+        for turn in itertools.count():
+            self._serve(0)
+            left_ms = int((deadline - time.monotonic()) * 1000)
+            waiting: int = self._library.outq_len(self._client)
+            if not waiting or left_ms <= 0:
+                return waiting
+            # Tells its threads to send now, which holds while it waits, and no longer: the records of a transaction may
+            # be sent only when the brokers have noted their kafka_partition, some milliseconds from here, and then
+            # they would wait for more (linger.ms). It could not end, as the acknowledgements are served below.
+            if self._lingers:
+                self._library.flush(self._client, 1)
+            if turn >= _EAGER_TURNS or not self._lingers:
+                self._serve(min(left_ms, 50))
+        raise AssertionError
+
+    def close(self) -> None:
+        if self._process is None:
+            return
+        try:
+            self._library.purge(self._client, PURGE_QUEUE | PURGE_IN_FLIGHT)
+            self.flush(1.0)
+        except KafkaException:
+            pass  # a fenced producer has nothing left to flush
+        process, self._process = self._process, None
+        _free(self._library, self._client, self._queue, self._topics, process)
+
+    def _topic(self, name: str) -> int:
+        if name not in self._topics:
+            handle = self._library.topic_new(self._client, name.encode(), None)
+            if not handle:
+                raise KafkaException(self._library.kafka_error(KafkaError._INVALID_ARG))
+            self._topics[name] = handle
+        return self._topics[name]
+
+    def _serve(self, wait_ms: int) -> None:
+        """Take every event there is, waiting for the first one. Raises the client's fatal error."""
+        while event := self._library.queue_poll(self._queue, wait_ms):
+            try:
+                self._take(event)
+            finally:
+                self._library.event_destroy(event)
+            wait_ms = 0
+        # Asked each time: the records that a fatal error drops may be told before the error is.
+        text = ctypes.create_string_buffer(512)
+        if code := self._library.fatal_error(self._client, text, len(text)):
+            raise KafkaException(KafkaError(code, text.value.decode(errors="replace"), fatal=True))
+
+    def _take(self, event: int) -> None:
+        kind = self._library.event_type(event)
+        if kind == EVENT_DR:
+            self._delivered(event)
+        elif kind == EVENT_LOG:
+            say(self._library, event, self._log)
+        elif kind == EVENT_ERROR:
+            # Of brokers out of reach, too, which passes, and of fatal errors, which are asked for after it.
+            told = self._library.event_error_string(event) or b""
+            self.login(KafkaError(self._library.event_error(event), told.decode(errors="replace")))
+
+    def _delivered(self, event: int) -> None:
+        """Count the records of one event: usually one batch of one kafka_partition, with offsets in a row."""
+        library = self._library
+        count = library.event_message_count(event)
+        pointers = (ctypes.c_void_p * count)()
+        count = library.event_message_array(event, pointers, count)
+        if not count:
+            return
+        first, last = _record(pointers[0]), _record(pointers[count - 1])
+        whole = (
+            library.event_error(event) == 0
+            and first["err"] == last["err"] == 0
+            and first["partition"] == last["partition"]
+            and first["opaque"] == last["opaque"] == 0
+            and first["offset"] >= 0
+            and last["offset"] - first["offset"] == count - 1
+        )
+        if whole:
+            self._deliveries.acknowledge(
+                int(first["partition"]), int(first["offset"]), int(last["offset"]), count
+            )
+            return
+        for index in range(count):
+            self._delivered_one(_record(pointers[index]))
+
+    def _delivered_one(self, record: np.void) -> None:
+        code = int(record["err"])
+        if code:
+            topic = self._library.topic_name(int(record["rkt"])).decode()
+            size = int(record["len"] + record["key_len"])
+            self._deliveries.fail(self._library.kafka_error(code), lambda: (topic, size))
+        elif record["opaque"] != _UNCOUNTED:
+            offset = int(record["offset"])
+            self._deliveries.acknowledge(int(record["partition"]), offset, offset)
+
+
+def _record(address: int | None) -> np.void:
+    return _structure(address, MESSAGE)
+
+
+def _structure(address: int | None, kind: np.dtype[np.void]) -> np.void:
+    raw: Any = (ctypes.c_char * kind.itemsize).from_address(address or 0)
+    found: np.void = np.frombuffer(raw, kind)[0]
+    return found
+
+
+def _free(library: Library, client: int, queue: int, topics: dict[str, int], process: int) -> None:
+    if os.getpid() != process:
+        return  # its threads, which freeing it waits for, did not come along
+    for topic in topics.values():
+        library.topic_destroy(topic)
+    library.queue_destroy(queue)
+    library.destroy(client)

@@ -1,0 +1,137 @@
+"""How far consumer groups are behind the end of a topic."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+
+# The package names what it exports in no way mypy can see.
+from resources.errors import SluiceError, did_you_mean
+from resources.kafka.errors import KafkaRefused, kafka_error
+from resources.kafka.factory import admin, consumer
+from resources.kafka.reading.offsets import EARLIEST, offsets_of
+from resources.kafka.reading.range_reader import ReadStalled, read_until
+from resources.settings import Settings
+
+_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class GroupLag:
+    """A group on one topic: `records` is the sum over its partitions of end minus committed offset.
+
+    The end is what a read_committed consumer can reach. `committed` and `ends` are offsets by kafka_partition; one
+    without a committed offset is in `ends` alone, and counts from the beginning of its log. Transaction markers and
+    aborted records take offsets too, so a group that has read everything may be a little behind.
+    """
+
+    group: str
+    records: int
+    committed: Mapping[int, int] = field(default_factory=dict)
+    ends: Mapping[int, int] = field(default_factory=dict)
+
+
+class GroupReader:
+    """Asks the brokers; joins no group and commits nothing. Close it after use."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._admin = admin(settings)
+        # One for each group. Not the admin client's list_consumer_group_offsets: in librdkafka 2.16 it ends the whole
+        # process (SIGSEGV) when the brokers answer that the group's coordinator has moved or is not there yet.
+        self._members: dict[str, Consumer] = {}
+
+    def close(self) -> None:
+        """Free the clients."""
+        for member in self._members.values():
+            member.close()
+        self._members.clear()
+
+    def lag(self, topic: str, group: str) -> GroupLag:
+        """How far `group` is behind on `topic`.
+
+        Raises KafkaRefused where the login may not ask, KafkaUnavailable where nobody answers.
+        """
+        kafka_partitions = self._partitions(topic)
+        committed = self._committed(topic, group, kafka_partitions)
+        ends = offsets_of(self._admin, topic, kafka_partitions, committed=True)[0]
+        unread = [p for p in kafka_partitions if p not in committed and ends[p] > 0]
+        starts = offsets_of(self._admin, topic, unread, (EARLIEST,), committed=True)[0]
+        records = sum(max(0, end - committed.get(p, starts.get(p, end))) for p, end in ends.items())
+        return GroupLag(group, records, committed, ends)
+
+    def nothing_left(self, topic: str, lag: GroupLag) -> bool:
+        """True when between the committed offsets and the ends there is no record that a consumer would be given:
+        only markers, and records of aborted transactions."""
+        places = {p: lag.committed.get(p, 0) for p, end in lag.ends.items() if lag.committed.get(p, 0) < end}
+        reader = consumer(self._settings)
+        try:
+            reader.begin(topic, places)
+            ends = {p: lag.ends[p] for p in places}
+            taken = read_until(reader, topic, ends, hidden="", stalled="", patience_seconds=_SECONDS)
+            return not any(found.records for found in taken)
+        except (ReadStalled, SluiceError):
+            return False  # nobody can tell, for want of a right or an answer: then there may be one
+        finally:
+            reader.close()
+
+    def similar(self, group: str) -> str:
+        """` Did you mean 'x'?` for the nearest name of a group that the login may see, or an empty string."""
+        try:
+            listed = self._admin.list_consumer_groups(request_timeout=_SECONDS).result()
+        except KafkaException:
+            return ""  # only a hint
+        return did_you_mean(group, [one.group_id for one in listed.valid if one.group_id != group])
+
+    def _partitions(self, topic: str) -> list[int]:
+        # Not list_topics(name): a broker that creates topics by itself would create it for being asked.
+        try:
+            described = self._admin.describe_topics(TopicCollection([topic]), request_timeout=_SECONDS)
+            return sorted(partition.id for partition in described[topic].result().partitions)
+        except KafkaException as error:
+            raise self._admin.explained(f"topic {topic}", error) from None
+
+    def _committed(self, topic: str, group: str, kafka_partitions: list[int]) -> dict[int, int]:
+        if group not in self._members:
+            self._assert_readable(group)
+            # Never subscribed, so it does not join; a consumer that only asks leaves the group as it is.
+            self._members[group] = consumer(self._settings, **{"group.id": group})
+        try:
+            found = self._members[group].committed(
+                [TopicPartition(topic, p) for p in kafka_partitions], _SECONDS
+            )
+        except KafkaException as error:
+            # A right that was taken away looks like a coordinator that is not to be found.
+            self._assert_readable(group)
+            raise self._unreadable(group, error) from None
+        for partition in found:
+            if partition.error is not None:
+                raise self._unreadable(group, partition.error)
+        # A partition without a commit has offset -1001.
+        return {tp.partition: tp.offset for tp in found if tp.offset >= 0}
+
+    def _assert_readable(self, group: str) -> None:
+        try:
+            self._admin.describe_consumer_groups([group], request_timeout=_SECONDS)[group].result()
+        except KafkaException as error:
+            # Anything else (a group that nobody has used yet, a coordinator that is only being made) the asking tells.
+            if kafka_error(error).code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                raise self._unreadable(group, error) from None
+
+    def _unreadable(self, group: str, error: KafkaException | KafkaError) -> Exception:
+        inner = kafka_error(error)
+        if inner.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:
+            return self._admin.explained(f"consumer group {group}", inner)
+        return KafkaRefused(
+            f"consumer group {group}",
+            "the login may not see how far it is behind, and publishing must not outrun it",
+            allowed="Describe on the group (docs/operating.md#rights)",
+            next_step=f"kafka-acls.sh --bootstrap-server {self._settings.bootstrap_servers} --add --allow-principal "
+            f"User:… --operation Describe --group {group}; or lift the limit for this run (docs/limits.md)",
+        )

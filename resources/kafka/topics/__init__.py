@@ -1,0 +1,1 @@
+"""Topics as they are on the brokers, the ledger topic among them."""

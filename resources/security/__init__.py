@@ -1,0 +1,1 @@
+"""What must not be shown, and who may read what a process writes."""

@@ -1,0 +1,1 @@
+"""Work that a thread does ahead of, or behind, whoever needs it."""

@@ -1,0 +1,63 @@
+"""What DuckDB said, in a reader's words: what may pass, what must be mended, and no value of a row."""
+
+import duckdb
+
+from resources.errors import SluiceError
+from resources.process.scratch import is_full, scratch_full
+from resources.warehouse.own_words import is_part, without_values
+from resources.warehouse.protocol import WarehouseError
+
+# Said before a row is read, or about a file or the memory. Known by the text: Arrow passes on no class.
+_NO_ROW = (
+    "Binder",
+    "Catalog",
+    "Parser",
+    "Syntax",
+    "IO",
+    "Permission",
+    "Connection",
+    "Out of Memory",
+    "INTERRUPT",
+)
+_LINE = "LINE "
+
+
+class NeedsMemory(WarehouseError):
+    """A query that the memory there is does not do for."""
+
+
+def refused(where: str, error: Exception, sql: str) -> SluiceError:
+    """What to raise where DuckDB refused `sql`, at once or in the middle of its rows."""
+    if is_full(error):  # it is no fault of the query
+        return scratch_full(error)
+    if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in str(error):
+        return NeedsMemory(
+            where,
+            f"the query needs more memory than it may have: {_told(error, sql)}",
+            next_step="raise SLUICE_MEMORY_LIMIT, or choose shorter windows",
+        )
+    return WarehouseError(where, f"the query was refused: {_told(error, sql)}")
+
+
+def first_lines(error: Exception) -> str:
+    """The engine's own words with its pointer to the place, without its trailing dump. For what is about no row."""
+    told = []
+    for line in str(error).splitlines():
+        if line.strip(" ^"):
+            told.append(line.strip())
+        if line.startswith(_LINE):
+            break
+    return " ".join([*told[:2], *(line for line in told[2:] if line.startswith(_LINE))])
+
+
+def _told(error: Exception, sql: str) -> str:
+    text = str(error)
+    if text.startswith(tuple(f"{kind} Error:" for kind in _NO_ROW)):
+        return first_lines(error)
+    # Below the first line engines repeat the value, and point at the place in the query.
+    first, *more = text.splitlines() or [""]
+    place = next(
+        (line for line in reversed(more) if line.startswith(_LINE) and is_part(line.partition(": ")[2], sql)),
+        "",
+    )
+    return " ".join(filter(None, [without_values(first.strip(), sql), place.strip()]))

@@ -1,0 +1,420 @@
+"""DuckDB behind the warehouse protocol.
+
+The file is attached read-only to an engine of our own, so any number of runs may read it at once, in one
+process too (a second connection to the file itself would have to have the very same configuration), and
+each query sorts in bounded memory (`memory_limit`, spilling to a temporary folder).
+
+Sorting costs more than all else that is done to source rows. A query that scans one table, without joining or
+aggregating, gives them in the order they were appended in; where a look at event time and key shows that this is the
+order wanted, they are streamed as they come. Where it is not, many rows are sorted stretch by stretch of event time.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from threading import Timer
+from typing import Any, Literal
+
+import duckdb
+import pyarrow as pa
+
+from resources.errors import SluiceError
+from resources.process.memory import MANY_ROWS
+from resources.process.waiting import waiting_for
+from resources.warehouse.deadline import Deadline
+from resources.warehouse.duckdb.engines import Engines, Work
+from resources.warehouse.duckdb.errors import NeedsMemory, refused
+from resources.warehouse.duckdb.ordering import Ascending, OutOfOrder
+from resources.warehouse.duckdb.stretches import bounds, conditions
+from resources.warehouse.duckdb.tables import declared, labels_of, tables_of
+from resources.warehouse.duckdb.types import read_as, refused_type
+from resources.warehouse.interruption import ended_by_signals
+from resources.warehouse.names import UnknownName, quoted, table_named
+from resources.warehouse.plain_values import number_of, of_driver, parameter_of
+from resources.warehouse.protocol import Column, SourceTable, WarehouseError
+from resources.warehouse.refusal import RefusedType, refuse
+
+# Operators that give rows in the order of the table.
+_KEEP_ORDER = {"PROJECTION", "FILTER", "SEQ_SCAN"}
+_LOOK_ROWS = 131_072
+# Ways to sort, each for rows that the one before it fails with: an engine, and the bytes of rows that are sorted at once,
+# in parts of its memory. Where rows are so wide that the few thousands it holds for each part that it merges fill its
+# memory, each sort must fit as a whole.
+_SORTS = ((Work.SORTING, 9.0), (Work.SORTING_LONG, 9.0), (Work.SORTING_WIDE, 9.0), (Work.SORTING_WIDE, 0.25))
+# Bytes of a row that the first of them is known to do for; with longer ones it is not tried.
+_SORTED_BYTES = 200
+# And to pass rows on, for the same ones: what they need is the block of each column that they stand in, and more where
+# its values are long.
+_PASSES = (Work.PASSING, Work.SORTING_LONG, Work.SORTING_WIDE, Work.SORTING_WIDE)
+_SAMPLE = 16_384
+_WIDTH_ROWS = 1_024
+_MORE = "the query's rows are too many to be sorted as those of the window before"
+_WIDER = "the query's rows are too wide to be read as others are"
+
+
+class DuckDBWarehouse:
+    """A DuckDB file. `path` is the part of the URL after `duckdb://`."""
+
+    dialect = "duckdb"
+    holds_off_writers = True  # DuckDB locks a file that any process has open
+    parameter_style: Literal["duckdb"] = "duckdb"
+
+    def __init__(self, path: str, *, memory_limit: str = "128MB") -> None:
+        # duckdb:///var/x is absolute, duckdb:////var/x too; duckdb://x is relative to where one stands.
+        self._path = Path("/" + path.lstrip("/")) if path.startswith("/") else Path(path)
+        self._engines = Engines(self._path, memory_limit)
+        # What was found out about a query, while the file is attached and so cannot change.
+        self._schemas: dict[str, pa.Schema] = {}
+        self._sources: dict[str, str] = {}  # the query as it is read
+        self._appended: dict[str, bool] = {}
+        self._rows_before: dict[str, int] = {}
+        self._looked_at = 0
+        self._sort: Counter[str] = Counter()  # the place in _SORTS
+        self._deadline = Deadline()
+
+    @property
+    def _where(self) -> str:
+        return f"warehouse {self._path.name}"
+
+    @contextmanager
+    def _answering(self, sql: str) -> Iterator[None]:
+        """Within the block DuckDB works at a query of `sql`. Raises its errors, and KeyboardInterrupt where the query was
+        ended because the process is to stop."""
+        try:
+            with waiting_for(f"{self._where} to answer a query"), ended_by_signals(self._engines.interrupt):
+                yield
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            if "INTERRUPT" in str(error) and not self._deadline.passed:
+                raise KeyboardInterrupt from None
+            raise self._refused(error, sql) from None
+        except RuntimeError as error:
+            # So DuckDB passes on what a signal's handler raised within it.
+            if "interrupted" in str(error) and not self._deadline.passed:
+                raise KeyboardInterrupt from None
+            raise
+
+    @contextmanager
+    def _cursor(self, work: Work = Work.ANYTHING) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._engines.cursor(work) as cursor:
+            cursor.execute(f"USE {quoted(self._engines.catalog)}")
+            seconds = self._deadline.seconds_left
+            if seconds is None:
+                yield cursor
+                return
+            timer = Timer(seconds, cursor.interrupt)
+            timer.daemon = True
+            timer.start()
+            try:
+                yield cursor
+            finally:
+                timer.cancel()
+                timer.join()  # a thread that still has the cursor at the process's end makes DuckDB report leaks
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """See Warehouse."""
+        return self._deadline.within(seconds)
+
+    def _refused(self, error: Exception, sql: str) -> SluiceError:
+        if self._deadline.passed and "INTERRUPT" in str(error):
+            return self._deadline.error(self._where)
+        return refused(self._where, error, sql)
+
+    def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
+        """See Warehouse."""
+        if sql not in self._schemas:
+            with self._cursor() as cursor:
+                relation = self._relation(cursor, f"SELECT * FROM (\n{sql}\n) AS source LIMIT 0", parameters)
+                # Before its Arrow image is asked for: DuckDB has none of some types, and a wrong one of others.
+                refuse(self._where, _refused_types(relation))
+                others = ", ".join(filter(None, map(read_as, relation.columns, relation.types)))
+            source = f"SELECT *{others and f' REPLACE ({others})'} FROM (\n{sql}\n) AS source"
+            with self._query(f"{source} LIMIT 0", parameters, 1) as reader:
+                self._sources[sql], self._schemas[sql] = source, reader.schema
+        return self._schemas[sql]
+
+    @contextmanager
+    def stream(
+        self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
+    ) -> Iterator[Iterator[pa.RecordBatch]]:
+        """See Warehouse."""
+        try:
+            with self._ordered(sql, parameters, order_by, batch_rows) as batches:
+                yield batches
+        finally:
+            if self._rows_before.get(sql, MANY_ROWS) >= MANY_ROWS or self._sort[sql]:
+                self._engines.give_back()
+
+    @contextmanager
+    def _ordered(
+        self, sql: str, parameters: Mapping[str, datetime], order_by: Sequence[str], batch_rows: int
+    ) -> Iterator[Iterator[pa.RecordBatch]]:
+        names = self.describe(sql, parameters).names
+        order = [*order_by, *(name for name in names if name not in order_by)]
+        first = (order_by[0], order_by[1]) if len(order_by) > 1 else None
+        source = self._sources[sql]
+        try:
+            if first and self._in_order(sql, parameters, first):
+                with self._query(source, parameters, batch_rows, self._passing(sql)) as reader:
+                    yield self._still_in_order(sql, self._counted(sql, self._batches(reader, sql)), first)
+                return
+        except NeedsMemory as error:
+            raise self._sorted_otherwise(sql, error) from None
+        columns = ", ".join(quoted(name) for name in order)
+        work, stretches = Work.ANYTHING, [("TRUE", dict[str, Any]())]
+        # Few, as in its last window, are not counted: that takes as long as sorting them.
+        uncounted = self._rows_before.get(sql, MANY_ROWS) < MANY_ROWS and not self._sort[sql]
+        if self._appended.get(sql):
+            if not uncounted:
+                try:
+                    stretches = self._stretches(sql, parameters, order[0])
+                except NeedsMemory as error:
+                    raise self._sorted_otherwise(sql, error) from None
+                self._engines.give_back()  # what the looks have read
+            work, _ = _SORTS[self._sort[sql]]
+
+        def batches() -> Generator[pa.RecordBatch, None, None]:
+            given = 0
+            for condition, more in stretches:
+                query = f"{source} WHERE {condition} ORDER BY {columns}"
+                try:
+                    with self._query(query, {**parameters, **more}, batch_rows, work) as reader:
+                        for batch in self._batches(reader, sql):
+                            given += batch.num_rows
+                            yield batch
+                except NeedsMemory as error:
+                    if uncounted:
+                        self._rows_before[sql] = MANY_ROWS
+                        raise OutOfOrder(self._where, _MORE) from None
+                    raise self._sorted_otherwise(sql, error) from None
+            if len(stretches) > 1 and given != self._looked_at:
+                # Its rows are others at each look (random(), now()): one look it must be.
+                self._appended[sql] = False
+                raise OutOfOrder(self._where)
+
+        with closing(batches()) as found:
+            yield self._counted(sql, found)
+
+    def _passing(self, sql: str) -> Work:
+        """The engine for what is not sorted."""
+        return _PASSES[self._sort[sql]]
+
+    def _asking(self, sql: str) -> Work:
+        """The engine that is asked again about rows that it has streamed: another one would read their blocks once more."""
+        many = self._rows_before.get(sql, 0) >= MANY_ROWS
+        return self._passing(sql) if many and self._appended.get(sql) else Work.ANYTHING
+
+    def _sorted_otherwise(self, sql: str, error: WarehouseError) -> WarehouseError:
+        """What to raise where rows need more memory than they may have: `error` itself where there is no other way."""
+        if not self._appended.get(sql) or self._sort[sql] + 1 == len(_SORTS):
+            return error
+        self._sort[sql] += 1
+        return OutOfOrder(self._where, _WIDER)
+
+    def _stretches(
+        self, sql: str, parameters: Mapping[str, datetime], column: str
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Conditions that cut the rows of one table into what can be sorted in the memory there is. Finds out how."""
+        source = f"FROM (\n{sql}\n) AS source"
+        with self._query(f"SELECT count(*) AS rows {source}", parameters, 1, self._passing(sql)) as reader:
+            rows = sum(batch.column(0)[0].as_py() for batch in self._batches(reader, sql))
+        self._looked_at = rows
+        if rows <= _WIDTH_ROWS:
+            return [("TRUE", {})]
+        look = f"SELECT * {source} LIMIT {_WIDTH_ROWS}"
+        with self._query(look, parameters, _WIDTH_ROWS, _SORTS[self._sort[sql]][0]) as reader:
+            first = [(batch.nbytes, batch.num_rows) for batch in self._batches(reader, sql)]
+        width = sum(size for size, _ in first) / max(1, sum(count for _, count in first))
+        if width > _SORTED_BYTES and not self._sort[sql]:
+            self._sort[sql] = 1
+        work, at_once = _SORTS[self._sort[sql]]
+        parts = math.ceil(rows * width / (at_once * self._engines.memory(work)))
+        if parts <= 1:
+            return [("TRUE", {})]
+        name = quoted(column)
+        look = f"SELECT {name} {source} USING SAMPLE reservoir({_SAMPLE} ROWS)"
+        with self._query(look, parameters, _SAMPLE, self._passing(sql)) as reader:
+            sample = pa.concat_arrays([batch.column(0) for batch in self._batches(reader, sql)])
+        return conditions(name, bounds(sample, parts))
+
+    def _in_order(self, sql: str, parameters: Mapping[str, datetime], names: tuple[str, str]) -> bool:
+        """Whether the query's rows ascend by these two columns as they come."""
+        if self._rows_before.get(sql, MANY_ROWS) < MANY_ROWS:
+            return False  # few, as in its last window: sorting is quicker than looking whether it is needed
+        if sql not in self._appended:
+            self._appended[sql] = self._keeps_order(sql, parameters)
+        if not self._appended[sql]:
+            return False
+        ascending = Ascending(names)
+        columns = ", ".join(quoted(name) for name in names)
+        look = f"SELECT {columns} FROM (\n{sql}\n) AS source"
+        with self._query(look, parameters, _LOOK_ROWS, self._passing(sql)) as reader:
+            return all(ascending.goes_on(batch) for batch in self._batches(reader, sql))
+
+    def _keeps_order(self, sql: str, parameters: Mapping[str, datetime]) -> bool:
+        """Whether the query gives the rows of one table in the order they lie in, and text is ordered by its bytes."""
+        with self._cursor() as cursor:
+            try:
+                rows = cursor.execute(f"EXPLAIN (FORMAT json) {sql}", dict(parameters) or None).fetchall()
+                tables = cursor.execute("SELECT sql FROM duckdb_tables()").fetchall()
+                operators = _operators(json.loads(rows[0][1]))
+            except (duckdb.Error, ValueError, LookupError, TypeError):
+                return False  # the query itself will say what is wrong with it
+        collated = any("collate" in str(text).lower() for text in (sql, *tables))
+        return not collated and operators <= _KEEP_ORDER
+
+    def _still_in_order(
+        self, sql: str, batches: Iterator[pa.RecordBatch], names: tuple[str, str]
+    ) -> Iterator[pa.RecordBatch]:
+        ascending = Ascending(names)
+        for batch in batches:
+            if not ascending.goes_on(batch):
+                self._appended[sql] = False  # a query that says something else each time, for instance
+                raise OutOfOrder(self._where)
+            yield batch
+
+    def _counted(self, sql: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        rows = 0
+        for batch in batches:
+            rows += batch.num_rows
+            yield batch
+        self._rows_before[sql] = rows
+
+    def _batches(self, reader: pa.RecordBatchReader, sql: str) -> Iterator[pa.RecordBatch]:
+        """Of the query `sql`."""
+        while True:
+            try:
+                with self._answering(sql):
+                    batch = reader.read_next_batch()
+            except StopIteration:
+                return
+            yield batch
+
+    @contextmanager
+    def _query(
+        self,
+        sql: str,
+        parameters: Mapping[str, datetime],
+        batch_rows: int,
+        work: Work = Work.ANYTHING,
+    ) -> Iterator[pa.RecordBatchReader]:
+        with self._cursor(work) as cursor:
+            relation = self._relation(cursor, sql, parameters)
+            # The relation streams; cursor.execute(...) would hold the whole result first.
+            with self._answering(sql):
+                reader = relation.to_arrow_reader(batch_rows)
+            try:
+                yield reader
+            finally:
+                with suppress(duckdb.Error, pa.ArrowException):
+                    reader.close()
+
+    def _relation(
+        self, cursor: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, datetime]
+    ) -> duckdb.DuckDBPyRelation:
+        with self._answering(sql):
+            return cursor.sql(sql, params=dict(parameters)) if parameters else cursor.sql(sql)
+
+    def plain_rows(
+        self,
+        sql: str,
+        parameters: Mapping[str, datetime],
+        places: Mapping[str, Sequence[Any]],
+        *,
+        most_rows: int,
+        in_full: bool = False,
+    ) -> list[dict[str, Any]]:
+        """See Warehouse. The file stays attached, so it is the same; the values are those of DuckDB's own driver, dates
+        and times their text, because Python's end at the year 9999."""
+        schema = self.describe(sql, parameters)
+        shown, plain = [], []
+        for field in schema:
+            column, number = f"source.{quoted(field.name)}", number_of(field.type)
+            shown.append(f"{column}::VARCHAR" if number else column)
+            plain.append(_or_null(number) if number else of_driver(field.type))
+        bound: dict[str, Any] = dict(parameters)
+        conditions = []
+        for n, (name, values) in enumerate(places.items()):
+            bound[f"sluice_{n}"] = [parameter_of(value, schema.field(name).type) for value in values]
+            conditions.append(f"source.{quoted(name)} IN (SELECT unnest($sluice_{n}))")
+        rows = f"WITH source AS MATERIALIZED (\n{sql}\n) SELECT {', '.join(shown)} FROM source"
+        if not in_full:
+            rows = f"SELECT {', '.join(shown)} FROM (\n{sql}\n) AS source"
+        query = f"{rows} WHERE {' AND '.join(conditions) or 'TRUE'} LIMIT {most_rows + 1}"
+        try:
+            found = self._fetched(query, bound, sql, Work.ANYTHING if in_full else self._asking(sql))
+        except NeedsMemory:
+            found = self._fetched(query, bound, sql, Work.ANYTHING)
+        return [
+            {name: convert(value) for name, convert, value in zip(schema.names, plain, row, strict=True)}
+            for row in found
+        ]
+
+    def _fetched(self, query: str, bound: Mapping[str, Any], sql: str, work: Work) -> list[tuple[Any, ...]]:
+        with self._cursor(work) as cursor, self._answering(sql):
+            return cursor.execute(query, bound).fetchall()
+
+    def tables(self) -> list[str]:
+        """Names of the tables and views, qualified when not in the main schema."""
+        with self._cursor() as cursor:
+            return [one.plain for one in tables_of(cursor, self._engines.catalog)]
+
+    def table(self, name: str) -> SourceTable:
+        """See Warehouse. A column of a type that is refused comes as Arrow's opaque type."""
+        with self._cursor() as cursor:
+            try:
+                found = table_named(name, tables_of(cursor, self._engines.catalog))
+            except UnknownName as error:
+                raise WarehouseError(self._where, error.problem, allowed=error.allowed) from None
+            sql = ".".join(map(quoted, (self._engines.catalog, found.schema, found.name)))
+            described = cursor.execute(f"DESCRIBE {sql}").fetchall()
+            facts = declared(cursor, found, [column for column, *_ in described])
+            relation = self._relation(cursor, f"FROM {sql}", {})
+            labels = dict(zip(relation.columns, map(labels_of, relation.types), strict=True))
+            without = {one.name: one for one in _refused_types(relation)}
+        taken = [quoted(column) for column, *_ in described if column not in without]
+        schema = self.describe(f"SELECT {', '.join(taken)} FROM {sql}", {}) if taken else pa.schema([])
+        kinds = iter(schema.types)  # by their place: Arrow's names end where DuckDB's have a NUL
+        columns = [
+            without[column].as_column(nullable=null != "NO", vendor="DuckDB")
+            if column in without
+            else Column(column, next(kinds), null != "NO", labels=labels[column])
+            for column, _, null, *_ in described
+        ]
+        return SourceTable(
+            found.parts,
+            tuple(replace(column, comment=facts.comments.get(column.name)) for column in columns),
+            facts.kind,
+            facts.comment,
+            facts.primary_key,
+            facts.unique,
+            facts.foreign_keys,
+        )
+
+    def columns(self, table: str) -> list[Column]:
+        """See Warehouse."""
+        return list(self.table(table).columns)
+
+    def close(self) -> None:
+        """See Warehouse."""
+        self._engines.close()
+        # Others may write now. How many rows there were, and how they had to be sorted, is only a guess at the next ones.
+        for known in (self._schemas, self._sources, self._appended):
+            known.clear()
+
+
+def _or_null(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else convert(value)
+
+
+def _refused_types(relation: duckdb.DuckDBPyRelation) -> list[RefusedType]:
+    found = map(refused_type, relation.columns, relation.types)
+    return [one for one in found if one is not None]
+
+
+def _operators(plans: list[dict[str, Any]]) -> set[str]:
+    return {name for plan in plans for name in (str(plan["name"]).strip(), *_operators(plan["children"]))}

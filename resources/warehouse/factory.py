@@ -1,0 +1,35 @@
+"""A warehouse by its name in the settings."""
+
+from collections.abc import Mapping
+
+from resources.errors import did_you_mean
+from resources.warehouse.protocol import Warehouse, WarehouseError
+
+
+def open_warehouse(name: str, warehouses: Mapping[str, str], *, memory_limit: str) -> Warehouse:
+    """The warehouse `name` of the settings, by its URL (`duckdb:///path/to/file.duckdb`, `postgresql://host/database`).
+
+    `memory_limit` bounds an engine in this process; a server has its own settings.
+    """
+    url = warehouses.get(name)
+    if url is None:
+        raise WarehouseError(
+            f"warehouse {name!r}",
+            f"is not in the settings.{did_you_mean(name, warehouses)}",
+            allowed=", ".join(sorted(warehouses)),
+            next_step=f"set SLUICE_WAREHOUSE_{name.upper()}, or {name} below [warehouse] in sluice.toml",
+        )
+    scheme, separator, _ = url.partition("://")
+    if scheme == "duckdb":
+        from resources.warehouse.duckdb.warehouse import DuckDBWarehouse
+
+        return DuckDBWarehouse(url.removeprefix("duckdb://"), memory_limit=memory_limit)
+    if scheme in ("postgresql", "postgres"):
+        from resources.warehouse.postgresql import PostgreSQLWarehouse
+
+        return PostgreSQLWarehouse(url, name=name)
+    raise WarehouseError(
+        f"warehouse {name!r}",
+        f"no driver for {scheme}://" if separator else "its value is no URL",
+        allowed="duckdb:///path/to/file.duckdb, postgresql://user@host/database",
+    )

@@ -16,7 +16,8 @@ from pipelines.encoding.headers import cloudevents_headers
 from pipelines.orchestration.config import CONFIG
 from pipelines.transform import Reason
 from resources.kafka.factory import _OURS
-from resources.settings import _SCALARS, load_settings
+from resources.settings import load_settings
+from resources.settings.values import SCALARS
 from tests.documents import PAGES, ROOT, anchors, blocks, links, table
 
 DOCS = ROOT / "docs"
@@ -52,8 +53,8 @@ def test_files_that_the_pages_name_are_there(page: Path) -> None:
 
 def test_every_setting_stands_in_its_page_with_its_default() -> None:
     rows = {cells[0].strip("`"): cells[1].strip("`") for cells in table(DOCS / "settings.md", "Setting")}
-    assert list(rows) == list(_SCALARS)
-    for name, (default, _) in _SCALARS.items():
+    assert list(rows) == list(SCALARS)
+    for name, (default, _) in SCALARS.items():
         if name in ("home", "snapshots"):  # a place, said in words
             continue
         assert rows[name] == (str(default).lower() if isinstance(default, bool) else str(default)), name

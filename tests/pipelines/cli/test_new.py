@@ -10,7 +10,7 @@ import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
-import resources.settings
+import resources.settings.files
 from pipelines import load_catalogue
 from pipelines.authoring.loading import module_import, resolution
 from pipelines.cli.actions import check as check_action
@@ -51,7 +51,7 @@ def new(assets: Path, warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> New:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SLUICE_HOME", str(assets.parent / ".sluice"))
     monkeypatch.setenv("SLUICE_WAREHOUSE_DEFAULT", f"duckdb://{warehouse}")
-    for module in (resources.settings, new_action, check_action):
+    for module in (resources.settings.files, new_action, check_action):
         monkeypatch.setattr(module, "ROOT", assets.parent)
     monkeypatch.setattr("pipelines.authoring.loading.discovery.application_root", lambda: assets.parent)
     monkeypatch.setattr(resolution, "run_module", refused)

@@ -1,0 +1,15 @@
+"""Where the outside world is: read from the environment, then `sluice.toml`, then the embedded servers.
+
+A setting `kafka.sasl.password` is `SLUICE_KAFKA_SASL_PASSWORD` in the environment, or `"sasl.password" = ...` below
+`[kafka]` in `sluice.toml`; the environment wins. A relative folder is relative to the file that names it; in the
+environment, to the working directory. Every property of librdkafka and of the schema registry client is passed on
+unchanged, so SASL, TLS and OAuth need no code here. Nothing is read at import. Secrets in the values are learned before
+anything else happens (`resources.security.secrets`), and are never part of a printed value.
+"""
+
+from resources.settings.errors import SettingsError
+from resources.settings.files import ROOT, settings_file
+from resources.settings.loading import load_settings
+from resources.settings.settings import Settings
+
+__all__ = ["ROOT", "Settings", "SettingsError", "load_settings", "settings_file"]

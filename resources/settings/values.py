@@ -1,0 +1,84 @@
+"""The settings that are one value each: default, meaning, and which values are allowed."""
+
+import re
+
+from resources.settings.errors import SettingsError
+
+GROUP_ACCESS = ("none", "read", "write")
+_SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+# name -> (default, what it means); the page docs/settings.md says the same with examples.
+SCALARS: dict[str, tuple[str | bool | int, str]] = {
+    "home": ("", "folder of local state: Dagster's home, embedded servers, sample warehouse"),
+    "snapshots": ("", "folder or fsspec URL that keeps the snapshots"),
+    "code_location": ("sluice", "part of every transactional.id; two installations on one Kafka must differ"),
+    "ledger_topic": ("sluice.ledger", "the compacted topic that records every publication"),
+    "ledger_partitions": (16, "fixed when the ledger topic is created; never changed afterwards"),
+    "create_topics": (False, "create missing topics instead of naming the command to run"),
+    "topic_partitions": (3, "partitions of a topic created by Sluice"),
+    "replication_factor": (0, "replicas of a topic created by Sluice; 0: the brokers' own default"),
+    "register_contracts": (False, "register a new contract at publish, when it is compatible"),
+    "batch_rows": (32768, "rows a step holds at a time"),
+    "transaction_seconds": (2, "longest time between two commits while publishing"),
+    "transaction_rows": (1_000_000, "most rows between two commits while publishing"),
+    "max_rows_per_second": (0, "most rows that a run publishes per second; 0: no limit"),
+    "max_bytes_per_second": (
+        0,
+        "most bytes, before compression, that a run publishes per second; 0: no limit",
+    ),
+    "producing": ("auto", "how records reach the client: auto, native or public"),
+    "reconcile": (True, "read back what a run published and compare it with the snapshot"),
+    "max_dead_letters": (
+        10000,
+        "dead letters of a window kept with row and value; of the others place and reason are",
+    ),
+    "memory_limit": ("128MB", "memory of the embedded query engine; beyond it spills to disk"),
+    "group_access": (
+        "none",
+        "what the user's group may do with the files that Sluice makes: none, read or write",
+    ),
+    "ui_hosts": (
+        "",
+        "host names under which the web server is opened, besides localhost and its own address",
+    ),
+}
+# What Kafka's protocol (int32, int16) and the rows of an Arrow batch (int64) can hold.
+_MOST = {
+    "replication_factor": 32_767,
+    "ledger_partitions": 2**31 - 1,
+    "topic_partitions": 2**31 - 1,
+    "batch_rows": 2**31 - 1,
+}
+_MOST_OF_ANY = 2**63 - 1
+# Kafka's own rule of a topic's name; a transactional.id is text in one line.
+_TEXTS = {
+    "ledger_topic": (
+        r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}",
+        "at most 249 letters, digits, '.', '_' and '-', as Kafka has it",
+    ),
+    "code_location": (r"[^\x00-\x1f\x7f\ud800-\udfff]{0,1000}", "at most 1,000 characters in one line"),
+}
+
+
+def typed_value(where: str, name: str, setting: str, value: str) -> str | bool | int:
+    """`value` as the type of `setting`; `name` is how the user wrote it. Raises SettingsError saying what is allowed."""
+    default = SCALARS[setting][0]
+    if isinstance(default, bool):
+        if value.lower() not in _SWITCHES:
+            raise SettingsError(where, f"{name}={value!r} is not a switch", allowed="true or false")
+        return _SWITCHES[value.lower()]
+    if isinstance(default, int):
+        least, most = min(default, 1), _MOST.get(setting, _MOST_OF_ANY)
+        # Not more digits than `most` has: Python reads no number of more than 4,300.
+        digits = value.lstrip("0") or "0"
+        whole = re.fullmatch("[0-9]+", value) is not None
+        if whole and (len(digits) > len(str(most)) or int(digits) > most):
+            shown = value if len(value) <= 20 else f"{value[:20]}..."
+            raise SettingsError(where, f"{name}={shown!r} is too large", allowed=f"at most {most:,}")
+        if not whole or int(digits) < least:
+            raise SettingsError(where, f"{name}={value!r} is not a whole number{' above 0' if least else ''}")
+        return int(digits)
+    pattern, allowed = _TEXTS.get(setting, (None, ""))
+    if pattern and not re.fullmatch(pattern, value):
+        raise SettingsError(where, f"{name}={value[:40]!r} cannot be used", allowed=allowed)
+    return value

@@ -11,6 +11,9 @@ from pathlib import Path
 # `resources` and `assets` beside it, not a stranger's from site-packages.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from pipelines.authoring.agreements.names import Tag
+from pipelines.authoring.agreements.promise import Promise, promise
+from pipelines.authoring.agreements.topic_settings import TopicSettings, topic
 from pipelines.authoring.catalogue import Catalogue, CatalogueError
 from pipelines.authoring.declaration import EventDeclaration, event
 from pipelines.authoring.event import Event
@@ -28,7 +31,10 @@ __all__ = [
     "DeclarationProblem",
     "Event",
     "EventDeclaration",
+    "Promise",
     "SourceQuery",
+    "Tag",
+    "TopicSettings",
     "Window",
     "WindowError",
     "Windows",
@@ -38,5 +44,7 @@ __all__ = [
     "limits",
     "load_catalogue",
     "monthly",
+    "promise",
+    "topic",
     "weekly",
 ]

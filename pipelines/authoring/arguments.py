@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple, get_args
 
+from pipelines.authoring.agreements.names import read_consumers, read_tags
+from pipelines.authoring.agreements.promise import NO_PROMISE, Promise, unkeepable
+from pipelines.authoring.agreements.topic_settings import (
+    NO_TOPIC_SETTINGS,
+    Topic,
+    TopicSettings,
+    compaction_mistake,
+)
 from pipelines.authoring.cadence import CADENCES
 from pipelines.authoring.limits import NO_LIMITS, Limits
 from pipelines.authoring.problems import near_miss
 from pipelines.authoring.texts import WITHOUT_CONTROL, control_character, no_statement
 from pipelines.authoring.topics import topic_mistake
 from pipelines.authoring.windows import Windows
+from resources.wording import brief
 
 Headers = Literal["none", "cloudevents"]
 RecordTimestamp = Literal["publish_time", "event_time"]
@@ -41,7 +50,7 @@ class ArgumentMistake(NamedTuple):
 class Arguments:
     """The arguments of one `@event(...)`, as written. Types hold only once `mistakes_of` found nothing."""
 
-    topic: str
+    topic: str | Topic
     key: str
     event_time: str
     windows: Windows
@@ -56,7 +65,19 @@ class Arguments:
     stale_writes: StaleWrites = "allow"
     limits: Limits = NO_LIMITS
     warehouse: str = "default"
+    consumers: Sequence[str] = ()
+    promise: Promise = NO_PROMISE
+    tags: Sequence[str] | Mapping[str, str] = ()
     description: str | None = None
+
+    @property
+    def topic_name(self) -> str:
+        """The topic's name, whichever way it is written."""
+        return self.topic.name if isinstance(self.topic, Topic) else self.topic
+
+    @property
+    def topic_settings(self) -> TopicSettings:
+        return self.topic.settings if isinstance(self.topic, Topic) else NO_TOPIC_SETTINGS
 
 
 # What to write for a required argument that is missing: an author copies it and edits.
@@ -92,7 +113,10 @@ def _wrong_kinds(arguments: Arguments) -> Iterator[ArgumentMistake]:
         if getattr(arguments, name) is MISSING:
             yield ArgumentMistake(name, f"@event has no {name}", next_step=f"add {example}")
     for name in _TEXTS:
-        value: object = getattr(arguments, name)
+        value: object = arguments.topic_name if name == "topic" else getattr(arguments, name)
+        if name == "topic" and getattr(value, "__name__", "") == "topic":
+            yield ArgumentMistake("topic", "topic=topic names no topic", _example("topic"))
+            continue
         if value is not MISSING and not (isinstance(value, str) and value.strip()):
             yield ArgumentMistake(name, f"{name}={value!r} {_not_text(value)}", _example(name))
     for name in ("event_id", "description"):
@@ -119,6 +143,21 @@ def _wrong_kinds(arguments: Arguments) -> Iterator[ArgumentMistake]:
     yield from _wrong_windows(arguments.windows)
     yield from _wrong_dead_letters(arguments.dead_letters)
     yield from _wrong_limits(arguments.limits)
+    for name, mistake in (
+        ("consumers", read_consumers(arguments.consumers)[1]),
+        ("tags", read_tags(arguments.tags)[1]),
+    ):
+        if mistake:
+            yield ArgumentMistake(name, *mistake)
+    if not isinstance(arguments.promise, Promise):
+        yield ArgumentMistake(
+            "promise",
+            "promise=promise promises nothing"
+            if getattr(arguments.promise, "__name__", "") == "promise"
+            else f"promise={brief(arguments.promise, 60)} is no promise",
+            "promise(fresh_within=..., rows=(least, most), complete_since=...), at least one of them",
+            "write promise=promise(fresh_within='8h'), or leave it out",
+        )
 
 
 def _wrong_windows(windows: object) -> Iterator[ArgumentMistake]:
@@ -167,8 +206,14 @@ def _wrong_limits(limits: object) -> Iterator[ArgumentMistake]:
 
 
 def _wrong_values(arguments: Arguments, wrong: set[str]) -> Iterator[ArgumentMistake]:
-    if "topic" not in wrong and (mistake := topic_mistake(arguments.topic)):
+    if "topic" not in wrong and (mistake := topic_mistake(arguments.topic_name)):
         yield ArgumentMistake("topic", *mistake)
+    if not wrong & {"topic", "tombstones", "stale_writes"}:
+        carries_state = arguments.tombstones or arguments.stale_writes == "skip"
+        if found := compaction_mistake(arguments.topic_settings, carries_state=carries_state):
+            yield ArgumentMistake("topic", *found)
+    if not wrong & {"promise", "windows"} and (found := unkeepable(arguments.promise, arguments.windows)):
+        yield ArgumentMistake("promise", *found)
     if "owner" not in wrong and not (_TEAM.fullmatch(arguments.owner) or _EMAIL.fullmatch(arguments.owner)):
         team = re.sub(r"[^A-Za-z0-9_.-]+", "-", arguments.owner.removeprefix("team:").strip().lower()).strip(
             "-."
@@ -185,13 +230,13 @@ def _wrong_values(arguments: Arguments, wrong: set[str]) -> Iterator[ArgumentMis
             f"warehouse={arguments.warehouse!r} cannot be the name of a warehouse",
             "letters from a to z, digits and underscores, as the settings name it; at most 63 of them",
         )
-    if "description" not in wrong and (found := control_character(arguments.description or "")):
+    if "description" not in wrong and (character := control_character(arguments.description or "")):
         yield ArgumentMistake(
-            "description", f"description has {found}, which no page can show", WITHOUT_CONTROL
+            "description", f"description has {character}, which no page can show", WITHOUT_CONTROL
         )
-    if "source" not in wrong and (found := no_statement(arguments.source)):
+    if "source" not in wrong and (character := no_statement(arguments.source)):
         yield ArgumentMistake(
-            "source", f"the SQL has {found}, which no statement can have", "any other character of UTF-8"
+            "source", f"the SQL has {character}, which no statement can have", "any other character of UTF-8"
         )
     if (
         arguments.event_id is not None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias
 
+from pipelines.authoring.agreements.promise import NO_PROMISE, Promise
+from pipelines.authoring.agreements.topic_settings import Topic
 from pipelines.authoring.arguments import (
     MISSING,
     ArgumentMistake,
@@ -138,7 +140,7 @@ def _required(argument: inspect.Parameter) -> bool:
 @_all_mistakes_together
 def event(
     *,
-    topic: str,
+    topic: str | Topic,
     key: str,
     event_time: str,
     windows: Windows,
@@ -153,6 +155,9 @@ def event(
     stale_writes: StaleWrites = "allow",
     limits: Limits = NO_LIMITS,
     warehouse: str = "default",
+    consumers: Sequence[str] = (),
+    promise: Promise = NO_PROMISE,
+    tags: Sequence[str] | Mapping[str, str] = (),
     description: str | None = None,
 ) -> EventDecorator:
     """Declare an event; the decorated function is its transform, rows in, rows out.
@@ -161,7 +166,8 @@ def event(
     whose columns are the contract's fields. `return rows` alone costs nothing: the rows go through untouched.
     The contract is the `.avsc` beside the module, by the same name; module and function share it too.
 
-    topic: the Kafka topic, ending in its version (`flights.flight-departed.v1`).
+    topic: the Kafka topic, ending in its version (`flights.flight-departed.v1`); `topic("...", partitions=6)` also says
+        what the event needs of the topic's settings.
     key: the contract field whose value is the message key: a non-null string, int, long, bytes, fixed, enum or uuid.
     event_time: the contract field with the instant of the event: non-null timestamp-millis or -micros. Every
         event lies inside its window.
@@ -183,6 +189,9 @@ def event(
         window's: for events that carry state, on compacted topics. "allow" publishes every event.
     limits: how fast a run may publish, and which consumer groups it must not outrun: `limits(rows_per_second=5_000)`.
     warehouse: the warehouse's name in the settings.
+    consumers: the services that read the event.
+    promise: what consumers may expect of each window: `promise(fresh_within="8h", rows=(1_000, 60_000))`.
+    tags: names by which events are selected, `["nightly"]`; with values, `{"tier": "1"}`. Dagster shows them.
     description: what happened, in a sentence; by default the module's docstring.
 
     Raises `DeclarationError` with every mistake; while a catalogue is loaded, that reports them for all modules.
@@ -203,6 +212,9 @@ def event(
         stale_writes=stale_writes,
         limits=limits,
         warehouse=warehouse,
+        consumers=consumers,
+        promise=promise,
+        tags=tags,
         description=description,
     )
     return EventDecorator(arguments, [], 0)

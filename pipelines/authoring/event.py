@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.authoring.agreements.names import Tag
+from pipelines.authoring.agreements.promise import NO_PROMISE, Promise
+from pipelines.authoring.agreements.topic_settings import NO_TOPIC_SETTINGS, TopicSettings
 from pipelines.authoring.arguments import DeadLetters, Headers, RecordTimestamp, StaleWrites
 from pipelines.authoring.limits import NO_LIMITS, Limits
 from pipelines.authoring.sql.source_sql import SourceQuery
@@ -24,7 +27,8 @@ class Event:
 
     `domain` and `name` come from the file's place. `transform` is None where the rows go through untouched.
     `code_version` changes when the SQL, the transform's code (with the modules of `assets/` it imports), the
-    contract's shape, the key, the event time or the id field change; not with comments, docs or layout.
+    contract's shape, the key, the event time or the id field change; not with comments, docs or layout, and not with
+    `topic_settings`, `consumers`, `promise` or `tags`.
     """
 
     domain: str
@@ -50,6 +54,10 @@ class Event:
     stale_writes: StaleWrites = "allow"
     limits: Limits = NO_LIMITS
     warehouse: str = "default"
+    topic_settings: TopicSettings = NO_TOPIC_SETTINGS
+    consumers: tuple[str, ...] = ()
+    promise: Promise = NO_PROMISE
+    tags: tuple[Tag, ...] = ()
 
     @property
     def full_name(self) -> str:

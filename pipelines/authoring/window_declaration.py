@@ -1,11 +1,11 @@
 """`hourly`, `daily`, `weekly`, `monthly`: an event's windows as an author writes them."""
 
-import re
 import sys
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 from pipelines.authoring.cadence import Cadence, floor, following
+from pipelines.authoring.durations import DURATIONS, read_duration
 from pipelines.authoring.problems import DeclarationError, DeclarationProblem, current_collector
 from pipelines.authoring.windows import Windows
 
@@ -27,8 +27,6 @@ _BOUNDARIES: dict[Cadence, str] = {
     "weekly": "weeks start on Monday",
     "monthly": "months start on the 1st",
 }
-_DELAY_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-_DELAY = re.compile(r"\s*(?:\d+\s*[wdhms]\s*)+")
 _FIRST_YEAR, _LAST_YEAR = 1000, 9998
 _MINUTE = timedelta(minutes=1)
 _LONGEST_DELAY = timedelta(days=366)
@@ -134,22 +132,10 @@ def _bound(cadence: Cadence, name: str, value: object, mistakes: list[_Mistake])
     return None
 
 
-def _read_delay(delay: object, mistakes: list[_Mistake]) -> timedelta | None:
-    written = delay
-    allowed = "a number and a unit (w, d, h, m, s), such as '90m', '6h' or '1d 12h'; or a timedelta"
-    if isinstance(delay, str) and _DELAY.fullmatch(delay):
-        parts = re.findall(r"(\d+)\s*([wdhms])", delay)
-        units = [_DELAY_UNITS[unit] for _, unit in parts]
-        if len(set(units)) == len(units):
-            lengths = {unit: number for unit, (number, _) in zip(units, parts, strict=True)}
-            try:
-                delay = timedelta(**{unit: int(number) for unit, number in lengths.items()})
-            except (OverflowError, ValueError):  # more digits than Python reads
-                delay = timedelta.max
-    if isinstance(delay, str) and re.fullmatch(r"\s*-.*", delay) and _DELAY.fullmatch(delay.strip()[1:]):
-        delay = -_LONGEST_DELAY
-    if not isinstance(delay, timedelta):
-        mistakes.append(_Mistake(f"delay={delay!r} is not a length of time", allowed))
+def _read_delay(written: object, mistakes: list[_Mistake]) -> timedelta | None:
+    allowed, delay = DURATIONS, read_duration(written)
+    if delay is None:
+        mistakes.append(_Mistake(f"delay={written!r} is not a length of time", allowed))
         return None
     if delay < timedelta(0):
         mistakes.append(

@@ -20,6 +20,7 @@ from pipelines.ledger.topic_identity import last_offsets, remade
 from pipelines.preflight.facts import ContractState, Disk, Facts, History, IdInUse, Moved, Record
 from pipelines.preflight.rules.contract import subject_of
 from pipelines.preflight.rules.ledger import ledger_findings
+from pipelines.preflight.rules.topic import topic_config, topic_partitions
 from resources.errors import SluiceError, TransientError
 from resources.kafka.topics.cluster import ClusterState, TopicState, describe
 from resources.kafka.topics.topics import Topic
@@ -103,10 +104,10 @@ def _as_created(event: Event, settings: Settings, cluster: ClusterState, state: 
             if told := cluster.config.get(broker_name):
                 config[name] = str(int(told) * factor) if factor > 1 else told
                 break
-    if config and event.tombstones:
-        config["cleanup.policy"] = "compact"
+    if config:
+        config |= topic_config(event)
     replicas = settings.replication_factor or int(cluster.config.get("default.replication.factor", "1"))
-    return replace(state, topic=Topic(state.name, settings.topic_partitions, replicas, config))
+    return replace(state, topic=Topic(state.name, topic_partitions(event, settings), replicas, config))
 
 
 def _contract(event: Event, platform: Platform) -> ContractState:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pipelines.authoring.event import Event
 from pipelines.preflight.finding import PreflightFailed
 from pipelines.preflight.rules.contract import NOT_COMPATIBLE, make_compatible, subject_of
-from pipelines.preflight.rules.topic import keeps_event_time
+from pipelines.preflight.rules.topic import keeps_event_time, topic_config
 from resources.kafka.topics.topics import Topic, ensure_topic
 from resources.platform import Platform
 
@@ -22,7 +22,8 @@ def fit_topic(
     topic = known or ensure_topic(
         platform.settings,
         event.topic,
-        config={"cleanup.policy": "compact"} if event.tombstones else None,
+        partitions=event.topic_settings.partitions,
+        config=topic_config(event),
     )
     kept_ms = topic.retention_ms
     by_event_time = keeps_event_time(event, topic.config)

@@ -157,6 +157,8 @@ def _is_unrepeatable(call: ast.Call, parts: list[str]) -> bool:
     return bool(_MODULES & set(owners)) and last not in ("Random", "seed")
 
 
+# Authoring names that are no part of a code version.
+_AGREEMENTS = {"promise", "topic"}
 # Where statements hold statements: expressions, which are most of a tree, hold none and need not be visited.
 _BODIES = ("body", "handlers", "orelse", "finalbody", "cases")
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -251,12 +253,14 @@ def _inside(name: str) -> tuple[str, ...]:
 
 def _bare(node: Node) -> Node:
     """Without decorators of `@event` and docstrings, which do not change what a transform returns."""
+    if isinstance(node, ast.ImportFrom):
+        return cast(Node, _without_agreements(node))
     if not _children(node):
         return node
     bare: Any = copy.copy(node)
     for name in _BODIES:
         if children := getattr(node, name, None):
-            setattr(bare, name, [_bare(child) for child in children])
+            setattr(bare, name, [_bare(child) for child in children if not _is_agreement(child)])
     if isinstance(node, ast.FunctionDef):
         bare.decorator_list = [decorator for decorator in node.decorator_list if not _is_event(decorator)]
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
@@ -264,6 +268,22 @@ def _bare(node: Node) -> Node:
     elif isinstance(node, ast.Module):
         bare.body = _without_docstring(bare.body)
     return cast(Node, bare)
+
+
+def _without_agreements(node: ast.ImportFrom) -> ast.ImportFrom:
+    """The import without the names that only declare something for others: adding a promise changes no row.
+
+    The other authoring names stay, because they were part of the first code versions.
+    """
+    if node.module != "pipelines" or node.level:
+        return node
+    kept: Any = copy.copy(node)
+    kept.names = [alias for alias in node.names if alias.name not in _AGREEMENTS]
+    return cast(ast.ImportFrom, kept)
+
+
+def _is_agreement(node: ast.AST) -> bool:
+    return isinstance(node, ast.ImportFrom) and not _without_agreements(node).names
 
 
 def _is_event(decorator: ast.expr) -> bool:

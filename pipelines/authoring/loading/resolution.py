@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.authoring.agreements.names import read_consumers, read_tags
 from pipelines.authoring.arguments import ArgumentMistake
 from pipelines.authoring.code_version import code_version
 from pipelines.authoring.declaration import EventDeclaration
@@ -46,7 +47,7 @@ from pipelines.authoring.topics import TopicClaim
 from pipelines.contract import Contract, ContractError, load_contract
 from resources.wording import counted
 
-_AUTHORING_NAMES = ["event", "limits", "hourly", "daily", "weekly", "monthly"]
+_AUTHORING_NAMES = ["event", "limits", "hourly", "daily", "weekly", "monthly", "promise", "topic"]
 # Seconds that loading a module may take: an import of a large library has enough. After a module that used them up, the
 # others have less: Dagster waits three minutes for a code location with all its modules.
 _SECONDS, _SECONDS_THEN = 60.0, 10.0
@@ -127,7 +128,7 @@ class Module:
 
         if declaration.sound("topic"):
             name = f"{self._domain}/{self._name}"
-            self._topics.append(TopicClaim(name, arguments.topic, self._file, line_of("topic")))
+            self._topics.append(TopicClaim(name, arguments.topic_name, self._file, line_of("topic")))
         report(list(declaration.mistakes))
         identity = function is not None and is_identity(function)
         if function is not None:
@@ -199,7 +200,7 @@ class Module:
         return Event(
             domain=self._domain,
             name=self._name,
-            topic=arguments.topic,
+            topic=arguments.topic_name,
             key=arguments.key,
             event_time=arguments.event_time,
             windows=arguments.windows,
@@ -225,6 +226,10 @@ class Module:
             stale_writes=arguments.stale_writes,
             limits=arguments.limits,
             warehouse=arguments.warehouse,
+            topic_settings=arguments.topic_settings,
+            consumers=read_consumers(arguments.consumers)[0],
+            promise=arguments.promise,
+            tags=read_tags(arguments.tags)[0],
         )
 
     def _problem(

@@ -28,6 +28,10 @@ def check_event(
     out what needs Kafka and the registry."""
     # An event exists only if its declaration and contract fit together: what the catalogue has checked is said here.
     yield Finding("declaration", "ok", f"{_relative(event)}:{event.function_line}, {event.windows}")
+    if event.promise:
+        yield Finding("promise", "ok", f"{event.promise}; declared, and not measured here")
+    if event.consumers:
+        yield Finding("consumers", "ok", ", ".join(event.consumers))
     fields = len(event.contract.fields)
     told = f"{event.contract.path.name}, {counted(fields, 'field')}, key {event.key}, time {event.event_time}"
     yield Finding("contract", "ok", told)

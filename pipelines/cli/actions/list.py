@@ -1,9 +1,11 @@
 """The work of `sluice list`."""
 
 import json
+from collections.abc import Sequence
 
 import click
 
+from pipelines.authoring.event import Event
 from pipelines.cli.options.events import healthy_catalogue
 from pipelines.cli.output.tables import table
 from resources.wording import counted
@@ -13,16 +15,52 @@ def run(as_json: bool) -> None:
     """The command; its options are told by its help."""
     catalogue, whole = healthy_catalogue()
     events = sorted(catalogue.events.values(), key=lambda event: event.full_name)
-    columns = ("domain", "event", "topic", "key", "windows", "owner")
-    rows = [(e.domain, e.name, e.topic, e.key, e.windows.cadence, e.owner) for e in events]
     if as_json:
-        click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2))
-    elif rows:
-        table(columns, rows)
-        click.echo(f"\n{counted(len(rows), 'event')}. Next: sluice check {events[0].name}")
+        click.echo(json.dumps([_json(event) for event in events], indent=2))
+    elif events:
+        _table(events)
+        click.echo(f"\n{counted(len(events), 'event')}. Next: sluice check {events[0].name}")
     elif whole:
         click.echo(
             f"There is no event under {catalogue.assets_root}. Next: sluice new my_event --table my_table"
         )
     if not whole:
         raise SystemExit(1)
+
+
+def _table(events: Sequence[Event]) -> None:
+    columns: dict[str, list[str]] = {
+        "domain": [e.domain for e in events],
+        "event": [e.name for e in events],
+        "topic": [e.topic for e in events],
+        "key": [e.key for e in events],
+        "windows": [e.windows.cadence for e in events],
+        "owner": [e.owner for e in events],
+        "tags": [", ".join(map(str, e.tags)) for e in events],
+        "consumers": [", ".join(e.consumers) for e in events],
+        "promise": [str(e.promise) for e in events],
+        "topic settings": [str(e.topic_settings) for e in events],
+    }
+    # A column in which no event has anything is left out.
+    shown = {name: [value or "-" for value in values] for name, values in columns.items() if any(values)}
+    table(list(shown), list(zip(*shown.values(), strict=True)))
+
+
+def _json(event: Event) -> dict[str, object]:
+    promise, settings = event.promise, event.topic_settings
+    return {
+        "domain": event.domain,
+        "event": event.name,
+        "topic": event.topic,
+        "key": event.key,
+        "windows": event.windows.cadence,
+        "owner": event.owner,
+        "tags": dict(event.tags),
+        "consumers": list(event.consumers),
+        "promise": {
+            "fresh_within_seconds": promise.fresh_within and int(promise.fresh_within.total_seconds()),
+            "rows": promise.rows and list(promise.rows),
+            "complete_since": promise.complete_since and promise.complete_since.isoformat(),
+        },
+        "topic_settings": {"partitions": settings.partitions, "config": settings.config},
+    }

@@ -11,7 +11,7 @@ import dagster as dg
 
 from pipelines.authoring.event import Event
 from pipelines.orchestration.config import RunConfig
-from pipelines.orchestration.definitions.descriptions import code_references, contract_columns
+from pipelines.orchestration.definitions.descriptions import agreements, code_references, contract_columns
 from pipelines.orchestration.definitions.launch_check import SCHEMA
 from pipelines.orchestration.definitions.partitions import partitions_of
 from pipelines.orchestration.keys import (
@@ -125,6 +125,7 @@ def _specs(event: Event) -> list[dg.AssetSpec]:
             metadata["dagster/column_schema"] = columns
         if stage == "published":
             metadata |= {"topic": event.topic, "key": event.key, "event_time": event.event_time}
+            metadata |= agreements(event)
         key = asset_key(event, stage)
         specs.append(
             dg.AssetSpec(
@@ -137,7 +138,7 @@ def _specs(event: Event) -> list[dg.AssetSpec]:
                 code_version=event.code_version,
                 owners=[event.owner],
                 kinds=kinds[stage],
-                tags={"sluice/stage": stage, "sluice/event": legal_tag(event.name)},
+                tags={**dict(event.tags), "sluice/stage": stage, "sluice/event": legal_tag(event.name)},
                 metadata=metadata,
             )
         )

@@ -20,6 +20,18 @@ def contract_columns(event: Event) -> dg.TableSchema:
     )
 
 
+def agreements(event: Event) -> dict[str, object]:
+    """What the event declares for its topic, its consumers and its promise, as metadata of its asset."""
+    found: dict[str, object] = {}
+    if event.topic_settings:
+        found["topic_settings"] = str(event.topic_settings)
+    if event.consumers:
+        found["consumers"] = ", ".join(event.consumers)
+    if event.promise:
+        found["promise"] = str(event.promise)
+    return found
+
+
 def code_references(event: Event) -> dg.CodeReferencesMetadataValue:
     """The event's module and contract, opened from the UI."""
     return dg.CodeReferencesMetadataValue(

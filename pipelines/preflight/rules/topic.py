@@ -46,8 +46,8 @@ def topic_findings(facts: Facts) -> Iterator[Finding]:
                 create_command(
                     facts.settings,
                     facts.topic,
-                    facts.settings.topic_partitions,
-                    {**topic_config(facts), "retention.ms": "-1"},
+                    topic_partitions(facts.event, facts.settings),
+                    {**topic_config(facts.event), "retention.ms": "-1"},
                 ),
             )
         return
@@ -86,16 +86,29 @@ def _remade(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def topic_config(facts: Facts) -> dict[str, str]:
-    """The settings that Sluice gives a topic it creates."""
-    return {"cleanup.policy": "compact"} if facts.event.tombstones else {}
+def topic_config(event: Event) -> dict[str, str]:
+    """The settings that Sluice gives a topic that it creates for the event."""
+    default = {"cleanup.policy": "compact"} if event.tombstones else {}
+    return {**default, **event.topic_settings.config}
+
+
+def topic_partitions(event: Event, settings: Settings) -> int:
+    """How many partitions Sluice gives a topic that it creates for the event."""
+    return event.topic_settings.partitions or settings.topic_partitions
+
+
+def _declared(event: Event) -> str:
+    """The settings that the event declares, for a sentence that goes on."""
+    return "".join(f", {name}={value}" for name, value in event.topic_settings.config.items())
 
 
 def _presence(facts: Facts) -> Finding:
     state, settings = facts.target, facts.settings
     if state.presence == "there":
         return Finding("topic", "ok", f"{facts.topic} is there")
-    command = create_command(settings, facts.topic, settings.topic_partitions, topic_config(facts))
+    command = create_command(
+        settings, facts.topic, topic_partitions(facts.event, settings), topic_config(facts.event)
+    )
     if state.presence == "hidden":
         return Finding(
             "topic",
@@ -108,7 +121,7 @@ def _presence(facts: Facts) -> Finding:
             "topic",
             "ok",
             f"{facts.topic} is not there yet; publishing creates it with "
-            f"{counted(settings.topic_partitions, 'partition')} and the brokers' defaults",
+            f"{counted(topic_partitions(facts.event, settings), 'partition')}{_declared(facts.event)} and the brokers' defaults",
         )
     return Finding(
         "topic",
@@ -412,6 +425,6 @@ def _larger(facts: Facts, record_bytes: int) -> str:
     limit = {"max.message.bytes": str(record_bytes * 2)}
     if facts.target.presence == "there":
         return f"{alter_command(facts.settings, facts.topic, limit)}, or make the event smaller"
-    config = {**topic_config(facts), **limit}
-    made = create_command(facts.settings, facts.topic, facts.settings.topic_partitions, config)
+    config = {**topic_config(facts.event), **limit}
+    made = create_command(facts.settings, facts.topic, topic_partitions(facts.event, facts.settings), config)
     return f"{made}, or make the event smaller"

@@ -12,7 +12,7 @@ COLUMNS = "flight_id, departed_at, delay_minutes"
 FIELDS = "the fields of flight_departed.avsc: flight_id, departed_at, delay_minutes"
 ALL = (
     "topic, key, event_time, windows, owner, source, event_id, headers, record_timestamp, dead_letters, "
-    "tombstones, whole_window, stale_writes, limits, warehouse, description"
+    "tombstones, whole_window, stale_writes, limits, warehouse, consumers, promise, tags, description"
 )
 VERSION = (
     "does not end in its version; allowed: a name and a version: '<domain>.<event>.v1'; "
@@ -513,7 +513,7 @@ MISTAKES: dict[str, tuple[dict[str, str], int | None, str]] = {
     "authoring name misspelt": (
         {"import daily, event": "import dialy, event"},
         5,
-        "pipelines has no 'dialy'; allowed: event, limits, hourly, daily, weekly, monthly; next: did you mean 'daily'?",
+        "pipelines has no 'dialy'; allowed: event, limits, hourly, daily, weekly, monthly, promise, topic; next: did you mean 'daily'?",
     ),
     "authoring name not imported": (
         {"import daily, event": "import daily"},

@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]
 
+from pipelines.authoring.agreements.topic_settings import TopicSettings
 from pipelines.authoring.windows import Window
 from pipelines.preflight.amounts import size
 from pipelines.preflight.finding import Finding, PreflightFailed
@@ -140,6 +142,14 @@ def test_a_compacted_topic_for_events_that_are_no_state_is_warned_of(world: Worl
     assert [text for text in said if "only the newest is kept" in text and "cleanup.policy=delete" in text]
     world.define(more="tombstones=True,")
     assert _found(world)["cleanup"].level == "ok"
+
+
+def test_a_topic_is_created_as_its_event_declares_it(world: World) -> None:
+    settings = TopicSettings(partitions=5, retention_ms=3_600_000, max_message_bytes=2_000)
+    world.event = replace(world.event, topic_settings=settings)
+    assert "records are kept 60 min" in _found(world)["retention"].told
+    made = fit_topic(world.event, world.platform())
+    assert (made.partitions, made.retention_ms, made.max_message_bytes) == (5, 3_600_000, 2_000)
 
 
 def test_more_replicas_wanted_in_sync_than_there_are_is_warned_of_and_this_broker_takes_it(

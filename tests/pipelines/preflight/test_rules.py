@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import avro.schema
 import pytest
 
+from pipelines.authoring.agreements.topic_settings import TopicSettings
 from pipelines.preflight.facts import ContractState, Disk, History, LargestRecord, Moved
 from pipelines.preflight.finding import Finding, failures_of, refusal
 from pipelines.preflight.fitness import judge
@@ -263,6 +264,16 @@ def test_a_ledger_of_another_size_fails(case: "Case") -> None:
 @pytest.mark.parametrize("policy", ["delete", "compact,delete"])
 def test_a_ledger_that_forgets_fails(case: "Case", policy: str) -> None:
     _failed(case.topic(ledger=True, config={"cleanup.policy": policy}).finding("ledger"), "published twice")
+
+
+def test_a_missing_topic_is_created_as_the_event_declares_it(case: "Case") -> None:
+    declared = TopicSettings(partitions=12, retention_ms=1_000, cleanup="compact,delete")
+    gone = case.topic(presence="missing", topic=None).event(topic_settings=declared)
+    command = gone.finding("topic").next_step
+    assert command and "--partitions 12" in command
+    assert "--config cleanup.policy=compact,delete --config retention.ms=1000" in command
+    made = gone.settings(create_topics=True).finding("topic")
+    assert "12 partitions, cleanup.policy=compact,delete, retention.ms=1000" in made.told
 
 
 def test_a_ledger_that_is_missing_fails_unless_publishing_may_create_it(case: "Case") -> None:

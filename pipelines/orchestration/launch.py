@@ -30,6 +30,7 @@ from pipelines.orchestration.keys import STAGES, asset_key, op_name, topic_pool,
 from pipelines.orchestration.liveness.heartbeat import beating
 from pipelines.orchestration.liveness.lost_runs import LostRuns
 from pipelines.orchestration.liveness.run_monitoring import require_left_alone
+from pipelines.orchestration.liveness.terminal_process import process_tag
 from pipelines.orchestration.pools import telling_of_pool, wait_for_pool
 from pipelines.orchestration.run_listeners import listening
 from pipelines.orchestration.stored_errors import guard_stored_errors
@@ -124,6 +125,7 @@ def launch(
                 **span,
                 "sluice/event": event.full_name,
                 **OF_A_TERMINAL,
+                **process_tag(),
                 # A daemon cannot launch this run again: it belongs to a terminal.
                 "dagster/max_retries": "0",
                 "sluice/requested_by": this_user(),

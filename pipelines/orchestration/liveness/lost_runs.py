@@ -20,6 +20,7 @@ from pipelines.dagster_private import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 from pipelines.orchestration.control import asked_of, events_of, is_of_a_terminal
 from pipelines.orchestration.liveness.code_server import left_by_its_server
 from pipelines.orchestration.liveness.heartbeat import Beat, beats_of, lock_folder, sends_heartbeats
+from pipelines.orchestration.liveness.terminal_process import has_no_process
 from resources.errors import readable
 from resources.process.lock import boot_id, marks_in
 
@@ -180,6 +181,8 @@ class LostRuns:
 
     def _why_unheard(self, instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
         """Of a run that has sent no heartbeat yet: its worker begins, or died before the first one."""
+        if has_no_process(run) and not self._sends_heartbeats(instance, run):
+            return _KILLED  # of a version before heartbeats, whose asset keys may be others too
         if run.status == DagsterRunStatus.NOT_STARTED or not events_of(run):
             return None
         unheard = self._look(run.run_id, run.status.value)
@@ -238,7 +241,8 @@ class LostRuns:
             for run_id in storage.get_concurrency_run_ids():
                 found = instance.get_run_by_id(run_id)
                 # Another project may have reasons to keep the places of its runs that have ended.
-                if found is None or (found.is_finished and events_of(found)):
+                ours = found is not None and (events_of(found) or is_of_a_terminal(found))
+                if found is None or (found.is_finished and ours):
                     _free(instance, run_id)
 
     @staticmethod

@@ -17,6 +17,7 @@ from pipelines.orchestration.keys import HEARTBEAT
 from pipelines.orchestration.liveness import lost_runs
 from pipelines.orchestration.liveness.heartbeat import beating, beats_of, heartbeat, lock_folder
 from pipelines.orchestration.liveness.lost_runs import LostRuns
+from pipelines.orchestration.liveness.terminal_process import TAG, has_no_process, process_tag
 from resources.process.lock import marks_in
 from tests.pipelines.orchestration.lost_run_worlds import (
     Clock,
@@ -226,6 +227,40 @@ def test_runs_of_other_projects_and_of_versions_before_are_nobodys_business(
     assert statuses(instance, [others, before]) == ["STARTED", "STARTED"]
     assert not lost_runs.sends_heartbeats(instance, others)
     assert lost_runs.sends_heartbeats(instance, before)
+
+
+def test_a_killed_terminal_of_a_version_without_heartbeats_is_found_by_its_tag(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, own = instance.event_log_storage, process_tag()[TAG]
+    storage.set_concurrency_slots(POOL, 1)
+    host, pid, mark = own.split()
+    gone = f"{host} {pid} {mark}0"  # the pid is another process's now
+    killed, lives, elsewhere = (
+        a_run(instance, terminal=True, tags={TAG: tag}) for tag in (gone, own, f"another-host {pid} {mark}0")
+    )
+    ui = a_run(instance, tags={TAG: gone})
+    assert storage.claim_concurrency_slot(POOL, killed.run_id, "step").is_claimed
+    monkeypatch.setattr(lost_runs, "sends_heartbeats", lambda *_: False)
+    assert LostRuns(clock=Clock()).end(instance) == [killed.run_id]
+    assert statuses(instance, [killed, lives, elsewhere, ui]) == ["FAILURE", "STARTED", "STARTED", "STARTED"]
+    assert storage.get_concurrency_info(POOL).active_slot_count == 0
+
+
+def test_of_a_run_that_has_a_heartbeat_the_tag_says_nothing(instance: dg.DagsterInstance) -> None:
+    """Its process may be in another container with the same host name."""
+    run = a_run(instance, terminal=True, tags={TAG: f"{process_tag()[TAG]}0"})
+    assert LostRuns(clock=Clock()).end(instance) == []
+    beat(instance, run, 1)
+    assert LostRuns(clock=Clock()).end(instance) == []
+
+
+def test_the_process_of_another_start_of_the_machine_is_gone(instance: dg.DagsterInstance) -> None:
+    host, pid, mark = process_tag()[TAG].split()
+    run = a_run(instance, terminal=True, tags={TAG: f"{host} {pid} another-boot/{mark.partition('/')[2]}"})
+    assert has_no_process(run)
+    for odd in ("", host, f"{host} x {mark}", f"{host} {pid}"):
+        assert not has_no_process(a_run(instance, terminal=True, tags={TAG: odd}))
 
 
 def test_a_run_that_is_being_cancelled_and_never_sent_a_heartbeat(instance: dg.DagsterInstance) -> None:

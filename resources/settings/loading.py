@@ -1,12 +1,15 @@
-"""Reads the settings: from the environment, then `sluice.toml`, then the servers of `sluice up`, then the defaults."""
+"""Reads the settings: from variables, then the environment's table in `sluice.toml`, then the top of `sluice.toml`, then
+the servers of `sluice up`, then the defaults."""
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from resources.security.masking import secrets_of, secrets_of_environment, shown_words
 from resources.security.secrets import learn
+from resources.settings.environments import TABLE, Environment, chosen, declared_environments, owner_of
 from resources.settings.errors import SettingsError
 from resources.settings.files import (
     absolute,
@@ -17,94 +20,190 @@ from resources.settings.files import (
     read_toml,
     settings_file,
 )
-from resources.settings.names import FOREIGN, GROUPS, PREFIX, property_name, unknown_setting
+from resources.settings.names import ENVIRONMENT, FOREIGN, GROUPS, PREFIX, setting_of, variable_prefix
+from resources.settings.secret_files import CurrentValues
 from resources.settings.settings import Settings
 from resources.settings.started import started_servers
-from resources.settings.values import GROUP_ACCESS, SCALARS, typed_value
+from resources.settings.values import GROUP_ACCESS, SCALARS, require_topic, typed_value
+from resources.settings.written import (
+    Origin,
+    Written,
+    names_a_file,
+    of_the_file,
+    of_the_table,
+    of_the_variables,
+)
+
+_ENVIRONMENTS = "environments"
+_UP = Origin("sluice up", "`sluice up`")
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings now. Raises SettingsError naming the variable or the file."""
     environ = os.environ if environ is None else environ
     named = environ.get("SLUICE_TOML")
-    toml_path = settings_file(environ)
-    if named and not toml_path.exists():
+    path = settings_file(environ)
+    if named and not path.exists():
         raise SettingsError(f"SLUICE_TOML={named}", "there is no such file")
-    from_file = read_toml(toml_path)
+    from_file = read_toml(path)
     _learn_secrets(from_file, environ)
-    groups: dict[str, dict[str, str]] = {group: {} for group in GROUPS}
-    scalars: dict[str, Any] = {name: default for name, (default, _) in SCALARS.items()}
-    for name, value in from_file.items():
-        if name in groups:
-            if not isinstance(value, dict):
-                raise SettingsError(
-                    str(toml_path), f"{name} is not a table", allowed=f"properties below [{name}]"
-                )
-            found = {key: plain(inner) for key, inner in flatten(value).items()}
-            if name == "warehouse":
-                found = {key: absolute_file(url, toml_path.parent) for key, url in found.items()}
-            groups[name] |= found
-        elif name in scalars:
-            scalars[name] = typed_value(str(toml_path), name, name, plain(value))
-            if name in ("home", "snapshots"):
-                scalars[name] = absolute(scalars[name], toml_path.parent)
-        else:
-            raise unknown_setting(str(toml_path), name)
-    for variable, value in environ.items():
-        if not variable.startswith(PREFIX) or variable in FOREIGN:
-            continue
-        name = variable.removeprefix(PREFIX).lower()
-        group, _, rest = name.partition("_")
-        if name in scalars:
-            scalars[name] = typed_value("environment", variable, name, value)
-        elif group in groups and rest:
-            # Warehouse names are ours and hold no dots; client properties are dotted.
-            groups[group][property_name(group, rest)] = value
-        else:
-            raise unknown_setting("environment", variable)
+    declared = declared_environments(from_file, str(path))
+    environment = chosen(environ, declared, str(path))
+    found = _Found()
+    for one in of_the_file(from_file, path):
+        found.take(one)
+    variables = list(of_the_variables(environ, declared, environment))
+    if environment:
+        for one in variables:
+            if not owner_of(one.name, declared):  # the folder of this machine's state
+                found.take(one)
+        found.begin(environment)
+        for one in of_the_table(declared[environment.name], path, environment):
+            found.take(one)
+    for one in variables:
+        if owner_of(one.name, declared) == (environment.name if environment else ""):
+            found.take(one)
+    return found.settings(environment, tuple(sorted(declared)), path)
 
-    if scalars["group_access"] not in GROUP_ACCESS:
-        raise SettingsError(
-            "settings", f"group_access={scalars['group_access']!r}", allowed=", ".join(GROUP_ACCESS)
+
+def settings_of_environments(environ: Mapping[str, str] | None = None) -> dict[str, Settings | SettingsError]:
+    """The settings of each declared environment, as this process would read them, or what is wrong with them."""
+    environ = dict(os.environ if environ is None else environ)
+    path = settings_file(environ)
+    declared = declared_environments(read_toml(path), str(path))
+    found: dict[str, Settings | SettingsError] = {}
+    for name in sorted(declared):
+        # Variables without a name are for no environment.
+        own = {key: value for key, value in environ.items() if key in FOREIGN or not key.startswith(PREFIX)}
+        own |= {key: value for key, value in environ.items() if owner_of(key, declared) == name}
+        own |= {key: value for key, value in environ.items() if key == "SLUICE_HOME"}
+        try:
+            found[name] = load_settings({**own, ENVIRONMENT: name})
+        except SettingsError as error:
+            found[name] = error
+    return found
+
+
+@dataclass
+class _Found:
+    """The values so far. What is taken later wins."""
+
+    scalars: dict[str, Any] = field(default_factory=lambda: {name: one for name, (one, _) in SCALARS.items()})
+    groups: dict[str, dict[str, str]] = field(default_factory=lambda: {group: {} for group in GROUPS})
+    origins: dict[str, Origin] = field(default_factory=dict)
+    files: dict[str, tuple[str, Path]] = field(default_factory=dict)
+
+    def begin(self, environment: Environment) -> None:
+        """From here on `environment` speaks. Folders of all environments get one inside for it, so that what is kept of
+        one is never taken for another's; and servers for development are its own wish."""
+        for name in ("home", "snapshots"):
+            if self.scalars[name]:
+                self.scalars[name] = _inside(self.scalars[name], environment)
+        self.scalars["embedded_servers"] = False
+        self.origins.pop("embedded_servers", None)
+
+    def take(self, one: Written) -> None:
+        """One more value."""
+        group, dot, rest = one.setting.partition(".")
+        if dot:
+            self.groups[group][rest] = absolute_file(one.text, one.base) if group == "warehouse" else one.text
+        else:
+            value = typed_value(one.where, one.name, one.setting, one.text)
+            if one.setting in ("home", "snapshots", "policy") and value:
+                value = absolute(str(value), one.base)
+            self.scalars[one.setting] = value
+        self.origins[one.setting] = one.origin
+        self.files.pop(one.setting, None)
+        if one.file is not None:
+            self.files[one.setting] = one.name, one.file
+
+    def settings(self, environment: Environment | None, declared: tuple[str, ...], path: Path) -> Settings:
+        """The values, with what follows from them."""
+        self._require()
+        scalars, groups = dict(self.scalars), {group: dict(values) for group, values in self.groups.items()}
+        # Absolute: the web server, the daemon and a run may each have another working folder.
+        home = Path(scalars.pop("home") or _inside(str(default_home()), environment))
+        started = started_servers(home)
+        embedded = started if {"bootstrap_servers", "registry_url"} <= started.keys() else {}
+        in_use = bool(embedded) and scalars["embedded_servers"] and "bootstrap.servers" not in groups["kafka"]
+        if in_use:
+            self._default(groups["kafka"], "kafka.bootstrap.servers", embedded["bootstrap_servers"], _UP)
+            self._default(groups["registry"], "registry.url", embedded["registry_url"], _UP)
+            # A first look has nobody to ask for a topic.
+            for name in ("create_topics", "register_contracts"):
+                if name not in self.origins:
+                    scalars[name], self.origins[name] = True, _UP
+        self._default(groups["warehouse"], "warehouse.default", f"duckdb:///{home / 'sample.duckdb'}")
+        scalars["snapshots"] = scalars["snapshots"] or str(home / "snapshots")
+        scalars["ledger_topic"] = f"{scalars['topic_prefix']}{scalars['ledger_topic']}"
+        return Settings(
+            home=home,
+            kafka=self._current("kafka", groups["kafka"]),
+            registry=self._current("registry", groups["registry"]),
+            warehouses=self._current("warehouse", groups["warehouse"]),
+            embedded=in_use,
+            embedded_registry_url=started.get("embedded_registry_url"),
+            environment=environment,
+            environments=declared,
+            file=path,
+            origins=self.origins,
+            **scalars,
         )
-    # Absolute: the web server, the daemon and a run may each stand in another folder.
-    home = Path(absolute(scalars["home"], Path.cwd()) if scalars["home"] else default_home())
-    del scalars["home"]
-    started = started_servers(home)
-    embedded = started if {"bootstrap_servers", "registry_url"} <= started.keys() else {}
-    in_use = bool(embedded) and "bootstrap.servers" not in groups["kafka"]
-    if in_use:
-        groups["kafka"]["bootstrap.servers"] = embedded["bootstrap_servers"]
-        groups["registry"].setdefault("url", embedded["registry_url"])
-        explicit = set(from_file) | {v.removeprefix(PREFIX).lower() for v in environ}
-        # A first look has nobody to ask for a topic.
-        for name in ("create_topics", "register_contracts"):
-            if name not in explicit:
-                scalars[name] = True
-    groups["warehouse"].setdefault("default", f"duckdb:///{home / 'sample.duckdb'}")
-    scalars["snapshots"] = absolute(scalars["snapshots"] or str(home / "snapshots"), Path.cwd())
-    groups["warehouse"] = {name: absolute_file(url, Path.cwd()) for name, url in groups["warehouse"].items()}
-    return Settings(
-        home=home,
-        kafka=groups["kafka"],
-        registry=groups["registry"],
-        warehouses=groups["warehouse"],
-        embedded=in_use,
-        embedded_registry_url=started.get("embedded_registry_url"),
-        **scalars,
-    )
+
+    def _require(self) -> None:
+        if self.scalars["group_access"] not in GROUP_ACCESS:
+            raise SettingsError(
+                "settings", f"group_access={self.scalars['group_access']!r}", allowed=", ".join(GROUP_ACCESS)
+            )
+        require_topic(self.scalars["topic_prefix"], self.scalars["ledger_topic"])
+        policy = self.scalars["policy"]
+        if policy and not Path(policy).is_file():
+            raise SettingsError(
+                f"policy={policy}", "there is no such file", next_step="correct the path, or remove it"
+            )
+
+    def _default(self, group: dict[str, str], setting: str, value: str, origin: Origin | None = None) -> None:
+        name = setting.partition(".")[2]
+        if name not in group:
+            group[name] = value
+            if origin:
+                self.origins[setting] = origin
+
+    def _current(self, group: str, values: Mapping[str, str]) -> Mapping[str, str]:
+        files = {
+            setting.partition(".")[2]: file
+            for setting, file in self.files.items()
+            if setting.partition(".")[0] == group
+        }
+        return CurrentValues(group, values, files) if files else dict(values)
+
+
+def _inside(place: str, environment: Environment | None) -> str:
+    """The folder of an environment in a folder of all of them."""
+    return f"{place.rstrip('/')}/{_ENVIRONMENTS}/{environment.name}" if environment else place
 
 
 def _learn_secrets(from_file: Mapping[str, Any], environ: Mapping[str, str]) -> None:
-    """Learn the secrets before any text mentions a setting, also a wrong one."""
-    rows = [(name, plain(value)) for name, value in flatten(from_file).items()]
+    """Learn the secrets before any text mentions a setting, also a wrong one, and one of another environment."""
+    tables = from_file.get(TABLE)
+    named = list(tables) if isinstance(tables, dict) else []
+    rows = [(_without_table(name), plain(value)) for name, value in flatten(from_file).items()]
     for variable, value in environ.items():
         if variable.startswith(PREFIX) and variable not in FOREIGN:
-            group, _, rest = variable.removeprefix(PREFIX).lower().partition("_")
-            dotted = property_name(group, rest)
-            known = group in GROUPS
-            rows.append((f"{group}.{dotted}" if known else variable.removeprefix(PREFIX).lower(), value))
+            rest = variable[len(variable_prefix(owner_of(variable, named))) :].upper()
+            # Of an environment that is not declared: whatever its name is, the group comes behind it.
+            behind = [place for group in GROUPS if (place := rest.find(f"{group.upper()}_")) >= 0]
+            rest = rest[min(behind, default=0) :]
+            rows.append((setting_of(rest) or rest.lower(), value))
+    # Where a secret is may be shown.
+    rows = [row for row in rows if not names_a_file(*row)]
+    others = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
     learn(
-        [*(one for row in rows for one in secrets_of(*row)), *secrets_of_environment(environ)],
+        [*(one for row in rows for one in secrets_of(*row)), *secrets_of_environment(others)],
         shown=[word for row in rows for word in shown_words(*row)],
     )
+
+
+def _without_table(name: str) -> str:
+    """`kafka.sasl.password` of `env.stage.kafka.sasl.password`."""
+    return name.split(".", 2)[2] if name.startswith(f"{TABLE}.") and name.count(".") > 1 else name

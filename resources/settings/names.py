@@ -1,30 +1,81 @@
-"""The names of settings: `kafka.sasl.password` in a file is `SLUICE_KAFKA_SASL_PASSWORD` in the environment."""
+"""The names of settings: `kafka.sasl.password` in a file is `SLUICE_KAFKA_SASL_PASSWORD` in the environment, and
+`SLUICE_STAGE_KAFKA_SASL_PASSWORD` for the environment `stage`."""
+
+import os
+from collections.abc import Iterable
 
 from resources.errors import did_you_mean
+from resources.security.masking import is_shown
 from resources.settings.errors import SettingsError
 from resources.settings.values import SCALARS
 
 PREFIX = "SLUICE_"
 GROUPS = ("kafka", "registry", "warehouse")
+ENVIRONMENT = "SLUICE_ENV"
+"""The variable that chooses an environment."""
+CHOSEN_BY = "SLUICE_ENV_CHOSEN_BY"
+"""Set by `--env` for this process and its children: then commands in messages carry `--env`."""
+# Variables that are no settings: they are read elsewhere, or by the test suite.
+FOREIGN = {"SLUICE_COMPILED", "SLUICE_REQUIRE_SERVERS", "SLUICE_TOML", ENVIRONMENT, CHOSEN_BY}
+FILE_SUFFIX = "_file"
+"""Ends the name of a setting whose value is in a file."""
 # The only property of librdkafka whose name has an underscore.
 _UNDERSCORED = {"log_level"}
-# Variables that are read elsewhere, or by the test suite.
-FOREIGN = {"SLUICE_COMPILED", "SLUICE_REQUIRE_SERVERS", "SLUICE_TOML"}
 
 
-def property_name(group: str, rest: str) -> str:
-    """The name of a property in a variable's name: its underscores are dots, except in names that have an underscore."""
-    if group == "warehouse" or rest in _UNDERSCORED:
-        return rest
-    return rest.replace("_", ".")
+def variable(setting: str, environment: str | None = None) -> str:
+    """The environment variable of a setting (`batch_rows`, `kafka.sasl.password`, `warehouse.erp`).
+
+    `environment`: whose variable it is; None means the one that this process has chosen, "" no environment.
+    """
+    chosen = os.environ.get(ENVIRONMENT, "") if environment is None else environment
+    return f"{variable_prefix(chosen)}{setting.replace('.', '_').upper()}"
 
 
-def unknown_setting(where: str, name: str) -> SettingsError:
-    """The error for a name that is no setting: a variable, or a key of the settings file."""
-    options = [f"{PREFIX}{n.upper()}" for n in SCALARS] if name.startswith(PREFIX) else list(SCALARS)
-    groups = "SLUICE_KAFKA_…, SLUICE_REGISTRY_…, SLUICE_WAREHOUSE_…"
+def variable_prefix(environment: str) -> str:
+    """How the variables of an environment begin; those of no environment (""), `SLUICE_`."""
+    return f"{PREFIX}{environment.replace('-', '_').upper()}_" if environment else PREFIX
+
+
+def setting_of(rest: str) -> str | None:
+    """The setting that a variable is for, by its name without the prefix; None where there is none.
+
+    `KAFKA_SASL_PASSWORD` is `kafka.sasl.password`, and `KAFKA_SASL_PASSWORD_FILE` is `kafka.sasl.password_file`, unless the
+    client has a property of the longer name.
+    """
+    name = rest.lower()
+    if name in SCALARS or name.removesuffix(FILE_SUFFIX) in SCALARS:
+        return name
+    group, _, inner = name.partition("_")
+    if group not in GROUPS or not inner:
+        return None
+    # Warehouse names are the user's and hold no dots; client properties are dotted.
+    if group == "warehouse" or inner in _UNDERSCORED:
+        return f"{group}.{inner}"
+    dotted = f"{group}.{inner.replace('_', '.')}"
+    if inner.endswith(FILE_SUFFIX) and len(inner) > len(FILE_SUFFIX) and not is_shown(dotted):
+        return f"{dotted.removesuffix('.file')}{FILE_SUFFIX}"
+    return dotted
+
+
+def unknown_setting(where: str, name: str, *, prefix: str | None = None) -> SettingsError:
+    """The error for a name that is no setting: a key of the settings file, or a variable that begins with `prefix`."""
+    prefix = PREFIX if prefix is None and name.startswith(PREFIX) else prefix
+    if prefix is None:
+        options: list[str] = [*SCALARS, *GROUPS]
+        groups = ", ".join(f"[{group}]" for group in GROUPS)
+    else:
+        options = [f"{prefix}{one.upper()}" for one in SCALARS]
+        groups = ", ".join(f"{prefix}{group.upper()}_…" for group in GROUPS)
     return SettingsError(
         where,
         f"unknown setting {name}.{did_you_mean(name, options)}",
         allowed=f"{', '.join(options)}; and {groups}",
     )
+
+
+def first_words(names: Iterable[str] = ()) -> set[str]:
+    """How the names of variables begin that belong to no environment: no environment may have such a name."""
+    settings = {name.partition("_")[0] for name in (*SCALARS, *names)}
+    foreign = {name.removeprefix(PREFIX).partition("_")[0].lower() for name in FOREIGN}
+    return settings | foreign | set(GROUPS)

@@ -6,9 +6,13 @@ from pathlib import Path
 
 from resources.security.masking import mask
 from resources.security.private_files import GroupAccess
+from resources.settings.environments import Environment
 from resources.settings.errors import SettingsError
+from resources.settings.names import variable
+from resources.settings.secret_files import CurrentValues
 from resources.settings.started import comparable_address
 from resources.settings.values import SCALARS
+from resources.settings.written import Origin
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,9 @@ class Settings:
     registry: Mapping[str, str] = field(repr=False)
     warehouses: Mapping[str, str] = field(repr=False)
     code_location: str
+    topic_prefix: str
     ledger_topic: str
+    """With the prefix."""
     ledger_partitions: int
     create_topics: bool
     topic_partitions: int
@@ -38,23 +44,28 @@ class Settings:
     max_dead_letters: int
     memory_limit: str
     group_access: GroupAccess
+    embedded_servers: bool
+    policy: str
     ui_hosts: str
     embedded: bool
     """Whether Kafka is the one that `sluice up` started."""
     embedded_registry_url: str | None = None
     """Where `sluice up` started the embedded registry, whichever registry is in use."""
+    environment: Environment | None = None
+    """The environment in force, None where none is chosen."""
+    environments: tuple[str, ...] = ()
+    """The environments that the settings file declares."""
+    file: Path = Path("sluice.toml")
+    """The settings file, whether it exists or not."""
+    origins: Mapping[str, Origin] = field(default_factory=dict, repr=False)
+    """Where each value comes from that is no default, by setting."""
 
     @property
     def bootstrap_servers(self) -> str:
         """`host:port,…` of Kafka; raises SettingsError when none is known."""
         servers = self.kafka.get("bootstrap.servers")
         if not servers:
-            raise SettingsError(
-                "settings",
-                "no Kafka is known",
-                allowed="SLUICE_KAFKA_BOOTSTRAP_SERVERS=host:9092, or bootstrap.servers below [kafka] in sluice.toml",
-                next_step="`sluice up` starts an embedded broker and registry for a first look",
-            )
+            raise self._unset("no Kafka is known", "kafka", "bootstrap.servers", "host:9092")
         return servers
 
     @property
@@ -62,12 +73,7 @@ class Settings:
         """Base URL of the schema registry; raises SettingsError when none is known."""
         url = self.registry.get("url")
         if not url:
-            raise SettingsError(
-                "settings",
-                "no schema registry is known",
-                allowed="SLUICE_REGISTRY_URL=http://host:8081, or url below [registry] in sluice.toml",
-                next_step="`sluice up` starts an embedded broker and registry for a first look",
-            )
+            raise self._unset("no schema registry is known", "registry", "url", "http://host:8081")
         return url
 
     @property
@@ -75,6 +81,19 @@ class Settings:
         """Whether the registry in use is the one that `sluice up` started; it may be so with any Kafka."""
         own, used = self.embedded_registry_url, self.registry.get("url")
         return bool(own and used) and comparable_address(own or "") == comparable_address(used or "")
+
+    def variable(self, setting: str) -> str:
+        """The environment variable of a setting, for the environment in force."""
+        return variable(setting, self.environment.name if self.environment else "")
+
+    def origin(self, setting: str) -> Origin:
+        """Where the value of a setting comes from."""
+        return self.origins.get(setting, Origin("default"))
+
+    def secrets_fingerprint(self) -> str:
+        """Changes when the content of a file changes that holds a setting."""
+        groups = (self.kafka, self.registry, self.warehouses)
+        return "-".join(group.fingerprint() for group in groups if isinstance(group, CurrentValues))
 
     def printable(self) -> dict[str, str]:
         """Every setting as text, secrets masked."""
@@ -86,3 +105,18 @@ class Settings:
         ):
             rows |= {(full := f"{group}.{name}"): mask(full, value) for name, value in sorted(values.items())}
         return rows
+
+    def _unset(self, problem: str, group: str, name: str, example: str) -> SettingsError:
+        table = f"[env.{self.environment.name}.{group}]" if self.environment else f"[{group}]"
+        up = "`sluice up` starts an embedded broker and registry for a first look"
+        if self.environment and not self.embedded_servers:
+            up = (
+                f"set it; an environment uses the embedded servers of `sluice up` only with embedded_servers = true below "
+                f"[env.{self.environment.name}]"
+            )
+        return SettingsError(
+            f"environment {self.environment.name}" if self.environment else "settings",
+            problem,
+            allowed=f"{self.variable(f'{group}.{name}')}={example}, or {name} below {table} in sluice.toml",
+            next_step=up,
+        )

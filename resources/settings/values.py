@@ -12,6 +12,7 @@ SCALARS: dict[str, tuple[str | bool | int, str]] = {
     "home": ("", "folder of local state: Dagster's home, embedded servers, sample warehouse"),
     "snapshots": ("", "folder or fsspec URL that keeps the snapshots"),
     "code_location": ("sluice", "part of every transactional.id; two installations on one Kafka must differ"),
+    "topic_prefix": ("", "begins the name of every topic that Sluice uses, where several share a cluster"),
     "ledger_topic": ("sluice.ledger", "the compacted topic that records every publication"),
     "ledger_partitions": (16, "fixed when the ledger topic is created; never changed afterwards"),
     "create_topics": (False, "create missing topics instead of naming the command to run"),
@@ -37,6 +38,11 @@ SCALARS: dict[str, tuple[str | bool | int, str]] = {
         "none",
         "what the user's group may do with the files that Sluice makes: none, read or write",
     ),
+    "embedded_servers": (
+        True,
+        "use the servers that `sluice up` started, where no Kafka is set; an environment uses them only if it says so",
+    ),
+    "policy": ("", "file of the rules that events must meet"),
     "ui_hosts": (
         "",
         "host names under which the web server is opened, besides localhost and its own address",
@@ -50,11 +56,16 @@ _MOST = {
     "batch_rows": 2**31 - 1,
 }
 _MOST_OF_ANY = 2**63 - 1
+_LONGEST_TOPIC = 249
 # Kafka's own rule of a topic's name; a transactional.id is text in one line.
 _TEXTS = {
+    "topic_prefix": (
+        r"[A-Za-z0-9._-]{0,100}",
+        "at most 100 letters, digits, '.', '_' and '-', such as 'stage.'",
+    ),
     "ledger_topic": (
-        r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}",
-        "at most 249 letters, digits, '.', '_' and '-', as Kafka has it",
+        rf"(?!\.{{1,2}}$)[A-Za-z0-9._-]{{1,{_LONGEST_TOPIC}}}",
+        f"at most {_LONGEST_TOPIC} letters, digits, '.', '_' and '-', as Kafka has it",
     ),
     "code_location": (r"[^\x00-\x1f\x7f\ud800-\udfff]{0,1000}", "at most 1,000 characters in one line"),
 }
@@ -82,3 +93,14 @@ def typed_value(where: str, name: str, setting: str, value: str) -> str | bool |
     if pattern and not re.fullmatch(pattern, value):
         raise SettingsError(where, f"{name}={value[:40]!r} cannot be used", allowed=allowed)
     return value
+
+
+def require_topic(prefix: str, ledger_topic: str) -> None:
+    """Raise SettingsError where the ledger's topic with the prefix is too long for Kafka."""
+    if len(prefix) + len(ledger_topic) > _LONGEST_TOPIC:
+        raise SettingsError(
+            "settings",
+            f"ledger_topic={ledger_topic[:40]!r} with topic_prefix={prefix!r} has {len(prefix) + len(ledger_topic)} "
+            "characters",
+            allowed=f"at most {_LONGEST_TOPIC}, Kafka's limit",
+        )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from resources.errors import SluiceError
 from resources.security.masking import STARS, Secret, secrets_of
-from resources.security.secrets import KnownSecrets, learn
+from resources.security.secrets import _OWN_WORDS, KnownSecrets, learn
 from resources.settings import load_settings
 
 
@@ -25,7 +25,7 @@ def knowing(*secrets: Secret, shown: tuple[str, ...] = ()) -> KnownSecrets:
 @example("zebra ball", "")
 @example("ze\"b\\ra'", "é")
 def test_every_form_of_a_secret_is_replaced(secret: str, before: str) -> None:
-    assume(secret == secret.strip() and secret not in STARS)
+    assume(secret == secret.strip() and secret not in STARS and secret.lower() not in _OWN_WORDS)
     hide = knowing(Secret(secret, "sluice")).hide
     for form in (
         secret,

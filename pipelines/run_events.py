@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 from resources.errors import Problem, SluiceError, readable
+from resources.follow_ups import follow_up
 from resources.wording import counted
 
 Outcome = Literal[
@@ -180,7 +181,7 @@ def _told(event: RunEvent) -> str:
         case WindowFailed(problems=problems) | Ended(problems=problems):
             return "\n\n".join(map(str, problems))
         case Paused(by=by, run_id=run_id):
-            return (
+            return follow_up(
                 f"paused by operator {by}; `sluice resume {run_id[:8]}` lets it go on{_since(event.seconds)}"
             )
         case Waiting(cause="consumer_lag" | "rate" | "storage", what=what):

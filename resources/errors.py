@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from resources.follow_ups import follow_up
 from resources.security.printable import printable
 from resources.security.secrets import hide_all
 
@@ -51,7 +52,7 @@ class SluiceError(Exception):
         self.where = readable(where)
         self.problem = readable(problem)
         self.allowed = allowed and readable(allowed)
-        self.next_step = next_step and readable(next_step)
+        self.next_step = next_step and follow_up(readable(next_step))
         super().__init__(str(Problem(self.where, self.problem, self.allowed, self.next_step)))
 
     several: tuple[Problem, ...] = ()

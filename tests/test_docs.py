@@ -75,12 +75,21 @@ def test_the_logins_of_the_settings_page_are_settings() -> None:
 
 
 def test_the_toml_of_the_settings_page_is_read(tmp_path: Path) -> None:
-    (toml,) = blocks(DOCS / "settings.md", "toml")
-    (tmp_path / "sluice.toml").write_text(toml.text)
+    plain, environments = blocks(DOCS / "settings.md", "toml")
+    (tmp_path / "sluice.toml").write_text(plain.text)
     settings = load_settings({"SLUICE_TOML": str(tmp_path / "sluice.toml")})
     assert settings.replication_factor == 3
     assert settings.bootstrap_servers == "kafka-1:9093,kafka-2:9093"
     assert settings.registry_url == "https://registry:8081"
+
+    (tmp_path / "sluice.toml").write_text(environments.text)
+    found = {
+        name: load_settings({"SLUICE_TOML": str(tmp_path / "sluice.toml"), "SLUICE_ENV": name})
+        for name in ("stage", "prod")
+    }
+    assert found["stage"].ledger_topic == "stage.sluice.ledger"
+    assert found["prod"].snapshots == "s3://data-events/snapshots/environments/prod"
+    assert {one.replication_factor for one in found.values()} == {3}
 
 
 def test_every_argument_of_the_decorator_stands_in_its_page() -> None:

@@ -58,6 +58,8 @@ class Event:
     consumers: tuple[str, ...] = ()
     promise: Promise = NO_PROMISE
     tags: tuple[Tag, ...] = ()
+    topic_prefix: str = ""
+    """Begins `topic`; of the settings that the catalogue was loaded with, not of the declaration."""
 
     @property
     def full_name(self) -> str:

@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
+from pipelines.cli.options.environment import env_option, with_environment
 from pipelines.cli.output.errors import Stopped, tell
 from resources.errors import SluiceError, readable
+from resources.follow_ups import follow_up
 
 # In the order in which a newcomer meets them, not by the alphabet.
 _SECTIONS: dict[str, dict[str, str]] = {
@@ -16,6 +18,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "up": "Start an embedded broker and registry, and build the sample warehouse.",
         "down": "Stop the servers that `up` started.",
         "doctor": "Every setting, and whether what it points at can be reached.",
+        "env": "Which environment is in force, the others, and where each setting comes from.",
     },
     "Write an event": {
         "list": "All events, and what is wrong with those that do not load.",
@@ -54,7 +57,7 @@ class _Commands(click.Group):
             return None
         module = import_module(f"pipelines.cli.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
-        return command
+        return with_environment(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -89,7 +92,7 @@ class _Commands(click.Group):
             vars(error)["message"] = readable(error.message)
             raise
         except Stopped as stopped:
-            click.echo(f"\n{stopped}", err=True)
+            click.echo(f"\n{follow_up(str(stopped))}", err=True)
             code = 130
         except KeyboardInterrupt:
             click.echo("\nStopped. Nothing was changed by this command.", err=True)
@@ -116,3 +119,6 @@ def sluice() -> None:
     An event is one module and one contract under assets/. New here? `sluice demo` takes a minute and needs
     nothing but this. `sluice COMMAND --help` says what a command does and what it never does.
     """
+
+
+sluice.params.insert(0, env_option())

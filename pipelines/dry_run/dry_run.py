@@ -65,7 +65,9 @@ class DryRun:
         # For a plan registers nothing.
         self._registered = RegisteredContract(event, platform, registering=False)
         if request.replay is not None:
-            request.replay.require_shadow(event.topic, platform.settings.ledger_topic)
+            request.replay.require_shadow(
+                event.topic, platform.settings.ledger_topic, platform.settings.topic_prefix
+            )
 
     def windows(self, windows: Sequence[Window]) -> Iterator[WindowPlan]:
         """Each window's plan, in turn; what would stop one in a run is said of it and leaves the others their turn.

@@ -57,7 +57,7 @@ class WindowPlan:
 class Plan:
     """Windows of one event under one run configuration. `seconds`: about how long publishing would take, None where
     nothing is known of the speed; `speed` says what that rests on. `unmatched_keys`: keys of a replay that are in none of
-    the windows (see `Unmatched.as_dict`); None: there are none."""
+    the windows (see `Unmatched.as_dict`); None: there are none. `environment`: the one it was made in, None: in none."""
 
     event: str
     code_version: str
@@ -68,6 +68,7 @@ class Plan:
     seconds: float | None = None
     speed: str = ""
     unmatched_keys: Mapping[str, Any] | None = None
+    environment: str | None = None
 
     @property
     def keys_missing(self) -> bool:

@@ -12,15 +12,16 @@ from pipelines.ledger.entry import LedgerEntry
 from pipelines.ledger.history import displaced
 from resources.errors import SluiceError
 from resources.identity import Identity
+from resources.settings import variable
 
 Part = Literal["topic", "cluster", "store", "location"]
 
-# part -> the entry's field, what it is, and where a process has it from
+# part -> the entry's field, what it is, and the setting that a process has it from
 PARTS: Mapping[Part, tuple[str, str, str]] = {
-    "cluster": ("cluster_id", "Kafka cluster", "SLUICE_KAFKA_BOOTSTRAP_SERVERS"),
-    "store": ("store_id", "snapshot store", "SLUICE_SNAPSHOTS"),
-    "location": ("code_location", "code location", "SLUICE_CODE_LOCATION"),
-    "topic": ("topic_id", "topic", "SLUICE_KAFKA_BOOTSTRAP_SERVERS"),
+    "cluster": ("cluster_id", "Kafka cluster", "kafka.bootstrap.servers"),
+    "store": ("store_id", "snapshot store", "snapshots"),
+    "location": ("code_location", "code location", "code_location"),
+    "topic": ("topic_id", "topic", "kafka.bootstrap.servers"),
 }
 _MOST_KEPT = 20
 
@@ -41,7 +42,7 @@ class LedgerOfElsewhere(SluiceError):
             about,
             f"the ledger was written for {what} {recorded}, and this process uses {what} {found}",
             allowed=f"the {what} that the ledger names, or a person's word that the other one took its place",
-            next_step=f"check {setting}; if the other one took its place: sluice ledger accept-{part} {about} "
+            next_step=f"check {variable(setting)}; if the other one took its place: sluice ledger accept-{part} {about} "
             '--reason "…" (docs/operating.md#where-the-ledger-is-valid)',
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from resources.follow_ups import follow_up
 from resources.snapshots import SnapshotStore
 
 State = Literal["blocked", "failed"]
@@ -33,11 +34,11 @@ class Unfinished:
     def next_step(self) -> str:
         """What to do, with the command that goes on from here."""
         if self.state == "blocked":
-            return f"sluice dead-letters {self.event} {self.window}"
+            return follow_up(f"sluice dead-letters {self.event} {self.window}")
         publish = f"sluice publish {self.event} {self.window}"
         if not self.advice:
-            return publish
-        return f"{self.advice}; then {publish}" if self.relaunch else self.advice
+            return follow_up(publish)
+        return follow_up(f"{self.advice}; then {publish}" if self.relaunch else self.advice)
 
     @property
     def told(self) -> str:

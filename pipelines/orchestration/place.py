@@ -18,15 +18,16 @@ from pipelines.dagster_private import (
 from pipelines.ledger.identity import Part
 from resources.errors import SluiceError
 from resources.platform import Platform
+from resources.settings import variable
 
 _KEY = "sluice/publishes_to"
 _NO_LEDGER = "none (there is no such topic)"
 _TOLD = {
-    "cluster_id": ("Kafka cluster", "SLUICE_KAFKA_BOOTSTRAP_SERVERS", "cluster"),
-    "ledger_topic": ("ledger topic", "SLUICE_LEDGER_TOPIC", "cluster"),
-    "ledger_id": ("ledger of topic id", "SLUICE_LEDGER_TOPIC", "cluster"),
-    "store_id": ("snapshot store", "SLUICE_SNAPSHOTS", "store"),
-    "code_location": ("code location", "SLUICE_CODE_LOCATION", "location"),
+    "cluster_id": ("Kafka cluster", "kafka.bootstrap.servers", "cluster"),
+    "ledger_topic": ("ledger topic", "ledger_topic", "cluster"),
+    "ledger_id": ("ledger of topic id", "ledger_topic", "cluster"),
+    "store_id": ("snapshot store", "snapshots", "store"),
+    "code_location": ("code location", "code_location", "location"),
 }
 PLACES: Mapping[str, str] = {name: what for name, (what, _, _) in _TOLD.items()} | {"at": "brokers at"}
 """What runs publish with, by the name under which it is remembered, for people."""
@@ -50,7 +51,7 @@ def require_place(instance: dg.DagsterInstance, platform: Platform) -> None:
             "settings",
             f"no Kafka is set, so this run would publish to the broker that `sluice up` started on "
             f"{platform.settings.bootstrap_servers}; but {shared}",
-            next_step="give this worker its environment: SLUICE_KAFKA_BOOTSTRAP_SERVERS and the other settings "
+            next_step=f"give this worker its environment: {variable('kafka.bootstrap.servers')} and the other settings "
             "(docs/operating.md#where-the-ledger-is-valid); for a first look use `sluice publish` or `sluice ui`",
         )
     now, before = _here(platform), _remembered(instance)
@@ -67,7 +68,7 @@ def require_place(instance: dg.DagsterInstance, platform: Platform) -> None:
             "settings",
             f"runs of this Dagster publish to {before.get('at')} (Kafka cluster {before.get('cluster_id')}), and in this "
             f"run no Kafka is set, so it would publish to the broker that `sluice up` started on {now['at']}",
-            next_step="give this worker its environment: SLUICE_KAFKA_BOOTSTRAP_SERVERS and the other settings "
+            next_step=f"give this worker its environment: {variable('kafka.bootstrap.servers')} and the other settings "
             "(docs/operating.md#where-the-ledger-is-valid)",
         )
     for name, (what, setting, part) in _TOLD.items():
@@ -76,7 +77,7 @@ def require_place(instance: dg.DagsterInstance, platform: Platform) -> None:
             raise NotThisPlace(
                 "settings",
                 f"runs of this Dagster publish with {what} {recorded}, and this run's settings lead to {what} {found}",
-                next_step=f"give this worker its environment ({setting}); where the other one took its place: sluice "
+                next_step=f"give this worker its environment ({variable(setting)}); where the other one took its place: sluice "
                 f'ledger accept-{part} --all --reason "…" (docs/operating.md#where-the-ledger-is-valid)',
             )
     # What was not known then: the first run makes the ledger, and versions before asked for less.

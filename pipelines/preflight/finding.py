@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from resources.errors import Problem, SluiceError, readable
+from resources.follow_ups import follow_up
 
 Level = Literal["ok", "warning", "failed", "unknown"]
 """`failed`: publishing would not work, or would lose events. `warning`: it works, and somebody should know.
@@ -28,7 +29,7 @@ class Finding:
         # Some are made of a server's own words.
         for name in ("told", "next_step", "allowed"):
             text = getattr(self, name)
-            object.__setattr__(self, name, text and readable(text))
+            object.__setattr__(self, name, text and follow_up(readable(text)))
 
     @property
     def ok(self) -> bool:

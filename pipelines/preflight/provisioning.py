@@ -8,6 +8,7 @@ from pipelines.preflight.rules.contract import NOT_COMPATIBLE, make_compatible, 
 from pipelines.preflight.rules.topic import keeps_event_time, topic_config
 from resources.kafka.topics.topics import Topic, ensure_topic
 from resources.platform import Platform
+from resources.settings import variable
 
 __all__ = ["PreflightFailed", "fit_topic", "registered_schema_id", "subject_of"]
 
@@ -59,6 +60,6 @@ def registered_schema_id(event: Event, platform: Platform) -> int:
         raise PreflightFailed(
             f"{event.contract.path.name}, subject {subject}",
             "is not registered, and the settings do not allow registering it at publish",
-            next_step=f"sluice register {event.full_name} (or set SLUICE_REGISTER_CONTRACTS=true)",
+            next_step=f"sluice register {event.full_name} (or set {variable('register_contracts')}=true)",
         )
     return platform.registry.register(subject, text)

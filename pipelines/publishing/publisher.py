@@ -32,8 +32,10 @@ from pipelines.publishing.sending.sender import Pace, Unlimited
 from pipelines.publishing.stored_rows import NotPublishable
 from pipelines.publishing.window_publisher import WindowPublisher
 from pipelines.run_events import Tell
+from resources.errors import SluiceError
 from resources.platform import Platform
 from resources.process.memory import give_back
+from resources.settings import Settings
 
 
 class Publisher:
@@ -50,8 +52,9 @@ class Publisher:
         tell: Tell = lambda _: None,
     ) -> None:
         request, settings = request or PublishRequest(), platform.settings
+        require_loaded_with(event, settings)
         if request.replay is not None:
-            request.replay.require_shadow(event.topic, settings.ledger_topic)
+            request.replay.require_shadow(event.topic, settings.ledger_topic, settings.topic_prefix)
         presence = Presence(platform.watch, settings.ledger_topic, tell=tell)
         registered = RegisteredContract(event, platform)
         self._delivery = KafkaDelivery(
@@ -109,6 +112,17 @@ class Publisher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def require_loaded_with(event: Event, settings: Settings) -> None:
+    """Raise SluiceError where the event was loaded with another topic prefix: the settings have changed since."""
+    if event.topic_prefix != settings.topic_prefix:
+        raise SluiceError(
+            event.full_name,
+            f"was loaded with the topic {event.topic}, and now topic_prefix is {settings.topic_prefix!r}",
+            allowed="settings that stay the same while a process runs",
+            next_step="run the command again; in Dagster's UI, reload the code location",
+        )
 
 
 def do_as_requested(context: PublishContext, window: str) -> PublishResult:

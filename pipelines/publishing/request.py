@@ -34,8 +34,10 @@ class Replay:
                 "shadow topic", mistake.problem, allowed=mistake.allowed, next_step=mistake.next_step
             )
 
-    def require_shadow(self, own: str, ledger: str) -> None:
-        """Raise SluiceError where `topic` is the event's `own`, or the `ledger`."""
+    def require_shadow(self, own: str, ledger: str, prefix: str) -> None:
+        """Raise SluiceError where `topic` is the event's `own`, or the `ledger`, or lacks the settings' topic prefix."""
+        if self.topic is not None:
+            require_prefix(self.topic, prefix)
         if self.topic == own:
             raise SluiceError(
                 f"shadow topic {own}",
@@ -44,6 +46,17 @@ class Replay:
             )
         if self.topic == ledger:
             raise SluiceError(f"shadow topic {ledger}", "is the ledger", allowed="a topic of its own")
+
+
+def require_prefix(topic: str, prefix: str) -> None:
+    """Raise SluiceError where a shadow topic is outside the part of the cluster that is this environment's."""
+    if not topic.startswith(prefix):
+        raise SluiceError(
+            f"shadow topic {topic}",
+            f"does not begin with topic_prefix {prefix!r} of the settings, so it may be another environment's",
+            allowed=f"a topic that begins with {prefix!r}",
+            next_step=f"--to {prefix}{topic}, or to_topic={prefix}{topic} in the run config",
+        )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pipelines.encoding import RecordEncoder
 from pipelines.ledger.entry import LedgerDamaged, LedgerEntry
 from resources.errors import SluiceError
 from resources.platform import Platform
+from resources.settings import variable
 from resources.snapshots import Snapshot, SnapshotError
 
 VANISHED_SCHEMA = pa.schema([("key", pa.binary())])
@@ -18,9 +19,6 @@ VANISHED_SCHEMA = pa.schema([("key", pa.binary())])
 
 class NotPublishable(SluiceError):
     """The window has no snapshot that may be published; nothing was written."""
-
-
-_RESTORE = "restore the snapshot folder, or point SLUICE_SNAPSHOTS at the one that holds it"
 
 
 def stored_snapshot(
@@ -50,7 +48,7 @@ def named_snapshot(
     *,
     named_by: str = "the ledger",
     so: str = "",
-    next_step: str = _RESTORE,
+    next_step: str | None = None,
     error: type[SluiceError] = NotPublishable,
 ) -> Snapshot:
     """The same, of what something else names, and its bytes not verified."""
@@ -59,7 +57,8 @@ def named_snapshot(
         raise error(
             f"{event} {window}",
             f"the {stage} snapshot {sha256[:12]} that {named_by} names is gone from {platform.settings.snapshots}{so}",
-            next_step=next_step,
+            next_step=next_step
+            or f"restore the snapshot folder, or point {variable('snapshots')} at the one that holds it",
         )
     return found
 

@@ -1,6 +1,7 @@
 """What an operator is told where other machines reach the web server."""
 
 from pipelines.webserver.authority import is_loopback, normal_host
+from resources.settings import variable
 
 
 def exposure_warning(host: str, read_only: bool) -> str | None:
@@ -12,5 +13,5 @@ def exposure_warning(host: str, read_only: bool) -> str | None:
         f"Warning: the web server listens on {host or 'all addresses'} and has no login: whoever reaches the port can {can}. "
         "Next: listen on 127.0.0.1 behind a proxy that asks for a login, or let only trusted machines reach the port"
         f"{'' if read_only else '; --read-only refuses launches'}. "
-        "Where users open it under a name, allow that name in SLUICE_UI_HOSTS."
+        f"Where users open it under a name, allow that name in {variable('ui_hosts')}."
     )

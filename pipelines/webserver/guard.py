@@ -15,6 +15,7 @@ from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 
 from pipelines.webserver.authority import Authority, is_loopback, normal_host, parse_authority, parse_origin
+from resources.settings import variable
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -23,7 +24,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _LOGGER = logging.getLogger("dagster-webserver")
 _READS = ("GET", "HEAD")
-_SETTING = "SLUICE_UI_HOSTS, or ui_hosts in sluice.toml"
 # A query is parsed while other requests wait; a longer one is sent by POST.
 _LONGEST_QUERY = 100_000
 _MOST_LOGGED = 100
@@ -87,7 +87,7 @@ class Guard:
         return Refusal(
             421,
             f"Refused: this server does not answer for the host {_shown(named[0])}. Allowed: {', '.join(allowed)}. "
-            f"Next: open one of these, or allow the host in the setting {_SETTING}.",
+            f"Next: open one of these, or allow the host in the setting {variable('ui_hosts')}, or ui_hosts in sluice.toml.",
         )
 
     def _foreign(self, headers: Headers, host: Authority) -> Refusal | None:
@@ -108,7 +108,7 @@ class Guard:
             403,
             f"Refused: the page that sent this request is of {page}, not of this server. "
             f"Next: use Dagster's own pages; if these come through a proxy under that address, allow its host in the "
-            f"setting {_SETTING}.",
+            f"setting {variable('ui_hosts')}, or ui_hosts in sluice.toml.",
         )
 
 

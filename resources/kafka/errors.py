@@ -4,6 +4,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from resources.errors import SluiceError, TransientError
 from resources.kafka.record_sizes import LARGEST_SETTING
+from resources.settings import variable
 from resources.wording import counted
 
 ClientFault = KafkaException
@@ -67,7 +68,7 @@ class RecordTooLarge(KafkaRefused):
         topics = f"max.message.bytes of the topic, {limit} after compression"
         raise_topics = (
             f"raise max.message.bytes of the topic (kafka-configs.sh --alter --topic {topic} --add-config "
-            "max.message.bytes=…) and, where it is set, SLUICE_KAFKA_MESSAGE_MAX_BYTES"
+            f"max.message.bytes=…) and, where it is set, {variable('kafka.message.max.bytes')}"
         )
         if client_limit is None:
             super().__init__(
@@ -78,7 +79,7 @@ class RecordTooLarge(KafkaRefused):
             )
             return
         wanted = min(max(record_bytes * 2, client_limit), LARGEST_SETTING)
-        step = f"set SLUICE_KAFKA_MESSAGE_MAX_BYTES={wanted}"
+        step = f"set {variable('kafka.message.max.bytes')}={wanted}"
         if client_limit == topic_limit:
             # The client's limit follows the topic's: nothing is compressed, or the topic takes more than 32 MB.
             step = f"{raise_topics}; or set a compression.type, where it is none"
@@ -100,7 +101,7 @@ class TransactionExpired(TransientError):
             f"a transaction was open for {open_seconds:.0f} s and the brokers end it after {timeout_seconds:.0f} s "
             "(or another run has taken over this window)",
             next_step="launch the window again: it continues behind the last commit; if it happens again, lower "
-            "SLUICE_TRANSACTION_SECONDS or raise SLUICE_KAFKA_TRANSACTION_TIMEOUT_MS",
+            f"{variable('transaction_seconds')} or raise {variable('kafka.transaction.timeout.ms')}",
         )
 
 
@@ -205,7 +206,9 @@ def explain(where: str, error: KafkaException | KafkaError) -> SluiceError:
             next_step="ask for the ACL named in docs/operating.md#rights",
         )
     if code == KafkaError._INVALID_ARG or code == KafkaError._UNKNOWN_PROTOCOL:
-        return KafkaRefused(where, f"the client refused a setting: {text}", next_step="check SLUICE_KAFKA_…")
+        return KafkaRefused(
+            where, f"the client refused a setting: {text}", next_step=f"check {variable('kafka.…')}"
+        )
     if is_passing(inner):
         return KafkaUnavailable(
             where,

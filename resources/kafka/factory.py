@@ -23,7 +23,7 @@ from resources.kafka.native.producer import NativeClient
 from resources.kafka.native.reader import NativeReader
 from resources.kafka.native.self_test import native_library
 from resources.kafka.record_sizes import largest_record
-from resources.settings import Settings
+from resources.settings import Settings, variable
 
 # librdkafka also logs what it reports as an error; without a handler of the user's it stays quiet.
 log = logging.getLogger("sluice.kafka")
@@ -283,7 +283,7 @@ def _make(kind: Callable[[Any], C], config: Mapping[str, object]) -> C:
             "settings [kafka]",
             kafka_error(error).str(),
             allowed="the properties of librdkafka's CONFIGURATION.md",
-            next_step="correct the property in sluice.toml or its SLUICE_KAFKA_… variable",
+            next_step=f"correct the property in sluice.toml or its {variable('kafka.…')} variable",
         ) from None
     except (ValueError, TypeError) as error:
         raise KafkaRefused("settings [kafka]", str(error)) from None

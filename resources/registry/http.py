@@ -25,6 +25,7 @@ from resources.registry.errors import NotARegistry, RegistryRefused, RegistryUna
 from resources.security.masking import Secret, mask, secrets_of
 from resources.security.secrets import hide, learn
 from resources.security.tls import certificate_fault, next_for, speaks_tls
+from resources.settings import variable
 
 with warnings.catch_warnings():
     # The client imports authlib, which tells everybody on stderr that it would rather have httpx2.
@@ -44,7 +45,6 @@ _NUMBERS = {
     "retries.wait.ms",
     "retries.max.wait.ms",
 }
-_CHECK_SETTINGS = "check SLUICE_REGISTRY_… and [registry] in sluice.toml"
 # Of what is said of a connection: it was cut, which may pass. TLS where none is spoken, and a login that a proxy asks
 # for, come again however often one asks.
 _CUT = re.compile(r"disconnected|peer closed|EOF", re.IGNORECASE)
@@ -70,7 +70,7 @@ class RegistryHttp:
             raise RegistryRefused(
                 self.where,
                 f"the client refused a setting: {hidden(str(failure))}",
-                next_step=_CHECK_SETTINGS,
+                next_step=_check_settings(),
             ) from None
 
     def ask(self, method: str, path: str, body: Any = None, *, subject: str | None = None) -> Answer:
@@ -172,7 +172,7 @@ class RegistryHttp:
                 raise RegistryUnavailable(
                     where, f"the token endpoint did not answer: {hidden(str(cause))}"
                 ) from None
-            raise RegistryRefused(where, hidden(str(failure)), next_step=_CHECK_SETTINGS) from None
+            raise RegistryRefused(where, hidden(str(failure)), next_step=_check_settings()) from None
         except httpx.DecodingError as failure:
             raise NotARegistry(
                 where,
@@ -181,7 +181,7 @@ class RegistryHttp:
             ) from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError) as failure:
             raise RegistryRefused(
-                where, f"{problem}: {hidden(str(failure))}", next_step=_CHECK_SETTINGS
+                where, f"{problem}: {hidden(str(failure))}", next_step=_check_settings()
             ) from None
         except Exception as failure:
             if not of_the_client:
@@ -189,7 +189,7 @@ class RegistryHttp:
             # What a token endpoint answers, the client reads as it is meant to be: a log-in page is a KeyError.
             told = f"{type(failure).__name__} {hidden(str(failure))}".strip()
             raise RegistryRefused(
-                where, f"the token endpoint's answer cannot be used: {told}", next_step=_CHECK_SETTINGS
+                where, f"the token endpoint's answer cannot be used: {told}", next_step=_check_settings()
             ) from None
 
     def _unanswered(self, where: str, failure: httpx.TransportError) -> SluiceError:
@@ -266,3 +266,7 @@ def _stay_on_this_machine(rest: Any) -> None:
     if hosts <= {"localhost", "127.0.0.1", "::1"}:
         rest.session.close()
         rest.session = httpx.Client(verify=rest.verify, auth=rest.auth, timeout=rest.timeout, trust_env=False)
+
+
+def _check_settings() -> str:
+    return f"check {variable('registry.…')} and [registry] in sluice.toml"

@@ -9,7 +9,18 @@ anything else happens (`resources.security.secrets`), and are never part of a pr
 
 from resources.settings.errors import SettingsError
 from resources.settings.files import ROOT, settings_file
-from resources.settings.loading import load_settings
+from resources.settings.loading import load_settings, settings_of_environments
+from resources.settings.names import variable
 from resources.settings.settings import Settings
+from resources.settings.sharing import shared_places
 
-__all__ = ["ROOT", "Settings", "SettingsError", "load_settings", "settings_file"]
+__all__ = [
+    "ROOT",
+    "Settings",
+    "SettingsError",
+    "load_settings",
+    "settings_file",
+    "settings_of_environments",
+    "shared_places",
+    "variable",
+]

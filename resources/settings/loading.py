@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from resources.follow_ups import ENVIRONMENT
 from resources.security.masking import secrets_of, secrets_of_environment, shown_words
 from resources.security.secrets import learn
 from resources.settings.environments import TABLE, Environment, chosen, declared_environments, owner_of
@@ -20,7 +21,7 @@ from resources.settings.files import (
     read_toml,
     settings_file,
 )
-from resources.settings.names import ENVIRONMENT, FOREIGN, GROUPS, PREFIX, setting_of, variable_prefix
+from resources.settings.names import FOREIGN, GROUPS, PREFIX, setting_of, variable_prefix
 from resources.settings.secret_files import CurrentValues
 from resources.settings.settings import Settings
 from resources.settings.started import started_servers
@@ -99,6 +100,10 @@ class _Found:
         for name in ("home", "snapshots"):
             if self.scalars[name]:
                 self.scalars[name] = _inside(self.scalars[name], environment)
+                before = self.origins[name]
+                self.origins[name] = Origin(
+                    before.kind, f"{before.place}, {_inside('.', environment)[2:]} in it"
+                )
         self.scalars["embedded_servers"] = False
         self.origins.pop("embedded_servers", None)
 

@@ -5,16 +5,13 @@ import os
 from collections.abc import Iterable
 
 from resources.errors import did_you_mean
+from resources.follow_ups import CHOSEN_BY, ENVIRONMENT
 from resources.security.masking import is_shown
 from resources.settings.errors import SettingsError
 from resources.settings.values import SCALARS
 
 PREFIX = "SLUICE_"
 GROUPS = ("kafka", "registry", "warehouse")
-ENVIRONMENT = "SLUICE_ENV"
-"""The variable that chooses an environment."""
-CHOSEN_BY = "SLUICE_ENV_CHOSEN_BY"
-"""Set by `--env` for this process and its children: then commands in messages carry `--env`."""
 # Variables that are no settings: they are read elsewhere, or by the test suite.
 FOREIGN = {"SLUICE_COMPILED", "SLUICE_REQUIRE_SERVERS", "SLUICE_TOML", ENVIRONMENT, CHOSEN_BY}
 FILE_SUFFIX = "_file"

@@ -8,6 +8,7 @@ from resources.security.masking import mask
 from resources.security.private_files import GroupAccess
 from resources.settings.environments import Environment
 from resources.settings.errors import SettingsError
+from resources.settings.files import plain
 from resources.settings.names import variable
 from resources.settings.secret_files import CurrentValues
 from resources.settings.started import comparable_address
@@ -90,6 +91,18 @@ class Settings:
         """Where the value of a setting comes from."""
         return self.origins.get(setting, Origin("default"))
 
+    def destination(self) -> str:
+        """Where this process writes, in one line, without secrets."""
+        shown = self.printable()
+        parts = [
+            f"Kafka {shown.get('kafka.bootstrap.servers', 'not set')}",
+            f"registry {shown.get('registry.url', 'not set')}",
+            f"topics that begin with {self.topic_prefix!r}" if self.topic_prefix else "no topic prefix",
+        ]
+        return (
+            f"Environment {self.environment.name if self.environment else 'not chosen'}: {', '.join(parts)}"
+        )
+
     def secrets_fingerprint(self) -> str:
         """Changes when the content of a file changes that holds a setting."""
         groups = (self.kafka, self.registry, self.warehouses)
@@ -97,7 +110,7 @@ class Settings:
 
     def printable(self) -> dict[str, str]:
         """Every setting as text, secrets masked."""
-        rows = {name: mask(name, str(getattr(self, name))) for name in SCALARS}
+        rows = {name: mask(name, plain(getattr(self, name))) for name in SCALARS}
         for group, values in (
             ("kafka", self.kafka),
             ("registry", self.registry),

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from resources.errors import SluiceError, TransientError
 from resources.process.waiting import waiting_for
+from resources.settings import variable
 from resources.snapshots.snapshot import SnapshotError
 from resources.wording import text_of
 
@@ -50,7 +51,7 @@ def unreadable(where: str, error: OSError) -> SluiceError:
 
 def unwritable(where: str, error: OSError) -> SnapshotError:
     """The error of a place that takes no more bytes."""
-    step = "free disk space, or point SLUICE_SNAPSHOTS elsewhere"
+    step = f"free disk space, or point {variable('snapshots')} elsewhere"
     if lasts(error):
         step = "remove what is in its place, or let this user write there"
     return SnapshotError(

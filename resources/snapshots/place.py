@@ -16,6 +16,7 @@ import fsspec
 import pyarrow as pa
 
 from resources.security.masking import mask
+from resources.settings import variable
 from resources.snapshots.faults import json_object, store_call, unreadable, unstored, unwritable
 from resources.snapshots.files import new_file, new_name, remove_left
 from resources.snapshots.fsync import sync
@@ -35,7 +36,7 @@ class StorePlace:
             self._fs, self._root = fsspec.url_to_fs(base, **(options or {}))
         except (ImportError, ValueError) as error:
             raise SnapshotError(
-                f"SLUICE_SNAPSHOTS={self._shown}",
+                f"{variable('snapshots')}={self._shown}",
                 f"this place cannot be reached: {error}",
                 allowed="a folder, or a URL of a file system known to fsspec",
                 next_step="install the fsspec package of that file system (s3fs, gcsfs, adlfs, …)",

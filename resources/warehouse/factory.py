@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from resources.errors import did_you_mean
+from resources.settings import variable
 from resources.warehouse.protocol import Warehouse, WarehouseError
 
 
@@ -17,7 +18,7 @@ def open_warehouse(name: str, warehouses: Mapping[str, str], *, memory_limit: st
             f"warehouse {name!r}",
             f"is not in the settings.{did_you_mean(name, warehouses)}",
             allowed=", ".join(sorted(warehouses)),
-            next_step=f"set SLUICE_WAREHOUSE_{name.upper()}, or {name} below [warehouse] in sluice.toml",
+            next_step=f"set {variable(f'warehouse.{name}')}, or {name} below [warehouse] in sluice.toml",
         )
     scheme, separator, _ = url.partition("://")
     if scheme == "duckdb":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,15 +13,19 @@ from pipelines.authoring.loading.garbage_collection import collection_paused, ke
 from pipelines.authoring.loading.layout import Survey, survey
 from pipelines.authoring.loading.module_import import PACKAGE, application_root, tree_as_package
 from pipelines.authoring.problems import DeclarationProblem
-from pipelines.authoring.topics import TopicClaim, collision_key
+from pipelines.authoring.topics import LONGEST_TOPIC, TopicClaim, collision_key
 
 
 def load_catalogue(
-    assets_root: Path | None = None, *, dialects: Mapping[str, str] | None = None
+    assets_root: Path | None = None,
+    *,
+    dialects: Mapping[str, str] | None = None,
+    topic_prefix: str = "",
 ) -> Catalogue:
     """Import and check every event module below `assets_root` (default: the application's `assets/`).
 
-    `dialects` maps a warehouse's name to sqlglot's name of its SQL; DuckDB's where it is not named.
+    `dialects` maps a warehouse's name to sqlglot's name of its SQL; DuckDB's where it is not named. `topic_prefix`, of the
+    settings, begins the topic of every event of the catalogue; nothing else of an event depends on it.
     Reads only those files; touches no warehouse, broker or registry.
     Raises `CatalogueError` with every mistake of every module, file by file; its `healthy` holds the other events.
     """
@@ -28,12 +33,12 @@ def load_catalogue(
     found = survey(root)
     let_go(len(found.modules))
     with collection_paused():
-        catalogue = _loaded(root, found, dialects or {})
+        catalogue = _loaded(root, found, dialects or {}, topic_prefix)
         keep(len(found.modules))
     return catalogue
 
 
-def _loaded(root: Path, found: Survey, dialects: Mapping[str, str]) -> Catalogue:
+def _loaded(root: Path, found: Survey, dialects: Mapping[str, str], topic_prefix: str) -> Catalogue:
     # Imported here: these need sqlglot and pyarrow, which `import pipelines` must not wait for.
     from pipelines.authoring.loading.resolution import Resolver
 
@@ -51,10 +56,14 @@ def _loaded(root: Path, found: Survey, dialects: Mapping[str, str]) -> Catalogue
                 events.append(resolution.event)
             elif resolution.problems:
                 refused[f"{path.parent.name}/{path.stem}"] = tuple(resolution.problems)
-    for name, problem in shared_topics(resolver.topics):
+    for name, problem in [*shared_topics(resolver.topics), *too_long(resolver.topics, topic_prefix)]:
         problems.append(problem)
         refused[name] = (*refused.get(name, ()), problem)
-    healthy = {event.full_name: event for event in events if event.full_name not in refused}
+    healthy = {
+        event.full_name: replace(event, topic=f"{topic_prefix}{event.topic}", topic_prefix=topic_prefix)
+        for event in events
+        if event.full_name not in refused
+    }
     catalogue = Catalogue(MappingProxyType(healthy), root, tuple(warnings), MappingProxyType(refused))
     if problems:
         unique = dict.fromkeys(problems)  # a broken helper is one mistake, however many modules import it
@@ -72,6 +81,25 @@ def shared_topics(topics: Sequence[TopicClaim]) -> list[tuple[str, DeclarationPr
         for rivals in claims.values()
         for claim in rivals
         for rival in [rival for rival in rivals if rival.event != claim.event][:1]
+    ]
+
+
+def too_long(topics: Sequence[TopicClaim], topic_prefix: str) -> list[tuple[str, DeclarationProblem]]:
+    """Topics that only the prefix of the settings makes too long for Kafka."""
+    return [
+        (
+            claim.event,
+            DeclarationProblem(
+                claim.file,
+                claim.line,
+                f"topic={claim.topic!r} with topic_prefix={topic_prefix!r} of the settings has "
+                f"{len(topic_prefix) + len(claim.topic)} characters",
+                f"at most {LONGEST_TOPIC}, Kafka's limit",
+                "shorten the topic or the prefix",
+            ),
+        )
+        for claim in topics
+        if len(claim.topic) <= LONGEST_TOPIC < len(topic_prefix) + len(claim.topic)
     ]
 
 

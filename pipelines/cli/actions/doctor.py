@@ -26,6 +26,7 @@ from resources.kafka.topics.cluster import describe
 from resources.platform import Platform
 from resources.registry import RightMissing
 from resources.security.masking import mask
+from resources.settings import variable
 from resources.wording import counted
 
 _PACKAGES = (
@@ -200,7 +201,9 @@ def _snapshots(platform: Platform) -> str:
         shutil.rmtree(probe, ignore_errors=True)
         if not os.access(base, os.W_OK):
             raise SluiceError(
-                base, "cannot be written", next_step="give this user the right, or set SLUICE_SNAPSHOTS"
+                base,
+                "cannot be written",
+                next_step=f"give this user the right, or set {variable('snapshots')}",
             )
     return f"{shown} can be written"
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
+from pipelines.cli.output.destination import say_destination
 from pipelines.cli.output.errors import tell, when_stopped
 from pipelines.cli.output.tables import progress, table
 from pipelines.cli.output.values import to_json
@@ -39,6 +40,7 @@ def run(asked: Asked, *, yes: bool, as_json: bool) -> None:
     if bool(asked.event) == asked.everything:
         raise click.UsageError("name an event, or --all")
     with Platform() as platform:
+        say_destination(platform.settings)
         platform.snapshots.store_id(make=True)
         ledger = read_ledger(platform)
         chosen = _chosen(asked, ledger)

@@ -8,6 +8,7 @@ import click
 from pipelines.authoring.event import Event
 from pipelines.cli.options.events import healthy_catalogue
 from pipelines.cli.output.tables import table
+from resources.follow_ups import follow_up
 from resources.wording import counted
 
 
@@ -19,7 +20,7 @@ def run(as_json: bool) -> None:
         click.echo(json.dumps([_json(event) for event in events], indent=2))
     elif events:
         _table(events)
-        click.echo(f"\n{counted(len(events), 'event')}. Next: sluice check {events[0].name}")
+        click.echo(f"\n{counted(len(events), 'event')}. Next: {follow_up(f'sluice check {events[0].name}')}")
     elif whole:
         click.echo(
             f"There is no event under {catalogue.assets_root}. Next: sluice new my_event --table my_table"

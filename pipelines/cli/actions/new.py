@@ -18,6 +18,7 @@ from pipelines.drafting.first_window import first_window
 from pipelines.drafting.lost_rows import first_real_window, lost_rows
 from pipelines.drafting.python_literals import require_plain
 from pipelines.drafting.whole_files import write_all
+from resources.follow_ups import follow_up
 from resources.platform import Platform
 from resources.settings import ROOT
 from resources.wording import counted
@@ -91,7 +92,7 @@ def run(
             f"The draft is kept with {counted(len(made.questions), 'open question')}, marked TODO in both "
             f"files: answer there, or delete both and draft again with {' and '.join(answers)}."
         )
-    click.echo(f"Next: sluice preview {name} {first}")
+    click.echo(follow_up(f"Next: sluice preview {name} {first}"))
     if not ok:
         raise SystemExit(1)
 

@@ -28,6 +28,7 @@ from pipelines.orchestration.keys import STAGES
 from pipelines.publishing.key_search import KeySearch, Unmatched
 from pipelines.publishing.request import Replay
 from pipelines.run_events import Outcome, but_for_window
+from resources.follow_ups import follow_up
 from resources.platform import Platform
 from resources.settings import Settings
 from resources.wording import counted, headline
@@ -52,6 +53,7 @@ def made(event: Event, wanted: Wanted) -> Plan:
     request = config.publish_request(request="plan", requested_by="plan")
     found: list[WindowPlan] = []
     with Platform() as platform:
+        settings = platform.settings
         if request.redrive is not None:
             windows = _with_letters(event, platform, wanted.windows)
         elif request.replay is None:
@@ -78,7 +80,7 @@ def made(event: Event, wanted: Wanted) -> Plan:
                     because = f"{one.because}; its newest run was {before.state}: {headline(before.reason)}"
                     if request.replay is None and request.redrive is None:
                         # Its rows fit now, where they did not.
-                        fits = f"sluice publish {event.full_name} {one.window}"
+                        fits = follow_up(f"sluice publish {event.full_name} {one.window}")
                         because += f"; next: {before.next_step if before.state == 'failed' else fits}"
                     one = replace(one, because=because)
                 found.append(one)
@@ -102,6 +104,7 @@ def made(event: Event, wanted: Wanted) -> Plan:
         seconds,
         basis,
         keys.unmatched.as_dict() if keys and keys.unmatched else None,
+        settings.environment.name if settings.environment else None,
     )
 
 
@@ -158,7 +161,7 @@ def show_plan(event: Event, plan: Plan, out: Path | None) -> None:
     elif plan.refused:
         click.echo(f"\nWritten to {out}; it cannot be applied while windows of it are refused.")
     else:
-        click.echo(f"\nWritten to {out}. Next: sluice plan --apply {out}")
+        click.echo(f"\nWritten to {out}. Next: {follow_up(f'sluice plan --apply {out}')}")
 
 
 def _refusals(plan: Plan) -> None:

@@ -14,6 +14,7 @@ from pipelines.dry_run.plan import PlanUnreadable, read_plan
 from pipelines.orchestration.config import RunConfig
 from pipelines.publishing.next_generation.expectation import PlanOutdated
 from resources.platform import Platform
+from resources.settings import load_settings
 from resources.wording import counted
 
 
@@ -23,6 +24,13 @@ def apply(address: str, *, as_json: bool) -> bool:
     Raises PlanOutdated before any run where the event's definition has changed or a window of the plan is refused.
     """
     plan = read_plan(address)
+    here = load_settings().environment
+    if plan.environment != (here.name if here else None):
+        raise PlanOutdated(
+            f"plan {address}",
+            f"was made {_in(plan.environment)}, and this command runs {_in(here.name if here else None)}",
+            next_step="apply it there, or plan again here; nothing was published",
+        )
     catalogue, event = catalogue_and_event(plan.event)
     if event.code_version != plan.code_version:
         raise PlanOutdated(
@@ -71,6 +79,10 @@ def apply(address: str, *, as_json: bool) -> bool:
         before=announcing(f"applying {Path(address).name}: {_doing(config)}"),
     )
     return report(outcomes, as_json=as_json)
+
+
+def _in(environment: str | None) -> str:
+    return f"in environment {environment}" if environment else "in no environment"
 
 
 def _doing(config: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The work of `sluice register`."""
 
 from pipelines.cli.options.events import chosen
+from pipelines.cli.output.destination import say_destination
 from pipelines.cli.output.errors import when_stopped
 from pipelines.cli.output.findings import show
 from pipelines.preflight.finding import Finding, failures_of
@@ -19,6 +20,7 @@ def run(event: str | None) -> None:
         Platform() as platform,
         when_stopped(lambda: f"Stopped. Registered: {', '.join(done) or 'nothing'}."),
     ):
+        say_destination(platform.settings)
         for one in events:
             subject, text = subject_of(one.topic), one.contract.text
             try:

@@ -16,6 +16,7 @@ from pipelines.cli.output.unfinished_windows import tell_unfinished
 from pipelines.ledger.listing import not_yet, read_ledger
 from pipelines.ledger.unfinished_windows import unfinished
 from pipelines.publishing.stored_rows import rows_without_events
+from resources.follow_ups import follow_up
 from resources.platform import Platform
 from resources.wording import counted
 
@@ -141,5 +142,6 @@ def _show(
         first = broken[0]
         click.echo(
             f"\n{counted(len(broken), 'window')} interrupted: a run stopped between two transactions, or is "
-            f"publishing now.\nNext: sluice publish {first.event} {first.window}   (sends the rest, nothing twice)"
+            "publishing now.\nNext: "
+            + follow_up(f"sluice publish {first.event} {first.window}   (sends the rest, nothing twice)")
         )

@@ -15,7 +15,7 @@ from pipelines.webserver.exposure import exposure_warning
 from pipelines.webserver.serving import develop_command
 from resources.dev.servers import status
 from resources.dev.servers.ports import free_ports
-from resources.settings import ROOT, load_settings
+from resources.settings import ROOT, load_settings, variable
 from resources.wording import counted
 
 
@@ -43,7 +43,7 @@ def run(port: int, host: str, read_only: bool) -> None:
         click.echo(warning, err=True)
     sys.stdout.flush()
     # Children run elsewhere, so a relative home must not be read there again.
-    os.environ["SLUICE_HOME"] = str(settings.home.resolve())
+    os.environ[variable("home")] = str(settings.home.resolve())
     # `dagster dev` recommends another command of Dagster's own at every start.
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     # A code server that died is started anew within seconds: a backfill waits for it, instead of failing.

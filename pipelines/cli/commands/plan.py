@@ -88,8 +88,10 @@ def command(
         raise click.UsageError('a replay needs a reason: --reason "billing lost its state"')
     if out is not None and not out.absolute().parent.is_dir():
         raise click.UsageError(f"--out {out}: there is no folder {out.absolute().parent}")
+    from resources.settings import load_settings
+
     catalogue, found = catalogue_and_event(event)
-    require_free(topic, catalogue)
+    require_free(topic, catalogue, load_settings())
     config: dict[str, Any] = {"reason": reason or "", "on_definition_change": "correct" if correct else "ask"}
     config |= selected.config() if replay else {}
     config |= {"redrive": True, "force": force} if redrive else {}

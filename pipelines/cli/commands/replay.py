@@ -72,7 +72,7 @@ def command(
     if not (reason and reason.strip()):
         raise click.UsageError('a replay needs a reason: --reason "billing lost its state"')
     catalogue, found = catalogue_and_event(event)
-    require_free(topic, catalogue)
+    require_free(topic, catalogue, load_settings())
     selected = Selected(keys, keys_file, since, until, fresh, topic, matching_only).config()
     with Platform() as platform:
         kept = with_keys_kept(selected, partial(platform.snapshots.keep_text, "keys"))

@@ -24,6 +24,7 @@ def command(apache: bool, no_sample: bool) -> None:
     """
     from pipelines.cli.actions.up import start_servers, uses_sample
     from pipelines.cli.output.tables import table
+    from resources.follow_ups import follow_up
     from resources.settings import load_settings
 
     settings = load_settings()
@@ -46,7 +47,10 @@ def command(apache: bool, no_sample: bool) -> None:
     if elsewhere:
         click.echo(f"\nNote: your settings point elsewhere, and they win: {', '.join(elsewhere)}.")
     click.echo("\nNext:")
-    click.echo("  sluice list                            the events there are")
-    click.echo("  sluice preview EVENT WINDOW            look before you publish")
-    click.echo("  sluice publish EVENT WINDOW            onto the topic, exactly once")
-    click.echo("  sluice down                            stop the servers; their data stay")
+    for told in (
+        "  sluice list                            the events there are",
+        "  sluice preview EVENT WINDOW            look before you publish",
+        "  sluice publish EVENT WINDOW            onto the topic, exactly once",
+        "  sluice down                            stop the servers; their data stay",
+    ):
+        click.echo(follow_up(told))

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 def catalogue_and_event(name: str) -> tuple[Catalogue, Event]:
     """The event of this name, also while others do not load; raises CatalogueError where it is the one."""
     from pipelines import CatalogueError, load_catalogue
+    from resources.settings import load_settings
 
     try:
-        catalogue = load_catalogue()
+        catalogue = load_catalogue(topic_prefix=load_settings().topic_prefix)
     except CatalogueError as error:
         own = [problem for problem in error.problems if _about(problem.file, name)]
         if own:
@@ -36,9 +37,10 @@ def healthy_catalogue() -> tuple[Catalogue, bool]:
     """The events that load, and whether all do; what is wrong with the others is printed to stderr."""
     from pipelines import CatalogueError, load_catalogue
     from pipelines.cli.output.errors import tell
+    from resources.settings import load_settings
 
     try:
-        return load_catalogue(), True
+        return load_catalogue(topic_prefix=load_settings().topic_prefix), True
     except CatalogueError as error:
         tell(error)
         click.echo(err=True)
@@ -48,9 +50,10 @@ def healthy_catalogue() -> tuple[Catalogue, bool]:
 def loaded_events() -> Catalogue:
     """The events that load, without a word about the others."""
     from pipelines import CatalogueError, load_catalogue
+    from resources.settings import load_settings
 
     try:
-        return load_catalogue()
+        return load_catalogue(topic_prefix=load_settings().topic_prefix)
     except CatalogueError as error:
         return error.healthy
 

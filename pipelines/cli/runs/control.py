@@ -6,6 +6,7 @@ import click
 import dagster as dg
 from dagster import DagsterRunStatus
 
+from pipelines.cli.output.destination import say_destination
 from pipelines.orchestration.control import (
     Answer,
     Order,
@@ -21,6 +22,7 @@ from pipelines.orchestration.launch import dagster_instance, this_user
 from pipelines.orchestration.liveness.lost_runs import LostRuns, end_run
 from pipelines.run_events import Paused, WentOn, sentence
 from resources.errors import SluiceError
+from resources.follow_ups import follow_up
 from resources.settings import load_settings
 
 # A run looks for its operator's word once a second, and a transaction takes two.
@@ -40,7 +42,9 @@ def order_runs(name: str, order: Order) -> None:
 
     Raises SluiceError where no run under way is meant.
     """
-    instance = dagster_instance(load_settings())
+    settings = load_settings()
+    say_destination(settings)
+    instance = dagster_instance(settings)
     eyes = LostRuns()
     eyes.end(instance)
     runs = under_way(instance)
@@ -82,7 +86,9 @@ def _outcome(instance: dg.DagsterInstance, run: dg.DagsterRun, order: Order, by:
         time.sleep(0.2)
     when = "once it begins" if now.status == DagsterRunStatus.QUEUED else "at its next chunk boundary"
     return {
-        "pause": f"is asked to pause, and will {when}. `sluice resume {run.run_id[:8]}` takes it back.",
+        "pause": follow_up(
+            f"is asked to pause, and will {when}. `sluice resume {run.run_id[:8]}` takes it back."
+        ),
         "resume": "goes on within a second, unless a limit holds it back.",
         "cancel": f"is asked to end, and will {when}.",
     }[order]

@@ -14,6 +14,7 @@ import dagster as dg
 from pipelines.authoring.catalogue import Catalogue
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
+from pipelines.cli.output.destination import say_destination
 from pipelines.cli.output.errors import Stopped, when_stopped
 from pipelines.cli.output.tables import Progress, progress
 from pipelines.orchestration.keys import STAGES
@@ -234,6 +235,7 @@ def run_all(
 
     For `every_window` see Shown. Raises Stopped on Ctrl-C; `again` is the command that goes on from there.
     """
+    say_destination(settings)
     outcomes: list[RunOutcome] = []
     with when_stopped(lambda: str(stopped_after(outcomes, again))):
         launcher = Launcher(catalogue, settings)

@@ -8,6 +8,7 @@ import click
 from pipelines.authoring.catalogue import Catalogue
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
+from pipelines.cli.output.destination import say_destination
 from pipelines.cli.output.errors import when_stopped
 from pipelines.cli.runs.launcher import Launcher, RunOutcome, stopped_after
 from pipelines.cli.runs.split import Part, divided, require_uncompacted
@@ -32,6 +33,7 @@ def publish_in_processes(
     An event's windows are one run, in their order; with `divide` they are cut into as many runs as there are processes. Raises SluiceError
     where an event cannot be divided, and Stopped as `run_all` does.
     """
+    say_destination(settings)
     again = f"{again} --processes {processes.most}"
     with when_stopped(lambda: str(stopped_after([], again))):
         # Here first: what a new home lacks is made by one process, not by several at once.

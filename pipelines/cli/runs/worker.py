@@ -83,9 +83,10 @@ class Worker:
         import pipelines.cli.runs.launcher
         import pipelines.orchestration.windows.run  # noqa: F401
         from pipelines import CatalogueError, load_catalogue
+        from resources.settings import load_settings
 
         try:
-            self._catalogue = load_catalogue()
+            self._catalogue = load_catalogue(topic_prefix=load_settings().topic_prefix)
         except CatalogueError as error:
             self._catalogue = error.healthy  # the parent tells of the others
 

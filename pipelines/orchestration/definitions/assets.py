@@ -14,6 +14,7 @@ from pipelines.orchestration.config import RunConfig
 from pipelines.orchestration.definitions.descriptions import agreements, code_references, contract_columns
 from pipelines.orchestration.definitions.launch_check import SCHEMA
 from pipelines.orchestration.definitions.partitions import partitions_of
+from pipelines.orchestration.environment import mark_environment
 from pipelines.orchestration.keys import (
     FITS_CONTRACT,
     HEARTBEAT,
@@ -89,6 +90,7 @@ def build_assets(event: Event) -> dg.AssetsDefinition:
             try:
                 config = RunConfig(**context.op_execution_context.op_config)
                 with telling(context.log.info), context.resources.platform.open(context.log.info) as platform:
+                    mark_environment(context, platform.settings)
                     yield from WindowRun(event, context, config, platform, windows, unchanged).windows()
             except SluiceError as error:
                 unchanged.keep(error)  # refused before its first window

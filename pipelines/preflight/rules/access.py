@@ -8,7 +8,7 @@ from pipelines.preflight.finding import Finding, failures_of
 from resources.errors import SluiceError
 from resources.kafka.factory import READING_GROUP, transaction_timeout_ms
 from resources.kafka.topics.cluster import ClusterState, TopicState
-from resources.settings import Settings
+from resources.settings import Settings, variable
 
 _PAGE = "docs/operating.md#rights"
 
@@ -94,7 +94,7 @@ def _transactions(settings: Settings, cluster: ClusterState) -> Iterator[Finding
             "transactions",
             "failed",
             f"{told}, and the brokers refuse more than {duration(int(most))} (transaction.max.timeout.ms={most})",
-            f"set SLUICE_KAFKA_TRANSACTION_TIMEOUT_MS={most}, or raise transaction.max.timeout.ms on the brokers",
+            f"set {variable('kafka.transaction.timeout.ms')}={most}, or raise transaction.max.timeout.ms on the brokers",
         )
     else:
         yield Finding("transactions", "ok", f"{told} of the {duration(int(most))} that the brokers allow")

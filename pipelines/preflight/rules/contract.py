@@ -8,7 +8,7 @@ from pipelines.contract import places_with_todo, says_todo
 from pipelines.preflight.facts import Facts
 from pipelines.preflight.finding import Finding, failures_of, refusal
 from resources.errors import SluiceError
-from resources.settings import Settings
+from resources.settings import Settings, variable
 
 
 def subject_of(topic: str) -> str:
@@ -109,7 +109,7 @@ def _ids_in_use(facts: Facts) -> Iterator[Finding]:
             "warning" if facts.replays_whole else "failed",
             f"window {one.window} was published with schema id {one.schema_id}, and the registry {one.problem}: consumers "
             "cannot decode its records, or decode them with a wrong schema",
-            "restore the registry, or point SLUICE_REGISTRY_URL at the one that knows the id; if it is gone for good: "
+            f"restore the registry, or point {variable('registry.url')} at the one that knows the id; if it is gone for good: "
             f'sluice register {name}, then sluice replay {name} --reason "the registry was emptied"',
             relaunch=False,
         )
@@ -136,5 +136,5 @@ def _compatibility(facts: Facts) -> Iterator[Finding]:
         "compatibility",
         "failed" if facts.publishing else "warning",
         f"{told}, not registered under {subject} yet, and the settings do not allow registering it at publish",
-        f"sluice register {event.full_name} (or set SLUICE_REGISTER_CONTRACTS=true)",
+        f"sluice register {event.full_name} (or set {variable('register_contracts')}=true)",
     )

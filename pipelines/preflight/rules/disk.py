@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pipelines.preflight.amounts import size
 from pipelines.preflight.facts import Facts
 from pipelines.preflight.finding import Finding
+from resources.settings import variable
 from resources.wording import counted
 
 # With nothing to estimate from: below it, somebody should look.
@@ -14,7 +15,6 @@ _SPILL_FACTOR = 3
 _READBACK_BYTES = 160
 
 _NAMED = 3
-_FREE = "free some space, or point SLUICE_SNAPSHOTS (or TMPDIR) elsewhere"
 
 
 def disk_findings(facts: Facts) -> Iterator[Finding]:
@@ -72,11 +72,18 @@ def _room(subject: str, place: str, free: int, *, least: float, wanted: float, t
     """`least` is what one window needs, `wanted` what all of them do."""
     text = f"{size(free)} free at {place}; {told or 'no window is stored yet to estimate from'}"
     if free < least:
-        return Finding(subject, "failed", f"{text}: not even the largest window fits", _FREE)
+        return Finding(subject, "failed", f"{text}: not even the largest window fits", _free())
     if free < wanted:
         return Finding(
-            subject, "warning", f"{text}: not all of them fit", f"{_FREE}, or publish fewer windows at a time"
+            subject,
+            "warning",
+            f"{text}: not all of them fit",
+            f"{_free()}, or publish fewer windows at a time",
         )
     if free < FLOOR_BYTES:
-        return Finding(subject, "warning", f"{text}; less than {size(FLOOR_BYTES)} is little", _FREE)
+        return Finding(subject, "warning", f"{text}; less than {size(FLOOR_BYTES)} is little", _free())
     return Finding(subject, "ok", text)
+
+
+def _free() -> str:
+    return f"free some space, or point {variable('snapshots')} (or TMPDIR) elsewhere"

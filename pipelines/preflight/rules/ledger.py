@@ -8,7 +8,7 @@ from pipelines.preflight.rules.topic import replication
 from resources.kafka.topics.cluster import ClusterState
 from resources.kafka.topics.ledger_topic import LEDGER_CONFIG
 from resources.kafka.topics.topics import alter_command, create_command
-from resources.settings import Settings
+from resources.settings import Settings, variable
 from resources.wording import counted
 
 _MOST_NAMED = 3
@@ -63,7 +63,7 @@ def ledger_findings(settings: Settings, cluster: ClusterState) -> Iterator[Findi
                 "ledger",
                 "failed",
                 f"{name} does not exist, and the settings do not allow Sluice to create it",
-                f"{command} (or set SLUICE_CREATE_TOPICS=true)",
+                f"{command} (or set {variable('create_topics')}=true)",
             )
         return
     found = state.topic.partitions
@@ -73,7 +73,7 @@ def ledger_findings(settings: Settings, cluster: ClusterState) -> Iterator[Findi
             "ledger",
             "failed",
             f"{told}, and the settings say {wanted}: the record of a window would be looked for in the wrong one",
-            f"set SLUICE_LEDGER_PARTITIONS={found}; never add partitions to the ledger",
+            f"set {variable('ledger_partitions')}={found}; never add partitions to the ledger",
         )
     elif not state.config:
         yield Finding(

@@ -11,7 +11,7 @@ from pipelines.preflight.largest_record import LargestRecord
 from resources.kafka.record_sizes import largest_record
 from resources.kafka.topics.cluster import ClusterState, TopicState
 from resources.kafka.topics.topics import alter_command, create_command
-from resources.settings import Settings
+from resources.settings import Settings, variable
 from resources.wording import counted, noun
 
 # Of brokers and topics that say nothing else (Kafka, "message.max.bytes").
@@ -127,7 +127,7 @@ def _presence(facts: Facts) -> Finding:
         "topic",
         "failed",
         f"{facts.topic} does not exist, and the settings do not allow Sluice to create it",
-        f"{command} (or set SLUICE_CREATE_TOPICS=true)",
+        f"{command} (or set {variable('create_topics')}=true)",
     )
 
 
@@ -397,7 +397,7 @@ def _beyond_client(facts: Facts, told: str, limit: int, wanted: int) -> tuple[st
     takes = largest_record(facts.settings, limit)
     told = f"{told}; the client takes at most {takes:,} before compression"
     if takes != limit:
-        return told, f"set SLUICE_KAFKA_MESSAGE_MAX_BYTES={wanted * 2}, or make the event smaller"
+        return told, f"set {variable('kafka.message.max.bytes')}={wanted * 2}, or make the event smaller"
     return told, _larger(facts, wanted)  # the client's limit follows the topic's
 
 

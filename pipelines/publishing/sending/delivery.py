@@ -26,6 +26,7 @@ from resources.identity import Identity
 from resources.kafka.topics.topics import Topic
 from resources.kafka.transactions import TransactionalProducer
 from resources.platform import Platform
+from resources.settings import variable
 from resources.wording import counted
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class KafkaSending:
                     f"{entry.event} {entry.window}",
                     f"{counted(_MOST_ABORTS, 'transaction')} in a row were aborted, because newer values of their keys came before them "
                     f"on {entry.topic}: other producers write these keys faster than this run can compare them",
-                    next_step="launch again when the other producers are quieter, or with a smaller SLUICE_TRANSACTION_ROWS",
+                    next_step=f"launch again when the other producers are quieter, or with a smaller {variable('transaction_rows')}",
                 )
             entry = parts[-1].entry
 

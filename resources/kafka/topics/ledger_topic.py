@@ -20,7 +20,7 @@ from resources.kafka.reading.offsets import Asked, ask_offsets, offsets_of
 from resources.kafka.reading.range_reader import ReadStalled, read_until
 from resources.kafka.topics.topics import describe_topic, ensure_topic
 from resources.process.waiting import waiting_for
-from resources.settings import Settings
+from resources.settings import Settings, variable
 from resources.wording import counted
 
 LEDGER_CONFIG = {"cleanup.policy": "compact", "retention.ms": "-1"}
@@ -83,7 +83,7 @@ class LedgerLog:
                 f"topic {self._topic}",
                 f"has {counted(found.partitions, 'partition')}, the settings say {settings.ledger_partitions}: "
                 "the record of a window would be looked for in the wrong one",
-                next_step=f"set SLUICE_LEDGER_PARTITIONS={found.partitions}; never add partitions to the ledger",
+                next_step=f"set {variable('ledger_partitions')}={found.partitions}; never add partitions to the ledger",
             )
         if found.config and found.deletes:
             raise KafkaRefused(

@@ -19,7 +19,7 @@ from resources.kafka.connecting.logins import Admin
 from resources.kafka.errors import KafkaUnavailable, kafka_error
 from resources.kafka.factory import admin
 from resources.process.waiting import waiting_for
-from resources.settings import Settings
+from resources.settings import Settings, variable
 
 _SECONDS = 15
 # 16 zero bytes, in the form in which Kafka writes ids.
@@ -120,7 +120,7 @@ def ensure_topic(
         raise TopicMissing(
             f"topic {name}",
             "does not exist, and the settings do not allow Sluice to create it",
-            next_step=f"{create_command(settings, name, partitions, config)} (or set SLUICE_CREATE_TOPICS=true)",
+            next_step=f"{create_command(settings, name, partitions, config)} (or set {variable('create_topics')}=true)",
         )
     # -1: the brokers' default.replication.factor (KIP-464).
     wanted = NewTopic(name, partitions, settings.replication_factor or -1, config=dict(config or {}))

@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from resources.errors import TransientError
+from resources.settings import variable
 from resources.warehouse.duckdb.errors import first_lines
 from resources.warehouse.names import quoted
 from resources.warehouse.protocol import WarehouseError
@@ -70,7 +71,7 @@ class Engines:
             raise WarehouseError(
                 str(self._path),
                 "there is no such DuckDB file",
-                next_step="`sluice up` builds the sample warehouse; or set SLUICE_WAREHOUSE_DEFAULT=duckdb:///path",
+                next_step=f"`sluice up` builds the sample warehouse; or set {variable('warehouse.default')}=duckdb:///path",
             )
         spill = tempfile.TemporaryDirectory(prefix="sluice-duckdb-")
         connection: duckdb.DuckDBPyConnection | None = None

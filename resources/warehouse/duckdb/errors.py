@@ -4,6 +4,7 @@ import duckdb
 
 from resources.errors import SluiceError
 from resources.process.scratch import is_full, scratch_full
+from resources.settings import variable
 from resources.warehouse.own_words import is_part, without_values
 from resources.warehouse.protocol import WarehouseError
 
@@ -34,7 +35,7 @@ def refused(where: str, error: Exception, sql: str) -> SluiceError:
         return NeedsMemory(
             where,
             f"the query needs more memory than it may have: {_told(error, sql)}",
-            next_step="raise SLUICE_MEMORY_LIMIT, or choose shorter windows",
+            next_step=f"raise {variable('memory_limit')}, or choose shorter windows",
         )
     return WarehouseError(where, f"the query was refused: {_told(error, sql)}")
 

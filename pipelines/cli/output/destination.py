@@ -1,0 +1,11 @@
+"""Where a command writes: said in one line by every command that writes outside development."""
+
+import click
+
+from resources.settings import Settings
+
+
+def say_destination(settings: Settings) -> None:
+    """Print the line to stderr, unless the servers are those of `sluice up` and no environment is chosen."""
+    if settings.environment is not None or not settings.embedded:
+        click.echo(settings.destination(), err=True)

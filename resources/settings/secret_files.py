@@ -1,0 +1,93 @@
+"""Values that are in files, secrets above all: `SLUICE_KAFKA_SASL_PASSWORD_FILE=/run/secrets/kafka`.
+
+A file is read again whenever a client is made, so a secret that was rotated is used without a restart.
+"""
+
+import stat
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from resources.security.masking import secrets_of
+from resources.security.secrets import learn
+from resources.settings.errors import SettingsError
+from resources.wording import text_of
+
+# A bundle of certificates has some hundred kB.
+_MOST_BYTES = 1_000_000
+
+
+def read_secret(path: Path, setting: str, name: str) -> str:
+    """The value of `setting` in a file, without the line's end. `name`: what names the file.
+
+    Raises SettingsError where the file is missing, unreadable, empty, too large, or no text.
+    """
+    where = f"{name}={path}"
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise SettingsError(
+                where, "is not a regular file", allowed="a file, which can be read repeatedly"
+            )
+        if found.st_size > _MOST_BYTES:
+            raise SettingsError(
+                where,
+                f"has {found.st_size:,} bytes, too many for a value",
+                allowed=f"at most {_MOST_BYTES:,}",
+            )
+        with path.open("rb") as handle:
+            data = handle.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise SettingsError(
+            where, "there is no such file", next_step="mount the secret there, or correct the path"
+        ) from None
+    except (OSError, ValueError) as error:
+        told = error.strerror if isinstance(error, OSError) else text_of(error)
+        raise SettingsError(
+            where, f"cannot be read: {told}", next_step="give this user the right to read the file"
+        ) from None
+    try:
+        text = data.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise SettingsError(where, f"is not UTF-8 text (byte {error.start})") from None
+    if "\0" in text:
+        raise SettingsError(where, "holds a zero byte, so it is no text")
+    if not text:
+        raise SettingsError(where, "is empty", next_step="write the value into the file, in one line")
+    learn(secrets_of(setting, text))
+    return text
+
+
+class CurrentValues(Mapping[str, str]):
+    """Settings of one group, by name. Those that are in files are read anew each time, so that a client that is made now
+    logs in with the secret of now. A file that cannot be read at this moment keeps its last value: it may be being
+    replaced."""
+
+    def __init__(self, group: str, values: Mapping[str, str], files: Mapping[str, tuple[str, Path]]) -> None:
+        """`files`: by name, what names the file, and its path."""
+        self._group, self._values, self._files = group, dict(values), dict(files)
+
+    def __getitem__(self, name: str) -> str:
+        if name in self._files:
+            called, path = self._files[name]
+            try:
+                self._values[name] = read_secret(path, f"{self._group}.{name}", called)
+            except SettingsError:
+                return self._values[name]
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"<{self._group}: {', '.join(self._values)}>"
+
+    def fingerprint(self) -> str:
+        """Changes when the content of a file changes."""
+        found = sha256()
+        for name in sorted(self._files):
+            found.update(self[name].encode() + b"\0")
+        return found.hexdigest()

@@ -1,0 +1,145 @@
+"""Settings as they are written, in the settings file and in variables, each with the place that it was read from."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from resources.settings.environments import (
+    TABLE,
+    Environment,
+    nameless,
+    owner_of,
+    require_key,
+    unknown_variable,
+)
+from resources.settings.errors import SettingsError
+from resources.settings.files import flatten, plain
+from resources.settings.names import (
+    FILE_SUFFIX,
+    FOREIGN,
+    GROUPS,
+    PREFIX,
+    setting_of,
+    unknown_setting,
+    variable_prefix,
+)
+from resources.settings.secret_files import read_secret
+from resources.settings.values import SCALARS
+
+Kind = Literal["default", "settings file", "environment table", "variable", "file", "sluice up"]
+# Where the state of this machine is, whichever environment uses it: each environment has a folder of its own there.
+_OF_THE_MACHINE = "home"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value comes from. `place`: the variable, the table or the file that holds it."""
+
+    kind: Kind
+    place: str = ""
+
+    def __str__(self) -> str:
+        return self.place or self.kind
+
+
+@dataclass(frozen=True)
+class Written:
+    """One value. `name`: how the user wrote the setting; `where`: what an error names; `base`: relative paths start there;
+    `file`: the file that holds the value."""
+
+    setting: str
+    text: str
+    name: str
+    where: str
+    base: Path
+    origin: Origin
+    file: Path | None = None
+
+
+def of_the_file(from_file: Mapping[str, Any], path: Path) -> Iterator[Written]:
+    """What the settings file says for all environments."""
+    table = {key: value for key, value in from_file.items() if key != TABLE}
+    for key, value in table.items():
+        require_key(key, value, str(path))
+    yield from _of_table(table, str(path), path, Origin("settings file", path.name))
+
+
+def of_the_table(table: Mapping[str, Any], path: Path, environment: Environment) -> Iterator[Written]:
+    """What the settings file says for one environment."""
+    place = f"[{TABLE}.{environment.name}]"
+    origin = Origin("environment table", f"{place} of {path.name}")
+    yield from _of_table(table, f"{path}: {place}", path, origin)
+
+
+def of_the_variables(
+    environ: Mapping[str, str], declared: Mapping[str, object], environment: Environment | None
+) -> Iterator[Written]:
+    """What the variables say for the environment in force. Those of other environments are left alone.
+
+    Raises SettingsError for a variable that is no setting, and for one without a name beside an environment.
+    """
+    chosen = environment.name if environment else ""
+    found: list[Written] = []
+    for name, value in environ.items():
+        if not name.startswith(PREFIX) or name in FOREIGN:
+            continue
+        owner = owner_of(name, declared)
+        prefix = variable_prefix(owner)
+        setting = setting_of(name[len(prefix) :])
+        if setting is None:
+            raise (
+                unknown_setting("environment", name, prefix=prefix)
+                if owner
+                else unknown_variable(name, declared)
+            )
+        if owner != chosen:
+            if not owner and environment and setting.removesuffix(FILE_SUFFIX) != _OF_THE_MACHINE:
+                raise nameless(name, setting, environment)
+            if owner:
+                continue
+        found.append(Written(setting, value, name, "environment", Path.cwd(), Origin("variable", name)))
+    # The name of an environment says more than none: its own home wins over the machine's.
+    found.sort(key=lambda one: owner_of(one.name, declared) == chosen)
+    yield from _with_files(found, beside_each_other=True)
+
+
+def _of_table(table: Mapping[str, Any], where: str, path: Path, origin: Origin) -> Iterator[Written]:
+    found: list[Written] = []
+    for key, value in table.items():
+        rows = flatten(value, f"{key}.") if key in GROUPS and isinstance(value, dict) else {key: value}
+        found += [Written(name, plain(one), name, where, path.parent, origin) for name, one in rows.items()]
+    yield from _with_files(found, beside_each_other=False)
+
+
+def _with_files(found: list[Written], *, beside_each_other: bool) -> Iterator[Written]:
+    """`found`, with the content of files in the place of their paths. Of one place, a value and a file for it exclude each
+    other."""
+    direct = {one.setting: one for one in found if not names_a_file(one.setting, one.text)}
+    for one in found:
+        if not names_a_file(one.setting, one.text):
+            yield one
+            continue
+        setting = one.setting.removesuffix(FILE_SUFFIX)
+        if setting in direct and (not beside_each_other or _same_prefix(one, direct[setting])):
+            raise SettingsError(
+                one.where,
+                f"{direct[setting].name} and {one.name} are both set",
+                allowed="one of them: the value, or the file that holds it",
+            )
+        path = one.base / Path(one.text).expanduser()
+        text = read_secret(path, setting, one.name)
+        yield replace(
+            one, setting=setting, text=text, origin=Origin("file", f"{path} ({one.name})"), file=path
+        )
+
+
+def _same_prefix(one: Written, other: Written) -> bool:
+    return one.name.upper().removesuffix(FILE_SUFFIX.upper()) == other.name.upper()
+
+
+def names_a_file(setting: str, value: str) -> bool:
+    """Whether the value is the path of a file that holds the value. A warehouse may be called `x_file`; it has a URL."""
+    if not setting.endswith(FILE_SUFFIX) or setting in SCALARS:
+        return False
+    return not (setting.startswith("warehouse.") and "://" in value)

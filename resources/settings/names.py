@@ -47,12 +47,16 @@ def setting_of(rest: str) -> str | None:
     if group not in GROUPS or not inner:
         return None
     # Warehouse names are the user's and hold no dots; client properties are dotted.
-    if group == "warehouse" or inner in _UNDERSCORED:
+    if group == "warehouse":
         return f"{group}.{inner}"
-    dotted = f"{group}.{inner.replace('_', '.')}"
-    if inner.endswith(FILE_SUFFIX) and len(inner) > len(FILE_SUFFIX) and not is_shown(dotted):
-        return f"{dotted.removesuffix('.file')}{FILE_SUFFIX}"
-    return dotted
+    in_a_file = inner.removesuffix(FILE_SUFFIX)
+    if inner != in_a_file and in_a_file and not is_shown(f"{group}.{_dotted(inner)}"):
+        return f"{group}.{_dotted(in_a_file)}{FILE_SUFFIX}"
+    return f"{group}.{_dotted(inner)}"
+
+
+def _dotted(inner: str) -> str:
+    return inner if inner in _UNDERSCORED else inner.replace("_", ".")
 
 
 def unknown_setting(where: str, name: str, *, prefix: str | None = None) -> SettingsError:

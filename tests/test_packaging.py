@@ -16,10 +16,19 @@ import resources
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("assets", "pipelines", "resources")
+PACKAGES = ("pipelines", "resources")
 _NOT_SOURCE = shutil.ignore_patterns(
     ".*", "*.egg-info", "__pycache__", "build", "dist", "docs", "tests", "benchmarks"
 )
+
+
+def _not_source(folder: str, names: list[str]) -> set[str]:
+    """Of the tree itself; a project's files have folders of these names too."""
+    return (
+        _NOT_SOURCE(folder, names)
+        if Path(folder) == ROOT
+        else {name for name in names if name == "__pycache__"}
+    )
 
 
 def test_the_packages_are_those_of_this_tree() -> None:
@@ -31,7 +40,7 @@ def test_the_packages_are_those_of_this_tree() -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's wheel, built with its own backend and without network, from a copy of the tree."""
     folder = tmp_path_factory.mktemp("wheel")
-    shutil.copytree(ROOT, folder / "tree", ignore=_NOT_SOURCE)
+    shutil.copytree(ROOT, folder / "tree", ignore=_not_source)
     subprocess.run(
         [
             sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation",
@@ -44,7 +53,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
+def test_the_wheel_holds_every_file_of_the_packages_and_no_events(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
         (entry_points,) = [name for name in archive.namelist() if name.endswith("/entry_points.txt")]
@@ -58,7 +67,7 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {Path(name).suffix for name in wanted} >= {".py", ".avsc", ".xml"}
+    assert {Path(name).suffix for name in wanted} >= {".py", ".xml", ".yml"}
     assert sorted(wanted - held) == [], (
         "a package without __init__.py, or data that pyproject.toml does not name"
     )
@@ -66,18 +75,24 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
 
 
 def test_the_installed_wheel_runs_from_anywhere(wheel: Path, tmp_path: Path) -> None:
-    site = tmp_path / "site"
+    site = tmp_path / "site-packages"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
-    told = _python(
-        tmp_path,
-        "import pipelines; print(pipelines.__file__); from pipelines.cli import main; main()",
-        "list",
-        before=(str(_stray(tmp_path)), str(site)),
-    )
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.splitlines()[0] == str(site / "pipelines/__init__.py")
-    assert "flight_departed" in told.stdout
+
+    def told(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return _python(
+            tmp_path,
+            "import pipelines; print(pipelines.__file__); from pipelines.cli import main; main()",
+            *arguments,
+            before=(str(_stray(tmp_path)), str(site)),
+        )
+
+    nowhere = told("list")
+    assert nowhere.stdout.splitlines()[0] == str(site / "pipelines/__init__.py")
+    assert nowhere.returncode == 1 and "start a project: sluice init DIR" in nowhere.stderr, nowhere.stderr
+    assert told("init", ".").returncode == 0
+    empty = told("list")
+    assert empty.returncode == 0 and "There is no event" in empty.stdout, empty.stderr
 
 
 def test_the_sluice_command_is_ours_whatever_else_is_installed(tmp_path: Path) -> None:
@@ -107,7 +122,7 @@ def test_dagster_loads_our_resources_whatever_else_is_installed(tmp_path: Path) 
 def _stray(tmp_path: Path) -> Path:
     """A folder with a stranger's `resources`, which Python would find before ours."""
     stranger = tmp_path / "stranger" / "resources"
-    stranger.mkdir(parents=True)
+    stranger.mkdir(parents=True, exist_ok=True)
     (stranger / "__init__.py").write_text("raise ImportError('this is a stranger')\n")
     return stranger.parent
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.authoring.problems import DeclarationProblem, listing, near_miss
+from pipelines.authoring.samples import to_get_them
 from resources.errors import Problem, SluiceError
 from resources.wording import counted
 
@@ -46,12 +47,14 @@ class Catalogue:
 
     `warnings` are what a reviewer should look at and what keeps nothing from running (a `SELECT *`, say).
     `refused`, in the healthy part of a catalogue with mistakes, are the events left out, with what is wrong there.
+    `samples_left_out` are the names of the sample events that are not loaded, since the default warehouse is the user's.
     """
 
     events: Mapping[str, Event]
     assets_root: Path
     warnings: tuple[DeclarationProblem, ...] = ()
     refused: Mapping[str, tuple[DeclarationProblem, ...]] = field(default_factory=dict)
+    samples_left_out: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[Event]:
         return iter(self.events.values())
@@ -77,6 +80,15 @@ class Catalogue:
         for full_name, problems in self.refused.items():
             if name in (full_name, full_name.rpartition("/")[2]):
                 raise CatalogueError(problems, self)
+        if sample := next(
+            (one for one in sorted(self.samples_left_out) if name in (one, one.rpartition("/")[2])), None
+        ):
+            raise UnknownEventError(
+                name,
+                f"{sample} is a sample event, and warehouse.default is not the sample warehouse",
+                allowed=listing(self.events) or "none",
+                next_step=f"to load the samples: {to_get_them()}",
+            )
         if not self.events:
             raise UnknownEventError(
                 name,

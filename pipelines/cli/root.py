@@ -21,6 +21,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "env": "Which environment is in force, the others, and where each setting comes from.",
     },
     "Write an event": {
+        "init": "Start a project: a repository for the events of a team.",
         "list": "All events, and what is wrong with those that do not load.",
         "new": "Draft a module and a contract from a table's columns.",
         "check": "Try an event against its contract, warehouse, registry and topic.",

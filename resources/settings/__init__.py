@@ -8,18 +8,21 @@ anything else happens (`resources.security.secrets`), and are never part of a pr
 """
 
 from resources.settings.errors import SettingsError
-from resources.settings.files import ROOT, settings_file
+from resources.settings.files import ROOT
 from resources.settings.loading import load_settings, settings_of_environments
 from resources.settings.names import variable
+from resources.settings.project import Project, assets_folder, find_project
 from resources.settings.settings import Settings
 from resources.settings.sharing import shared_places
 
 __all__ = [
     "ROOT",
+    "Project",
     "Settings",
     "SettingsError",
+    "assets_folder",
+    "find_project",
     "load_settings",
-    "settings_file",
     "settings_of_environments",
     "shared_places",
     "variable",

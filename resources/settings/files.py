@@ -1,6 +1,5 @@
 """The settings file, and paths that are relative to it."""
 
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,17 +9,7 @@ from resources.settings.errors import SettingsError
 from resources.wording import cut, text_of
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def default_home() -> Path:
-    """The folder of local state where no setting names one."""
-    return ROOT / ".sluice"
-
-
-def settings_file(environ: Mapping[str, str] | None = None) -> Path:
-    """The file that settings are read from, whether it is there or not."""
-    named = (os.environ if environ is None else environ).get("SLUICE_TOML")
-    return Path(named or ROOT / "sluice.toml").expanduser().absolute()
+"""The folder that holds `pipelines/` and `resources/`: Sluice's tree, or the packages of an environment."""
 
 
 def read_toml(path: Path) -> dict[str, Any]:

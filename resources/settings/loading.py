@@ -15,13 +15,12 @@ from resources.settings.errors import SettingsError
 from resources.settings.files import (
     absolute,
     absolute_file,
-    default_home,
     flatten,
     plain,
     read_toml,
-    settings_file,
 )
 from resources.settings.names import FOREIGN, GROUPS, PREFIX, setting_of, variable_prefix
+from resources.settings.project import Project, assets_folder, find_project
 from resources.settings.secret_files import CurrentValues
 from resources.settings.settings import Settings
 from resources.settings.started import started_servers
@@ -42,10 +41,8 @@ _UP = Origin("sluice up", "`sluice up`")
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings now. Raises SettingsError naming the variable or the file."""
     environ = os.environ if environ is None else environ
-    named = environ.get("SLUICE_TOML")
-    path = settings_file(environ)
-    if named and not path.exists():
-        raise SettingsError(f"SLUICE_TOML={named}", "there is no such file")
+    project = find_project(environ)
+    path = project.settings_file
     from_file = read_toml(path)
     _learn_secrets(from_file, environ)
     declared = declared_environments(from_file, str(path))
@@ -64,13 +61,13 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     for one in variables:
         if owner_of(one.name, declared) == (environment.name if environment else ""):
             found.take(one)
-    return found.settings(environment, tuple(sorted(declared)), path)
+    return found.settings(environment, tuple(sorted(declared)), project, assets_folder(environ))
 
 
 def settings_of_environments(environ: Mapping[str, str] | None = None) -> dict[str, Settings | SettingsError]:
     """The settings of each declared environment, as this process would read them, or what is wrong with them."""
     environ = dict(os.environ if environ is None else environ)
-    path = settings_file(environ)
+    path = find_project(environ).settings_file
     declared = declared_environments(read_toml(path), str(path))
     found: dict[str, Settings | SettingsError] = {}
     for name in sorted(declared):
@@ -110,6 +107,12 @@ class _Found:
     def take(self, one: Written) -> None:
         """One more value."""
         group, dot, rest = one.setting.partition(".")
+        if one.setting == "assets" and one.name not in ("assets", "SLUICE_ASSETS"):
+            raise SettingsError(
+                one.where,
+                f"{one.name}: the events are the same ones in every environment",
+                allowed="assets at the top of sluice.toml, or SLUICE_ASSETS",
+            )
         if dot:
             self.groups[group][rest] = absolute_file(one.text, one.base) if group == "warehouse" else one.text
         else:
@@ -122,12 +125,15 @@ class _Found:
         if one.file is not None:
             self.files[one.setting] = one.name, one.file
 
-    def settings(self, environment: Environment | None, declared: tuple[str, ...], path: Path) -> Settings:
+    def settings(
+        self, environment: Environment | None, declared: tuple[str, ...], project: Project, assets: Path
+    ) -> Settings:
         """The values, with what follows from them."""
         self._require()
         scalars, groups = dict(self.scalars), {group: dict(values) for group, values in self.groups.items()}
         # Absolute: the web server, the daemon and a run may each have another working folder.
-        home = Path(scalars.pop("home") or _inside(str(default_home()), environment))
+        home = Path(scalars.pop("home") or _inside(str(project.root / ".sluice"), environment))
+        del scalars["assets"]
         started = started_servers(home)
         embedded = started if {"bootstrap_servers", "registry_url"} <= started.keys() else {}
         in_use = bool(embedded) and scalars["embedded_servers"] and "bootstrap.servers" not in groups["kafka"]
@@ -143,6 +149,7 @@ class _Found:
         scalars["ledger_topic"] = f"{scalars['topic_prefix']}{scalars['ledger_topic']}"
         return Settings(
             home=home,
+            assets=assets,
             kafka=self._current("kafka", groups["kafka"]),
             registry=self._current("registry", groups["registry"]),
             warehouses=self._current("warehouse", groups["warehouse"]),
@@ -150,7 +157,7 @@ class _Found:
             embedded_registry_url=started.get("embedded_registry_url"),
             environment=environment,
             environments=declared,
-            file=path,
+            file=project.settings_file,
             origins=self.origins,
             **scalars,
         )

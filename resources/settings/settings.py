@@ -21,11 +21,13 @@ class Settings:
     """All settings of one process. `kafka` and `registry` hold client properties, secrets included."""
 
     home: Path
+    assets: Path
     # Not shown: a URL may carry a password.
     snapshots: str = field(repr=False)
     kafka: Mapping[str, str] = field(repr=False)
     registry: Mapping[str, str] = field(repr=False)
     warehouses: Mapping[str, str] = field(repr=False)
+    samples: str
     code_location: str
     topic_prefix: str
     ledger_topic: str
@@ -60,6 +62,16 @@ class Settings:
     """The settings file, whether it exists or not."""
     origins: Mapping[str, Origin] = field(default_factory=dict, repr=False)
     """Where each value comes from that is no default, by setting."""
+
+    @property
+    def uses_sample_warehouse(self) -> bool:
+        """Whether events without a `warehouse` read the sample file of this home."""
+        return self.warehouses["default"] == f"duckdb:///{self.home / 'sample.duckdb'}"
+
+    @property
+    def samples_in_use(self) -> bool:
+        """Whether the sample events of Sluice's own tree are loaded."""
+        return self.uses_sample_warehouse if self.samples == "auto" else self.samples == "true"
 
     @property
     def bootstrap_servers(self) -> str:

@@ -10,6 +10,11 @@ _SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "
 # name -> (default, what it means); the page docs/settings.md says the same with examples.
 SCALARS: dict[str, tuple[str | bool | int, str]] = {
     "home": ("", "folder of local state: Dagster's home, embedded servers, sample warehouse"),
+    "assets": ("", "folder of the event modules"),
+    "samples": (
+        "auto",
+        "whether the sample events of Sluice's own tree are loaded: true, false, or auto: only over the sample warehouse",
+    ),
     "snapshots": ("", "folder or fsspec URL that keeps the snapshots"),
     "code_location": ("sluice", "part of every transactional.id; two installations on one Kafka must differ"),
     "topic_prefix": ("", "begins the name of every topic that Sluice uses, where several share a cluster"),
@@ -63,6 +68,7 @@ _TEXTS = {
         r"[A-Za-z0-9._-]{0,100}",
         "at most 100 letters, digits, '.', '_' and '-', such as 'stage.'",
     ),
+    "samples": (r"auto|true|false", "auto, true or false"),
     "ledger_topic": (
         rf"(?!\.{{1,2}}$)[A-Za-z0-9._-]{{1,{_LONGEST_TOPIC}}}",
         f"at most {_LONGEST_TOPIC} letters, digits, '.', '_' and '-', as Kafka has it",

@@ -28,8 +28,8 @@ from resources.settings.secret_files import read_secret
 from resources.settings.values import SCALARS
 
 Kind = Literal["default", "settings file", "environment table", "variable", "file", "sluice up"]
-# Where the state of this machine is, whichever environment uses it: each environment has a folder of its own there.
-_OF_THE_MACHINE = "home"
+# Whichever environment uses them: the state of this machine, where each environment has a folder of its own, and the events.
+_OF_THE_MACHINE = ("home", "assets")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def of_the_variables(
                 else unknown_variable(name, declared)
             )
         if owner != chosen:
-            if not owner and environment and setting.removesuffix(FILE_SUFFIX) != _OF_THE_MACHINE:
+            if not owner and environment and setting.removesuffix(FILE_SUFFIX) not in _OF_THE_MACHINE:
                 raise nameless(name, setting, environment)
             if owner:
                 continue

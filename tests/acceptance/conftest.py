@@ -69,6 +69,7 @@ def installed(
         "SLUICE_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
         "SLUICE_REGISTRY_URL": apicurio.url,
         "SLUICE_WAREHOUSE_DEFAULT": f"duckdb://{warehouse}",
+        "SLUICE_SAMPLES": "true",
         "SLUICE_CREATE_TOPICS": "true",
         "SLUICE_REGISTER_CONTRACTS": "true",
         # Tests share the broker: with a ledger of its own a test knows nothing of what others published.

@@ -68,6 +68,7 @@ class Arena:
             "SLUICE_KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap,
             "SLUICE_REGISTRY_URL": self.registry.url,
             "SLUICE_WAREHOUSE_DEFAULT": f"duckdb://{warehouse}",
+            "SLUICE_SAMPLES": "true",
             "SLUICE_CREATE_TOPICS": "true",
             "SLUICE_REGISTER_CONTRACTS": "true",
         }

@@ -11,9 +11,11 @@ from pipelines.authoring.catalogue import Catalogue, CatalogueError
 from pipelines.authoring.event import Event
 from pipelines.authoring.loading.garbage_collection import collection_paused, keep, let_go
 from pipelines.authoring.loading.layout import Survey, survey
-from pipelines.authoring.loading.module_import import PACKAGE, application_root, tree_as_package
+from pipelines.authoring.loading.module_import import tree_as_package
 from pipelines.authoring.problems import DeclarationProblem
+from pipelines.authoring.samples import samples_left_out
 from pipelines.authoring.topics import LONGEST_TOPIC, TopicClaim, collision_key
+from resources.settings import assets_folder
 
 
 def load_catalogue(
@@ -22,23 +24,34 @@ def load_catalogue(
     dialects: Mapping[str, str] | None = None,
     topic_prefix: str = "",
 ) -> Catalogue:
-    """Import and check every event module below `assets_root` (default: the application's `assets/`).
+    """Import and check every event module below `assets_root` (default: the folder that the settings
+    name; without the samples, if they are not in use).
 
     `dialects` maps a warehouse's name to sqlglot's name of its SQL; DuckDB's where it is not named. `topic_prefix`, of the
     settings, begins the topic of every event of the catalogue; nothing else of an event depends on it.
     Reads only those files; touches no warehouse, broker or registry.
     Raises `CatalogueError` with every mistake of every module, file by file; its `healthy` holds the other events.
     """
-    root = (assets_root or application_root() / PACKAGE).resolve()
+    root = (assets_root or assets_folder()).resolve()
     found = survey(root)
+    left_out = frozenset() if assets_root else samples_left_out(root)
+    found.modules = [path for path in found.modules if f"{path.parent.name}/{path.stem}" not in left_out]
     let_go(len(found.modules))
     with collection_paused():
-        catalogue = _loaded(root, found, dialects or {}, topic_prefix)
+        catalogue = _loaded(root, found, dialects or {}, topic_prefix, left_out, own=assets_root is None)
         keep(len(found.modules))
     return catalogue
 
 
-def _loaded(root: Path, found: Survey, dialects: Mapping[str, str], topic_prefix: str) -> Catalogue:
+def _loaded(
+    root: Path,
+    found: Survey,
+    dialects: Mapping[str, str],
+    topic_prefix: str,
+    samples_left_out: frozenset[str],
+    *,
+    own: bool,
+) -> Catalogue:
     # Imported here: these need sqlglot and pyarrow, which `import pipelines` must not wait for.
     from pipelines.authoring.loading.resolution import Resolver
 
@@ -46,7 +59,7 @@ def _loaded(root: Path, found: Survey, dialects: Mapping[str, str], topic_prefix
     warnings: list[DeclarationProblem] = []
     events: list[Event] = []
     refused: dict[str, tuple[DeclarationProblem, ...]] = {}
-    with tree_as_package(root):
+    with tree_as_package(root, stays=own):
         resolver = Resolver(root, dialects)
         for path in found.modules:
             resolution = resolver.resolve(path)
@@ -64,7 +77,9 @@ def _loaded(root: Path, found: Survey, dialects: Mapping[str, str], topic_prefix
         for event in events
         if event.full_name not in refused
     }
-    catalogue = Catalogue(MappingProxyType(healthy), root, tuple(warnings), MappingProxyType(refused))
+    catalogue = Catalogue(
+        MappingProxyType(healthy), root, tuple(warnings), MappingProxyType(refused), samples_left_out
+    )
     if problems:
         unique = dict.fromkeys(problems)  # a broken helper is one mistake, however many modules import it
         raise CatalogueError(sorted(unique, key=lambda problem: (problem.file, problem.line or 0)), catalogue)

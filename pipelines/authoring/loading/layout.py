@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.authoring.loading.module_import import PACKAGE
 from pipelines.authoring.problems import DeclarationProblem, near_miss
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_PLACE = f"{PACKAGE}/<domain>/<event>.py, with <event>.avsc beside it"
+_PLACE = "<domain>/<event>.py, with <event>.avsc beside it"
 
 
 @dataclass
@@ -27,7 +26,11 @@ def survey(root: Path) -> Survey:
     if not root.is_dir():
         found.problems.append(
             DeclarationProblem(
-                PACKAGE, None, f"there is no folder {root}", "a folder with one folder per domain"
+                root.name,
+                None,
+                f"there is no folder {root}",
+                "a folder with one folder per domain",
+                "change to a folder of your project, name its sluice.toml with SLUICE_TOML, or start a project: sluice init DIR",
             )
         )
         return found
@@ -35,12 +38,12 @@ def survey(root: Path) -> Survey:
     modules = {path.relative_to(root) for path in files if path.suffix == ".py"}
     for path in files:
         place = path.relative_to(root)
-        named = f"{PACKAGE}/{place.as_posix()}"
+        named = f"{root.name}/{place.as_posix()}"
         if path.suffix == ".avsc":
             if place.with_suffix(".py") not in modules:
                 found.problems.append(_orphan(named, place, modules))
         elif len(place.parts) != 2:
-            found.problems.append(_misplaced(named, place))
+            found.problems.append(_misplaced(root.name, named, place))
         elif (problem := _misnamed(named, place)) is not None:
             found.problems.append(problem)
         else:
@@ -74,14 +77,22 @@ def _orphan(named: str, place: Path, modules: set[Path]) -> DeclarationProblem:
     )
 
 
-def _misplaced(named: str, place: Path) -> DeclarationProblem:
+def _misplaced(folder: str, named: str, place: Path) -> DeclarationProblem:
     if len(place.parts) == 1:
         return DeclarationProblem(
-            named, None, "the module lies in no domain", _PLACE, "move it into the folder of its domain"
+            named,
+            None,
+            "the module lies in no domain",
+            f"{folder}/{_PLACE}",
+            "move it into the folder of its domain",
         )
-    target = f"{PACKAGE}/{place.parts[0]}/{place.name}"
+    target = f"{folder}/{place.parts[0]}/{place.name}"
     return DeclarationProblem(
-        named, None, "the module lies too deep: a domain has no folders", _PLACE, f"move it to {target}"
+        named,
+        None,
+        "the module lies too deep: a domain has no folders",
+        f"{folder}/{_PLACE}",
+        f"move it to {target}",
     )
 
 

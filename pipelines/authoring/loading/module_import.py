@@ -29,11 +29,11 @@ class LoadTookTooLong(BaseException):
 
 
 @contextmanager
-def tree_as_package(assets_root: Path) -> Iterator[None]:
+def tree_as_package(assets_root: Path, *, stays: bool = False) -> Iterator[None]:
     """Makes `import assets.x.y` find the files of `assets_root`, freshly, while the block runs.
 
-    The application's own tree stays imported afterwards, so that its modules are where tracebacks and pickles look for
-    them; for any other tree what was there before comes back.
+    `stays`: the modules stay imported afterwards, so that tracebacks and pickles find them; else what was imported before
+    comes back.
     """
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == PACKAGE}
     for name in before:
@@ -50,15 +50,10 @@ def tree_as_package(assets_root: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if assets_root != application_root() / PACKAGE:
+        if not stays:
             for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
                 del sys.modules[name]
             sys.modules.update(before)
-
-
-def application_root() -> Path:
-    """The folder that holds `assets/`, `pipelines/` and `resources/`."""
-    return Path(__file__).resolve().parents[3]
 
 
 def run_module(name: str, source: ModuleSource) -> None:
@@ -158,11 +153,11 @@ def failed_import(
     for frame in traceback.extract_tb(error.__traceback__):
         path = Path(frame.filename)
         if path.is_relative_to(assets_root):
-            place, line = str(Path(PACKAGE) / path.relative_to(assets_root)), frame.lineno
+            place, line = str(Path(assets_root.name) / path.relative_to(assets_root)), frame.lineno
     if isinstance(error, SyntaxError) and error.filename:
         path = Path(error.filename)
         if path.is_relative_to(assets_root):
-            return _syntax(str(Path(PACKAGE) / path.relative_to(assets_root)), error)
+            return _syntax(str(Path(assets_root.name) / path.relative_to(assets_root)), error)
     problem, allowed, hint = _worded(error, authoring_names)
     return DeclarationProblem(place, line, problem, allowed, hint)
 

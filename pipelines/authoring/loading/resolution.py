@@ -80,7 +80,7 @@ class Resolver:
             try:
                 found = module.resolve()
             except (Exception, LoadTookTooLong) as error:  # whatever it is, the other modules must load
-                file = f"{PACKAGE}/{path.parent.name}/{path.name}"
+                file = f"{self._root.name}/{path.parent.name}/{path.name}"
                 found = Resolution(problems=[beyond_reading(file, error)])
         if rang:
             self._seconds = _SECONDS_THEN
@@ -100,7 +100,7 @@ class Module:
     ) -> None:
         self._path, self._root, self._dialects, self._code, self._topics = path, root, dialects, code, topics
         self._domain, self._name = path.parent.name, path.stem
-        self._file = f"{PACKAGE}/{self._domain}/{path.name}"
+        self._file = f"{root.name}/{self._domain}/{path.name}"
         self._out = Resolution()
 
     def resolve(self) -> Resolution:
@@ -249,7 +249,7 @@ class Module:
 
     def _contract(self) -> Contract | None:
         path = self._path.with_suffix(".avsc")
-        file = f"{PACKAGE}/{self._domain}/{path.name}"
+        file = f"{self._root.name}/{self._domain}/{path.name}"
         try:
             contract = self._loaded_contract(path)
         except ContractError as error:
@@ -329,7 +329,7 @@ class Module:
         for problem in collector.problems:
             path = Path(problem.file)
             inside = path.is_relative_to(self._root)
-            file = f"{PACKAGE}/{path.relative_to(self._root).as_posix()}" if inside else problem.file
+            file = f"{self._root.name}/{path.relative_to(self._root).as_posix()}" if inside else problem.file
             self._out.problems.append(
                 DeclarationProblem(file, problem.line, problem.problem, problem.allowed, problem.next_step)
             )

@@ -1,20 +1,20 @@
 """What `check` tries of one event, from its module outwards to the topic. Nothing is created or registered."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
 from pipelines.cli.output.findings import tried
+from pipelines.cli.output.paths import shown_path
 from pipelines.event_check.empty_frame import require_columns
 from pipelines.event_check.findings import check_rows
+from pipelines.event_check.windows import complete_windows
 from pipelines.preflight.finding import Finding
 from pipelines.preflight.rules.contract import todo_findings
 from pipelines.stages.sql_place import in_module
 from pipelines.stages.unwindowed_rows import Unwindowed, count_unwindowed
 from resources.errors import SluiceError
 from resources.platform import Platform
-from resources.settings import ROOT
 from resources.warehouse import WarehouseError
 from resources.wording import counted
 
@@ -27,7 +27,9 @@ def check_event(
     """The event's findings in order, for publishing `windows` (None: all that are complete now); `offline` leaves
     out what needs Kafka and the registry."""
     # An event exists only if its declaration and contract fit together: what the catalogue has checked is said here.
-    yield Finding("declaration", "ok", f"{_relative(event)}:{event.function_line}, {event.windows}")
+    yield Finding(
+        "declaration", "ok", f"{shown_path(event.module_path)}:{event.function_line}, {event.windows}"
+    )
     if event.promise:
         yield Finding("promise", "ok", f"{event.promise}; declared, and not measured here")
     if event.consumers:
@@ -51,12 +53,6 @@ def check_event(
         yield from preflight(event, platform, chosen, largest=largest)
 
 
-def complete_windows(event: Event) -> list[Window]:
-    """Every window that could be published now."""
-    last = event.windows.last_complete(datetime.now(UTC))
-    return event.windows.between(event.windows.key(event.windows.start), last.key) if last else []
-
-
 def rows_in_no_window(found: Unwindowed) -> Finding:
     """What the count of rows that belong to no window says."""
     if found.unknown is not None:
@@ -72,11 +68,6 @@ def rows_in_no_window(found: Unwindowed) -> Finding:
     )
 
 
-def _relative(event: Event) -> str:
-    path = event.module_path
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
-
-
 def _query(event: Event, platform: Platform) -> str:
     warehouse = platform.warehouse(event.warehouse)
     window = event.windows.containing(event.windows.start)
@@ -87,7 +78,7 @@ def _query(event: Event, platform: Platform) -> str:
         if error.next_step:  # not the query's fault, and the error says what to do
             raise
         raise SluiceError(
-            _relative(event),
+            shown_path(event.module_path),
             in_module(event, error.problem),
             allowed=error.allowed,
             next_step="mend its `source`",
@@ -95,5 +86,5 @@ def _query(event: Event, platform: Platform) -> str:
     told = f"{counted(len(schema), 'column')} from {', '.join(event.source.tables) or 'no table'}"
     if event.transform is not None:
         return told
-    require_columns(event, schema, _relative(event))
+    require_columns(event, schema, shown_path(event.module_path))
     return f"{told}, as the contract wants them"

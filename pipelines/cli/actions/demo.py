@@ -17,7 +17,7 @@ import time
 from pipelines.cli.options.events import healthy_catalogue
 from pipelines.cli.output.errors import when_stopped
 from pipelines.cli.output.tables import heading
-from resources.settings import load_settings
+from resources.settings import ROOT, find_project, load_settings
 
 _PERIOD = "2013-01-01..2013-01-07"
 _EVENTS_SHOWN = 2
@@ -53,15 +53,20 @@ def run() -> None:
 
 
 def _only_ours(settings: "Settings") -> None:
-    from pipelines.cli.actions.up import uses_sample
     from resources.errors import SluiceError
 
+    if find_project().root != ROOT:
+        raise SluiceError(
+            "demo",
+            f"it publishes the sample events of Sluice's own tree, and this is the project {find_project().root}",
+            next_step="`make demo` in a clone of Sluice; here: `sluice up`, then `sluice publish EVENT WINDOW`",
+        )
     foreign = []
     if not settings.embedded and settings.kafka.get("bootstrap.servers"):
         foreign.append("kafka.bootstrap.servers")
     if not settings.embedded and settings.registry.get("url"):
         foreign.append("registry.url")
-    if not uses_sample(settings):
+    if not settings.uses_sample_warehouse:
         foreign.append("warehouse.default")
     if foreign:
         raise SluiceError(

@@ -7,6 +7,7 @@ import click
 
 from pipelines.authoring.event import Event
 from pipelines.cli.options.events import healthy_catalogue
+from pipelines.cli.output.samples import samples_note
 from pipelines.cli.output.tables import table
 from resources.follow_ups import follow_up
 from resources.wording import counted
@@ -25,6 +26,8 @@ def run(as_json: bool) -> None:
         click.echo(
             f"There is no event under {catalogue.assets_root}. Next: sluice new my_event --table my_table"
         )
+    if not as_json and (note := samples_note(catalogue.samples_left_out)):
+        click.echo(note)
     if not whole:
         raise SystemExit(1)
 

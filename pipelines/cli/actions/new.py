@@ -12,6 +12,7 @@ from pipelines.authoring.loading.draft_check import judged
 from pipelines.cli.actions.check import check_event
 from pipelines.cli.options.events import loaded_events
 from pipelines.cli.output.findings import show
+from pipelines.cli.output.paths import shown_path
 from pipelines.drafting.candidates import choose_event_time, choose_key
 from pipelines.drafting.draft import Request, draft
 from pipelines.drafting.first_window import first_window
@@ -20,7 +21,7 @@ from pipelines.drafting.python_literals import require_plain
 from pipelines.drafting.whole_files import write_all
 from resources.follow_ups import follow_up
 from resources.platform import Platform
-from resources.settings import ROOT
+from resources.settings import assets_folder
 from resources.wording import counted
 
 
@@ -36,7 +37,7 @@ def run(
     warehouse: str,
 ) -> None:
     """The command; its options are told by its help."""
-    folder, name = _place(ROOT / "assets", event, domain)
+    folder, name = _place(assets_folder(), event, domain)
     files = folder / f"{name}.py", folder / f"{name}.avsc"
     _refuse_existing(files)
     options = {"--table": table, "--key": key, "--event-time": event_time, "--start": start, "--owner": owner,
@@ -72,7 +73,7 @@ def run(
         package = folder / "__init__.py"
         texts = {} if package.exists() else {package: f'"""Events of the domain {folder.name}."""\n'}
         write_all(texts | {files[1]: made.contract, files[0]: made.module})
-        click.echo(f"Wrote {files[0].relative_to(ROOT)} and {files[1].relative_to(ROOT)}.\n")
+        click.echo(f"Wrote {shown_path(files[0])} and {shown_path(files[1])}.\n")
         _tell_choices(
             ("key", f"{of_key.column.name}: {of_key.why}"),
             ("event time", f"{time.column.name}: {time.why}"),
@@ -82,8 +83,8 @@ def run(
             *(("left out", left) for left in made.left_out),
         )
         ok = all(finding.ok for finding in show(check_event(found, platform, offline=True)))
-    click.echo(f"\nNow edit {files[0].relative_to(ROOT)}: the sentence at its top, the columns, the owner;")
-    click.echo(f"and {files[1].relative_to(ROOT)}: every TODO, since consumers read nothing else.")
+    click.echo(f"\nNow edit {shown_path(files[0])}: the sentence at its top, the columns, the owner;")
+    click.echo(f"and {shown_path(files[1])}: every TODO, since consumers read nothing else.")
     if made.questions:
         answers = [
             f"{option} COLUMN" for option, one in (("--key", of_key), ("--event-time", time)) if one.question

@@ -10,12 +10,13 @@ from pipelines.cli.options.events import healthy_catalogue
 from pipelines.orchestration.daemon_cursors import begin_at_newest
 from pipelines.orchestration.launch import dagster_instance, limit_warehouses
 from pipelines.orchestration.liveness.run_monitoring import monitoring_advice
+from pipelines.orchestration.workspace import workspace_file
 from pipelines.webserver.authority import parse_hosts
 from pipelines.webserver.exposure import exposure_warning
 from pipelines.webserver.serving import develop_command
 from resources.dev.servers import status
 from resources.dev.servers.ports import free_ports
-from resources.settings import ROOT, load_settings, variable
+from resources.settings import load_settings, variable
 from resources.wording import counted
 
 
@@ -51,6 +52,6 @@ def run(port: int, host: str, read_only: bool) -> None:
     if read_only:
         # `dagster dev` has no such option; its web server reads every option from a variable of this form.
         os.environ["DAGSTER_WEBSERVER_READ_ONLY"] = "true"
-    workspace = ["-w", str(ROOT / "workspace.yaml")]
+    workspace = ["-w", str(workspace_file())]
     child = develop_command([*workspace, "-h", host, "-p", str(free), "--log-level", "warning"])
     os.execv(child[0], child)

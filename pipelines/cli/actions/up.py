@@ -21,14 +21,9 @@ def start_servers(settings: "Settings", kind: Literal["embedded", "apache"], *, 
         )
     ):
         servers = up(settings.home, kind, progress=lambda told: click.echo(f"  {told}", err=True))
-        if sample and uses_sample(settings):
+        if sample and settings.uses_sample_warehouse:
             build_sample(settings)
     return servers
-
-
-def uses_sample(settings: "Settings") -> bool:
-    """True where the default warehouse is the sample file of this home."""
-    return settings.warehouses["default"] == f"duckdb:///{settings.home / 'sample.duckdb'}"
 
 
 def build_sample(settings: "Settings") -> None:

@@ -3,10 +3,11 @@
 import click
 
 from pipelines.orchestration.home import prepare_home
+from pipelines.orchestration.workspace import workspace_file
 from pipelines.webserver.authority import parse_hosts
 from pipelines.webserver.exposure import exposure_warning
 from pipelines.webserver.serving import parsed, serve
-from resources.settings import ROOT, load_settings
+from resources.settings import load_settings
 
 
 def run(options: tuple[str, ...]) -> None:
@@ -17,4 +18,4 @@ def run(options: tuple[str, ...]) -> None:
     prepare_home(settings)
     if warning := exposure_warning(asked.host, asked.read_only):
         click.echo(warning, err=True)
-    serve(options if asked.names_code else ["-w", str(ROOT / "workspace.yaml"), *options])
+    serve(options if asked.names_code else ["-w", str(workspace_file()), *options])

@@ -39,6 +39,7 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
     from pipelines.cli.actions.check import NO_WINDOW, check_event
     from pipelines.cli.options.events import chosen
     from pipelines.cli.output.findings import in_numbers, show
+    from pipelines.cli.output.samples import samples_note
     from pipelines.cli.output.values import to_json
     from pipelines.preflight.rules.contract import TODO
     from resources.platform import Platform
@@ -49,7 +50,11 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
         for one in events:
             wanted = one.windows.parse(windows) if windows else None
             findings = check_event(one, platform, wanted, offline=offline)
-            notes = [str(w) for w in catalogue.warnings if w.file == f"assets/{one.full_name}.py"]
+            notes = [
+                str(w)
+                for w in catalogue.warnings
+                if w.file == f"{catalogue.assets_root.name}/{one.full_name}.py"
+            ]
             if as_json:
                 shown = list(findings)
                 told = [finding.as_dict() for finding in shown]
@@ -67,6 +72,8 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
     else:
         many = f" of {counted(len(events), 'event')}" if len(events) != 1 else ""
         click.echo(f"\n{in_numbers(found)}{many}.")
+        if event is None and (note := samples_note(catalogue.samples_left_out)):
+            click.echo(note)
         for again in (one for one in found if one.level == "warning" and one.subject in (NO_WINDOW, TODO)):
             # Said again: of all warnings these are about events that nobody will get, or will understand.
             what = "Rows in no window" if again.subject == NO_WINDOW else "Not finished"

@@ -22,7 +22,7 @@ def command(apache: bool, no_sample: bool) -> None:
 
     It never touches a server it did not start, and the embedded broker is not for production.
     """
-    from pipelines.cli.actions.up import start_servers, uses_sample
+    from pipelines.cli.actions.up import start_servers
     from pipelines.cli.output.tables import table
     from resources.follow_ups import follow_up
     from resources.settings import load_settings
@@ -33,7 +33,7 @@ def command(apache: bool, no_sample: bool) -> None:
         ("Kafka", servers.kafka.kind, servers.bootstrap),
         ("registry", servers.registry.kind, servers.registry_url),
     ]
-    if uses_sample(settings) and not no_sample:
+    if settings.uses_sample_warehouse and not no_sample:
         rows.append(("warehouse", "sample", str(settings.home / "sample.duckdb")))
     table(("running", "kind", "address"), rows)
     elsewhere = [

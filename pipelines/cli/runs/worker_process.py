@@ -2,6 +2,7 @@
 they can be started first of all, and load what they need while their parent does."""
 
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -11,7 +12,10 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any
 
+from resources.settings import ROOT, find_project
+
 _END_SECONDS = 5.0
+_BEGIN = "import sys; sys.path.insert(0, sys.argv[1]); from pipelines.cli.runs.worker import main; main()"
 
 Heard = tuple["Process | None", str, Any]
 """Who, `told` (a message), `words` (what it printed besides), `gone` (its exit code; the last) or another's word."""
@@ -23,7 +27,9 @@ class Process:
     def __init__(self, heard: "queue.SimpleQueue[Heard]") -> None:
         self._heard = heard
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.cli.runs.worker"],
+            # By the place of this package, and of this project, whatever the working directory holds.
+            [sys.executable, "-P", "-c", _BEGIN, str(ROOT)],
+            env={**os.environ, **find_project().environment()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

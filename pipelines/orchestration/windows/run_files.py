@@ -11,7 +11,7 @@ from pathlib import Path
 
 from resources.errors import SluiceError
 from resources.platform import Platform
-from resources.settings import ROOT, settings_file
+from resources.settings import find_project
 
 _PRIVATE = (".git", ".env")
 
@@ -32,7 +32,7 @@ def allowed_file(option: str, address: str, platform: Platform) -> str:
 
 
 def _allowed_path(option: str, address: str, path: Path, platform: Platform) -> Path:
-    project = Path(os.path.realpath(ROOT))
+    project = Path(os.path.realpath(find_project().root))
     store = platform.snapshots.local_folder
     try:
         real = Path(os.path.realpath(project / path))
@@ -56,7 +56,7 @@ def _is_private(real: Path, project: Path, platform: Platform) -> bool:
     # Dagster's home holds the configuration of its storage, and every run.
     homes = [os.path.realpath(one) for one in (platform.settings.home, os.environ.get("DAGSTER_HOME")) if one]
     in_home = any(real.is_relative_to(home) and home != str(project) for home in homes)
-    return secret or in_home or real == Path(os.path.realpath(settings_file()))
+    return secret or in_home or real == Path(os.path.realpath(find_project().settings_file))
 
 
 def _refused(option: str, address: str, platform: Platform) -> SluiceError:
@@ -72,4 +72,4 @@ def _refused(option: str, address: str, platform: Platform) -> SluiceError:
 
 
 def _allowed(platform: Platform) -> str:
-    return f"a file below the project {ROOT} (no settings, and not Dagster's home), or below the snapshot store {platform.snapshots.shown}"
+    return f"a file below the project {find_project().root} (no settings, and not Dagster's home), or below the snapshot store {platform.snapshots.shown}"

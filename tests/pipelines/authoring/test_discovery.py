@@ -55,7 +55,8 @@ def test_no_tree_at_all(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError) as caught:
         load_catalogue(tmp_path / "assets")
     assert str(caught.value) == (
-        f"1 mistake in 1 file:\n\nassets: there is no folder {tmp_path}/assets; allowed: a folder with one folder per domain"
+        f"1 mistake in 1 file:\n\nassets: there is no folder {tmp_path}/assets; allowed: a folder with one folder per domain; "
+        "next: change to a folder of your project, name its sluice.toml with SLUICE_TOML, or start a project: sluice init DIR"
     )
 
 

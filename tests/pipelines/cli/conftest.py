@@ -68,6 +68,7 @@ def servers(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             SLUICE_KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap,
             SLUICE_REGISTRY_URL=registry.url,
             SLUICE_WAREHOUSE_DEFAULT=f"duckdb://{sample}",
+            SLUICE_SAMPLES="true",
             SLUICE_CREATE_TOPICS="true",
             SLUICE_REGISTER_CONTRACTS="true",
         )

@@ -10,11 +10,8 @@ import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
-import resources.settings.files
 from pipelines import load_catalogue
 from pipelines.authoring.loading import module_import, resolution
-from pipelines.cli.actions import check as check_action
-from pipelines.cli.actions import new as new_action
 from pipelines.cli.root import sluice
 from tests.fixtures_postgres import PostgresServer, execute
 from tests.pipelines.drafting.test_python_literals import EVIL
@@ -47,13 +44,12 @@ def new(assets: Path, warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> New:
     def refused(name: str, *_: object) -> None:
         raise AssertionError(f"{name} was run")
 
-    for name in ("SLUICE_TOML", "SLUICE_KAFKA_BOOTSTRAP_SERVERS", "SLUICE_REGISTRY_URL"):
+    for name in ("SLUICE_KAFKA_BOOTSTRAP_SERVERS", "SLUICE_REGISTRY_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SLUICE_HOME", str(assets.parent / ".sluice"))
     monkeypatch.setenv("SLUICE_WAREHOUSE_DEFAULT", f"duckdb://{warehouse}")
-    for module in (resources.settings.files, new_action, check_action):
-        monkeypatch.setattr(module, "ROOT", assets.parent)
-    monkeypatch.setattr("pipelines.authoring.loading.discovery.application_root", lambda: assets.parent)
+    (assets.parent / "sluice.toml").touch()
+    monkeypatch.setenv("SLUICE_TOML", str(assets.parent / "sluice.toml"))
     monkeypatch.setattr(resolution, "run_module", refused)
     return run
 
@@ -79,7 +75,7 @@ def test_a_draft_is_judged_without_being_run_and_is_the_event_that_was_judged(
     monkeypatch.setattr(resolution, "run_module", module_import.run_module)
     event = load_catalogue(assets).find("thing_happened")
     assert (event.key, event.event_time, event.transform) == ("id", "happened_at", None)
-    assert sorted(path.name for path in assets.parent.iterdir()) == ["assets"]
+    assert sorted(path.name for path in assets.parent.iterdir()) == ["assets", "sluice.toml"]
 
 
 @pytest.mark.parametrize("character", ["\n", "\x00", "\x1b", "\u2028", "\u202e", "\u200b"])
@@ -244,7 +240,7 @@ def test_names_comments_and_labels_of_postgresql_are_text_in_a_draft(
     event = load_catalogue(assets).find("thing_happened")
     assert (event.key, len(event.contract.fields)) == ("id", len(names) + 4)
     assert len({field.name.lower() for field in event.contract.fields}) == len(names) + 4
-    assert sorted(path.name for path in assets.parent.iterdir()) == ["assets"]
+    assert sorted(path.name for path in assets.parent.iterdir()) == ["assets", "sluice.toml"]
 
 
 @pytest.mark.parametrize(

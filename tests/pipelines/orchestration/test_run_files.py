@@ -9,10 +9,10 @@ from typing import Any, cast
 import dagster as dg
 import pytest
 
-from pipelines.orchestration.windows import run_files
 from pipelines.orchestration.windows.run_files import allowed_file
 from resources.errors import SluiceError
 from resources.platform import Platform
+from resources.settings import find_project
 from resources.snapshots import SnapshotStore
 from tests.pipelines.orchestration.test_dead_letters import here, instance, run
 from tests.pipelines.publishing.conftest import World, embedded_world
@@ -28,14 +28,14 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNa
     for folder in (made.project, made.store, made.elsewhere):
         folder.mkdir()
         (folder / "keys").write_text("k1\n")
-    monkeypatch.setattr(run_files, "ROOT", made.project)
-    monkeypatch.delenv("SLUICE_TOML", raising=False)
-    monkeypatch.setattr(run_files, "settings_file", lambda: made.project / "sluice.toml")
+    (made.project / "assets").mkdir()
+    (made.project / "sluice.toml").touch()
+    monkeypatch.setenv("SLUICE_TOML", str(made.project / "sluice.toml"))
     yield made
 
 
 def platform(store: object) -> Platform:
-    home = run_files.ROOT / "home"
+    home = find_project().root / "home"
     return cast(
         Platform, SimpleNamespace(snapshots=SnapshotStore(str(store)), settings=SimpleNamespace(home=home))
     )

@@ -1,0 +1,33 @@
+"""The sample events of Sluice's own tree: for a first look, over the sample warehouse."""
+
+from pathlib import Path
+
+from resources.settings import ROOT, SettingsError, load_settings, variable
+
+SAMPLES = frozenset(
+    {
+        "flights/aircraft_week_flown",
+        "flights/carrier_day_closed",
+        "flights/flight_arrived",
+        "flights/flight_cancelled",
+        "flights/flight_departed",
+        "weather/category_changed",
+        "weather/month_closed",
+        "weather/weather_observed",
+    }
+)
+
+
+def to_get_them() -> str:
+    """How a user asks for the samples, in the environment in force."""
+    return f"{variable('samples')}=true, or samples = true in sluice.toml"
+
+
+def samples_left_out(assets_root: Path) -> frozenset[str]:
+    """The names of events below `assets_root` that are not loaded: the samples, if the default warehouse is the user's own."""
+    if assets_root != (ROOT / "assets").resolve():
+        return frozenset()  # an event with the name of a sample in somebody's own folder is no sample
+    try:
+        return frozenset() if load_settings().samples_in_use else SAMPLES
+    except SettingsError:  # reported by whoever needs the settings
+        return frozenset()

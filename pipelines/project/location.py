@@ -1,0 +1,24 @@
+"""What a project's `definitions.py` gives to Dagster."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+# What the user has set, as opposed to what an earlier call in this process has set.
+_GIVEN = os.environ.get("SLUICE_TOML")
+
+
+def definitions(file: str) -> "dg.Definitions":
+    """The code location of the project in whose folder `file` is: `defs = definitions(__file__)`.
+
+    The project is found by that folder and not by the working directory: the code server and each run worker that Dagster
+    starts load this file, wherever they were started. `SLUICE_TOML` in the environment wins, for settings that lie
+    elsewhere. Raises SluiceError for settings that cannot be read.
+    """
+    os.environ["SLUICE_TOML"] = _GIVEN or str(Path(file).absolute().parent / "sluice.toml")
+    from pipelines.orchestration.definitions.location import load_location
+
+    return load_location()

@@ -1,0 +1,105 @@
+"""Writes the files of a new project. A file that is there already stays as it is."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from resources.errors import SluiceError
+from resources.settings import ROOT
+from resources.settings.project import runs_from_its_tree
+
+_FILES = Path(__file__).with_name("files")
+# A file of this name would count for the folder of the templates itself.
+_NAMES = {"gitignore": ".gitignore"}
+
+
+@dataclass(frozen=True)
+class Started:
+    """What was written and what was there before, as paths relative to the project. `requirement`: how Sluice is named."""
+
+    written: tuple[Path, ...]
+    kept: tuple[Path, ...]
+    requirement: str
+
+    @property
+    def requirement_is_local(self) -> bool:
+        """Whether other machines cannot install what the project requires."""
+        return "file://" in self.requirement
+
+
+def start_project(folder: Path) -> Started:
+    """Write the files of a project that `folder` lacks; the folder is made. Raises SluiceError, and nothing is overwritten."""
+    folder = folder.expanduser().absolute()
+    if runs_from_its_tree() and folder.resolve().is_relative_to(ROOT.resolve()):
+        raise SluiceError(
+            str(folder),
+            "is in Sluice's own tree",
+            next_step="name a folder outside of it, for a repository of its own",
+        )
+    requirement = own_requirement()
+    values = {
+        "@NAME@": folder.name,
+        "@REQUIREMENT@": requirement,
+        "@REQUIREMENT_EMBEDDED@": requirement.replace("sluice", "sluice[embedded]", 1),
+    }
+    written, kept = [], []
+    place = folder
+    try:
+        for name, template in _templates():
+            place = folder / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            text = template.read_text(encoding="utf-8")
+            for word, value in values.items():
+                text = text.replace(word, value)
+            try:
+                with place.open("x", encoding="utf-8") as file:
+                    file.write(text)
+                written.append(name)
+            except FileExistsError:
+                kept.append(name)
+    except OSError as error:
+        raise SluiceError(
+            str(place),
+            f"cannot be written: {error.strerror}",
+            allowed="a folder that is new, or that you may write to",
+            next_step="repeat the command after that: it completes the project, and overwrites nothing",
+        ) from None
+    return Started(tuple(written), tuple(kept), requirement)
+
+
+def own_requirement() -> str:
+    """How pip installs this Sluice again: from the file, folder or repository that it came from, else by its version.
+
+    The name alone is not enough where it was never installed from an index, whose package of this name is a stranger's.
+    """
+    try:
+        found = distribution("sluice")
+    except PackageNotFoundError:  # run from the tree, not installed
+        return f"sluice @ {ROOT.as_uri()}"
+    return f"sluice @ {address}" if (address := _origin(found)) else f"sluice=={found.version}"
+
+
+def _origin(found: Distribution) -> str | None:
+    """The address in `direct_url.json` (PEP 610); None if Sluice came from an index."""
+    with suppress(ValueError, KeyError, TypeError):
+        told = json.loads(found.read_text("direct_url.json") or "")
+        url = str(told["url"])
+        parts = urlsplit(url)
+        if parts.username or parts.password:  # a token is no part of a file that is committed
+            url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        if vcs := told.get("vcs_info"):
+            return f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+        return url
+    return None
+
+
+def _templates() -> Iterator[tuple[Path, Path]]:
+    """Each file of a project by its place in it."""
+    for path in sorted(_FILES.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            place = path.relative_to(_FILES)
+            yield place.with_name(_NAMES.get(place.name, place.name)), path

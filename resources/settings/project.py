@@ -1,0 +1,88 @@
+"""The project that a process works for: its folder, its settings file, and the folder of its events.
+
+A project is found as git finds a repository: the nearest folder that holds `sluice.toml`, from the working directory
+upwards. `SLUICE_TOML` names the file instead, and is how a process passes its project on to its children. Sluice's own
+tree is the project of last resort, where Sluice runs from its tree.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from resources.settings.errors import SettingsError
+from resources.settings.files import ROOT, absolute, read_toml
+
+FILE = "sluice.toml"
+ASSETS = "assets"
+
+
+@dataclass(frozen=True)
+class Project:
+    """`root` is the folder of the project; `settings_file` may lie elsewhere, and need not exist."""
+
+    root: Path
+    settings_file: Path
+
+    def environment(self) -> dict[str, str]:
+        """The variables with which a child process finds the same project from any working directory."""
+        return {"SLUICE_TOML": str(self.settings_file)} if self.settings_file.is_file() else {}
+
+
+def runs_from_its_tree() -> bool:
+    """Whether this is Sluice's repository, with the sample events. An installed package holds no events."""
+    return (ROOT / ASSETS).is_dir() and ROOT.name not in ("site-packages", "dist-packages")
+
+
+def find_project(environ: Mapping[str, str] | None = None) -> Project:
+    """The project of this process. Raises SettingsError where SLUICE_TOML names no file, and for a file that is not TOML."""
+    named = (os.environ if environ is None else environ).get("SLUICE_TOML")
+    file = _named(named) if named else _nearest(Path.cwd())
+    # A settings file of Sluice's own tree may lie anywhere, `/etc/sluice.toml` for instance.
+    own = not runs_from_its_tree() or _has_events(file)
+    return Project(file.parent if own else ROOT, file)
+
+
+def assets_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """The folder of the event modules: the setting `assets`, else `assets` in the project. It may not exist."""
+    environ = os.environ if environ is None else environ
+    if named := environ.get("SLUICE_ASSETS"):
+        return Path(absolute(named, Path.cwd()))
+    project = find_project(environ)
+    named = read_toml(project.settings_file).get(ASSETS)
+    return Path(absolute(str(named), project.settings_file.parent)) if named else project.root / ASSETS
+
+
+def _named(value: str) -> Path:
+    file = Path(value).expanduser().absolute()
+    if not file.exists():
+        raise SettingsError(f"SLUICE_TOML={value}", "there is no such file")
+    return file
+
+
+def _nearest(start: Path) -> Path:
+    """`sluice.toml` of the nearest folder that has one; where none has, the place for it."""
+    for folder in (start, *start.parents):
+        file = folder / FILE
+        if file.is_file():
+            if folder != start:
+                _require_own(file)
+            return file
+        if folder == ROOT:
+            break
+    return (ROOT if runs_from_its_tree() else start) / FILE
+
+
+def _require_own(file: Path) -> None:
+    """A file in a folder above, such as /tmp, may be anybody's, and a project's modules are code that runs here."""
+    owner = file.stat().st_uid
+    if owner not in (os.geteuid(), 0):
+        raise SettingsError(
+            str(file),
+            "belongs to another user, and was found in a folder above the working directory",
+            next_step=f"if you trust it: SLUICE_TOML={file}, or change to its folder",
+        )
+
+
+def _has_events(file: Path) -> bool:
+    return (file.parent / ASSETS).is_dir() or bool(read_toml(file).get(ASSETS))

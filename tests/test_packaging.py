@@ -1,7 +1,6 @@
 """What is installed is the whole project, and nobody else's packages of the same common names are taken for ours."""
 
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,23 +11,12 @@ import pytest
 import assets
 import pipelines
 import resources
+from tests.pipelines.project.conftest import build_wheel
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("pipelines", "resources")
-_NOT_SOURCE = shutil.ignore_patterns(
-    ".*", "*.egg-info", "__pycache__", "build", "dist", "docs", "tests", "benchmarks"
-)
-
-
-def _not_source(folder: str, names: list[str]) -> set[str]:
-    """Of the tree itself; a project's files have folders of these names too."""
-    return (
-        _NOT_SOURCE(folder, names)
-        if Path(folder) == ROOT
-        else {name for name in names if name == "__pycache__"}
-    )
 
 
 def test_the_packages_are_those_of_this_tree() -> None:
@@ -38,19 +26,8 @@ def test_the_packages_are_those_of_this_tree() -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project's wheel, built with its own backend and without network, from a copy of the tree."""
-    folder = tmp_path_factory.mktemp("wheel")
-    shutil.copytree(ROOT, folder / "tree", ignore=_not_source)
-    subprocess.run(
-        [
-            sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation",
-            "--wheel-dir", str(folder), str(folder / "tree"),
-        ],
-        check=True,
-        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-    )  # fmt: skip
-    (built,) = folder.glob("sluice-*.whl")
-    return built
+    """The project's wheel."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_wheel_holds_every_file_of_the_packages_and_no_events(wheel: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from resources.errors import SluiceError
+from resources.security.private_files import as_the_user_likes
 from resources.settings import ROOT
 from resources.settings.project import runs_from_its_tree
 
@@ -51,13 +52,14 @@ def start_project(folder: Path) -> Started:
     try:
         for name, template in _templates():
             place = folder / name
-            place.parent.mkdir(parents=True, exist_ok=True)
+            _make(place.parent)
             text = template.read_text(encoding="utf-8")
             for word, value in values.items():
                 text = text.replace(word, value)
             try:
                 with place.open("x", encoding="utf-8") as file:
                     file.write(text)
+                as_the_user_likes(place)
                 written.append(name)
             except FileExistsError:
                 kept.append(name)
@@ -69,6 +71,14 @@ def start_project(folder: Path) -> Started:
             next_step="repeat the command after that: it completes the project, and overwrites nothing",
         ) from None
     return Started(tuple(written), tuple(kept), requirement)
+
+
+def _make(folder: Path) -> None:
+    """The folder and those above it, with the rights that the user gives to new folders: colleagues read them."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir()
+        as_the_user_likes(one)
 
 
 def own_requirement() -> str:

@@ -71,7 +71,10 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
         click.echo(to_json(reports, indent=2))
     else:
         many = f" of {counted(len(events), 'event')}" if len(events) != 1 else ""
-        click.echo(f"\n{in_numbers(found)}{many}.")
+        if events:
+            click.echo(f"\n{in_numbers(found)}{many}.")
+        elif whole:
+            click.echo(f"There is no event to check under {catalogue.assets_root}.")
         if event is None and (note := samples_note(catalogue.samples_left_out)):
             click.echo(note)
         for again in (one for one in found if one.level == "warning" and one.subject in (NO_WINDOW, TODO)):

@@ -107,7 +107,8 @@ class _Found:
     def take(self, one: Written) -> None:
         """One more value."""
         group, dot, rest = one.setting.partition(".")
-        if one.setting == "assets" and one.name not in ("assets", "SLUICE_ASSETS"):
+        in_a_table = one.origin.kind == "environment table"
+        if one.setting == "assets" and (in_a_table or one.name not in ("assets", "SLUICE_ASSETS")):
             raise SettingsError(
                 one.where,
                 f"{one.name}: the events are the same ones in every environment",

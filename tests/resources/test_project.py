@@ -124,3 +124,20 @@ def test_a_file_of_another_user_above_is_refused(tmp_path: Path, monkeypatch: py
         find_project()
     monkeypatch.chdir(project)  # the user's own choice
     assert find_project().root == project
+
+
+def test_the_events_are_the_same_in_every_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = made(tmp_path / "p", "[env.stage]\nbatch_rows = 7\n")
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("SLUICE_ENV", "stage")
+    monkeypatch.setenv("SLUICE_ASSETS", str(tmp_path / "events"))
+    assert (load_settings().assets, load_settings().batch_rows) == (tmp_path / "events", 7)
+    monkeypatch.setenv("SLUICE_STAGE_ASSETS", str(tmp_path))
+    with pytest.raises(SettingsError, match=r"SLUICE_STAGE_ASSETS: the events are the same ones"):
+        load_settings()
+    monkeypatch.delenv("SLUICE_STAGE_ASSETS")
+    (project / "sluice.toml").write_text('[env.stage]\nassets = "x"\n')
+    with pytest.raises(SettingsError, match=r"the events are the same ones"):
+        load_settings()

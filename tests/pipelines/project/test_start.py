@@ -1,6 +1,7 @@
 """`sluice init`: what it writes, and that it overwrites nothing."""
 
 import json
+import re
 from importlib.metadata import PathDistribution
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from pipelines.cli.root import sluice
 from pipelines.project import start
-from resources.settings import ROOT
+from resources.settings import ROOT, load_settings
 
 
 def init(folder: Path) -> Result:
@@ -94,3 +95,13 @@ def test_a_project_requires_the_sluice_that_made_it(
     assert f"\n{requirement}\n" in (tmp_path / "p" / "requirements.txt").read_text()
     embedded = requirement.replace("sluice", "sluice[embedded]", 1)
     assert f"\n{embedded}\n" in (tmp_path / "p" / "requirements-dev.txt").read_text()
+
+
+def test_what_the_settings_file_shows_in_comments_is_read(tmp_path: Path) -> None:
+    assert init(tmp_path / "p").exit_code == 0
+    file = tmp_path / "p" / "sluice.toml"
+    shown = [line[2:] for line in file.read_text().splitlines() if re.match(r"# (\[|[\"a-z_.]+ = )", line)]
+    file.write_text("\n".join(shown))
+    for environment, servers in (("", "kafka-1:9092,kafka-2:9092"), ("stage", "stage-kafka-1:9092")):
+        chosen = {"SLUICE_ENV": environment} if environment else {}
+        assert load_settings({"SLUICE_TOML": str(file), **chosen}).bootstrap_servers == servers

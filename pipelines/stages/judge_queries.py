@@ -10,7 +10,7 @@ from pipelines.independent_judge.budget import Budget
 from pipelines.independent_judge.errors import NotJudged
 from pipelines.independent_judge.source_rows import Places, Row, SourceJudge
 from resources.platform import Platform
-from resources.warehouse import TookTooLong, Warehouse, WarehouseError
+from resources.warehouse import TookTooLong, Warehouse, WarehouseError, beside_parameters
 
 T = TypeVar("T")
 
@@ -77,8 +77,8 @@ class Asking:
 
     def _whole(self, expressions: Sequence[str], in_full: bool) -> Row:
         shown = ", ".join(f"{expression} AS a{n}" for n, expression in enumerate(expressions))
-        if self._parameters and self._warehouse.parameter_style == "pyformat":
-            shown = shown.replace("%", "%%")
+        if self._parameters:
+            shown = beside_parameters(shown, self._warehouse.parameter_style)
         sql = f"SELECT {shown} FROM (\n{self._sql}\n) AS source"
         with nullcontext() if in_full else self._warehouse.within(self._seconds):
             return self._warehouse.plain_rows(sql, self._parameters, {}, most_rows=1, in_full=in_full)[0]

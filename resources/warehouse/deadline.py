@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from resources.warehouse.protocol import WarehouseError
+from resources.warehouse.errors import WarehouseError
 
 
 class TookTooLong(WarehouseError):

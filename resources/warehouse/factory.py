@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from resources.errors import did_you_mean
 from resources.settings import variable
-from resources.warehouse.protocol import Warehouse, WarehouseError
+from resources.warehouse.errors import WarehouseError
+from resources.warehouse.kinds import Address, examples, kind_of
+from resources.warehouse.protocol import Warehouse
 
 
 def open_warehouse(name: str, warehouses: Mapping[str, str], *, memory_limit: str) -> Warehouse:
@@ -21,16 +23,11 @@ def open_warehouse(name: str, warehouses: Mapping[str, str], *, memory_limit: st
             next_step=f"set {variable(f'warehouse.{name}')}, or {name} below [warehouse] in sluice.toml",
         )
     scheme, separator, _ = url.partition("://")
-    if scheme == "duckdb":
-        from resources.warehouse.duckdb.warehouse import DuckDBWarehouse
-
-        return DuckDBWarehouse(url.removeprefix("duckdb://"), memory_limit=memory_limit)
-    if scheme in ("postgresql", "postgres"):
-        from resources.warehouse.postgresql import PostgreSQLWarehouse
-
-        return PostgreSQLWarehouse(url, name=name)
-    raise WarehouseError(
-        f"warehouse {name!r}",
-        f"no driver for {scheme}://" if separator else "its value is no URL",
-        allowed="duckdb:///path/to/file.duckdb, postgresql://user@host/database",
-    )
+    kind = kind_of(scheme.lower()) if separator else None
+    if kind is None:
+        raise WarehouseError(
+            f"warehouse {name!r}",
+            f"no driver for {scheme}://" if separator else "its value is no URL",
+            allowed=", ".join(examples()),
+        )
+    return kind.open(Address(name, url, memory_limit))

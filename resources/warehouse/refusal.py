@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from resources.warehouse.catalogue import Column
+from resources.warehouse.errors import WarehouseError
 from resources.warehouse.names import sql_name
-from resources.warehouse.protocol import Column, WarehouseError
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from resources.platform import Platform
 from resources.registry import RightMissing
 from resources.security.masking import mask
 from resources.settings import variable
+from resources.warehouse.kinds import KINDS
 from resources.wording import counted
 
 _PACKAGES = (
@@ -35,8 +36,7 @@ _PACKAGES = (
     "confluent-kafka",
     "pyarrow",
     "pandas",
-    "duckdb",
-    "adbc-driver-postgresql",
+    *(package for kind in KINDS for package in kind.packages),
     "fastavro",
     "sqlglot",
 )

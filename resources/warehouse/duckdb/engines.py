@@ -17,8 +17,8 @@ import duckdb
 from resources.errors import TransientError
 from resources.settings import variable
 from resources.warehouse.duckdb.errors import first_lines
+from resources.warehouse.errors import WarehouseError
 from resources.warehouse.names import quoted
-from resources.warehouse.protocol import WarehouseError
 
 
 class Work(Enum):

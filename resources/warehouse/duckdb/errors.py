@@ -5,8 +5,8 @@ import duckdb
 from resources.errors import SluiceError
 from resources.process.scratch import is_full, scratch_full
 from resources.settings import variable
+from resources.warehouse.errors import WarehouseError
 from resources.warehouse.own_words import is_part, without_values
-from resources.warehouse.protocol import WarehouseError
 
 # Said before a row is read, or about a file or the memory. Known by the text: Arrow passes on no class.
 _NO_ROW = (

@@ -4,18 +4,6 @@ appending."""
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from resources.warehouse.protocol import WarehouseError
-
-
-class OutOfOrder(WarehouseError):
-    """Rows that were in order when they were looked at came in another one, or more were to be sorted than thought.
-    Streamed again, they are sorted as they must be."""
-
-    def __init__(
-        self, where: str, problem: str = "the query's rows came in another order than a moment before"
-    ) -> None:
-        super().__init__(where, problem, next_step="materialize the window again")
-
 
 class Ascending:
     """Told the batches of a query one by one, says whether every row is above the one before by `names`, an instant

@@ -7,8 +7,8 @@ from typing import Any
 import duckdb
 from duckdb.sqltypes import DuckDBPyType
 
+from resources.warehouse.catalogue import ForeignKey
 from resources.warehouse.names import TableName, sql_name
-from resources.warehouse.protocol import ForeignKey
 
 _TABLES = """
 SELECT table_schema, table_name FROM information_schema.tables WHERE table_catalog = current_catalog() ORDER BY ALL

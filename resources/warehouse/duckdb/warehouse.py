@@ -26,18 +26,22 @@ import pyarrow as pa
 from resources.errors import SluiceError
 from resources.process.memory import MANY_ROWS
 from resources.process.waiting import waiting_for
+from resources.warehouse.cancellation import Cancellation
+from resources.warehouse.catalogue import Column, SourceTable
 from resources.warehouse.deadline import Deadline
 from resources.warehouse.duckdb.engines import Engines, Work
 from resources.warehouse.duckdb.errors import NeedsMemory, refused
-from resources.warehouse.duckdb.ordering import Ascending, OutOfOrder
+from resources.warehouse.duckdb.estimates import estimated_rows, rows_of, sample
+from resources.warehouse.duckdb.ordering import Ascending
 from resources.warehouse.duckdb.stretches import bounds, conditions
 from resources.warehouse.duckdb.tables import declared, labels_of, tables_of
 from resources.warehouse.duckdb.types import read_as, refused_type
+from resources.warehouse.errors import OutOfOrder, QueryCancelled, WarehouseError
 from resources.warehouse.interruption import ended_by_signals
 from resources.warehouse.names import UnknownName, quoted, table_named
 from resources.warehouse.plain_values import number_of, of_driver, parameter_of
-from resources.warehouse.protocol import Column, SourceTable, WarehouseError
 from resources.warehouse.refusal import RefusedType, refuse
+from resources.warehouse.statistics import QueryCost, TableStatistics, of_rows
 
 # Operators that give rows in the order of the table.
 _KEEP_ORDER = {"PROJECTION", "FILTER", "SEQ_SCAN"}
@@ -76,6 +80,7 @@ class DuckDBWarehouse:
         self._looked_at = 0
         self._sort: Counter[str] = Counter()  # the place in _SORTS
         self._deadline = Deadline()
+        self._cancellation = Cancellation()
 
     @property
     def _where(self) -> str:
@@ -86,10 +91,16 @@ class DuckDBWarehouse:
         """Within the block DuckDB works at a query of `sql`. Raises its errors, and KeyboardInterrupt where the query was
         ended because the process is to stop."""
         try:
-            with waiting_for(f"{self._where} to answer a query"), ended_by_signals(self._engines.interrupt):
+            with (
+                self._cancellation.running(),
+                waiting_for(f"{self._where} to answer a query"),
+                ended_by_signals(self._engines.interrupt),
+            ):
                 yield
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             if "INTERRUPT" in str(error) and not self._deadline.passed:
+                if self._cancellation.was_asked:
+                    raise QueryCancelled(self._where) from None
                 raise KeyboardInterrupt from None
             raise self._refused(error, sql) from None
         except RuntimeError as error:
@@ -119,6 +130,10 @@ class DuckDBWarehouse:
         """See Warehouse."""
         return self._deadline.within(seconds)
 
+    def cancel(self) -> None:
+        """See Warehouse."""
+        self._cancellation.ask(self._engines.interrupt)
+
     def _refused(self, error: Exception, sql: str) -> SluiceError:
         if self._deadline.passed and "INTERRUPT" in str(error):
             return self._deadline.error(self._where)
@@ -136,6 +151,31 @@ class DuckDBWarehouse:
             with self._query(f"{source} LIMIT 0", parameters, 1) as reader:
                 self._sources[sql], self._schemas[sql] = source, reader.schema
         return self._schemas[sql]
+
+    def types(self, sql: str, parameters: Mapping[str, datetime]) -> dict[str, str]:
+        """See Warehouse."""
+        with self._cursor() as cursor:
+            relation = self._relation(cursor, f"SELECT * FROM (\n{sql}\n) AS source LIMIT 0", parameters)
+            return dict(zip(relation.columns, map(str, relation.types), strict=True))
+
+    def cost(self, sql: str, parameters: Mapping[str, datetime]) -> QueryCost:
+        """See Warehouse. DuckDB estimates rows alone."""
+        with self._cursor() as cursor, self._answering(sql):
+            rows = cursor.execute(f"EXPLAIN (FORMAT json) {sql}", dict(parameters) or None).fetchall()
+        return QueryCost(rows=estimated_rows(rows[0][1]))
+
+    def statistics(self, table: str, *, most_rows: int) -> TableStatistics:
+        """See Warehouse. From the rows: DuckDB keeps the number of rows alone."""
+        found = self.table(table)
+        with self._cursor() as cursor:
+            rows = rows_of(cursor, found.parts)
+        taken = (
+            ", ".join(quoted(one.name) for one in found.columns if one.instead is None) or "NULL AS nothing"
+        )
+        query = f"SELECT {taken} FROM {'.'.join(map(quoted, found.parts))}{sample(rows, most_rows)}"
+        with self._query(query, {}, most_rows) as reader:
+            seen = of_rows(self._batches(reader, query), reader.schema)
+        return seen.as_of(found, rows, most_rows)
 
     @contextmanager
     def stream(
@@ -323,11 +363,11 @@ class DuckDBWarehouse:
         self,
         sql: str,
         parameters: Mapping[str, datetime],
-        places: Mapping[str, Sequence[Any]],
+        places: Mapping[str, Sequence[object]],
         *,
         most_rows: int,
         in_full: bool = False,
-    ) -> list[dict[str, Any]]:
+    ) -> list[dict[str, object]]:
         """See Warehouse. The file stays attached, so it is the same; the values are those of DuckDB's own driver, dates
         and times their text, because Python's end at the year 9999."""
         schema = self.describe(sql, parameters)
@@ -385,9 +425,13 @@ class DuckDBWarehouse:
             else Column(column, next(kinds), null != "NO", labels=labels[column])
             for column, _, null, *_ in described
         ]
+        own_types = {column: str(kind) for column, kind, *_ in described}
         return SourceTable(
             found.parts,
-            tuple(replace(column, comment=facts.comments.get(column.name)) for column in columns),
+            tuple(
+                replace(column, comment=facts.comments.get(column.name), own_type=own_types[column.name])
+                for column in columns
+            ),
             facts.kind,
             facts.comment,
             facts.primary_key,

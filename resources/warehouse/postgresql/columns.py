@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from resources.warehouse.errors import WarehouseError
 from resources.warehouse.names import quoted, sql_name
 from resources.warehouse.postgresql.types import ENUM, ServerType
-from resources.warehouse.protocol import WarehouseError
 from resources.warehouse.refusal import RefusedType
 
 ALIAS = "source"

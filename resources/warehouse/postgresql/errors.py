@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from resources.errors import SluiceError, TransientError
 from resources.security.secrets import hide
 from resources.security.tls import next_for
+from resources.warehouse.errors import WarehouseError
 from resources.warehouse.own_words import is_part, without_values
-from resources.warehouse.protocol import WarehouseError
 
 # PostgreSQL, appendix A: connection exceptions, a transaction to try again, no room, a server going down or
 # coming up, a lock not had in time, a failing disk.

@@ -10,9 +10,10 @@ from urllib.parse import parse_qsl
 import pyarrow as pa
 
 from resources.process.waiting import waiting_for
+from resources.warehouse.cancellation import Cancellation
 from resources.warehouse.deadline import Deadline
+from resources.warehouse.errors import QueryCancelled, WarehouseError
 from resources.warehouse.postgresql.errors import CANCELLED, Explainer
-from resources.warehouse.protocol import WarehouseError
 
 # Where the URL says nothing. The application's name is but the fallback: PGAPPNAME is the user's. Keepalives end
 # a read from a server that is gone without a word, after about a minute.
@@ -42,6 +43,7 @@ SET LOCAL lock_timeout = '30s';
 SET LOCAL jit = off;
 """
 _BATCH_BYTES = "adbc.postgresql.batch_size_hint_bytes"
+_BY_COPY = "adbc.postgresql.use_copy"
 
 
 T = TypeVar("T")
@@ -50,10 +52,13 @@ T = TypeVar("T")
 class Transaction:
     """One read-only transaction over one snapshot of the database."""
 
-    def __init__(self, cursor: Any, explain: Explainer, deadline: Deadline) -> None:
+    def __init__(
+        self, cursor: Any, explain: Explainer, deadline: Deadline, cancellation: Cancellation
+    ) -> None:
         self._cursor = cursor
         self._explain = explain
         self._deadline = deadline
+        self._cancellation = cancellation
         self.reading = False
         """Set it before the first row of `copied`; the last one takes it back. While it stands, the query runs at the
         server, and must be cancelled by whoever wants no more of it."""
@@ -72,6 +77,22 @@ class Transaction:
             return list(self._cursor.fetch_arrow_table().to_pylist())
 
         return self._answer(f"{self._explain.where} to answer a query", asked, sql)
+
+    def plan(self, sql: str) -> str:
+        """The server's plan of a query, as JSON; the query is not run."""
+        explain = f"EXPLAIN (FORMAT JSON)\n{sql}"
+
+        def asked() -> str:
+            # By COPY, as the driver reads every other query, there is no EXPLAIN.
+            self._cursor.adbc_statement.set_options(**{_BY_COPY: "false"})
+            try:
+                self._cursor.execute(explain)
+                (row,) = self._cursor.fetch_arrow_table().to_pylist()
+            finally:
+                self._cursor.adbc_statement.set_options(**{_BY_COPY: "true"})
+            return str(next(iter(row.values())))
+
+        return self._answer(f"{self._explain.where} to plan a query", asked, explain)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -102,7 +123,12 @@ class Transaction:
     def _answer(self, what: str, call: Callable[[], T], sql: str) -> T:
         """What `call` returns, in a thread: in the main one the driver takes a Ctrl-C for itself, and what comes of it looks
         as if somebody had cancelled the query at the server."""
-        with self._explained(sql), waiting_for(what), ThreadPoolExecutor(1, "sluice-postgresql") as thread:
+        with (
+            self._explained(sql),
+            self._cancellation.running(),
+            waiting_for(what),
+            ThreadPoolExecutor(1, "sluice-postgresql") as thread,
+        ):
             asked = thread.submit(call)
             try:
                 return asked.result()
@@ -126,6 +152,8 @@ class Transaction:
             # Before its time is over somebody else cancels it.
             if self._deadline.passed and getattr(error, "sqlstate", None) == CANCELLED:
                 raise self._deadline.error(self._explain.where) from None
+            if self._cancellation.was_asked and getattr(error, "sqlstate", None) == CANCELLED:
+                raise QueryCancelled(self._explain.where) from None
             raise self._explain.refused(error, sql) from None
 
     def begin(self) -> None:
@@ -149,23 +177,32 @@ class Transaction:
 class Sessions:
     """Idle sessions are used again; one whose transaction did not end in order is closed."""
 
-    def __init__(self, url: str, explain: Explainer, deadline: Deadline) -> None:
+    def __init__(self, url: str, explain: Explainer, deadline: Deadline, cancellation: Cancellation) -> None:
         self._url = _with_defaults(url)
         self._explain = explain
         self._deadline = deadline
+        self._cancellation = cancellation
         self._idle: list[Any] = []
+        self._open: list[Transaction] = []
+
+    def cancel(self) -> None:
+        """Have the server give up what each transaction is doing; from any thread."""
+        for transaction in list(self._open):
+            transaction.cancel()
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """A transaction, begun. Left by an exception, or before its rows were read to the end, its session is closed."""
         connection, transaction = self._begun()
         orderly = False
+        self._open.append(transaction)
         try:
             yield transaction
             if not transaction.reading:
                 transaction.commit()
                 orderly = True
         finally:
+            self._open.remove(transaction)
             transaction.close()
             if orderly:
                 self._idle.append(connection)
@@ -182,7 +219,7 @@ class Sessions:
         return connection, self._begin(connection)
 
     def _begin(self, connection: Any) -> Transaction:
-        transaction = Transaction(connection.cursor(), self._explain, self._deadline)
+        transaction = Transaction(connection.cursor(), self._explain, self._deadline, self._cancellation)
         try:
             transaction.begin()
         except BaseException:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from resources.warehouse.catalogue import ForeignKey
 from resources.warehouse.names import TableName, qualified, quoted
 from resources.warehouse.postgresql.session import Transaction
-from resources.warehouse.protocol import ForeignKey
+from resources.warehouse.statistics import ColumnStatistics
 
 # Partitions are rows of their table, and are tables for those who name them.
 _TABLES = """
@@ -22,7 +23,14 @@ SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHE
         WHEN 'p' THEN 'partitioned table' ELSE 'table' END AS kind,
     obj_description(c.oid, 'pg_class') AS comment,
     -- Its keys say nothing about the rows of tables that inherit from it.
-    c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) AS inherited
+    c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) AS inherited,
+    -- Rows of a table that was never analysed are not known: -1.
+    CASE WHEN c.reltuples >= 0 AND c.relkind <> 'v' THEN c.reltuples::bigint END AS rows,
+    c.relkind IN ('r', 'p', 'm') AS can_be_sampled,
+    ARRAY(SELECT coalesce(a.attname::text, pg_get_partkeydef(c.oid)) FROM pg_catalog.pg_partitioned_table p
+        CROSS JOIN LATERAL unnest(p.partattrs::int2[]) WITH ORDINALITY AS k (attnum, place)
+        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum AND k.attnum > 0
+        WHERE p.partrelid = c.oid ORDER BY k.place) AS partitioned_by
 FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1)
 """
 _COLUMNS = """
@@ -34,10 +42,20 @@ WITH RECURSIVE bases (attnum, type) AS (
 )
 SELECT a.attname::text AS name, NOT (a.attnotnull OR t.typnotnull) AS nullable,
     col_description(a.attrelid, a.attnum) AS comment,
+    pg_catalog.format_type(a.atttypid, a.atttypmod) AS own_type,
     ARRAY(SELECT e.enumlabel::text FROM bases b JOIN pg_catalog.pg_enum e ON e.enumtypid = b.type
         WHERE b.attnum = a.attnum ORDER BY e.enumsortorder) AS labels
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
+"""
+# Of a table and the tables that inherit from it where there are any: those are the rows that a query of it gives.
+_STATISTICS = """
+SELECT DISTINCT ON (s.attname) s.attname::text AS name, s.null_frac::float8 AS null_fraction,
+    CASE WHEN s.n_distinct >= 0 THEN s.n_distinct::bigint WHEN c.reltuples >= 0 THEN (-s.n_distinct * c.reltuples)::bigint END
+        AS distinct_values
+FROM pg_catalog.pg_stats s JOIN pg_catalog.pg_class c ON c.oid = to_regclass($1)
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE s.schemaname = n.nspname AND s.tablename = c.relname ORDER BY s.attname, s.inherited DESC
 """
 # An index without a condition, over columns alone; INCLUDEd columns stand behind those that are unique.
 _UNIQUE = """
@@ -63,7 +81,7 @@ WHERE f.conrelid = to_regclass($1) AND f.contype = 'f' ORDER BY f.conname COLLAT
 
 @dataclass(frozen=True)
 class Declared:
-    """See SourceTable. `columns` are facts of each column by its name: nullable, comment, labels."""
+    """See SourceTable. `rows`: how many there are about; `columns` are facts of each column by its name: nullable, comment, labels, own_type."""
 
     kind: str
     comment: str | None
@@ -71,6 +89,18 @@ class Declared:
     primary_key: tuple[str, ...]
     unique: tuple[tuple[str, ...], ...]
     foreign_keys: tuple[ForeignKey, ...]
+    partitioned_by: tuple[str, ...]
+    rows: int | None
+    can_be_sampled: bool
+
+
+def kept_statistics(transaction: Transaction, table: TableName) -> dict[str, ColumnStatistics]:
+    """What the server keeps of the columns of a table, since it was analysed last, as far as this role may read them."""
+    rows = transaction.rows(_STATISTICS, f"{quoted(table.schema)}.{quoted(table.name)}")
+    return {
+        row["name"]: ColumnStatistics(row["null_fraction"], row["distinct_values"], source="catalogue")
+        for row in rows
+    }
 
 
 def tables_of(transaction: Transaction, *, hidden: bool = False) -> list[TableName]:
@@ -98,4 +128,7 @@ def declared(transaction: Transaction, table: TableName) -> Declared:
             )
             for row in transaction.rows(_FOREIGN, name)
         ),
+        tuple(dict.fromkeys(kind["partitioned_by"])),
+        kind["rows"],
+        kind["can_be_sampled"],
     )

@@ -19,18 +19,22 @@ import pyarrow.compute as pc
 from resources.process.waiting import waiting_for
 from resources.security.masking import malformed_login, secrets_of
 from resources.security.secrets import learn
+from resources.warehouse.cancellation import Cancellation
+from resources.warehouse.catalogue import Column, SourceTable
 from resources.warehouse.deadline import Deadline
+from resources.warehouse.errors import WarehouseError
 from resources.warehouse.names import TableName, UnknownName, quoted, sql_name, table_named
 from resources.warehouse.plain_values import of_text
 from resources.warehouse.postgresql.certificate import certificate_problem
 from resources.warehouse.postgresql.columns import ALIAS, SourceColumn, arrow_schema, source_column
 from resources.warehouse.postgresql.errors import Explainer
+from resources.warehouse.postgresql.estimates import estimated, sample
 from resources.warehouse.postgresql.plain import plain_query
 from resources.warehouse.postgresql.session import Sessions, Transaction
-from resources.warehouse.postgresql.tables import declared, tables_of
+from resources.warehouse.postgresql.tables import Declared, declared, kept_statistics, tables_of
 from resources.warehouse.postgresql.types import ServerType, server_type, types_query
-from resources.warehouse.protocol import Column, SourceTable, WarehouseError
 from resources.warehouse.refusal import RefusedType, refuse
+from resources.warehouse.statistics import QueryCost, TableStatistics, of_rows
 from resources.wording import counted
 
 # Bytes of rows the driver gathers before it hands them over.
@@ -48,12 +52,14 @@ class PostgreSQLWarehouse:
     def __init__(self, url: str, *, name: str) -> None:
         self._where = f"warehouse {name}"
         self._deadline = Deadline()
+        self._cancellation = Cancellation()
         self._streaming: Transaction | None = None
         learn(secrets_of(f"warehouse.{name}", url))
         self._sessions = Sessions(
             url,
             Explainer(self._where, malformed_login(url), partial(certificate_problem, url)),
             self._deadline,
+            self._cancellation,
         )
         # The server's types of a query's columns, with the driver's schema that they belong to.
         self._types: dict[str, tuple[pa.Schema, list[ServerType]]] = {}
@@ -65,6 +71,20 @@ class PostgreSQLWarehouse:
             schema = arrow_schema(self._columns(transaction, sql, query))
             _begun(transaction, query)
             return schema
+
+    def types(self, sql: str, parameters: Mapping[str, datetime]) -> dict[str, str]:
+        """See Warehouse."""
+        query = _written(sql, parameters)
+        with self._sessions.transaction() as transaction:
+            self._found(transaction, sql, query)
+            schema, types = self._types[sql]
+            return {name: kind.shown for name, kind in zip(schema.names, types, strict=True)}
+
+    def cost(self, sql: str, parameters: Mapping[str, datetime]) -> QueryCost:
+        """See Warehouse. The server estimates the rows that the query gives and their width."""
+        query = _written(sql, parameters)
+        with self._sessions.transaction() as transaction:
+            return estimated(transaction.plan(query))
 
     @contextmanager
     def stream(
@@ -93,11 +113,11 @@ class PostgreSQLWarehouse:
         self,
         sql: str,
         parameters: Mapping[str, datetime],
-        places: Mapping[str, Sequence[Any]],
+        places: Mapping[str, Sequence[object]],
         *,
         most_rows: int,
         in_full: bool = False,
-    ) -> list[dict[str, Any]]:
+    ) -> list[dict[str, object]]:
         """See Warehouse. In the transaction of the stream; every value is the text that the server writes of it."""
         query = _written(sql, parameters)
         with ExitStack() as opened:
@@ -126,7 +146,7 @@ class PostgreSQLWarehouse:
                 yield self._converted(batch.slice(start, batch_rows), columns)
 
     def _awaited(self, coming: Future[pa.RecordBatch | None]) -> pa.RecordBatch | None:
-        with waiting_for(f"{self._where} to send the rows of a query"):
+        with self._cancellation.running(), waiting_for(f"{self._where} to send the rows of a query"):
             return coming.result()
 
     def _converted(self, batch: pa.RecordBatch, columns: Sequence[SourceColumn]) -> pa.RecordBatch:
@@ -168,6 +188,10 @@ class PostgreSQLWarehouse:
         """See Warehouse. The server itself cancels them (statement_timeout)."""
         return self._deadline.within(seconds)
 
+    def cancel(self) -> None:
+        """See Warehouse."""
+        self._cancellation.ask(self._sessions.cancel)
+
     def tables(self) -> list[str]:
         """Names of the tables and views this role may read, qualified where its search path does not find them."""
         with self._sessions.transaction() as transaction:
@@ -177,10 +201,12 @@ class PostgreSQLWarehouse:
         """See Warehouse. A column of a type that is refused comes as Arrow's opaque type."""
         with self._sessions.transaction() as transaction:
             found = self._named(transaction, name)
-            facts = declared(transaction, found)
-            query = f"SELECT * FROM {quoted(found.schema)}.{quoted(found.name)}"
-            columns = self._found(transaction, query, query)
-            _begun(transaction, query)
+            return self._table(transaction, found, declared(transaction, found))
+
+    def _table(self, transaction: Transaction, found: TableName, facts: Declared) -> SourceTable:
+        query = f"SELECT * FROM {quoted(found.schema)}.{quoted(found.name)}"
+        columns = self._found(transaction, query, query)
+        _begun(transaction, query)
         return SourceTable(
             found.parts,
             tuple(_column(one, facts.columns[one.name]) for one in columns),
@@ -189,7 +215,28 @@ class PostgreSQLWarehouse:
             facts.primary_key,
             facts.unique,
             facts.foreign_keys,
+            facts.partitioned_by,
         )
+
+    def statistics(self, table: str, *, most_rows: int) -> TableStatistics:
+        """See Warehouse. Nulls and distinct values as the server keeps them, where the table was analysed; the rest from a
+        sample."""
+        with self._sessions.transaction() as transaction:
+            found = self._named(transaction, table)
+            facts = declared(transaction, found)
+            columns = self._table(transaction, found, facts)
+            kept = kept_statistics(transaction, found)
+        taken = ", ".join(quoted(one.name) for one in columns.columns if one.instead is None)
+        place = f"{quoted(found.schema)}.{quoted(found.name)}"
+        query = f"SELECT {taken or 'NULL::int AS nothing'} FROM {place}"
+        seen = self._seen(f"{query}{sample(facts, most_rows)}", most_rows)
+        if not seen.sampled_rows and facts.rows:  # of so few pages none may be in the sample
+            seen = self._seen(f"{query} LIMIT {most_rows}", most_rows)
+        return seen.as_of(columns, facts.rows, most_rows).with_kept(kept)
+
+    def _seen(self, query: str, most_rows: int) -> TableStatistics:
+        with self.stream(query, {}, order_by=[], batch_rows=most_rows + 1) as batches:
+            return of_rows(batches, self.describe(query, {}))
 
     def _named(self, transaction: Transaction, name: str) -> TableName:
         try:
@@ -214,8 +261,16 @@ class PostgreSQLWarehouse:
 def _column(found: SourceColumn | RefusedType, facts: Mapping[str, Any]) -> Column:
     nullable, comment = facts["nullable"], facts["comment"]
     if isinstance(found, RefusedType):
-        return replace(found.as_column(nullable=nullable, vendor="PostgreSQL"), comment=comment)
-    return Column(found.name, found.arrow_type, nullable, comment=comment, labels=tuple(facts["labels"]))
+        refused = found.as_column(nullable=nullable, vendor="PostgreSQL")
+        return replace(refused, comment=comment, own_type=facts["own_type"])
+    return Column(
+        found.name,
+        found.arrow_type,
+        nullable,
+        comment=comment,
+        labels=tuple(facts["labels"]),
+        own_type=facts["own_type"],
+    )
 
 
 def _begun(transaction: Transaction, query: str) -> None:

@@ -45,6 +45,7 @@ CREATE UNIQUE INDEX one_included ON orders (line) INCLUDE (note);
 CREATE MATERIALIZED VIEW counted AS SELECT 1 AS id; CREATE UNIQUE INDEX ON counted (id);
 CREATE TABLE cut (id BIGINT, at DATE, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
 CREATE TABLE cut_2024 PARTITION OF cut FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE hashed (id BIGINT) PARTITION BY HASH (id, (id + 1));
 CREATE TABLE parent (id BIGINT PRIMARY KEY); CREATE TABLE child () INHERITS (parent);
 CREATE DOMAIN of_state AS state NOT NULL; CREATE TABLE with_domain (state of_state);
 CREATE TABLE "Case" (a INTEGER); CREATE TABLE "case" (b INTEGER);
@@ -134,7 +135,8 @@ def test_what_postgresql_alone_has(postgresql: Warehouse) -> None:
     assert postgresql.table("counted").kind == "materialized view"
     assert postgresql.table("counted").unique == (("id",),)
     cut = postgresql.table("cut")
-    assert (cut.kind, cut.primary_key) == ("partitioned table", ("id", "at"))
+    assert (cut.kind, cut.primary_key, cut.partitioned_by) == ("partitioned table", ("id", "at"), ("at",))
+    assert postgresql.table("hashed").partitioned_by == ("id", "HASH (id, ((id + 1)))")
     assert postgresql.table("cut_2024").columns and "cut_2024" not in postgresql.tables()
     assert postgresql.table("parent").primary_key == (), "its children may have the same ids"
     (column,) = postgresql.table("with_domain").columns

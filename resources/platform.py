@@ -30,6 +30,7 @@ class Platform:
         self.settings = settings or load_settings()
         self.say = say
         self._warehouses: dict[str, Warehouse] = {}
+        self._secrets = self.settings.secrets_fingerprint()
         self.judging: dict[str, Any] = {}
         """What is remembered of each query from one window to the next: how long asking for its rows again takes."""
 
@@ -85,6 +86,16 @@ class Platform:
             if warehouse.holds_off_writers:
                 warehouse.close()
 
+    def renew(self) -> bool:
+        """Close what is connected where a secret in a file has changed since it was opened, so that it is opened again with
+        the new one. Whether that was so. To be called between two windows, when nothing is under way."""
+        secrets = self.settings.secrets_fingerprint()
+        if secrets == self._secrets:
+            return False
+        self._secrets = secrets
+        self._disconnect()
+        return True
+
     @contextmanager
     def aside(self) -> Iterator["Platform"]:
         """The same, for a try that leaves nothing behind: snapshots are written to a folder that is removed at the end, and
@@ -94,13 +105,20 @@ class Platform:
 
     def close(self) -> None:
         """Close what was opened."""
+        self._disconnect()
+        if "snapshots" in self.__dict__:
+            self.__dict__.pop("snapshots").close()
+        self.__dict__.pop("watch", None)
+
+    def _disconnect(self) -> None:
         for warehouse in self._warehouses.values():
             warehouse.close()
         self._warehouses.clear()
-        for name in ("ledger", "registry", "reader", "snapshots"):
+        for name in ("ledger", "registry", "reader"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
-        self.__dict__.pop("watch", None)
+        if "watch" in self.__dict__:  # others hold it
+            self.watch.close()
 
     def __enter__(self) -> "Platform":
         return self

@@ -98,6 +98,11 @@ class Pacer:
         if self._lag is not None:
             self._lag.close()
 
+    def renew(self) -> None:
+        """The consumer groups are looked at over a new connection from now on."""
+        self.close()
+        self._lag = None
+
     def _brakes(self, entry: LedgerEntry) -> list[Callable[[], Hold | None]]:
         brakes: list[Callable[[], Hold | None]] = [self._operator.hold]
         # The groups of the limits read the event's topic, and nobody is known to read a shadow topic.

@@ -102,7 +102,7 @@ class Publisher:
         return self._context.entries.current(window, topic or self._context.event.topic)
 
     def close(self) -> None:
-        """Free what was opened for the run's windows."""
+        """Free what was opened for the run's windows; what is needed later is opened again."""
         self._delivery.close()
 
     def __enter__(self) -> "Publisher":

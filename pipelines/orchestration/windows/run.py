@@ -262,6 +262,7 @@ class WindowRun:
                 self._pacer.between(
                     window.key, f"{number} of {counted(len(todo), 'window was', 'windows were')} done"
                 )
+                self._renew()
                 with self._log.one_window():
                     yield from one.run(window, self._of_window[window.key])
             except Cancelled:
@@ -302,6 +303,16 @@ class WindowRun:
             self._keys.after()
         except SluiceError as error:
             raise _refused(error) from None
+
+    def _renew(self) -> None:
+        """Use a secret that was rotated since the window before."""
+        if self._platform.renew():
+            self._publisher.close()
+            self._reconciled.close()
+            self._pacer.renew()
+            self._context.log.info(
+                "a secret in a file has changed; connections are opened again with the new one"
+            )
 
     def _failed(
         self,

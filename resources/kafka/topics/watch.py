@@ -40,6 +40,10 @@ class TopicWatch:
     def _admin(self) -> Admin:
         return admin(self._settings)
 
+    def close(self) -> None:
+        """Free the client; the next question makes another one, with the login of then."""
+        self.__dict__.pop("_admin", None)
+
     def ask(self, *names: str) -> Callable[[], dict[str, TopicNow]]:
         """Begin to ask for these topics; what is returned waits for the answer, and raises as `explain` says."""
         asked = self._describe(names)

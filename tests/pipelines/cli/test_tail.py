@@ -37,7 +37,7 @@ def world(
 def tail(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     world.deliver(ROWS)
     catalogue = load_catalogue(world.folder / "assets")
-    monkeypatch.setattr(pipelines, "load_catalogue", lambda: catalogue)
+    monkeypatch.setattr(pipelines, "load_catalogue", lambda **_: catalogue)
     return lambda *words: CliRunner().invoke(sluice, ("tail", "happened", *words), catch_exceptions=False)
 
 

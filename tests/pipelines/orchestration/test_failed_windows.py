@@ -143,7 +143,7 @@ def commands(here: World, instance: dg.DagsterInstance, monkeypatch: pytest.Monk
     here.rows(ROWS)
     assert not run(here, instance).success
     catalogue = load_catalogue(here.folder / "assets")
-    monkeypatch.setattr(pipelines, "load_catalogue", lambda: catalogue)
+    monkeypatch.setattr(pipelines, "load_catalogue", lambda **_: catalogue)
     runner = CliRunner()
     yield lambda *words: runner.invoke(sluice, words, catch_exceptions=False)
 
@@ -175,7 +175,7 @@ def test_a_plan_says_the_state_before_and_the_next_command(
     here.define("return rows")
     here.rows(ALIVE)
     catalogue = load_catalogue(here.folder / "assets")
-    monkeypatch.setattr(pipelines, "load_catalogue", lambda: catalogue)
+    monkeypatch.setattr(pipelines, "load_catalogue", lambda **_: catalogue)
     (one,) = noted(here)
     if again is not None:
         advice = next_step if again else None
@@ -261,7 +261,7 @@ def test_an_interrupted_window_is_not_called_published(
     assert found.as_json()["verdict"] == "interrupted"
     runner = CliRunner()
     catalogue = load_catalogue(here.folder / "assets")
-    monkeypatch.setattr(pipelines, "load_catalogue", lambda: catalogue)
+    monkeypatch.setattr(pipelines, "load_catalogue", lambda **_: catalogue)
     told = runner.invoke(sluice, ["verify", "happened"])
     assert told.exit_code == 1
     assert "only the first 4 records of" in told.output
@@ -337,7 +337,7 @@ def test_commands_say_failed_and_the_next_command(
         patched.setattr(Publisher, "publish", raising(SluiceError("here", "it went wrong")))
         assert not run(here, instance).success
     catalogue = load_catalogue(here.folder / "assets")
-    monkeypatch.setattr(pipelines, "load_catalogue", lambda: catalogue)
+    monkeypatch.setattr(pipelines, "load_catalogue", lambda **_: catalogue)
     runner = CliRunner()
     for words in (
         ("status",),

@@ -1,0 +1,239 @@
+"""Commands in environments: `sluice env`, and one installation that publishes to several on real servers."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient
+from dagster import DagsterInstance
+
+from pipelines.cli.root import sluice as commands
+from tests.fixtures_servers import KafkaServer, RegistryServer
+from tests.pipelines.cli.conftest import Sluice, environment
+from tests.pipelines.cli.warm import Warm
+
+TWO = """
+[kafka]
+"client.id" = "all"
+[env.stage]
+topic_prefix = "stage."
+[env.stage.kafka]
+"bootstrap.servers" = "one:9092"
+"sasl.password" = "hunter2-zebra"
+[env.prod.kafka]
+"bootstrap.servers" = "two:9092"
+[env.broken]
+batch_rows = "x"
+"""
+EVENT, TOPIC, DAY = "flight_cancelled", "flights.flight-cancelled.v1", "2013-01-01"
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    (tmp_path / "sluice.toml").write_text(TWO)
+    monkeypatch.setenv("SLUICE_TOML", str(tmp_path / "sluice.toml"))
+    monkeypatch.setenv("SLUICE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "400")
+    for name in ("SLUICE_ENV", "SLUICE_ENV_CHOSEN_BY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: str, **environ: str) -> Result:
+        return CliRunner(env=environ).invoke(commands, arguments)
+
+    return run
+
+
+def test_env_shows_the_environment_the_others_and_the_origin_of_each_value(
+    run: Callable[..., Result],
+) -> None:
+    told = run("--env", "stage", "env", SLUICE_STAGE_TOPIC_PARTITIONS="7").output
+    assert "Environment stage, chosen by --env" in told and "broken, prod, stage" in told
+    lines = {line.split()[0]: line.split() for line in told.splitlines() if line.strip()}
+    assert lines["topic_partitions"] == ["topic_partitions", "7", "SLUICE_STAGE_TOPIC_PARTITIONS"]
+    assert lines["kafka.client.id"] == ["kafka.client.id", "all", "sluice.toml"]
+    assert lines["kafka.sasl.password"][1:4] == ["********", "[env.stage]", "of"]
+    assert lines["reconcile"] == ["reconcile", "true", "default"]
+    assert lines["ledger_topic"][1] == "stage.sluice.ledger"
+    assert lines["prod"][1] == "two:9092"
+    assert "broken: " in told and "batch_rows='x' is not a whole number" in told
+    assert "hunter2" not in told
+
+
+def test_env_as_json_has_the_same(run: Callable[..., Result]) -> None:
+    found = json.loads(run("env", "--json", SLUICE_ENV="prod").output)
+    assert found["environment"] == {"name": "prod", "chosen_by": "SLUICE_ENV"}
+    rows = {row["name"]: row for row in found["settings"]}
+    assert rows["kafka.bootstrap.servers"] == {
+        "name": "kafka.bootstrap.servers",
+        "value": "two:9092",
+        "from": "environment table",
+        "place": "[env.prod] of sluice.toml",
+    }
+    assert [one["name"] for one in found["environments"]] == ["broken", "prod", "stage"]
+    assert "hunter2" not in json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--env", "prod", "list"), ("list", "--env", "prod"), ("--env", "prod", "list", "--env", "prod")],
+)
+def test_the_option_is_taken_before_and_after_the_command(
+    run: Callable[..., Result], arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLUICE_ENV", "stage")
+    told = run(*arguments, "--json")
+    assert told.exit_code == 0 and "stage." not in told.output
+    # The choice ends with the command.
+    assert "stage." in run("list", "--json").output
+
+
+@pytest.mark.parametrize("arguments", [("list", "--env", ""), ("--env", "prod", "list", "--env", "stage")])
+def test_a_choice_that_is_none_is_a_usage_error(
+    run: Callable[..., Result], arguments: tuple[str, ...]
+) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_commands_in_messages_carry_the_option(run: Callable[..., Result]) -> None:
+    told = run("--env", "prod", "publish", "xyz", DAY)
+    assert told.exit_code == 1
+    assert "next:    run: sluice --env prod list" in told.output
+    assert "Next: sluice --env prod check" in run("list", "--env", "prod").output
+    assert "Next: sluice check" in run("list", SLUICE_ENV="prod").output
+
+
+def test_every_command_takes_the_option(run: Callable[..., Result]) -> None:
+    for name in commands.list_commands(None):  # type: ignore[arg-type]
+        assert "--env NAME" in run(name, "--help").output, name
+    assert "--env NAME" in run("ledger", "accept-topic", "--help").output
+
+
+@pytest.fixture(scope="module")
+def world(
+    tree: Path,
+    sample: Path,
+    kafka: KafkaServer,
+    embedded_broker: KafkaServer,
+    embedded_registry: RegistryServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Path, Sluice]]:
+    """Three environments: two that share a real Kafka, and one on another broker."""
+    folder = tmp_path_factory.mktemp("environments")
+    toml = f"""
+create_topics = true
+register_contracts = true
+[registry]
+url = "{embedded_registry.url}"
+[warehouse]
+default = "duckdb://{sample}"
+[env.stage]
+topic_prefix = "stage."
+[env.stage.kafka]
+"bootstrap.servers" = "{kafka.bootstrap}"
+[env.test]
+topic_prefix = "test."
+[env.test.kafka]
+"bootstrap.servers" = "{kafka.bootstrap}"
+[env.prod.kafka]
+"bootstrap.servers" = "{embedded_broker.bootstrap}"
+"""
+    (folder / "sluice.toml").write_text(toml)
+    environ = environment(folder / "home", SLUICE_TOML=str(folder / "sluice.toml"))
+    with closing(Warm(tree, environ, tmp_path_factory.mktemp("told"))) as warm:
+        yield folder, lambda *arguments, **more: warm.run(arguments, {**environ, **more}, seconds=300)
+
+
+def values(server: KafkaServer, topic: str) -> set[bytes]:
+    """What an ordinary consumer reads."""
+    reader = Consumer(
+        {
+            "bootstrap.servers": server.bootstrap,
+            "group.id": "anybody",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+        }
+    )
+    places = [
+        TopicPartition(topic, p, 0) for p in reader.list_topics(topic, timeout=60).topics[topic].partitions
+    ]
+    reader.assign(places)
+    found, ended, deadline = set[bytes](), set[int](), time.monotonic() + 120
+    while len(ended) < len(places):
+        assert time.monotonic() < deadline, "the end of the topic was not reached"
+        message = reader.poll(1.0)
+        if message is None:
+            continue
+        error = message.error()
+        if error is None:
+            found.add(message.value() or b"")
+        elif error.code() == KafkaError._PARTITION_EOF:
+            ended.add(message.partition() or 0)
+    reader.close()
+    return found
+
+
+def test_environments_publish_each_to_its_own_place(
+    world: tuple[Path, Sluice],
+    kafka: KafkaServer,
+    embedded_broker: KafkaServer,
+    embedded_registry: RegistryServer,
+) -> None:
+    folder, sluice = world
+    first = sluice("publish", EVENT, DAY, "--env", "stage")
+    assert first.returncode == 0, first.stderr
+    where = f"Environment stage: Kafka {kafka.bootstrap}, registry {embedded_registry.url}, topics that begin with 'stage.'"
+    assert first.stderr.count(where) == 1
+    other = sluice("publish", EVENT, DAY, SLUICE_ENV="test")
+    assert other.returncode == 0 and "Nothing was published" not in other.stdout, other.stderr
+    alone = sluice("--env", "prod", "publish", EVENT, DAY, "--json")
+    assert alone.returncode == 0 and json.loads(alone.stdout)[0]["action"] == "backfill", alone.stderr
+
+    shared = set(AdminClient({"bootstrap.servers": kafka.bootstrap}).list_topics(timeout=60).topics)
+    for prefix in ("stage.", "test."):
+        assert {f"{prefix}{TOPIC}", f"{prefix}sluice.ledger"} <= shared
+    assert TOPIC not in shared
+    production = AdminClient({"bootstrap.servers": embedded_broker.bootstrap}).list_topics(timeout=60).topics
+    assert TOPIC in production and f"stage.{TOPIC}" not in production
+    with urllib.request.urlopen(f"{embedded_registry.url}/subjects") as answer:
+        subjects = set(json.load(answer))
+    assert {f"stage.{TOPIC}-value", f"test.{TOPIC}-value", f"{TOPIC}-value"} <= subjects
+    # The same events, each once.
+    counts = [
+        len(values(kafka, f"stage.{TOPIC}")), len(values(kafka, f"test.{TOPIC}")), len(values(embedded_broker, TOPIC))
+    ]  # fmt: skip
+    assert counts[0] == json.loads(alone.stdout)[0]["published"] > 0 and len(set(counts)) == 1
+
+    again = sluice("publish", EVENT, DAY, "--env", "stage")
+    assert "Nothing was published" in again.stdout, again.stderr
+    # Dagster of each environment knows its own runs, which carry its name.
+    home = folder / "home" / "environments"
+    for name, runs in (("stage", 2), ("test", 1), ("prod", 1)):
+        with DagsterInstance.from_config(str(home / name / "dagster")) as instance:
+            found = instance.get_runs()
+            assert [run.tags.get("sluice/environment") for run in found] == [name] * runs
+            told = [entry.message for entry in instance.all_logs(found[0].run_id)]
+            assert any(f"Environment {name}: Kafka" in message for message in told)
+
+
+def test_a_shadow_topic_begins_with_the_prefix(world: tuple[Path, Sluice]) -> None:
+    _, sluice = world
+    told = sluice("replay", EVENT, DAY, "--to", "flights.rehearsal", "--reason", "x", SLUICE_ENV="stage")
+    assert told.returncode == 1
+    assert "shadow topic flights.rehearsal: does not begin with topic_prefix 'stage.'" in told.stderr
+    assert "--to stage.flights.rehearsal" in told.stderr
+
+
+def test_a_plan_is_applied_where_it_was_made(world: tuple[Path, Sluice], tmp_path: Path) -> None:
+    _, sluice = world
+    plan = str(tmp_path / "plan.json")
+    made = sluice("--env", "test", "plan", EVENT, "2013-01-02", "--out", plan)
+    assert f"Next: sluice --env test plan --apply {plan}" in made.stdout, made.stderr
+    told = sluice("--env", "stage", "plan", "--apply", plan)
+    assert told.returncode == 1
+    assert "was made in environment test, and this command runs in environment stage" in told.stderr

@@ -8,6 +8,10 @@ VENV := $(ROOT)/.venv
 PYTHON ?= python3.11
 RUN := cd $(ROOT) && $(VENV)/bin
 STAMP := $(VENV)/.installed
+# `make demo` and `make ui` need neither the tools of development nor a browser.
+DEMO_STAMP := $(VENV)/.installed-embedded
+# A change of one of these installs the project again.
+INSTALLED := $(ROOT)/pyproject.toml $(wildcard $(ROOT)/resources/c_library/*.[ch])
 UI_PORT ?= 3000
 DOSE ?= full
 SEED ?=
@@ -31,23 +35,34 @@ SANITIZED := tests/resources/c_library tests/pipelines/encoding/test_generated.p
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test acceptance test-fast test-one newest-dagster chaos bench ui down sanitize wheel lint lock clean
+.PHONY: help setup hooks demo test acceptance test-fast test-one newest-dagster chaos bench ui down sanitize wheel lint lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
 
-$(STAMP): $(ROOT)/requirements.lock $(ROOT)/pyproject.toml $(wildcard $(ROOT)/resources/c_library/*.[ch])
+$(DEMO_STAMP): $(ROOT)/requirements-embedded.lock $(INSTALLED)
+	$(call install,requirements-embedded.lock,$@)
+
+# The lock of development has all that the demo needs, in the same versions.
+$(STAMP): $(ROOT)/requirements-dev.lock $(INSTALLED)
+	$(call install,requirements-dev.lock,$@ $(DEMO_STAMP))
+
+define install
 	@command -v $(PYTHON) >/dev/null || { echo "Sluice needs Python 3.11: install it, or name one: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Sluice needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
-	@echo "Setting up .venv from requirements.lock (about a minute, once) ..."
+	@echo "Setting up .venv from $(1) (about a minute, once) ..."
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --require-hashes -r $(ROOT)/requirements.lock
+	@$(VENV)/bin/python -m pip install --quiet --require-hashes -r $(ROOT)/$(1)
 	@$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e $(ROOT)
-	@touch $@
+	@touch $(2)
+endef
 
-setup: $(STAMP) ## Virtual environment with the pinned lock
+setup: $(STAMP) ## Virtual environment for development, with the pinned lock
 
-demo: setup ## Publish one week of every sample event, from nothing
+hooks: setup ## Run formatting, types and import rules before each commit (pre-commit)
+	@$(RUN)/pre-commit install
+
+demo: $(DEMO_STAMP) ## Publish one week of every sample event, from nothing
 	@$(RUN)/sluice demo
 
 test: setup ## Every rule, and one case for each kind of server; starts the servers itself (what CI runs)
@@ -65,7 +80,7 @@ test-one: setup ## One file or test with all its cases: make test-one T=tests/pi
 
 newest-dagster: ## The rules and the orchestration on the newest Dagster that pyproject.toml allows, in .venv-newest-dagster
 	@test -x $(NEWEST)/bin/python || $(PYTHON) -m venv $(NEWEST)
-	@$(NEWEST)/bin/python -m pip install --quiet --require-hashes -r $(ROOT)/requirements.lock
+	@$(NEWEST)/bin/python -m pip install --quiet --require-hashes -r $(ROOT)/requirements-dev.lock
 	@$(NEWEST)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e $(ROOT)
 	@$(NEWEST)/bin/python -m pip install --quiet --upgrade $(patsubst %,'%',$(DAGSTER))
 	@cd $(ROOT) && $(NEWEST)/bin/python -m tests.dagster_interfaces
@@ -78,7 +93,7 @@ chaos: setup ## Break everything on purpose, and judge what consumers see (DOSE=
 bench: setup ## Sluice beside hand-written publishers, peers and raw librdkafka on one real Kafka (BENCH="--scale 1")
 	@$(RUN)/python -m benchmarks.compare $(BENCH)
 
-ui: setup ## Dagster's web server and daemon on this project
+ui: $(DEMO_STAMP) ## Dagster's web server and daemon on this project
 	@$(RUN)/sluice ui --port $(UI_PORT)
 
 down: ## Stop the servers that `make demo` or `sluice up` started
@@ -100,9 +115,15 @@ lint: setup ## Formatting, types and import rules
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports
 
-lock: ## Pin the newest allowed dependencies (needs uv)
-	@cd $(ROOT) && uv pip compile pyproject.toml --all-extras --universal --no-strip-extras --python-version 3.11 \
-		--generate-hashes --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
+lock: ## Pin the newest allowed dependencies (needs uv): requirements-dev.lock, and parts of it
+	@$(call compile,dev,--all-extras --upgrade)
+	@$(call compile,embedded,--extra embedded --extra build --constraint requirements-dev.lock --upgrade)
+	@$(call compile,postgresql,--extra postgresql --constraint requirements-dev.lock --upgrade)
+	@$(call compile,,--constraint requirements-dev.lock --upgrade)
+
+# Of one lock file: its name, and which extras.
+compile = cd $(ROOT) && uv pip compile pyproject.toml $(2) --universal --no-strip-extras --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --quiet --output-file requirements$(if $(1),-$(1)).lock
 
 clean: down ## Remove the virtual environment and all local state
 	@rm -rf $(VENV) $(NEWEST) $(ROOT)/.sluice

@@ -94,7 +94,7 @@ def event_log(instance: dg.DagsterInstance) -> Iterator[EventLog]:
         yield EventLog(
             f"Dagster {dg.__version__} declares {', '.join(unknown)} of its SQLite storage, which this version of Sluice "
             "does not know: each event of a run is stored by itself, and small windows take longer; next: install the "
-            "Dagster of requirements.lock, or a newer Sluice"
+            "Dagster of Sluice's lock files, or a newer Sluice"
         )
     else:
         log = _open[storage] = _SqliteEventLog(storage)

@@ -38,6 +38,7 @@ _SECTIONS: dict[str, dict[str, str]] = {
         "resume": "Let a paused publication go on.",
         "cancel": "End a publication at its next chunk boundary.",
         "status": "What is on the topics, window by window, from the ledger.",
+        "history": "What happened to an event: checked, registered, published, accepted, first read.",
         "tail": "The newest events of a topic, decoded.",
         "verify": "Read published windows back and compare them, record by record.",
         "ledger": "Where the ledger is valid: accept another topic, cluster, store or code location.",

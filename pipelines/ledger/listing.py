@@ -1,10 +1,16 @@
 """The ledger's entries, without creating the ledger."""
 
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from pipelines.ledger.entry import LedgerDamaged, LedgerEntry, read_entry
 from resources.kafka.topics.topics import describe_topic
 from resources.platform import Platform
+
+Damaged: TypeAlias = tuple[str, LedgerDamaged]
+"""The key of a record that cannot be read, and why."""
 
 
 @dataclass(frozen=True)
@@ -12,7 +18,7 @@ class Ledger:
     """The newest committed entry of every window, by event and window; and the records that cannot be read, by key."""
 
     entries: tuple[LedgerEntry, ...] = ()
-    damaged: tuple[tuple[str, LedgerDamaged], ...] = ()
+    damaged: tuple[Damaged, ...] = ()
 
     def windows_of(self, topic: str) -> list[str]:
         """Windows of a topic that the ledger has a record of, readable or not."""
@@ -26,19 +32,48 @@ class Ledger:
 
 def read_ledger(platform: Platform) -> Ledger:
     """The whole ledger; empty where there is no ledger topic. A damaged record leaves the others readable."""
-    if describe_topic(platform.settings, platform.settings.ledger_topic) is None:
-        return Ledger()
+    return _gathered(_each(platform, lambda *_: True, {}))
+
+
+def read_topics(platform: Platform, topics: Collection[str], **patience: float) -> Ledger:
+    """The part of the ledger that is about windows on these topics. Other records are not decoded, so that an event with
+    few windows costs little in a large ledger."""
+    return _gathered(_each(platform, lambda key, _: key.rpartition("|")[0] in topics, patience))
+
+
+def each_about(platform: Platform, topic: str) -> Iterator[LedgerEntry | Damaged]:
+    """The entries of an event's topic and of replays of its events to other topics, one after the other, in bounded
+    memory."""
+    mark = f'"shadow_of":{json.dumps(topic)}'.encode()
+    return _each(platform, lambda key, value: key.rpartition("|")[0] == topic or mark in value, {})
+
+
+def _gathered(found: Iterable[LedgerEntry | Damaged]) -> Ledger:
     entries: list[LedgerEntry] = []
-    damaged: list[tuple[str, LedgerDamaged]] = []
-    for key, value in platform.ledger.entries():
+    damaged: list[Damaged] = []
+    for one in found:
+        if isinstance(one, LedgerEntry):
+            entries.append(one)
+        else:
+            damaged.append(one)
+    return Ledger(tuple(sorted(entries, key=lambda entry: (entry.event, entry.window))), tuple(damaged))
+
+
+def _each(
+    platform: Platform, wanted: Callable[[str, bytes], bool], patience: Mapping[str, float]
+) -> Iterator[LedgerEntry | Damaged]:
+    if describe_topic(platform.settings, platform.settings.ledger_topic) is None:
+        return
+    for key, value in platform.ledger.entries(**patience):
+        if not wanted(key, value):
+            continue
         try:
             entry = read_entry(key, value)
         except LedgerDamaged as error:
-            damaged.append((key, error))
+            yield key, error
             continue
         if entry is not None:
-            entries.append(entry)
-    return Ledger(tuple(sorted(entries, key=lambda entry: (entry.event, entry.window))), tuple(damaged))
+            yield entry
 
 
 def not_yet(platform: Platform) -> str:

@@ -30,13 +30,19 @@ Rule = Callable[[Any], Any]
 """Returns the value as the entry holds it. Raises ValueError with what is wrong."""
 
 
-def parsed(value: bytes) -> dict[str, Any]:
-    """The JSON object of a record. Raises ValueError: JSON as RFC 8259 has it, in UTF-8, without a name twice."""
+def parsed(value: bytes, *, number: Callable[[str], float] | None = None) -> dict[str, Any]:
+    """The JSON object of a record. `number` reads numbers that are not whole; without it they are refused.
+
+    Raises ValueError: JSON as RFC 8259 has it, in UTF-8, without a name twice.
+    """
     if len(value) > MOST_BYTES:
         raise ValueError(f"it has {len(value):,} bytes, and at most {MOST_BYTES:,} are written")
     try:
         raw = json.loads(
-            value.decode(), object_pairs_hook=_object, parse_constant=_not_json, parse_float=_no_float
+            value.decode(),
+            object_pairs_hook=_object,
+            parse_constant=_not_json,
+            parse_float=number or _no_float,
         )
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None

@@ -1,7 +1,5 @@
 """Runs started outside the UI: Dagster runs like any other, executed in this process and seen in the UI."""
 
-import getpass
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +35,7 @@ from pipelines.orchestration.stored_errors import guard_stored_errors
 from pipelines.orchestration.windows.failures import RunFailure, failures_in
 from pipelines.run_events import Tell
 from resources.errors import Problem, SluiceError, readable
+from resources.identity import this_user
 from resources.process.waiting import waiting_for
 from resources.settings import Settings
 
@@ -180,14 +179,6 @@ def _told_of_window(event: dg.DagsterEvent) -> dg.AssetMaterialization | dg.Asse
     if event.event_type_value == "ASSET_OBSERVATION":
         return event.asset_observation_data.asset_observation
     return None
-
-
-def this_user() -> str:
-    """Who sits at this terminal, for the ledger."""
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError):  # a container's user may have no name
-        return socket.gethostname()
 
 
 def _end_of(result: dg.ExecuteInProcessResult) -> tuple[tuple[RunFailure, ...], bool]:

@@ -1,5 +1,6 @@
 """Making ready what a preflight found fit: the topic, and the contract's id."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from pipelines.authoring.event import Event
@@ -40,8 +41,11 @@ def fit_topic(
     return topic
 
 
-def registered_schema_id(event: Event, platform: Platform) -> int:
-    """Schema id of the event's contract, registering it where the settings allow.
+def registered_schema_id(
+    event: Event, platform: Platform, *, registered: Callable[[str, int], None] = lambda *_: None
+) -> int:
+    """Schema id of the event's contract, registering it where the settings allow; `registered` is then called with the
+    subject and the id.
 
     Raises PreflightFailed when it is unknown and may not be registered, or not compatible.
     """
@@ -62,4 +66,6 @@ def registered_schema_id(event: Event, platform: Platform) -> int:
             "is not registered, and the settings do not allow registering it at publish",
             next_step=f"sluice register {event.full_name} (or set {variable('register_contracts')}=true)",
         )
-    return platform.registry.register(subject, text)
+    schema_id = platform.registry.register(subject, text)
+    registered(subject, schema_id)
+    return schema_id

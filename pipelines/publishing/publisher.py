@@ -14,6 +14,7 @@ from types import TracebackType
 
 from pipelines.authoring.event import Event
 from pipelines.authoring.windows import Window
+from pipelines.journal.milestones import Milestones, registration
 from pipelines.ledger.entry import LedgerEntry
 from pipelines.ledger.presence import Presence
 from pipelines.publishing.context import PublishContext
@@ -31,8 +32,9 @@ from pipelines.publishing.sending.delivery import KafkaDelivery
 from pipelines.publishing.sending.sender import Pace, Unlimited
 from pipelines.publishing.stored_rows import NotPublishable
 from pipelines.publishing.window_publisher import WindowPublisher
-from pipelines.run_events import Tell
+from pipelines.run_events import Tell, Warned
 from resources.errors import SluiceError
+from resources.identity import this_user
 from resources.platform import Platform
 from resources.process.memory import give_back
 from resources.settings import Settings
@@ -56,7 +58,13 @@ class Publisher:
         if request.replay is not None:
             request.replay.require_shadow(event.topic, settings.ledger_topic, settings.topic_prefix)
         presence = Presence(platform.watch, settings.ledger_topic, tell=tell)
-        registered = RegisteredContract(event, platform)
+        self._milestones = Milestones(settings, warn=lambda text: tell(Warned(text=text)))
+
+        def registered_now(subject: str, schema_id: int) -> None:
+            by = request.requested_by or this_user()
+            self._milestones.note(registration(event, subject, schema_id, during="publish", by=by))
+
+        registered = RegisteredContract(event, platform, registered=registered_now)
         self._delivery = KafkaDelivery(
             event, platform, request, presence, registered, pace=pace or Unlimited(), tell=tell
         )
@@ -102,8 +110,12 @@ class Publisher:
         return self._context.entries.current(window, topic or self._context.event.topic)
 
     def close(self) -> None:
-        """Free what was opened for the run's windows; what is needed later is opened again."""
-        self._delivery.close()
+        """Free what was opened for the run's windows, and warn of milestones that the journal did not take. What is needed
+        later is opened again."""
+        try:
+            self._delivery.close()
+        finally:
+            self._milestones.close()
 
     def __enter__(self) -> "Publisher":
         return self

@@ -1,5 +1,6 @@
 """The event's contract as the registry knows it."""
 
+from collections.abc import Callable
 from functools import cached_property
 
 from pipelines.authoring.event import Event
@@ -11,16 +12,25 @@ from resources.platform import Platform
 
 
 class RegisteredContract:
-    """Asks when it is first needed. Without `registering` nothing is registered, and the id of an unknown contract is 0."""
+    """Asks when it is first needed. Without `registering` nothing is registered, and the id of an unknown contract is 0.
+    `registered` is called with subject and id where it was registered now."""
 
-    def __init__(self, event: Event, platform: Platform, *, registering: bool = True) -> None:
+    def __init__(
+        self,
+        event: Event,
+        platform: Platform,
+        *,
+        registering: bool = True,
+        registered: Callable[[str, int], None] = lambda *_: None,
+    ) -> None:
         self._event, self._platform, self._registering = event, platform, registering
+        self._registered = registered
 
     @cached_property
     def schema_id(self) -> int:
         """The registry's id of the contract. Raises PreflightFailed."""
         if self._registering:
-            return registered_schema_id(self._event, self._platform)
+            return registered_schema_id(self._event, self._platform, registered=self._registered)
         subject = subject_of(self._event.topic)
         return self._platform.registry.lookup(subject, self._event.contract.text) or 0
 

@@ -119,6 +119,19 @@ def producer(
     return _make(Producer, {**config, "logger": log, **more})
 
 
+def appending_producer(settings: Settings, *, seconds: float) -> Producer:
+    """An idempotent producer without transactions, for a few records that must all be acknowledged within `seconds`.
+
+    Raises KafkaRefused for a property the client refuses.
+    """
+    config = producer_config(settings, "", few=True)
+    for name in ("transactional.id", "transaction.timeout.ms"):
+        del config[name]
+    milliseconds = str(int(seconds * 1000))
+    own = {"message.timeout.ms": milliseconds, "socket.timeout.ms": milliseconds}
+    return _make(Producer, {**config, **own, "logger": log})
+
+
 def transactional_client(
     settings: Settings,
     transactional_id: str,

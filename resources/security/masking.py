@@ -65,9 +65,10 @@ _REGISTRY = frozenset(
 _ADDRESSES = re.compile(
     r"warehouse\..*|snapshots|ui_hosts|registry\.(url|proxy|.*\.url)|kafka\.(bootstrap\.servers|metadata\.broker\.list|.*\.url)"
 )
+_CONSUMERS = "consumers"
 # Users and names of things that messages speak of.
 _NAMES = re.compile(
-    r"warehouse\..*|snapshots|home|code_location|ledger_topic|registry\.url|kafka\.(bootstrap\.servers|sasl\.username)"
+    r"warehouse\..*|consumers\..*|snapshots|home|code_location|ledger_topic|registry\.url|kafka\.(bootstrap\.servers|sasl\.username)"
 )
 # Parameters of a query (libpq's, fsspec's) whose values may be shown.
 _PARAMETERS = frozenset(
@@ -130,13 +131,15 @@ def is_shown(name: str) -> bool:
         return rest in _KAFKA
     if group == "registry":
         return rest in _REGISTRY
-    return group == "warehouse" or not rest
+    return group in ("warehouse", _CONSUMERS) or not rest
 
 
 def mask(name: str, value: str) -> str:
     """What may be shown of the value of the setting `name`: `batch_rows`, `kafka.sasl.username`, `warehouse.erp`."""
     if not value or not is_shown(name):
         return value and STARS
+    if name.startswith(f"{_CONSUMERS}."):
+        return value  # a service may be called token-service, and its group's id is no secret
     if _ADDRESSES.fullmatch(name):
         return mask_address(value)
     return STARS if _PAIR.search(value) else mask_logins(value)
@@ -209,7 +212,7 @@ def malformed_login(url: str) -> bool:
 
 def secrets_of(name: str, value: str) -> Iterator[Secret]:
     """What is secret in the value of the setting `name`; `name` may be one that no setting has."""
-    if not value:
+    if not value or name.startswith(f"{_CONSUMERS}."):
         return
     named = bool(_NAMES_A_SECRET.search(name))
     if (not is_shown(name) or named) and (named or _may_be_secret(value)):

@@ -10,6 +10,7 @@ from typing import Any
 from resources.follow_ups import ENVIRONMENT
 from resources.security.masking import secrets_of, secrets_of_environment, shown_words
 from resources.security.secrets import learn
+from resources.settings.consumers import require_groups
 from resources.settings.environments import TABLE, Environment, chosen, declared_environments, owner_of
 from resources.settings.errors import SettingsError
 from resources.settings.files import (
@@ -115,6 +116,8 @@ class _Found:
                 allowed="assets at the top of sluice.toml, or SLUICE_ASSETS",
             )
         if dot:
+            if group == "consumers":
+                require_groups(one.where, one.name, one.text)
             self.groups[group][rest] = absolute_file(one.text, one.base) if group == "warehouse" else one.text
         else:
             value = typed_value(one.where, one.name, one.setting, one.text)
@@ -154,6 +157,7 @@ class _Found:
             kafka=self._current("kafka", groups["kafka"]),
             registry=self._current("registry", groups["registry"]),
             warehouses=self._current("warehouse", groups["warehouse"]),
+            consumers=groups["consumers"],
             embedded=in_use,
             embedded_registry_url=started.get("embedded_registry_url"),
             environment=environment,

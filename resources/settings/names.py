@@ -11,7 +11,7 @@ from resources.settings.errors import SettingsError
 from resources.settings.values import SCALARS
 
 PREFIX = "SLUICE_"
-GROUPS = ("kafka", "registry", "warehouse")
+GROUPS = ("kafka", "registry", "warehouse", "consumers")
 # Variables that are no settings: they are read elsewhere, or by the test suite.
 FOREIGN = {"SLUICE_COMPILED", "SLUICE_REQUIRE_SERVERS", "SLUICE_TOML", ENVIRONMENT, CHOSEN_BY}
 FILE_SUFFIX = "_file"
@@ -46,8 +46,8 @@ def setting_of(rest: str) -> str | None:
     group, _, inner = name.partition("_")
     if group not in GROUPS or not inner:
         return None
-    # Warehouse names are the user's and hold no dots; client properties are dotted.
-    if group == "warehouse":
+    # Names of warehouses and services are the user's; client properties are dotted.
+    if group in ("warehouse", "consumers"):
         return f"{group}.{inner}"
     in_a_file = inner.removesuffix(FILE_SUFFIX)
     if inner != in_a_file and in_a_file and not is_shown(f"{group}.{_dotted(inner)}"):

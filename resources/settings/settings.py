@@ -6,6 +6,7 @@ from pathlib import Path
 
 from resources.security.masking import mask
 from resources.security.private_files import GroupAccess
+from resources.settings.consumers import groups_of
 from resources.settings.environments import Environment
 from resources.settings.errors import SettingsError
 from resources.settings.files import plain
@@ -54,6 +55,8 @@ class Settings:
     """Whether Kafka is the one that `sluice up` started."""
     embedded_registry_url: str | None = None
     """Where `sluice up` started the embedded registry, whichever registry is in use."""
+    consumers: Mapping[str, str] = field(default_factory=dict)
+    """Service -> the ids of its consumer groups, between commas."""
     environment: Environment | None = None
     """The environment in force, None where none is chosen."""
     environments: tuple[str, ...] = ()
@@ -95,6 +98,10 @@ class Settings:
         own, used = self.embedded_registry_url, self.registry.get("url")
         return bool(own and used) and comparable_address(own or "") == comparable_address(used or "")
 
+    def groups_of(self, service: str) -> tuple[str, ...]:
+        """The consumer groups of a service that an event declares as its consumer."""
+        return groups_of(service, self.consumers)
+
     def variable(self, setting: str) -> str:
         """The environment variable of a setting, for the environment in force."""
         return variable(setting, self.environment.name if self.environment else "")
@@ -127,6 +134,7 @@ class Settings:
             ("kafka", self.kafka),
             ("registry", self.registry),
             ("warehouse", self.warehouses),
+            ("consumers", self.consumers),
         ):
             rows |= {(full := f"{group}.{name}"): mask(full, value) for name, value in sorted(values.items())}
         return rows

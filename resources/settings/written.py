@@ -108,8 +108,17 @@ def _of_table(table: Mapping[str, Any], where: str, path: Path, origin: Origin) 
     found: list[Written] = []
     for key, value in table.items():
         rows = flatten(value, f"{key}.") if key in GROUPS and isinstance(value, dict) else {key: value}
-        found += [Written(name, plain(one), name, where, path.parent, origin) for name, one in rows.items()]
+        found += [
+            Written(name, _text(name, one), name, where, path.parent, origin) for name, one in rows.items()
+        ]
     yield from _with_files(found, beside_each_other=False)
+
+
+def _text(name: str, value: object) -> str:
+    """The value as text: the consumer groups of a service are a list, which a variable has between commas."""
+    if name.startswith("consumers.") and isinstance(value, list):
+        return ", ".join(map(plain, value))
+    return plain(value)
 
 
 def _with_files(found: list[Written], *, beside_each_other: bool) -> Iterator[Written]:
@@ -139,7 +148,8 @@ def _same_prefix(one: Written, other: Written) -> bool:
 
 
 def names_a_file(setting: str, value: str) -> bool:
-    """Whether the value is the path of a file that holds the value. A warehouse may be called `x_file`; it has a URL."""
-    if not setting.endswith(FILE_SUFFIX) or setting in SCALARS:
+    """Whether the value is the path of a file that holds the value. A warehouse may be called `x_file`; it has a URL. So may
+    a consumer, which is no secret."""
+    if not setting.endswith(FILE_SUFFIX) or setting in SCALARS or setting.startswith("consumers."):
         return False
     return not (setting.startswith("warehouse.") and "://" in value)

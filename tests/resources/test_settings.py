@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -230,3 +231,39 @@ def test_log_level_is_a_property_by_its_own_name_in_the_environment_too(tmp_path
     )
     assert (found.kafka.get("log_level"), found.kafka.get("client.id")) == ("6", "me")
     assert "log.level" not in found.kafka
+
+
+def test_consumers_have_the_groups_of_the_settings_or_one_of_their_own_name(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(
+        '[consumers]\nbilling = "billing-1"\n"token-service" = ["a b", "c"]\naudit_file = "f"\nold = "x"\nshop.web = "w"\n'
+    )
+    found = load_settings(
+        {"SLUICE_TOML": str(file), "SLUICE_CONSUMERS_OLD": "y, z", "SLUICE_CONSUMERS_TRACKING": "t"}
+    )
+    assert found.groups_of("billing") == ("billing-1",) and found.groups_of("token-service") == ("a b", "c")
+    assert found.groups_of("old") == ("y", "z") and found.groups_of("Tracking") == ("t",)
+    assert found.groups_of("shop.web") == ("w",) and found.groups_of("audit_file") == ("f",)
+    assert found.groups_of("nobody") == ("nobody",)
+    assert found.printable()["consumers.token-service"] == "a b, c", "a group's id is no secret"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('consumers = "billing"', "consumers is not a table"),
+        ("[consumers]\nbilling = []", "names no consumer group"),
+        ('[consumers]\nbilling = [""]', "names no consumer group"),
+        ('[consumers]\nbilling = "a\\nb"', "names no consumer group"),
+    ],
+)
+def test_a_table_of_consumers_that_is_wrong_says_what_is_allowed(
+    text: str, told: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=re.escape(told)) as error:
+        load_settings({"SLUICE_TOML": str(file)})
+    assert error.value.allowed
+    with pytest.raises(SettingsError, match="SLUICE_CONSUMERS_BILLING"):
+        load_settings({"SLUICE_CONSUMERS_BILLING": " , "})

@@ -17,6 +17,7 @@ from pipelines.preflight.amounts import size
 from pipelines.preflight.finding import Finding, failures_of
 from pipelines.preflight.rules.access import general_access
 from pipelines.preflight.rules.disk import FLOOR_BYTES
+from pipelines.preflight.rules.journal import described_topics, journal_findings
 from pipelines.preflight.rules.ledger import ledger_findings
 from resources.c_library import SLOWLY, why_missing
 from resources.dev.servers import ServerStatus, status
@@ -121,7 +122,7 @@ def _own_server(server: ServerStatus) -> str:
 def _kafka(platform: Platform) -> Iterator[Finding]:
     settings = platform.settings
     try:
-        cluster = describe(settings, [settings.ledger_topic])
+        cluster = describe(settings, described_topics(settings))
         where = settings.bootstrap_servers
     except SluiceError as error:
         yield from failures_of("Kafka", error)
@@ -132,6 +133,10 @@ def _kafka(platform: Platform) -> Iterator[Finding]:
     ledger = list(ledger_findings(settings, cluster))
     yield from ledger
     yield from general_access(settings, cluster)
+    try:
+        yield from journal_findings(settings, cluster)
+    except SluiceError as error:  # a name that Kafka does not take
+        yield Finding("journal", "warning", error.problem, error.allowed)
     yield from tried("identity", lambda: _identity(platform))
     if cluster.topics[settings.ledger_topic].presence == "there" and all(one.ok for one in ledger):
         yield from tried("windows recorded", lambda: _recorded(platform))

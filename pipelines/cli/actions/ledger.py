@@ -11,13 +11,15 @@ from pipelines.cli.output.destination import say_destination
 from pipelines.cli.output.errors import tell, when_stopped
 from pipelines.cli.output.tables import progress, table
 from pipelines.cli.output.values import to_json
+from pipelines.journal.decisions import record_acceptance
 from pipelines.ledger.acceptance import Change, Rewrite, accepting, adopting, rewrite, wanted
 from pipelines.ledger.entry import LedgerEntry, now
 from pipelines.ledger.identity import PARTS, Decision, Part
 from pipelines.ledger.listing import Ledger, read_ledger
-from pipelines.orchestration.launch import dagster_instance, this_user
+from pipelines.orchestration.launch import dagster_instance
 from pipelines.orchestration.place import PLACES, accept_place, place_changes
 from resources.errors import SluiceError
+from resources.identity import this_user
 from resources.platform import Platform
 
 _SHOWN = 20
@@ -44,7 +46,8 @@ def run(asked: Asked, *, yes: bool, as_json: bool) -> None:
         platform.snapshots.store_id(make=True)
         ledger = read_ledger(platform)
         chosen = _chosen(asked, ledger)
-        change = _change(asked, platform)
+        word = Decision(asked.requested_by or this_user(), now(), asked.reason)
+        change = accepting(platform, asked.part, word) if asked.part else adopting(platform)
         found = list(wanted(chosen, change))
         if not as_json:
             _list(asked, found, len(chosen))
@@ -57,6 +60,8 @@ def run(asked: Asked, *, yes: bool, as_json: bool) -> None:
                 _list_places(places)
             if (found or places) and not _confirmed(len(found), yes=yes):
                 raise SystemExit(1)
+            if asked.part:
+                record_acceptance(platform.settings, asked.part, found, word)
             done, failed = _rewritten(found, platform, change)
             if instance and part and places:
                 accept_place(instance, platform, part)
@@ -92,13 +97,6 @@ def _chosen(asked: Asked, ledger: Ledger) -> list[LedgerEntry]:
 
     keys = {window.key for window in catalogue_and_event(name)[1].windows.parse(asked.windows)}
     return [entry for entry in own if entry.window in keys]
-
-
-def _change(asked: Asked, platform: Platform) -> Change:
-    if asked.part is None:
-        return adopting(platform)
-    word = Decision(asked.requested_by or this_user(), now(), asked.reason)
-    return accepting(platform, asked.part, word)
 
 
 def _list(asked: Asked, found: Sequence[Rewrite], looked_at: int) -> None:

@@ -2,12 +2,14 @@
 
 from pipelines.cli.options.events import chosen
 from pipelines.cli.output.destination import say_destination
-from pipelines.cli.output.errors import when_stopped
+from pipelines.cli.output.errors import warn, when_stopped
 from pipelines.cli.output.findings import show
+from pipelines.journal.milestones import milestones_at_end, registration
 from pipelines.preflight.finding import Finding, failures_of
 from pipelines.preflight.provisioning import PreflightFailed, subject_of
 from pipelines.preflight.rules.contract import make_compatible, require_finished
 from resources.errors import SluiceError
+from resources.identity import this_user
 from resources.platform import Platform
 
 
@@ -18,6 +20,7 @@ def run(event: str | None) -> None:
     done: list[str] = []
     with (
         Platform() as platform,
+        milestones_at_end(platform.settings, warn=warn) as milestones,
         when_stopped(lambda: f"Stopped. Registered: {', '.join(done) or 'nothing'}."),
     ):
         say_destination(platform.settings)
@@ -37,6 +40,9 @@ def run(event: str | None) -> None:
                             next_step=make_compatible(problems),
                         )
                     schema_id = platform.registry.register(subject, text)
+                    milestones.append(
+                        registration(one, subject, schema_id, during="register", by=this_user())
+                    )
                     findings = [Finding("registered", "ok", f"{subject}, schema id {schema_id}")]
                 findings += warnings
                 done.append(subject)

@@ -34,19 +34,23 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
     It counts the rows that belong to no window, and so become no event, for 10 seconds at most: without a time, before
     the first window, after the last one.
 
-    It never publishes, creates a topic or registers a contract, and keeps no row that it read.
+    It never publishes, creates an event's topic or registers a contract, and keeps no row that it read. That an event
+    passed is written to the journal, once for each version of its code (`sluice history EVENT` shows it).
     """
     from pipelines.cli.actions.check import NO_WINDOW, check_event
     from pipelines.cli.options.events import chosen
+    from pipelines.cli.output.errors import warn
     from pipelines.cli.output.findings import in_numbers, show
     from pipelines.cli.output.samples import samples_note
     from pipelines.cli.output.values import to_json
+    from pipelines.journal.milestones import milestones_at_end, passed_check
     from pipelines.preflight.rules.contract import TODO
+    from resources.identity import this_user
     from resources.platform import Platform
 
     catalogue, events, whole = chosen(event)
     failed, found, reports = [], [], []
-    with Platform() as platform:
+    with Platform() as platform, milestones_at_end(platform.settings, warn=warn) as milestones:
         for one in events:
             wanted = one.windows.parse(windows) if windows else None
             findings = check_event(one, platform, wanted, offline=offline)
@@ -67,6 +71,8 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
             found += shown
             if not all(finding.ok for finding in shown):
                 failed.append(one.full_name)
+            elif not offline:
+                milestones.append(passed_check(one, by=this_user()))
     if as_json:
         click.echo(to_json(reports, indent=2))
     else:

@@ -32,6 +32,11 @@ def tell(error: SluiceError) -> None:
             click.echo(line, err=True)
 
 
+def warn(text: str) -> None:
+    """Print to stderr what did not work, where the command's own work is done all the same."""
+    click.echo(click.style("Warning: ", fg="yellow") + readable(text), err=True)
+
+
 def paragraphs(error: SluiceError) -> list[list[str]]:
     """The problems of an error, each as lines: `where: problem`, then `allowed` and `next` where known."""
     return [lines_of(part) for part in error.parts]

@@ -18,11 +18,12 @@ from pipelines.orchestration.control import (
     listed,
     under_way,
 )
-from pipelines.orchestration.launch import dagster_instance, this_user
+from pipelines.orchestration.launch import dagster_instance
 from pipelines.orchestration.liveness.lost_runs import LostRuns, end_run
 from pipelines.run_events import Paused, WentOn, sentence
 from resources.errors import SluiceError
 from resources.follow_ups import follow_up
+from resources.identity import this_user
 from resources.settings import load_settings
 
 # A run looks for its operator's word once a second, and a transaction takes two.

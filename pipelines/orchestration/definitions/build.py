@@ -10,6 +10,7 @@ from pipelines.authoring.event import Event
 from pipelines.authoring.loading.garbage_collection import collection_paused, keep
 from pipelines.orchestration.definitions.assets import build_assets
 from pipelines.orchestration.definitions.broken import build_broken, build_broken_sensors, tell
+from pipelines.orchestration.definitions.consumption_sensor import build_consumption_sensors
 from pipelines.orchestration.definitions.resource import run_resources
 from pipelines.orchestration.definitions.schedules import build_schedules
 from pipelines.orchestration.definitions.tables import build_tables
@@ -64,7 +65,7 @@ def _definitions(events: Sequence[Event], broken: Mapping[str, str]) -> dg.Defin
     return dg.Definitions(
         assets=[*build_tables(events), *(build_assets(event) for event in events), *build_broken(broken)],
         schedules=build_schedules(events),
-        sensors=[build_sensor(), *build_broken_sensors(broken)],
+        sensors=[build_sensor(), *build_consumption_sensors(events), *build_broken_sensors(broken)],
         resources=run_resources(),
         # Windows run side by side in separate runs; inside one a process per step would cost ten seconds.
         executor=dg.in_process_executor,

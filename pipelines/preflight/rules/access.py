@@ -16,13 +16,13 @@ _PAGE = "docs/operating.md#rights"
 def access_findings(facts: Facts) -> Iterator[Finding]:
     """Rights on both topics, the reading group and the transactional id; and how long a transaction may last."""
     needed = {"Write"} | ({"Read"} if facts.settings.reconcile else set())
-    yield from _on_topic(facts.settings, facts.target, needed, "rights")
+    yield from rights_on(facts.settings, facts.target, needed, "rights")
     yield from general_access(facts.settings, facts.kafka)
 
 
 def general_access(settings: Settings, cluster: ClusterState) -> Iterator[Finding]:
     """The part that is the same for every event."""
-    yield from _on_topic(settings, cluster.topics[settings.ledger_topic], {"Read", "Write"}, "ledger rights")
+    yield from rights_on(settings, cluster.topics[settings.ledger_topic], {"Read", "Write"}, "ledger rights")
     if cluster.may_read_in_group is False:
         yield Finding(
             "group",
@@ -42,7 +42,8 @@ def general_access(settings: Settings, cluster: ClusterState) -> Iterator[Findin
     yield from _transactions(settings, cluster)
 
 
-def _on_topic(settings: Settings, state: TopicState, needed: set[str], subject: str) -> Iterator[Finding]:
+def rights_on(settings: Settings, state: TopicState, needed: set[str], subject: str) -> Iterator[Finding]:
+    """Whether the login has the `needed` operations on a topic."""
     if state.presence != "there":
         return
     if state.rights is None:

@@ -1,10 +1,11 @@
 """How far consumer groups are behind the end of a topic."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from confluent_kafka import (
     Consumer,
+    ConsumerGroupState,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -40,12 +41,13 @@ class GroupLag:
 class GroupReader:
     """Asks the brokers; joins no group and commits nothing. Close it after use."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, *, seconds: float = _SECONDS) -> None:
+        self._settings, self._seconds = settings, seconds
         self._admin = admin(settings)
         # One for each group. Not the admin client's list_consumer_group_offsets: in librdkafka 2.16 it ends the whole
         # process (SIGSEGV) when the brokers answer that the group's coordinator has moved or is not there yet.
         self._members: dict[str, Consumer] = {}
+        self._readable: set[str] = set()
 
     def close(self) -> None:
         """Free the clients."""
@@ -59,7 +61,7 @@ class GroupReader:
         Raises KafkaRefused where the login may not ask, KafkaUnavailable where nobody answers.
         """
         kafka_partitions = self._partitions(topic)
-        committed = self._committed(topic, group, kafka_partitions)
+        committed = self.committed(group, {topic: kafka_partitions})[topic]
         ends = offsets_of(self._admin, topic, kafka_partitions, committed=True)[0]
         unread = [p for p in kafka_partitions if p not in committed and ends[p] > 0]
         starts = offsets_of(self._admin, topic, unread, (EARLIEST,), committed=True)[0]
@@ -81,10 +83,28 @@ class GroupReader:
         finally:
             reader.close()
 
+    def existing(self, groups: Collection[str]) -> set[str]:
+        """Those of `groups` that may have committed offsets: asked in one request. A group that nobody has ever used is not
+        among them; one of which nobody can tell is."""
+        if not groups:
+            return set()
+        asked = self._admin.describe_consumer_groups(list(groups), request_timeout=self._seconds)
+        found = set()
+        for group, answer in asked.items():
+            try:
+                if answer.result().state == ConsumerGroupState.DEAD:
+                    continue
+                self._readable.add(group)
+            except KafkaException as error:
+                if kafka_error(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
+                    continue
+            found.add(group)
+        return found
+
     def similar(self, group: str) -> str:
         """` Did you mean 'x'?` for the nearest name of a group that the login may see, or an empty string."""
         try:
-            listed = self._admin.list_consumer_groups(request_timeout=_SECONDS).result()
+            listed = self._admin.list_consumer_groups(request_timeout=self._seconds).result()
         except KafkaException:
             return ""  # only a hint
         return did_you_mean(group, [one.group_id for one in listed.valid if one.group_id != group])
@@ -92,33 +112,44 @@ class GroupReader:
     def _partitions(self, topic: str) -> list[int]:
         # Not list_topics(name): a broker that creates topics by itself would create it for being asked.
         try:
-            described = self._admin.describe_topics(TopicCollection([topic]), request_timeout=_SECONDS)
+            described = self._admin.describe_topics(TopicCollection([topic]), request_timeout=self._seconds)
             return sorted(partition.id for partition in described[topic].result().partitions)
         except KafkaException as error:
             raise self._admin.explained(f"topic {topic}", error) from None
 
-    def _committed(self, topic: str, group: str, kafka_partitions: list[int]) -> dict[int, int]:
+    def committed(self, group: str, places: Mapping[str, Iterable[int]]) -> dict[str, dict[int, int]]:
+        """The offsets that `group` has committed on these topics' Kafka partitions, by topic, in one request; a partition
+        without a committed offset is left out. Raises as `lag`."""
         if group not in self._members:
-            self._assert_readable(group)
+            if group not in self._readable:
+                self._assert_readable(group)
             # Never subscribed, so it does not join; a consumer that only asks leaves the group as it is.
             self._members[group] = consumer(self._settings, **{"group.id": group})
         try:
             found = self._members[group].committed(
-                [TopicPartition(topic, p) for p in kafka_partitions], _SECONDS
+                [TopicPartition(topic, p) for topic, partitions in places.items() for p in partitions],
+                self._seconds,
             )
         except KafkaException as error:
             # A right that was taken away looks like a coordinator that is not to be found.
             self._assert_readable(group)
             raise self._unreadable(group, error) from None
+        committed: dict[str, dict[int, int]] = {topic: {} for topic in places}
         for partition in found:
             if partition.error is not None:
                 raise self._unreadable(group, partition.error)
-        # A partition without a commit has offset -1001.
-        return {tp.partition: tp.offset for tp in found if tp.offset >= 0}
+            if partition.offset >= 0:  # one without a commit has -1001
+                committed[partition.topic][partition.partition] = partition.offset
+        return committed
+
+    def forget(self, group: str) -> None:
+        """Free the client that asks for this group."""
+        if (member := self._members.pop(group, None)) is not None:
+            member.close()
 
     def _assert_readable(self, group: str) -> None:
         try:
-            self._admin.describe_consumer_groups([group], request_timeout=_SECONDS)[group].result()
+            self._admin.describe_consumer_groups([group], request_timeout=self._seconds)[group].result()
         except KafkaException as error:
             # Anything else (a group that nobody has used yet, a coordinator that is only being made) the asking tells.
             if kafka_error(error).code() == KafkaError.GROUP_AUTHORIZATION_FAILED:

@@ -137,9 +137,9 @@ class LedgerLog:
         self._follow(sorted({ledger_partition(key, self.partitions) for key in wanted}), patience_seconds)
         return {key: self._values.get(key) for key in wanted}
 
-    def entries(self) -> Iterator[tuple[str, bytes]]:
-        """Newest committed value of every key of every partition, and those that are misplaced."""
-        self._follow(list(range(self.partitions)), _WAIT_SECONDS)
+    def entries(self, *, patience_seconds: float = _WAIT_SECONDS) -> Iterator[tuple[str, bytes]]:
+        """Newest committed value of every key of every partition, and those that are misplaced; raises as `latest`."""
+        self._follow(list(range(self.partitions)), patience_seconds)
         yield from sorted([*self._values.items(), *self._misplaced.items()])
 
     def close(self) -> None:

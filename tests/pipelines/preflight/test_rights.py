@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipelines.journal.journal import Journal
+from pipelines.journal.milestones import milestones_at_end, passed_check, registration
 from pipelines.preflight.finding import Finding, PreflightFailed
 from pipelines.preflight.fitness import preflight, require_fit
 from pipelines.publishing.publisher import Publisher
 from pipelines.reconciling.reconciler import Reconciler
 from resources.errors import SluiceError
+from resources.kafka.topics.journal_topic import journal_topic
 from resources.platform import Platform
 from tests.pipelines.publishing.conftest import WINDOW
 
@@ -112,3 +115,24 @@ def test_the_check_of_rights_asks_for_reading_only_where_something_reads_back(
 ) -> None:
     secured.grant_all_but("topic read")
     assert _findings(secured, reconcile=False)["rights"].level == "ok"
+
+
+def test_the_journal_needs_read_and_write_and_no_publication_needs_the_journal(
+    secured: "SecuredWorld",
+) -> None:
+    settings, said = secured.world.settings(), list[str]()
+    record = passed_check(secured.world.event, by="me")
+    Journal(settings).write([record])
+    secured.grant_all_but()
+    login = secured.platform().settings
+    with milestones_at_end(login, warn=said.append) as milestones:
+        milestones.append(record)
+    assert len(said) == 1 and "1 record was not written" in said[0] and "lacks a right" in said[0]
+    _publish(secured)
+
+    journal = journal_topic(settings)
+    secured.acls.set(*secured.needed.values(), ("topic", journal, "READ"), ("topic", journal, "WRITE"))
+    with milestones_at_end(login, warn=said.append) as milestones:
+        milestones.append(registration(secured.world.event, "s", 1, during="register", by="me"))
+    found = Journal(login).read([secured.world.topic])[secured.world.topic]
+    assert [one.kind for one in found.records] == ["checked", "registered"] and len(said) == 1

@@ -1,0 +1,120 @@
+"""The work of `sluice history`."""
+
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from pipelines.cli.options.events import loaded_events
+from pipelines.cli.output.tables import table
+from pipelines.cli.output.values import to_json
+from pipelines.history.happening import Happening
+from pipelines.history.history import History, history, part_of
+from pipelines.journal.journal import Journal
+from pipelines.ledger.listing import each_about, read_ledger
+from resources.errors import SluiceError, did_you_mean, readable
+from resources.platform import Platform
+from resources.wording import counted
+
+_SHOWN_ERRORS = 3
+# An end within the second of the beginning says nothing.
+_SAME = timedelta(seconds=1)
+
+
+def run(event: str, since: str | None, last: int, *, as_json: bool) -> None:
+    """The command; its help explains the options."""
+    begin = None if since is None else _instant(since)
+    with Platform() as platform:
+        journal = Journal(platform.settings)
+        topic, name = _topic_of(event, platform, journal)
+        whole = history(topic, each_about(platform, topic), journal.read([topic])[topic])
+    shown = part_of(whole, begin, last)
+    if as_json:
+        click.echo(to_json(_as_json(shown, name), indent=2))
+    else:
+        _show(shown, name, since)
+    for error in shown.errors[:_SHOWN_ERRORS]:
+        click.echo(readable(f"Not shown: {error}"), err=True)
+    damaged = shown.damaged_ledger + shown.damaged_journal
+    if damaged > _SHOWN_ERRORS:
+        click.echo(f"Not shown: {damaged:,} records that cannot be read, in all", err=True)
+    if shown.damaged_ledger:
+        raise SystemExit(1)
+
+
+def _instant(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(
+            f"--since {text[:40]!r} is neither a day nor an instant, such as 2024-03-01 or 2024-03-01T06:00Z"
+        ) from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _topic_of(name: str, platform: Platform, journal: Journal) -> tuple[str, str]:
+    """The topic of the event that is meant, and the event's name; of one whose module is gone by ledger and journal. Raises
+    SluiceError."""
+    catalogue = loaded_events()
+    for event in catalogue:
+        if name in (event.full_name, event.topic):
+            return event.topic, event.full_name
+    if any(event.name == name for event in catalogue):
+        event = catalogue.find(name)  # raises where more than one domain has it
+        return event.topic, event.full_name
+    known = {(entry.shadow_of or entry.topic, entry.event) for entry in read_ledger(platform).entries}
+    meant = {topic for topic, event in known if name in (topic, event, event.rpartition("/")[2])}
+    meant |= journal.topics_where(
+        lambda one: name in (one.topic, one.event, (one.event or "").rpartition("/")[2])
+    )
+    if len(meant) == 1:
+        return meant.pop(), name
+    names = sorted({*(event.full_name for event in catalogue), *(event for _, event in known)})
+    if not meant:
+        raise SluiceError(
+            f"event {name!r}",
+            f"there is no such module, and neither the ledger nor the journal has a record of it.{did_you_mean(name, names)}",
+            allowed=f"the name of an event or a topic: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}",
+        )
+    raise SluiceError(
+        f"event {name!r}",
+        "several topics had events of this name",
+        allowed=", ".join(sorted(meant)),
+        next_step="name one of these topics in place of the event",
+    )
+
+
+def _as_json(shown: History, name: str) -> dict[str, object]:
+    return {
+        "event": name,
+        "topic": shown.topic,
+        "names": list(shown.names),
+        "happenings": [one.as_json() for one in shown.happenings],
+        "left_out": shown.left_out,
+        "damaged_records": {"ledger": shown.damaged_ledger, "journal": shown.damaged_journal},
+        "errors": list(shown.errors),
+    }
+
+
+def _show(shown: History, name: str, since: str | None) -> None:
+    others = [one for one in shown.names if one != name]
+    click.secho(f"{readable(name)} on {shown.topic}", bold=True)
+    if others:
+        click.echo(readable(f"also called: {', '.join(others)}"))
+    if not shown.happenings:
+        click.echo(f"Nothing is recorded{f' since {since}' if since else ' yet'}.")
+    else:
+        table(("when (UTC)", "what", "details", "by", "reason"), [_row(one) for one in shown.happenings])
+    if shown.left_out:
+        click.echo(f"{counted(shown.left_out, 'older line')} not shown; --last and --since choose others.")
+
+
+def _row(one: Happening) -> tuple[object, ...]:
+    when = f"{one.at:%Y-%m-%d %H:%M:%S}"
+    if one.until is not None and one.until - one.at >= _SAME:
+        when += (
+            f" to {one.until:%H:%M:%S}"
+            if one.until.date() == one.at.date()
+            else f" to {one.until:%Y-%m-%d %H:%M:%S}"
+        )
+    details = ", ".join(part for part in (one.which, one.summary) if part)
+    return when, one.what.replace("_", " "), details, one.by or "-", one.reason or "-"

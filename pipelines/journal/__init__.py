@@ -1,0 +1,1 @@
+"""The journal: decisions and milestones of an event that no other source knows."""

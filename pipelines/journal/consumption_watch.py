@@ -1,0 +1,279 @@
+"""Looks whether declared consumers have read their events, and records the first time: one look of many."""
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from pipelines.authoring.event import Event
+from pipelines.journal.entry import JournalRecord, journal_record
+from pipelines.journal.first_consumption import FirstRecords, consumption, first_records, is_recorded
+from pipelines.journal.journal import Journal
+from pipelines.ledger.entry import LedgerEntry
+from pipelines.ledger.listing import read_topics
+from resources.errors import SluiceError, TransientError
+from resources.kafka.reading.lag import GroupReader
+from resources.kafka.topics.watch import TopicNow
+from resources.platform import Platform
+from resources.settings import Settings
+from resources.wording import counted
+
+# Dagster ends a sensor's tick after 60 s.
+_ASK_SECONDS, _GROUPS_SECONDS, _LEDGER_SECONDS = 5.0, 20.0, 10.0
+# A group whose committed offsets have not moved is looked at again only after so long.
+_AGAIN_SECONDS = 600.0
+_MOST_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class DeclaredConsumer:
+    """A service that an event declares, with its consumer groups."""
+
+    event: str
+    topic: str
+    service: str
+    groups: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Which of an installation's declared consumers it is."""
+        return f"{self.topic}|{self.service}"
+
+
+@dataclass
+class Memory:
+    """What is known from earlier looks. Without it a look finds the same, and asks more.
+
+    `done`: declared consumer -> the id of the topic whose first consumption is recorded. `looked`: declared consumer ->
+    when its committed offsets were last compared with the ledger, and a digest of them. `next_group`: the first group of
+    the next look, where one look has no time for all.
+    """
+
+    done: dict[str, str] = field(default_factory=dict)
+    looked: dict[str, tuple[float, str]] = field(default_factory=dict)
+    next_group: str = ""
+
+    def to_json(self) -> str:
+        """For a sensor's cursor."""
+        return json.dumps(
+            {"done": self.done, "looked": self.looked, "next_group": self.next_group}, sort_keys=True
+        )
+
+    @classmethod
+    def from_json(cls, text: str | None) -> "Memory":
+        """What a cursor says; nothing where it says something else."""
+        try:
+            raw = json.loads(text or "{}")
+            done = {str(key): str(value) for key, value in raw.get("done", {}).items()}
+            looked = {
+                str(key): (float(at), str(digest)) for key, (at, digest) in raw.get("looked", {}).items()
+            }
+            return cls(done, looked, str(raw.get("next_group", "")))
+        except (ValueError, TypeError, AttributeError):
+            return cls()
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a look found: first consumptions, now in the journal; and what could not be asked."""
+
+    recorded: tuple[JournalRecord, ...]
+    waiting: int
+    problems: tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = [f"{one.topic}: first consumption {one.summary}" for one in self.recorded[:_MOST_SHOWN]]
+        if len(self.recorded) > _MOST_SHOWN:
+            parts.append(f"and {len(self.recorded) - _MOST_SHOWN:,} more first consumptions")
+        if self.waiting:
+            parts.append(
+                f"{counted(self.waiting, 'declared consumer has', 'declared consumers have')} not read yet"
+            )
+        parts += [f"not asked: {problem}" for problem in self.problems[:_MOST_SHOWN]]
+        if len(self.problems) > _MOST_SHOWN:
+            parts.append(f"and {len(self.problems) - _MOST_SHOWN:,} more problems")
+        return "; ".join(parts) or "the first consumption of every declared consumer is recorded"
+
+
+class ConsumptionWatch:
+    """One look. `now`: seconds of any clock that goes on between looks."""
+
+    def __init__(
+        self,
+        platform: Platform,
+        consumers: Sequence[DeclaredConsumer],
+        memory: Memory,
+        *,
+        by: str,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._platform, self._consumers, self._memory, self._by, self._now = (
+            platform, consumers, memory, by, now,
+        )  # fmt: skip
+        self._problems: list[str] = []
+
+    def look(self) -> Looked:
+        """Ask the brokers, record first consumptions, and note in the memory what was found. Raises SluiceError where Kafka
+        or the journal cannot be reached: the next look finds the same."""
+        self._forget()
+        topics = self._topics()
+        pending = [one for one in self._consumers if one.topic in topics and not self._is_done(one, topics)]
+        recorded: list[JournalRecord] = []
+        committed = self._committed(pending, topics)
+        changed = [one for one in pending if self._has_moved(one, committed[one.key], topics)]
+        if changed:
+            recorded = self._record(changed, committed, topics)
+        waiting = sum(not self._is_known(one, topics) for one in self._consumers)
+        return Looked(tuple(recorded), waiting, tuple(self._problems))
+
+    def _forget(self) -> None:
+        keys = {one.key for one in self._consumers}
+        self._memory.done = {key: value for key, value in self._memory.done.items() if key in keys}
+        self._memory.looked = {key: value for key, value in self._memory.looked.items() if key in keys}
+
+    def _topics(self) -> dict[str, TopicNow]:
+        """The events' topics that exist, in one request."""
+        names = sorted({one.topic for one in self._consumers})
+        watch = self._platform.watch
+        try:
+            found = watch.ask(*names)()
+        except TransientError:
+            raise
+        except SluiceError:
+            found = {}
+            for name in names:  # one that may not be described must not hide the others
+                try:
+                    found[name] = watch.now(name)
+                except TransientError:
+                    raise
+                except SluiceError as error:
+                    self._problems.append(str(error))
+        return {name: now for name, now in found.items() if now.partitions}
+
+    def _is_done(self, one: DeclaredConsumer, topics: Mapping[str, TopicNow]) -> bool:
+        known = self._memory.done.get(one.key)
+        topic_id = topics[one.topic].topic_id
+        # Without an id nothing says that the topic is still the same.
+        return known is not None and topic_id is not None and known == topic_id
+
+    def _is_known(self, one: DeclaredConsumer, topics: Mapping[str, TopicNow]) -> bool:
+        """Whether its first consumption is in the journal, as far as this memory knows."""
+        known, now = self._memory.done.get(one.key), topics.get(one.topic)
+        return known is not None and now is not None and now.topic_id in (None, known)
+
+    def _committed(
+        self, pending: Sequence[DeclaredConsumer], topics: Mapping[str, TopicNow]
+    ) -> dict[str, dict[str, dict[int, int]]]:
+        """Declared consumer -> group -> Kafka partition -> committed offset. One request for each group that exists,
+        about all of its topics."""
+        found: dict[str, dict[str, dict[int, int]]] = {one.key: {} for one in pending}
+        wanted: dict[str, list[DeclaredConsumer]] = defaultdict(list)
+        for one in pending:
+            for group in one.groups:
+                wanted[group].append(one)
+        deadline = time.monotonic() + _GROUPS_SECONDS
+        with closing(GroupReader(self._platform.settings, seconds=_ASK_SECONDS)) as reader:
+            order = self._from_next(sorted(reader.existing(wanted)))
+            self._memory.next_group = ""
+            for group in order:
+                if time.monotonic() > deadline:
+                    self._memory.next_group = group
+                    self._problems.append(
+                        f"consumer group {group} and those behind it: the next look begins there"
+                    )
+                    break
+                places = {one.topic: range(topics[one.topic].partitions) for one in wanted[group]}
+                try:
+                    committed = reader.committed(group, places)
+                except SluiceError as error:
+                    self._problems.append(str(error))
+                    continue
+                finally:
+                    reader.forget(group)
+                for one in wanted[group]:
+                    if committed[one.topic]:
+                        found[one.key][group] = committed[one.topic]
+        return found
+
+    def _from_next(self, groups: list[str]) -> list[str]:
+        after = [group for group in groups if group >= self._memory.next_group]
+        return [*after, *(group for group in groups if group < self._memory.next_group)]
+
+    def _has_moved(
+        self,
+        one: DeclaredConsumer,
+        committed: Mapping[str, Mapping[int, int]],
+        topics: Mapping[str, TopicNow],
+    ) -> bool:
+        """Whether the groups' committed offsets are worth comparing with the ledger, which is read as a whole for that."""
+        if not committed:
+            return False
+        # On a topic that was made again the same offsets are other ones.
+        text = json.dumps([topics[one.topic].topic_id, committed], sort_keys=True)
+        digest = sha256(text.encode()).hexdigest()[:16]
+        at, before = self._memory.looked.get(one.key, (0.0, ""))
+        now = self._now()
+        if digest == before and 0 <= now - at < _AGAIN_SECONDS:
+            return False
+        self._memory.looked[one.key] = (now, digest)
+        return True
+
+    def _record(
+        self,
+        consumers: Sequence[DeclaredConsumer],
+        committed: Mapping[str, Mapping[str, Mapping[int, int]]],
+        topics: Mapping[str, TopicNow],
+    ) -> list[JournalRecord]:
+        names = {one.topic for one in consumers}
+        journal = Journal(self._platform.settings)
+        known = journal.read(names)
+        open_ones = [
+            one
+            for one in consumers
+            if not is_recorded(known[one.topic].records, one.service, topics[one.topic], None)
+        ]
+        firsts = self._firsts({one.topic for one in open_ones}, topics)
+        new: list[tuple[DeclaredConsumer, JournalRecord]] = []
+        for one in open_ones:
+            now, first = topics[one.topic], firsts.get(one.topic)
+            if first is None or is_recorded(known[one.topic].records, one.service, now, first):
+                continue
+            found = (
+                consumption(one.service, group, committed[one.key][group], first, now)
+                for group in one.groups
+                if group in committed[one.key]
+            )
+            if (details := next((each for each in found if each), None)) is not None:
+                new.append((one, journal_record(one.topic, details, event=one.event, by=self._by)))
+        records = [record for _, record in new if record.id not in known[record.topic].ids]
+        journal.write(records)
+        for one in [*(each for each in consumers if each not in open_ones), *(one for one, _ in new)]:
+            self._memory.done[one.key] = topics[one.topic].topic_id or ""
+        return records
+
+    def _firsts(self, names: set[str], topics: Mapping[str, TopicNow]) -> dict[str, FirstRecords]:
+        if not names:
+            return {}
+        entries: dict[str, list[LedgerEntry]] = defaultdict(list)
+        for entry in read_topics(self._platform, names, patience_seconds=_LEDGER_SECONDS).entries:
+            entries[entry.topic].append(entry)
+        found = {}
+        for name, own in entries.items():
+            now = topics[name]
+            unknown = now.topic_id is None or not all(entry.topic_id for entry in own)
+            ends = self._platform.watch.ends(name, range(now.partitions)) if unknown else {}
+            if (first := first_records(own, now, ends)) is not None:
+                found[name] = first
+        return found
+
+
+def declared_consumers(events: Iterable[Event], settings: Settings) -> list[DeclaredConsumer]:
+    """The services that events declare as their consumers, with the groups that the settings give them."""
+    return [
+        DeclaredConsumer(event.full_name, event.topic, service, settings.groups_of(service))
+        for event in events
+        for service in event.consumers
+    ]

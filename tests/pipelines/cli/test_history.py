@@ -1,0 +1,102 @@
+"""`sluice history`: what the commands have done to an event, in order of time."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from resources.kafka.topics.ledger_topic import ledger_partition
+from tests.pipelines.cli.conftest import Sluice
+
+EVENT, TOPIC = "flights/flight_cancelled", "flights.flight-cancelled.v1"
+
+
+def lines(sluice: Sluice, *arguments: str) -> list[dict[str, Any]]:
+    told = sluice("history", *arguments, "--json")
+    assert told.returncode == 0, told.stderr
+    found: dict[str, Any] = json.loads(told.stdout)
+    assert found["topic"] == TOPIC
+    happenings: list[dict[str, Any]] = found["happenings"]
+    return happenings
+
+
+def test_an_event_from_its_first_check_to_its_replay(
+    sluice: Sluice, tree: Path, servers: dict[str, str]
+) -> None:
+    for _ in range(2):
+        assert sluice("check", "flight_cancelled").returncode == 0
+    assert sluice("register", "flight_cancelled").returncode == 0
+    assert sluice("publish", "flight_cancelled", "2013-01-01..2013-01-03").returncode == 0
+    replay = sluice("replay", "flight_cancelled", "2013-01-02", "--reason", "billing lost it", "--by", "me")
+    assert replay.returncode == 0
+    _odd_records(servers)
+    # The module is gone: its topic and its names still lead to it.
+    module = tree / "assets/flights/flight_cancelled.py"
+    text = module.read_text()
+    module.unlink()
+    try:
+        checked, registered, backfill, replayed = lines(sluice, "flight_cancelled")
+        unknown = sluice("history", "flight_canceled")
+        assert unknown.returncode == 1 and "Did you mean 'flights/flight_cancelled'?" in unknown.stderr
+    finally:
+        module.write_text(text)
+    assert [checked["what"], registered["what"]] == ["checked", "registered"]
+    assert [backfill["what"], replayed["what"]] == ["backfill", "replay"]
+    assert checked["by"] and checked["details"]["code_version"] == backfill["code_version"]
+    assert (
+        registered["details"]["during"] == "register"
+        and registered["details"]["schema_id"] == backfill["schema_id"]
+    )
+    # One of the three is a replay now; its first generation is still in the line.
+    assert (backfill["windows"], backfill["first_window"], backfill["last_window"]) == (
+        3,
+        "2013-01-01",
+        "2013-01-03",
+    )
+    assert (replayed["reason"], replayed["by"], replayed["windows"]) == ("billing lost it", "me", 1)
+
+    shown = sluice("history", TOPIC, "--since", backfill["at"], "--last", "1")
+    assert shown.returncode == 0 and "Traceback" not in shown.stderr
+    assert f"{EVENT} on {TOPIC}" in shown.stdout and "billing lost it" in shown.stdout
+    assert "checked" not in shown.stdout and "3 older lines not shown" in shown.stdout
+    assert (
+        shown.stderr.count("Not shown: journal record of") == 3
+        and "5 records that cannot be read" in shown.stderr
+    )
+
+
+def test_since_is_a_day_or_an_instant(sluice: Sluice) -> None:
+    wrong = sluice("history", "flight_cancelled", "--since", "yesterday")
+    assert wrong.returncode == 2 and "neither a day nor an instant" in wrong.stderr
+
+
+def _odd_records(servers: dict[str, str]) -> None:
+    odd = Producer({"bootstrap.servers": servers["SLUICE_KAFKA_BOOTSTRAP_SERVERS"]})
+    for value in (b"odd", None, b'{"v":1}', b"[" * 100_000, b"\xff"):
+        odd.produce("sluice.ledger.journal", value, TOPIC.encode(), partition=ledger_partition(TOPIC, 16))
+    odd.flush(30)
+
+
+def test_an_acceptance_is_recorded_before_it_is_carried_out(
+    sluice: Sluice, servers: dict[str, str], tmp_path: Path
+) -> None:
+    name = "flight_cancelled"
+    (Path(servers["SLUICE_HOME"]) / "snapshots" / ".store.json").rename(tmp_path / "old.json")
+    admin = AdminClient({"bootstrap.servers": servers["SLUICE_KAFKA_BOOTSTRAP_SERVERS"]})
+    admin.delete_topics(["sluice.ledger.journal"])["sluice.ledger.journal"].result()
+    accept = ("ledger", "accept-store", name, "--reason", "restored", "--by", "me", "--yes")
+    refused = sluice(*accept, SLUICE_CREATE_TOPICS="false")
+    assert refused.returncode == 1 and "nothing was changed" in refused.stderr, refused.stderr
+    assert "kafka-topics.sh" in refused.stderr and "sluice.ledger.journal" in refused.stderr
+    assert (
+        sluice("ledger", "accept-store", name, "--reason", "restored").stdout.count("accepted in its place")
+        == 1
+    )
+
+    assert sluice(*accept).returncode == 0
+    (accepted,) = [one for one in lines(sluice, name) if one["what"] == "accepted"]
+    assert (accepted["source"], accepted["reason"], accepted["by"]) == ("journal", "restored", "me")
+    assert accepted["what"] == "accepted" and accepted["details"]["what"] == "store"
+    assert accepted["windows"] == 3

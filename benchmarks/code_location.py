@@ -116,7 +116,7 @@ def write_events(assets: Path, events: int) -> None:
         text = _MODULE.format(number=number, domain=number % 10)
         (folder / f"event_{number}.py").write_text(text)
         contract = {"type": "record", "name": f"Event{number}", "namespace": f"domain{number % 10}"}
-        contract |= {"doc": "Something happened.", "fields": _FIELDS}
+        contract |= {"doc": "Something happened.", "fields": _FIELDS}  # type: ignore[dict-item]
         (folder / f"event_{number}.avsc").write_text(json.dumps(contract, indent=2))
 
 

@@ -43,7 +43,7 @@ def contract() -> Contract:
     fields = [{"name": "line", "type": "string"}] + [
         {"name": name, "type": ["null", kind]} for name, kind in kinds.items()
     ]
-    fields.append({"name": "shipped_at", "type": {"type": "long", "logicalType": "timestamp-micros"}})
+    fields.append({"name": "shipped_at", "type": {"type": "long", "logicalType": "timestamp-micros"}})  # type: ignore[arg-type]
     return parse_contract(
         json.dumps({"type": "record", "name": "LineItem", "fields": fields}), Path("lineitem.avsc")
     )

@@ -89,7 +89,7 @@ class Clock:
 
     def _turn(self) -> None:
         now = time.perf_counter()
-        self.seconds[self._stack[-1]] += now - self._since
+        self.seconds[self._stack[-1]] += now - self._since  # type: ignore[assignment]
         self._since = now
 
     def enter(self, part: str) -> None:
@@ -225,11 +225,11 @@ def leave_out(path: str) -> None:
                 sourced = source_window(event, window, platform, **more)
                 return sourced, lambda: transform_window(event, window, platform, run_id=more["run_id"])
 
-            one_window.source_and_transform = one_by_one  # type: ignore[assignment]
+            one_window.source_and_transform = one_by_one  # type: ignore[attr-defined]
         case "events together":
             from pipelines.orchestration import event_log
 
-            event_log._unknown_methods = lambda _: ["nothing"]
+            event_log._unknown_methods = lambda _: ["nothing"]  # type: ignore[assignment]
         case "native":
             os.environ["SLUICE_PRODUCING"] = "public"
         case "compiled":

@@ -64,7 +64,7 @@ def main() -> None:
             _measure(Path(folder), running[0].address, running[1].address, asked)
         finally:
             for server, one in zip((kafka, registry), running, strict=True):
-                one.process.stop(server.stop_seconds)
+                one.process.stop(server.stop_seconds)  # type: ignore[attr-defined]
 
 
 def _measure(folder: Path, bootstrap: str, url: str, asked: argparse.Namespace) -> None:
@@ -90,7 +90,7 @@ def _measure(folder: Path, bootstrap: str, url: str, asked: argparse.Namespace) 
             for policy in ("allow", "skip"):
                 # A topic of its own each time, empty: what is compared is the price while publishing.
                 topic = f"bench.{policy}-{number}.v1"
-                one = replace(event, topic=topic, stale_writes=policy)  # type: ignore[arg-type]
+                one = replace(event, topic=topic, stale_writes=policy)
                 ensure_topic(platform.settings, topic, config={"cleanup.policy": "compact"})
                 with Publisher(one, platform, run_id="bench") as publisher:
                     publisher.require_fit([window])

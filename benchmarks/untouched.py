@@ -82,7 +82,7 @@ def main() -> None:
     print(f"{asked.rows:,} rows, {asked.rounds} rounds")
     print(f"{'':<16}{'cpu us a row':>14}{'bytes a row':>14}")
     for way, found in taken.items():
-        seconds, size = median(one for one, _ in found), found[0][1]
+        seconds, size = median(one for one, _ in found), found[0][1]  # type: ignore[assignment]
         print(f"{way:<16}{seconds / asked.rows * 1e6:>14.2f}{size / asked.rows:>14.1f}")
 
 

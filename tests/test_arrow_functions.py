@@ -194,8 +194,8 @@ def test_comparisons(values: Values, function: str) -> None:
     for bound in (one for one in values[1] if one is not None):
         unary(
             values,
-            lambda array, b=bound: kernel(array, pa.scalar(b, array.type)),
-            lambda one, b=bound: _told(plain, one, b),
+            lambda array, b=bound: kernel(array, pa.scalar(b, array.type)),  # type: ignore[misc]
+            lambda one, b=bound: _told(plain, one, b),  # type: ignore[misc]
         )
     for name, chosen, array in each(values):
         # Neighbours, as order is looked at.
@@ -484,8 +484,8 @@ def test_records_and_maps() -> None:
         assert entries.to_pylist() == pairs, name
         ends = array.offsets.to_pylist()
         keys, items = array.keys.to_pylist(), array.items.to_pylist()
-        found = [list(zip(keys[a:b], items[a:b], strict=True)) for a, b in itertools.pairwise(ends)]
-        assert found == [one or [] for one in chosen], name
+        found = [list(zip(keys[a:b], items[a:b], strict=True)) for a, b in itertools.pairwise(ends)]  # type: ignore[assignment]
+        assert found == [one or [] for one in chosen], name  # type: ignore[comparison-overlap]
 
 
 @tried("pa.record_batch", "pa.table", ".from_batches", ".combine_chunks", ".to_batches", ".column", ".columns", ".select",

@@ -201,7 +201,7 @@ def drawn(stacks: Mapping[Stack, int], title: str) -> str:
                     continue
             short.append(frame)
         folded[tuple(short)] += count
-    return flame_svg(folded, title)
+    return flame_svg(folded, title)  # type: ignore[arg-type]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

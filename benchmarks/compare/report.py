@@ -88,7 +88,7 @@ def table(dataset: Dataset, found: Mapping[str, dict[str, Any]]) -> str:
     rows = [_HEAD]
     for name, one in found.items():
         if "rows_per_second" not in one:
-            rows.append((f"{name}: {one['title']}", "none", *[""] * (len(_HEAD) - 2)))
+            rows.append((f"{name}: {one['title']}", "none", *[""] * (len(_HEAD) - 2)))  # type: ignore[arg-type]
             continue
         rows.append(
             (

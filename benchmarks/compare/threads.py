@@ -43,7 +43,7 @@ class ThreadTimes:
         found: Counter[str] = Counter()
         for tid, (name, seconds) in self._seen.items():
             kind = "main" if tid == self._pid else re.sub(r"[\d/]+$", "", name).rstrip(":-_")
-            found[kind] += seconds
+            found[kind] += seconds  # type: ignore[assignment]
         return found
 
     def stop(self) -> None:

@@ -58,11 +58,11 @@ def verify(job: Job, contender: Contender, schema: str | None = None) -> Seen:
                 raise Wrong(f"{job.topic}: quiet for {_SILENCE_SECONDS:g} s after {records:,} records")
             for message in messages:
                 if message.error() is not None:
-                    ended.add(message.partition())
+                    ended.add(message.partition())  # type: ignore[arg-type]
                     continue
                 key, value = message.key(), message.value()
                 records += 1
-                size += len(key) + len(value)
+                size += len(key) + len(value)  # type: ignore[arg-type]
                 if len(sample) < _SAMPLE and records % 97 == 1:
                     sample.append((key, value))
                     used.add(message.partition())
@@ -70,7 +70,7 @@ def verify(job: Job, contender: Contender, schema: str | None = None) -> Seen:
         consumer.close()
     if records != job.rows:
         raise Wrong(f"{contender.name}: {records:,} records on the topic, {job.rows:,} rows to publish")
-    _compare(job, contender, sample, schema)
+    _compare(job, contender, sample, schema)  # type: ignore[arg-type]
     return Seen(records, size / max(records, 1), len(used))
 
 

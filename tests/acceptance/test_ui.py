@@ -153,7 +153,7 @@ def shot(page: Page, tmp_path: Path) -> Callable[[str], None]:
     """Keeps what the page shows, as evidence and for people to look at."""
     folder = Path(_SCREENSHOTS) if _SCREENSHOTS else tmp_path
     folder.mkdir(parents=True, exist_ok=True)
-    return lambda name: page.screenshot(path=folder / f"{name}.png") and None
+    return lambda name: page.screenshot(path=folder / f"{name}.png") and None  # type: ignore[return-value]
 
 
 def test_an_operator_backfills_three_windows_and_reads_what_happened(
@@ -381,7 +381,7 @@ _BACKFILL = """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(bac
 def test_an_operator_replays_windows_by_run_config(ui: Ui, page: Page, shot: Callable[[str], None]) -> None:
     event = ui.project.catalogue.find("flight_cancelled")
     published = [_SLUICE, "publish", event.name, "2013-02-10..2013-02-11"]
-    subprocess.run(published, env={**os.environ, **ui.project.environ}, capture_output=True, check=True)
+    subprocess.run(published, env={**os.environ, **ui.project.environ}, capture_output=True, check=True)  # type: ignore[arg-type]
     before = ui.project.outsider.ends(event.topic)
     launched = ui.ask(
         _BACKFILL,

@@ -107,7 +107,7 @@ def _lose_warehouse(batches_before: int) -> None:
         with real(self, *arguments, **more) as batches:
             yield _broken(batches, batches_before)
 
-    DuckDBWarehouse.stream = stream  # type: ignore[method-assign,assignment]
+    DuckDBWarehouse.stream = stream  # type: ignore[method-assign]
 
 
 def _broken(batches: Iterator[Any], batches_before: int) -> Iterator[Any]:

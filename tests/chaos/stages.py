@@ -19,7 +19,7 @@ from resources.kafka.batches.rows import Rows
 from resources.kafka.topics.ledger_topic import LedgerLog
 from resources.kafka.transactions import TransactionalProducer
 from resources.snapshots import SnapshotStore
-from resources.snapshots.store import SnapshotWriter
+from resources.snapshots.store import SnapshotWriter  # type: ignore[attr-defined]
 from resources.warehouse.duckdb.warehouse import DuckDBWarehouse
 from resources.warehouse.postgresql.warehouse import PostgreSQLWarehouse
 

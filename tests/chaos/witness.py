@@ -92,7 +92,7 @@ class Witness:
                     reached = message.offset() + 1
                 else:
                     assert message.error().name() == "_PARTITION_EOF", message.error()
-                    reached = message.offset()
+                    reached = message.offset()  # type: ignore[assignment]
                 if p in waiting and reached >= waiting[p]:
                     del waiting[p]
         finally:

@@ -111,8 +111,8 @@ def _attributes(tree: ast.Module) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr", "delattr"):
             of, name = ast.unparse(node.args[0]), node.args[1]
             if isinstance(name, ast.Constant):
-                if _is_private(name.value) and name.value not in own:
-                    yield node.lineno, f"the attribute {of}.{name.value}"
+                if _is_private(name.value) and name.value not in own:  # type: ignore[arg-type]
+                    yield node.lineno, f"the attribute {of}.{name.value}"  # type: ignore[str-bytes-safe]
             elif ast.unparse(node.func) != "getattr" and of not in ("self", "cls"):
                 yield node.lineno, f"attributes of {of} are replaced"
 

@@ -133,7 +133,7 @@ def test_a_holder_that_ends_in_order_at_this_moment_is_not_taken_for_one_that_wa
         process.kill()
         process.wait()
     # Its file is removed, and then its lock released, between the look at the one and the look at the other.
-    monkeypatch.setattr(process_lock.fcntl, "lockf", lambda *_: Path(mark.path).unlink())
+    monkeypatch.setattr(process_lock.fcntl, "lockf", lambda *_: Path(mark.path).unlink())  # type: ignore[attr-defined]
     assert mark.holder_lives() is None
 
 

@@ -81,7 +81,7 @@ def test_a_secret_of_four_or_five_letters_is_replaced_as_a_word() -> None:
 
 def test_a_password_that_is_shown_elsewhere_is_masked_only_in_its_place() -> None:
     """The user's own name, the database's, or a word of Sluice itself: without them nothing could be read."""
-    assert knowing(Secret("reader"), shown=["reader"]).hide("reader of x") == "reader of x"
+    assert knowing(Secret("reader"), shown=["reader"]).hide("reader of x") == "reader of x"  # type: ignore[arg-type]
     assert knowing(Secret("sluice")).hide("sluice up") == "sluice up"
 
 

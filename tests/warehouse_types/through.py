@@ -107,7 +107,7 @@ def _contract(avro: Any) -> dict[str, Any]:
         "name": "Value",
         "namespace": "types",
         "doc": "A value.",
-        "fields": [{**field, "doc": "It."} for field in fields],
+        "fields": [{**field, "doc": "It."} for field in fields],  # type: ignore[dict-item]
     }
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import ListOffsetsResultInfo, OffsetSpec
 
 from resources.kafka.connecting.logins import Admin
 from resources.kafka.errors import KafkaUnavailable, is_passing, kafka_error

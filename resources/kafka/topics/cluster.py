@@ -12,7 +12,7 @@ from typing import Any, Literal
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
 # The package names what it exports in no way mypy can see.
-from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.admin import ConfigResource, ResourceType
 
 from resources.kafka.connecting.logins import Admin
 from resources.kafka.errors import explain, is_passing, kafka_error

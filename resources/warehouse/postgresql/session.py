@@ -230,7 +230,7 @@ class Sessions:
 
     def _connected(self) -> Any:
         try:
-            import adbc_driver_postgresql.dbapi as driver  # type: ignore[import-untyped]
+            import adbc_driver_postgresql.dbapi as driver
         except ImportError:
             raise WarehouseError(
                 self._explain.where,

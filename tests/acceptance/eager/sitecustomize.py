@@ -14,6 +14,6 @@ if sys.orig_argv[1:4] == ["-m", "dagster._daemon", "run"]:
     from dagster._scheduler import scheduler
 
     # Missing after an update of Dagster: the import fails, Python says so in the log, and the daemon is as slow as ever.
-    assert controller.DEFAULT_DAEMON_INTERVAL_SECONDS and scheduler._get_next_scheduler_iteration_time
+    assert controller.DEFAULT_DAEMON_INTERVAL_SECONDS and scheduler._get_next_scheduler_iteration_time  # type: ignore[truthy-function]
     controller.DEFAULT_DAEMON_INTERVAL_SECONDS = BACKFILLS
-    scheduler._get_next_scheduler_iteration_time = lambda start: start + SCHEDULES - start % SCHEDULES
+    scheduler._get_next_scheduler_iteration_time = lambda start: start + SCHEDULES - start % SCHEDULES  # type: ignore[assignment]

@@ -11,7 +11,7 @@ from assets.weather.weather_observed import weather_observed
 
 def transformed(
     degrees: list[int | None], wind: list[float | None], gust: list[float | None]
-) -> dict[str, list]:
+) -> dict[str, list]:  # type: ignore[type-arg]
     table = pa.table(
         {
             "wind_degrees": pa.array(degrees, pa.int32()),

@@ -38,7 +38,7 @@ def run(arena: Arena) -> Outcome:
         launched.send(signal.SIGCONT)
         time.sleep(chance.uniform(0, 2))
         arena.kafka.restart()
-        again += relaunched(outcome, launched, lambda n=point: ground.launch(n), arena.replay(NAME, point))
+        again += relaunched(outcome, launched, lambda n=point: ground.launch(n), arena.replay(NAME, point))  # type: ignore[misc]
         seconds.append(time.monotonic() - began)
         stories[point] = [Asked(ground.rows(point))]
     settle(outcome, ground, stories, lambda n: arena.replay(NAME, n))

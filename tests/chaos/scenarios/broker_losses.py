@@ -58,7 +58,7 @@ def _lose(arena: Arena, outcome: Outcome, brokers: ThreeBrokers, count: int) -> 
         lost = point % NODES
         began = time.monotonic()
         brokers.kill(lost)
-        again += relaunched(outcome, launched, lambda n=point: ground.launch(n), replay)
+        again += relaunched(outcome, launched, lambda n=point: ground.launch(n), replay)  # type: ignore[misc]
         seconds.append(time.monotonic() - began)
         brokers.restart(lost)
         stories[point] = [Asked(ground.rows(point))]

@@ -96,7 +96,7 @@ class _Story:
         problems = []
         for record in records:
             key, at = record.key or b"", (record.value or {})[self._event.event_time]
-            if newest.get(key, at) > at:  # type: ignore[operator]
+            if newest.get(key, at) > at:
                 problems.append(f"key {key!r} is out of order at offset {record.offset}")
             newest[key] = at
         return problems

@@ -68,7 +68,7 @@ def _lose(arena: Arena, outcome: Outcome, server: PostgresServer) -> None:
                 outcome.failures.append(f"a lost connection is not called one: {launched.said} [{replay}]")
             if ground.witness.written() != before:
                 outcome.failures.append(f"something was published of a part of the rows [{replay}]")
-        relaunched(outcome, launched, lambda n=point: ground.launch(n, more=warehouse), replay)
+        relaunched(outcome, launched, lambda n=point: ground.launch(n, more=warehouse), replay)  # type: ignore[misc]
         stories[point] = [Asked(ground.rows(point))]
     settle(outcome, ground, stories, lambda n: arena.replay(NAME, n))
     if arena.only is None and not lost:

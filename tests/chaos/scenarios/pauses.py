@@ -46,7 +46,7 @@ def run(arena: Arena) -> Outcome:
                 f"a pause of {seconds:.1f} s ended a launch with {launched.code}:\n{launched.said} "
                 f"[{arena.replay(NAME, point)}]"
             )
-        again += relaunched(outcome, launched, lambda n=point: ground.launch(n), arena.replay(NAME, point))
+        again += relaunched(outcome, launched, lambda n=point: ground.launch(n), arena.replay(NAME, point))  # type: ignore[misc]
         stories[point] = [Asked(ground.rows(point))]
     settle(outcome, ground, stories, lambda n: arena.replay(NAME, n))
     outcome.facts = {

@@ -41,7 +41,7 @@ class _Point:
 
     def launch(self, body: str, more: str = _TOMBSTONES, **how: object) -> Launched:
         self.ground.define(body, more=more)
-        launched = self.ground.launch(self.number, **how)
+        launched = self.ground.launch(self.number, **how)  # type: ignore[arg-type]
         launched.wait()
         return launched
 

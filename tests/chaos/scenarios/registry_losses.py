@@ -39,7 +39,7 @@ def run(arena: Arena) -> Outcome:
                 )
             if ground.witness.written() != since:
                 outcome.failures.append(f"a launch without a registry wrote to the topic [{replay}]")
-        again += relaunched(outcome, launched, lambda n=point: ground.launch(n), replay)
+        again += relaunched(outcome, launched, lambda n=point: ground.launch(n), replay)  # type: ignore[misc]
         stories[point] = [Asked(ground.rows(point))]
     settle(outcome, ground, stories, lambda n: arena.replay(NAME, n))
     outcome.facts = {"launches that ended for want of a registry, and said so": again}

@@ -31,7 +31,7 @@ def declare(**changes: object) -> EventDeclaration:
 def test_a_declared_function_can_be_called() -> None:
     declared = declare()
     assert declared(pd.DataFrame({"a": [1]}))["a"].tolist() == [2]
-    assert (declared.__name__, declared.__doc__) == ("flight_departed", "Doubles.")
+    assert (declared.__name__, declared.__doc__) == ("flight_departed", "Doubles.")  # type: ignore[attr-defined]
     assert "flight_departed" in repr(declared)
 
 

@@ -46,7 +46,7 @@ def module(**changes: str) -> str:
     return MODULE.format(**{**GOOD, **changes})
 
 
-def contract(fields: list[dict[str, Any]] = FIELDS) -> str:
+def contract(fields: list[dict[str, Any]] = FIELDS) -> str:  # type: ignore[assignment]
     return json.dumps({"type": "record", "name": "ThingHappened", "doc": "A thing.", "fields": fields})
 
 
@@ -82,8 +82,8 @@ def _outcome(of: Any, root: Path, text: str, schema: str) -> Any:
         ({"source": '"SELECT id FROM things WHERE at >= :window_start AND at < :window_end"'}, FIELDS),
         ({"source": '"SELECT id, at FROM things"', "owner": "7"}, FIELDS),
         ({}, FIELDS[:1]),
-        ({}, [{**FIELDS[0], "type": "text"}, FIELDS[1]]),
-        ({}, [{**FIELDS[0], "doc": ""}, FIELDS[1]]),
+        ({}, [{**FIELDS[0], "type": "text"}, FIELDS[1]]),  # type: ignore[dict-item]
+        ({}, [{**FIELDS[0], "doc": ""}, FIELDS[1]]),  # type: ignore[dict-item]
     ],
 )
 def test_texts_are_judged_as_their_files_would_be(

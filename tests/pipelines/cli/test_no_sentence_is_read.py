@@ -62,7 +62,7 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 def test_progress(capsys: pytest.CaptureFixture[str]) -> None:
     bar = Bar()
-    shown = Shown(bar, [Day(key) for key in DAYS], every_window=True)  # type: ignore[arg-type, list-item]
+    shown = Shown(bar, [Day(key) for key in DAYS], every_window=True)  # type: ignore[misc]
     for number, day in enumerate(DAYS):
         shown.tell(WindowStarted(window=day, done=number, of=4))
         shown.tell(from_dict(as_dict(Said(window=day, text=f"{DAYS[0]}: a word about another window"))))

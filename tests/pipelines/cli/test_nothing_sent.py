@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.cli.output.nothing_sent import Silent, besides, nothing_because
 from pipelines.cli.runs.report import _sent
-from pipelines.publishing.result import Outcome, PublishResult
+from pipelines.publishing.result import Outcome, PublishResult  # type: ignore[attr-defined]
 from pipelines.run_events import done_told
 from tests.matrix import one_of
 

@@ -123,7 +123,7 @@ def test_limits_are_shared_so_that_all_runs_together_keep_to_them(
     (config,) = {str(part.config) for part in parts_of(limited, instance, settings, processes=4)}
     assert config == str({"max_rows_per_second": 250, "max_lag": {"billing": 12_500}})
     asked = {"max_rows_per_second": 40, "max_bytes_per_second": 9_000, "max_lag": {"billing": 0}}
-    (own, _) = parts_of(limited, instance, settings, **asked)
+    (own, _) = parts_of(limited, instance, settings, **asked)  # type: ignore[arg-type]
     assert own.config == {
         "max_rows_per_second": 20,
         "max_bytes_per_second": 4_500,
@@ -141,7 +141,7 @@ def test_every_window_that_failed_is_named_many_of_them_as_ranges(event: Event) 
             WindowOutcome(event.full_name, window.key, "failed" if day in failed or day == 30 else "backfill")
             for day, window in enumerate(windows, start=1)
         )
-        return _listed(RunOutcome(event, "run", 1.0, told, "why", False))
+        return _listed(RunOutcome(event, "run", 1.0, told, "why", False))  # type: ignore[arg-type]
 
     assert named(range(3, 5)) == "2013-01-03, 2013-01-04, 2013-01-30"
     assert named(range(3, 25)) == "2013-01-03..2013-01-24, 2013-01-30"

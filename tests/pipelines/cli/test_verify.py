@@ -4,7 +4,7 @@ import json
 import re
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 from tests.pipelines.cli.conftest import Sluice
 

@@ -68,13 +68,13 @@ TYPES: dict[str, tuple[Any, list[tuple[Any, Any]]]] = {
     "time_micros": (logical("long", "time-micros"), [(time(23, 59, 59, 999999), "23:59:59.999999")]),
     "millis": (
         logical("long", "timestamp-millis"),
-        [(INSTANT.replace(**MILLIS), "2013-01-01T11:17:05.123Z")],
+        [(INSTANT.replace(**MILLIS), "2013-01-01T11:17:05.123Z")],  # type: ignore[arg-type]
     ),
     "micros": (logical("long", "timestamp-micros"), [(INSTANT, "2013-01-01T11:17:05.123456Z")]),
     "nanos": (logical("long", "timestamp-nanos"), [(NANOS, "2013-01-01T11:17:05.123456789Z")]),
     "local_millis": (
         logical("long", "local-timestamp-millis"),
-        [(WALL.replace(**MILLIS), "2013-01-01T11:17:05.123")],
+        [(WALL.replace(**MILLIS), "2013-01-01T11:17:05.123")],  # type: ignore[arg-type]
     ),
     "local_micros": (logical("long", "local-timestamp-micros"), [(WALL, "2013-01-01T11:17:05.123456")]),
     "local_nanos": (logical("long", "local-timestamp-nanos"), [(NANOS, "2013-01-01T11:17:05.123456789")]),

@@ -46,7 +46,7 @@ def run(instance: dg.DagsterInstance, body: Callable[[EventLog], Iterator[object
     """A run of an op that yields what `body` yields, with the run's event log; its id."""
 
     @dg.multi_asset(specs=[dg.AssetSpec(key, skippable=True) for key in (FIRST, SECOND)])
-    def op(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
+    def op(context: dg.AssetExecutionContext):
         with event_log(context.instance) as log:
             yield from body(log)
 
@@ -230,7 +230,7 @@ def test_what_cannot_be_stored_fails_the_run_and_the_others_stand(
         store(self, event)
 
     @dg.multi_asset(specs=[dg.AssetSpec(key, skippable=True) for key in (FIRST, SECOND)])
-    def op(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
+    def op(context: dg.AssetExecutionContext):
         with event_log(context.instance) as log:
             with log.one_window():
                 yield made(FIRST, "a")

@@ -179,7 +179,7 @@ def test_a_run_that_is_resumed_gets_one_new_worker_with_time_to_begin(
     config = {"answer": "RUNNING", "resumes": True}
     with monitored(tmp_path / "home", config=config, max_resume_run_attempts=3) as instance:
         run, clock = a_run(instance), Clock()
-        monkeypatch.setattr(launcher_module.time, "monotonic", clock)
+        monkeypatch.setattr(launcher_module.time, "monotonic", clock)  # type: ignore[attr-defined]
         launcher = cast(AnsweringLauncher, instance.run_launcher)
         beat(instance, run, 1)
         while not launcher.resumed:
@@ -208,7 +208,7 @@ def test_a_run_whose_process_is_known_to_be_gone_is_left_to_the_sensor_for_a_whi
         tmp_path / "home", f"run_launcher: {json.dumps(_OURS)}\nrun_monitoring: {{enabled: true}}\n"
     ) as instance:
         run, clock = a_run(instance), Clock()
-        monkeypatch.setattr(launcher_module.time, "monotonic", clock)
+        monkeypatch.setattr(launcher_module.time, "monotonic", clock)  # type: ignore[attr-defined]
         with holder(tmp_path) as process:
             beat(instance, run, 1, **marks_in(tmp_path)["run"].as_dict())
             process.kill()

@@ -225,8 +225,8 @@ def test_runs_of_other_projects_and_of_versions_before_are_nobodys_business(
         patch.setattr(lost_runs, "sends_heartbeats", lambda _instance, run: run.run_id != before.run_id)
         look_for(1_000, LostRuns(clock=clock, of_daemon=True), clock, instance)
     assert statuses(instance, [others, before]) == ["STARTED", "STARTED"]
-    assert not lost_runs.sends_heartbeats(instance, others)
-    assert lost_runs.sends_heartbeats(instance, before)
+    assert not lost_runs.sends_heartbeats(instance, others)  # type: ignore[attr-defined]
+    assert lost_runs.sends_heartbeats(instance, before)  # type: ignore[attr-defined]
 
 
 def test_a_killed_terminal_of_a_version_without_heartbeats_is_found_by_its_tag(
@@ -314,7 +314,7 @@ def test_a_run_that_cannot_be_judged_holds_back_no_other(
     """Of a job that a later Dagster has stored."""
     lost, unreadable, clock = a_run(instance), a_run(instance), Clock()
     beat(instance, lost, 1)
-    read = lost_runs.sends_heartbeats
+    read = lost_runs.sends_heartbeats  # type: ignore[attr-defined]
 
     def failing(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
         if run.run_id == unreadable.run_id:
@@ -388,7 +388,7 @@ def test_a_storage_that_fails_for_a_while_ends_no_heartbeat(
     run, storage = a_run(instance), type(instance.daemon_cursor_storage)
     real, down = storage.set_cursor_values, threading.Event()
 
-    def failing(self, pairs):  # type: ignore[no-untyped-def]
+    def failing(self, pairs):
         if down.is_set():
             raise ConnectionError("the storage is away")
         real(self, pairs)
@@ -480,6 +480,6 @@ def test_a_live_run_in_another_pid_namespace_with_this_host_name_is_left_alone(
 
 def until(holds: object, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
-    while not holds():  # type: ignore[operator]
+    while not holds():
         assert time.monotonic() < deadline, "it does not come"
         time.sleep(0.01)

@@ -33,7 +33,7 @@ class Place:
         self.settings = replace(loaded, embedded=own, **settings)
         self.snapshots = SimpleNamespace(store_id=lambda make: str(folder))  # noqa: ARG005
         self.identity = Identity(cluster, str(folder), self.settings.code_location)
-        self.watch = SimpleNamespace(now=lambda _: self.there)
+        self.watch = SimpleNamespace(now=lambda _: self.there)  # type: ignore[has-type]
         self.there = TopicNow("ledger-1", 16)
         self.ledger = SimpleNamespace(topic_id="ledger-1")  # is made by whoever asks for it
 

@@ -12,7 +12,7 @@ from tests.pipelines.publishing.conftest import World
 __all__ = ["embedded_world", "here", "instance"]
 
 
-def test_a_run_that_cannot_publish_begins_no_window(here: World, instance, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_run_that_cannot_publish_begins_no_window(here: World, instance, monkeypatch) -> None:
     here.rows([("a", 1, 1)])
     monkeypatch.setenv("SLUICE_CREATE_TOPICS", "false")
     monkeypatch.setenv("SLUICE_REGISTER_CONTRACTS", "false")
@@ -24,13 +24,13 @@ def test_a_run_that_cannot_publish_begins_no_window(here: World, instance, monke
     assert not [event for event in result.all_events if event.event_type_value == "ASSET_MATERIALIZATION"]
 
 
-def test_without_publishing_there_is_no_preflight(here: World, instance, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_without_publishing_there_is_no_preflight(here: World, instance, monkeypatch) -> None:
     here.rows([("a", 1, 1)])
     monkeypatch.setenv("SLUICE_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     assert run(here, instance, stages=("sourced", "transformed")).success
 
 
-def test_what_preflight_warns_about_is_a_warning_in_the_runs_log(here: World, instance, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_what_preflight_warns_about_is_a_warning_in_the_runs_log(here: World, instance, monkeypatch) -> None:
     def warns(_facts: Facts) -> Iterator[Finding]:
         yield Finding("topic", "warning", "this is not right yet", next_step="look at it")
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
+from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
     AclOperation,
@@ -90,10 +90,10 @@ class Acls:
 
 _OF_THE_LOGIN = AclBindingFilter(
     ResourceType.ANY,
-    None,
+    None,  # type: ignore[arg-type]
     ResourcePatternType.ANY,
     f"User:{LOGIN}",
-    None,
+    None,  # type: ignore[arg-type]
     AclOperation.ANY,
     AclPermissionType.ANY,
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from pipelines.authoring.agreements.topic_settings import TopicSettings
 from pipelines.authoring.windows import Window
@@ -245,11 +245,11 @@ def test_brokers_that_are_away_are_a_passing_fault_for_a_run_and_a_finding_for_a
 ) -> None:
     monkeypatch.setattr("resources.kafka.topics.cluster._SECONDS", 1)
     away = {"kafka": {"bootstrap.servers": "127.0.0.1:1"}}
-    found = _found(world, **away)
+    found = _found(world, **away)  # type: ignore[arg-type]
     assert found["Kafka"].level == "failed"
     assert {"compatibility", "snapshot room"} <= set(found), "the rest is looked at all the same"
     with pytest.raises(TransientError, match="did not answer"):
-        _require(world, **away)
+        _require(world, **away)  # type: ignore[arg-type]
 
 
 def test_a_registry_that_is_away_hides_nothing_else(world: World) -> None:

@@ -9,7 +9,7 @@ import avro.schema
 import pytest
 
 from pipelines.authoring.agreements.topic_settings import TopicSettings
-from pipelines.preflight.facts import ContractState, Disk, History, LargestRecord, Moved
+from pipelines.preflight.facts import ContractState, Disk, History, LargestRecord, Moved  # type: ignore[attr-defined]
 from pipelines.preflight.finding import Finding, failures_of, refusal
 from pipelines.preflight.fitness import judge
 from pipelines.preflight.rules.contract import make_compatible

@@ -12,7 +12,7 @@ from uuid import uuid4
 import duckdb
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from pipelines import Event, load_catalogue
 from pipelines.encoding import decode_record
@@ -161,7 +161,7 @@ class World:
             "name": "Happened",
             "namespace": "tests",
             "doc": "It.",
-            "fields": [field for field in fields if field["name"] != without],
+            "fields": [field for field in fields if field["name"] != without],  # type: ignore[index]
         }
         (folder / f"{name}.avsc").write_text(json.dumps(contract))
         self.event = load_catalogue(self.folder / "assets").find(name)
@@ -248,12 +248,12 @@ class World:
                 error = message.error()
                 if error is not None:
                     assert error.name() == "_PARTITION_EOF", error
-                    ended.add(message.partition())
+                    ended.add(message.partition())  # type: ignore[arg-type]
                     continue
                 ended.discard(message.partition())
                 raw = message.value()
                 value = None if raw is None else decode_record(raw, registry.by_id)
-                headers = {name: data.decode() for name, data in message.headers() or []}
+                headers = {name: data.decode() for name, data in message.headers() or []}  # type: ignore[str-unpack]
                 found.append(
                     Seen(
                         key=message.key().decode(),
@@ -262,8 +262,8 @@ class World:
                         event_id=headers.get("sluice_event_id")
                         or headers.get("ce_id")
                         or str((value or {}).get("event_id", "")),
-                        kafka_partition=message.partition(),
-                        offset=message.offset(),
+                        kafka_partition=message.partition(),  # type: ignore[arg-type]
+                        offset=message.offset(),  # type: ignore[arg-type]
                         timestamp_ms=message.timestamp()[1],
                     )
                 )

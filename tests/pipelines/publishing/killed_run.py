@@ -44,7 +44,7 @@ class DyingProducer(TransactionalProducer):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-producers.TransactionalProducer = DyingProducer  # type: ignore[misc]
+producers.TransactionalProducer = DyingProducer  # type: ignore[attr-defined]
 event = load_catalogue(Path(order["assets"])).find("happened")
 with Platform() as platform:
     Publisher(event, platform, run_id="killed").publish(order["window"])

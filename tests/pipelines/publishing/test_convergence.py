@@ -263,7 +263,7 @@ class Model:
         platform = Platform(self._settings)
         platform.__dict__["ledger"], platform.__dict__["registry"] = FakeLedger(self.log), FakeRegistry()
         platform.__dict__["watch"] = FakeWatch(self.log)
-        object.__setattr__(platform, "settings", replace(platform.settings, **rng))
+        object.__setattr__(platform, "settings", replace(platform.settings, **rng))  # type: ignore[arg-type]
         FakeProducer.log = FakeTail.log = self.log
         FakeRegistry.schema = self.event.contract.text
         if rows is not None:
@@ -467,7 +467,7 @@ def test_replays_between_runs_that_stop_anywhere_are_sent_once_each(
             version, told["on_definition_change"] = f"{int(version, 16) + 1:016x}", "replay"
         elif step in REQUESTS:
             source = "fresh" if step.startswith("fresh") else "stored"
-            told |= {"reason": "asked", "replay": Replay(step, source, REQUESTS[step])}
+            told |= {"reason": "asked", "replay": Replay(step, source, REQUESTS[step])}  # type: ignore[arg-type]
             sourced = rows if source == "fresh" else None
         begun = bool(model.log.commits)
         outcome = model.attempt(sourced, rng, crash_after, code_version=version, **told)
@@ -488,9 +488,9 @@ def test_replays_between_runs_that_stop_anywhere_are_sent_once_each(
             if tombstones:
                 gone = {row[0] for row in model.published()} - {row[0] for row in rows}
                 assert not {row[0] for row in model.in_force()} & gone, "a vanished key is still in force"
-    records = len(model.log.topic)
+    records = len(model.log.topic)  # type: ignore[assignment]
     assert model.attempt(last, rng, None, code_version=version) == "nothing"
-    assert len(model.log.topic) == records
+    assert len(model.log.topic) == records  # type: ignore[comparison-overlap]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -54,7 +54,7 @@ def test_a_window_that_was_conformed_wrongly_has_no_snapshot_to_publish(
 ) -> None:
     world = embedded_world
     world.rows(ROWS)
-    monkeypatch.setattr(conformer, "conform_column", next_rows(conformer.conform_column))
+    monkeypatch.setattr(conformer, "conform_column", next_rows(conformer.conform_column))  # type: ignore[attr-defined]
     platform = world.platform()
     window = world.event.windows.window(WINDOW)
     with pytest.raises(Misjudged, match="column 'amount'"):
@@ -116,7 +116,7 @@ def published_by_an_older_build(
     """All three steps with a wrong kernel, and nobody who judges."""
     with monkeypatch.context() as older:
         older.setattr("pipelines.transform.conforming.judge.ConformJudge.judge", lambda *_: ())
-        older.setattr(conformer, "conform_column", kernel(conformer.conform_column))
+        older.setattr(conformer, "conform_column", kernel(conformer.conform_column))  # type: ignore[attr-defined]
         world.deliver(ROWS)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from confluent_kafka import Consumer, IsolationLevel, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from pipelines.authoring.limits import Limits, limits
 from pipelines.ledger.entry import LedgerEntry
@@ -118,7 +118,7 @@ class Held:
     def assert_nothing_is_open(self) -> None:
         """A read_committed consumer is held back nowhere: the last stable offset is the end of the log."""
         admin = AdminClient({"bootstrap.servers": self.world.bootstrap})
-        places = {TopicPartition(self.world.topic, p): OffsetSpec.latest() for p in range(3)}  # type: ignore[no-untyped-call]
+        places = {TopicPartition(self.world.topic, p): OffsetSpec.latest() for p in range(3)}
         deadline = time.monotonic() + 60  # markers follow the commit's answer
         while True:
             ends = [

@@ -68,7 +68,7 @@ def test_a_connection_lost_in_the_middle_leaves_nothing_and_the_next_try_publish
     with Breaking(world.platform(**how), url) as breaking:
         with pytest.raises(TransientError, match="connection"):
             source_window(world.event, window, breaking, run_id="cut")
-        assert 0 < breaking.rows < ROWS
+        assert 0 < breaking.rows < ROWS  # type: ignore[attr-defined]
         assert breaking.snapshots.current(world.event.full_name, WINDOW, "sourced") is None
 
     platform = world.platform(**how)

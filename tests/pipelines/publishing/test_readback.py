@@ -34,7 +34,7 @@ def test_a_sample_ends_with_what_was_published(
     with metadata.sampling(embedded_world.event, result, platform) as sample:
         lent = platform.reader._kept is None
         found = sample().value
-    assert sorted(event["id"] for event in found) == ["a", "b"]  # type: ignore[union-attr, index, call-overload, arg-type]
+    assert sorted(event["id"] for event in found) == ["a", "b"]  # type: ignore[call-overload, index, type-var]
     assert sorted(asked) == ["a", "b"]
     kept = platform.reader._kept
     assert kept is not None and kept.assignment() == []

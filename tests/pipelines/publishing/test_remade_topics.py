@@ -16,7 +16,7 @@ import fastavro
 import pyarrow as pa
 import pytest
 from confluent_kafka import KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from pipelines.dry_run.dry_run import DryRun
 from pipelines.encoding import kafka_partitions

@@ -92,7 +92,7 @@ def test_the_next_window_is_claimed_by_the_producer_that_stood_by(
     world.rows([("a", 1, 1), ("b", 2, 2)], day=SECOND)
     with run(world, FIRST, SECOND, LAST, way=way) as publisher:
         assert publisher.publish(FIRST).transactions == 1
-        standing(publisher)._next._thread.join()  # type: ignore[union-attr]
+        standing(publisher)._next._thread.join()
         assert steps == [
             *(("init", 0), ("claim", 0), ("connect", 0), ("close", 0)),
             *(("init", 1), ("connect", 1)),
@@ -160,7 +160,7 @@ def test_two_launches_whose_producers_stand_by_fence_each_other(world: World, wa
         with run(world, FIRST, SECOND, way=way, run_id="earlier", pace=pace) as earlier:
             for publisher in (later, earlier):
                 publisher._delivery.stand_by(FIRST)
-                standing(publisher)._next._thread.join()  # type: ignore[union-attr]
+                standing(publisher)._next._thread.join()
             with pytest.raises(ProducerFenced):
                 earlier.publish(SECOND)
     assert world.counted() == {("a", 1, 1): 1, ("b", 2, 2): 1}
@@ -172,7 +172,7 @@ def test_a_producer_that_stands_by_disturbs_no_other_launch(world: World, way: s
 
         def stand_by() -> None:
             waits._delivery.stand_by(FIRST)
-            standing(waits)._next._thread.join()  # type: ignore[union-attr]
+            standing(waits)._next._thread.join()
 
         with run(world, SECOND, way=way, run_id="owner", pace=Before(stand_by)) as owner:
             assert owner.publish(SECOND).published == 1

@@ -10,7 +10,7 @@ from uuid import uuid4
 import duckdb
 import pytest
 from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from pipelines.encoding import RecordEncoder
 from pipelines.encoding.encoder import Strategy

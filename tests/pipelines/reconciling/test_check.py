@@ -111,7 +111,7 @@ def test_switched_off_nothing_is_read_back(here: World, monkeypatch: pytest.Monk
 def test_a_window_that_does_not_agree_fails_by_name_and_the_other_stands(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true = window.expected_records
+    true = window.expected_records  # type: ignore[attr-defined]
 
     def one_more(event: object, platform: object, entry: object, contract: object) -> Iterator[Records]:
         for records in true(event, platform, entry, contract):  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
+from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
@@ -56,7 +56,7 @@ def let_compact(here: Delivery) -> None:
 
 
 def test_real_compaction_is_no_loss_at_any_moment(small: Delivery) -> None:
-    here = small.on_new_topic(**COMPACTED)
+    here = small.on_new_topic(**COMPACTED)  # type: ignore[arg-type]
     entry = here.send(here.records)
 
     def look() -> Reconciliation:
@@ -70,7 +70,7 @@ def test_real_compaction_is_no_loss_at_any_moment(small: Delivery) -> None:
 
 
 def test_a_loss_beside_real_compaction_is_found(small: Delivery) -> None:
-    here = small.on_new_topic(**COMPACTED, min_compaction_lag_ms="3600000")
+    here = small.on_new_topic(**COMPACTED, min_compaction_lag_ms="3600000")  # type: ignore[arg-type]
     lost = {100, 950}  # k100 has newer records, k50 has none behind its last
     assert superseded(here) & lost == {100}
     entry = here.send([r for n, r in enumerate(here.records) if n not in lost])
@@ -87,7 +87,7 @@ def test_a_loss_beside_real_compaction_is_found(small: Delivery) -> None:
 
 def test_expired_tombstones_are_no_loss(world: World) -> None:
     world.define(more="tombstones=True,")
-    world.create_topic(**COMPACTED)
+    world.create_topic(**COMPACTED)  # type: ignore[arg-type]
     world.deliver(rows(40))
     assert world.deliver(rows(40)[2:]).tombstones == 2
     here = Delivery(world, [], None, world.topic)  # type: ignore[arg-type]

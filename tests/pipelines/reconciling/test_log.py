@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 from pipelines.reconciling import log
 from pipelines.reconciling.expected import CannotReconcile

@@ -46,7 +46,7 @@ def reconcile(request: pytest.FixtureRequest, embedded_world: World) -> Callable
 
 
 def shifting(monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> None:
-    own = outgoing.milliseconds
+    own = outgoing.milliseconds  # type: ignore[attr-defined]
     monkeypatch.setattr(outgoing, "milliseconds", lambda times: change(own(times)))
 
 

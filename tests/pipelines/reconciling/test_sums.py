@@ -215,7 +215,7 @@ def test_timestamps_agree_record_by_record() -> None:
         "those of each other": [2_000, 1_000, None],
         "the brokers'": [None, None, None],
     }.items():
-        assert compared(records, records, stamps=(expected, other)) is None, name
+        assert compared(records, records, stamps=(expected, other)) is None, name  # type: ignore[arg-type]
 
 
 def test_a_log_with_more_records_is_not_read_to_its_end() -> None:

@@ -77,7 +77,7 @@ def nothing_left(platform: Platform) -> bool:
 
 def current(platform: Platform) -> list[str | None]:
     found = [platform.snapshots.current(NAME, WINDOW, stage) for stage in STAGES]
-    return [snapshot and snapshot.sha256 for snapshot in found]
+    return [snapshot and snapshot.sha256 for snapshot in found]  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_types_that_are_read_as_others_than_written_are_read_back(
 
     def reading(self: SnapshotStore, snapshot: Snapshot, **how: int) -> Iterator[pa.RecordBatch]:
         read.append(snapshot)
-        return real(self, snapshot, **how)
+        return real(self, snapshot, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(SnapshotStore, "read", reading)
     source, done = together(world, world.platform())
@@ -395,7 +395,7 @@ def test_rows_that_lose_their_order_while_they_are_read_are_sorted(
 
     monkeypatch.setattr(DuckDBWarehouse, "_batches", turned)
     platform = world.platform()
-    found = run(world, platform)  # type: ignore[operator]
+    found = run(world, platform)
     assert lost
     assert [found[0].sha256, found[1].snapshot.sha256] == [
         expected[0].sha256,
@@ -424,7 +424,7 @@ def test_a_sort_that_runs_out_of_memory_among_its_rows_is_done_otherwise(
 
     monkeypatch.setattr(DuckDBWarehouse, "_batches", short)
     platform = world.platform()
-    found = run(world, platform)  # type: ignore[operator]
+    found = run(world, platform)
     assert len(given) == 2
     assert [found[0].sha256, found[1].snapshot.sha256] == [
         expected[0].sha256,

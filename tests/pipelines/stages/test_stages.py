@@ -41,7 +41,7 @@ def test_rows_of_the_window_come_ordered_by_time_key_and_all_the_rest(world: "Wo
     found = sourced(world, world.platform())
     keys = [(row["happened_at"], row["id"], row["amount"]) for row in found]
     assert len(found) == 53
-    assert keys == sorted(keys)  # type: ignore[type-var]
+    assert keys == sorted(keys)
     assert sourced(world, world.platform(), "2013-01-02") == []
 
 

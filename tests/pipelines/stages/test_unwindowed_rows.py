@@ -25,7 +25,7 @@ MONTHS = monthly("2024-01-01", "2024-04-01")
 STARTS = [
     MONTHS.window(f"2024-0{month}") if False else window for month, window in enumerate(MONTHS.parse("2024"))
 ]
-W = "ts >= :window_start AND ts < :window_end"
+W = "ts >= :window_start AND ts < :window_end"  # type: ignore[assignment]
 BOTH = [
     f"SELECT id, ts FROM rows_of_it WHERE {W}",
     f"SELECT id FROM rows_of_it AS r WHERE (id > 2 AND ({W}))",
@@ -34,7 +34,7 @@ BOTH = [
     "SELECT id FROM rows_of_it WHERE ts AT TIME ZONE 'UTC' >= :window_start AND ts AT TIME ZONE 'UTC' < :window_end",
     f"WITH w AS (SELECT * FROM rows_of_it WHERE {W}) SELECT id FROM w",
     f"SELECT id FROM rows_of_it WHERE id < 3 AND {W} UNION ALL SELECT id FROM rows_of_it WHERE {W} AND id >= 3",
-    f"SELECT r.id FROM rows_of_it AS r JOIN rows_of_it AS s USING (id) WHERE {W.replace('ts', 'r.ts')}",
+    f"SELECT r.id FROM rows_of_it AS r JOIN rows_of_it AS s USING (id) WHERE {W.replace('ts', 'r.ts')}",  # type: ignore[arg-type]
     f"SELECT id FROM rows_of_it WHERE {W} AND ts >= :window_start - INTERVAL '2 days' AND ts < :window_end + INTERVAL '1 day'",
     f"SELECT id FROM rows_of_it WHERE {W} AND ts + INTERVAL '20 days' < :window_end",
     "SELECT id FROM rows_of_it WHERE ts -- (\n >= /* of */ :window_start AND ts < :window_end",
@@ -235,7 +235,7 @@ def test_where_other_conditions_are_not_compared_that_is_said(times: Warehouse, 
         f"SELECT id FROM rows_of_it WHERE {W} UNION ALL SELECT id FROM rows_of_it WHERE id > 3",
         "SELECT id FROM rows_of_it WHERE ts >= :window_start AND ts < :window_end - INTERVAL '1 day'",
         f"SELECT id FROM rows_of_it TABLESAMPLE SYSTEM (50) WHERE {W}",
-        f"WITH s AS (SELECT id FROM rows_of_it WHERE {W}) SELECT r.id FROM rows_of_it AS r LEFT JOIN s ON s.id = r.id WHERE {W.replace('ts', 'r.ts')}",
+        f"WITH s AS (SELECT id FROM rows_of_it WHERE {W}) SELECT r.id FROM rows_of_it AS r LEFT JOIN s ON s.id = r.id WHERE {W.replace('ts', 'r.ts')}",  # type: ignore[arg-type]
     ],
 )  # fmt: skip
 def test_rows_that_cannot_be_told_from_rows_of_a_window_are_not_counted(times: Warehouse, query: str) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipelines.contract import AvroType
 from pipelines.transform.conforming.columns import conform_column
-from pipelines.transform.conforming.conformer import row_json
+from pipelines.transform.conforming.conformer import row_json  # type: ignore[attr-defined]
 from tests.arrow_forms import decimals, forms
 
 TypeOf = Callable[[Any], AvroType]

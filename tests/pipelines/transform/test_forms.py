@@ -31,7 +31,7 @@ def logical(base: str, name: str, **more: Any) -> dict[str, Any]:
 
 
 def at(*parts: int) -> dt.datetime:
-    return dt.datetime(*parts, tzinfo=dt.UTC)  # type: ignore[arg-type]
+    return dt.datetime(*parts, tzinfo=dt.UTC)  # type: ignore[arg-type, misc]
 
 
 # type, Arrow type, values of which some do not fit, another one

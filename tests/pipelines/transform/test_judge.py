@@ -191,7 +191,7 @@ def test_what_pandas_is_given_and_gives_back_is_judged_from_the_frame_itself(
         found = real(series)
         return pa.concat_arrays([found.slice(1), found.slice(0, 1)]) if series.name == "amount" else found
 
-    real = transformer.column_of
+    real = transformer.column_of  # type: ignore[attr-defined]
     monkeypatch.setattr(transformer, "column_of", shifted)
     numbers = pa.array(range(20))
     for dtype in ("int64", "Int64", "int64[pyarrow]", "float64", "category"):

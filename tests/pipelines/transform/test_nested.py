@@ -165,7 +165,7 @@ def test_every_part_of_a_column_with_another_type_is_named(conform: Conform, arr
     with pytest.raises(ColumnMismatchError) as raised:
         conform(
             WIDE,
-            [{**row, "legs": [list(row["legs"][0].items())]} for row in rows] if arrow else rows,
+            [{**row, "legs": [list(row["legs"][0].items())]} for row in rows] if arrow else rows,  # type: ignore[index]
             kind if arrow else None,
         )
     assert [one.path.partition("[")[0] for one in raised.value.each] == [".a", ".b", ".legs"]

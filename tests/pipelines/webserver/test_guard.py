@@ -282,13 +282,13 @@ def test_a_refusal_names_the_page_harmlessly_and_is_logged_once(caplog: pytest.L
     guard = Guard(_app, "127.0.0.1", frozenset())
     origin = b"http://evil.example/\x1b[31m"
     scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "server": None}
-    scope |= {"headers": [(b"host", b"localhost"), (b"origin", origin)]}
+    scope |= {"headers": [(b"host", b"localhost"), (b"origin", origin)]}  # type: ignore[dict-item]
     for _ in range(3):
         asyncio.run(guard(scope, nothing, keep))
     assert "is of 'http://evil.example/\\x1b[31m', not of this server" in sent[1]["body"].decode()
     assert len(caplog.records) == 1
     for port in range(200):
-        scope["headers"] = [(b"host", b"localhost"), (b"origin", f"http://evil.example:{port + 1}".encode())]
+        scope["headers"] = [(b"host", b"localhost"), (b"origin", f"http://evil.example:{port + 1}".encode())]  # type: ignore[assignment]
         asyncio.run(guard(scope, nothing, keep))
     assert len(caplog.records) == 100, "a stranger cannot fill the log"
 

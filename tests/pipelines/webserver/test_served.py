@@ -165,7 +165,7 @@ def test_a_websocket_is_for_programs_and_own_pages(servers: Servers) -> None:
             assert json.loads(socket.recv(timeout=60)) == {"type": "connection_ack"}
     with (
         pytest.raises(InvalidStatus, match="403"),
-        connect(address, origin="http://127.0.0.1:1", proxy=None),  # type: ignore[arg-type]
+        connect(address, origin="http://127.0.0.1:1", proxy=None),  # type: ignore[call-overload]
     ):
         pass
 

@@ -20,7 +20,7 @@ def settings(tmp_path: Path, **kafka: str) -> Settings:
 @pytest.mark.parametrize("make", [lambda s: producer(s, "id"), consumer, admin])
 def test_an_unknown_property_is_named(tmp_path: Path, make: object) -> None:
     with pytest.raises(KafkaRefused, match=r'No such configuration property: "sasl\.pasword"') as caught:
-        make(settings(tmp_path, sasl_pasword="hunter2"))  # type: ignore[operator]
+        make(settings(tmp_path, sasl_pasword="hunter2"))
     assert "hunter2" not in str(caught.value)
     assert not isinstance(caught.value, TransientError)
 

@@ -284,6 +284,6 @@ def test_a_record_in_another_partition_than_its_key_s_is_no_run_s(embedded_clust
             tool.record(settings.ledger_topic, (own + 1) % 4, KEY.encode(), b"other")
             tool.commit()
         found = dict(opened.newest([KEY]))
-        places = {(value.kafka_partition, value.misplaced, bytes(value)) for _, value in opened.entries()}
+        places = {(value.kafka_partition, value.misplaced, bytes(value)) for _, value in opened.entries()}  # type: ignore[attr-defined]
         assert places == {(own, False, b"own"), ((own + 1) % 4, True, b"other")}
         assert found[KEY] == opened.latest(KEY) == opened.known(KEY)[1] == b"own"

@@ -10,7 +10,7 @@ from threading import Timer
 import pyarrow as pa
 import pytest
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
+from confluent_kafka.admin import (
     AdminClient,
     NewTopic,
     ScramCredentialInfo,

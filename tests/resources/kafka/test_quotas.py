@@ -156,7 +156,7 @@ class Silent:
 
 def log_of(monkeypatch: pytest.MonkeyPatch, reader: Silent) -> LogReader:
     log = object.__new__(LogReader)
-    log._known, log._reader = {"t": 1}, reader  # type: ignore[assignment]
+    log._known, log._reader = {"t": 1}, reader
     monkeypatch.setattr(log, "_require_there", lambda *_: None)
     return log
 

@@ -76,11 +76,11 @@ def test_a_consumer_that_failed_is_not_lent_again(cluster: "Cluster", filled: st
 def test_a_reading_that_is_left_early_gives_it_back(cluster: "Cluster", filled: str) -> None:
     lender = LentConsumer(cluster.settings())
 
-    def reading():  # type: ignore[no-untyped-def]
+    def reading():
         with lender.lent(filled) as reader:
             yield reader
 
-    steps = reading()  # type: ignore[no-untyped-call]
+    steps = reading()
     first = next(steps)
     steps.close()
     with lender.lent(filled) as second:

@@ -201,7 +201,7 @@ def test_a_record_that_the_client_refuses_names_the_client_and_its_setting(
     embedded_cluster: "Cluster", kafka: dict[str, str], limit: int, side: int
 ) -> None:
     topic = embedded_cluster.topic(1)
-    with claimed(embedded_cluster.settings(**kafka), topic, max_message_bytes=1_048_588) as producer:
+    with claimed(embedded_cluster.settings(**kafka), topic, max_message_bytes=1_048_588) as producer:  # type: ignore[arg-type]
         producer.begin()
         with pytest.raises(RecordTooLarge, match="refuses it before compression") as caught:
             producer.produce(topic, b"key", b"a" * side)
@@ -300,7 +300,7 @@ def test_a_commit_that_times_out_is_asked_again_and_never_aborted(
         producer.produce(topic, b"k", b"v")
         producer.await_acknowledgements()
         client = Answering(producer._client, times=3, really=really)
-        producer._client = client  # type: ignore[assignment]
+        producer._client = client
         assert producer.commit().records == 1
     assert (client.asked, client.aborted) == (4, 0)
     assert embedded_cluster.committed(topic, 1) == [(b"k", b"v")]
@@ -316,7 +316,7 @@ def test_a_commit_never_answered_is_in_doubt_and_not_aborted(
         producer.produce(topic, b"k", b"v")
         producer._client.flush(5)
         client = Answering(producer._client, times=1_000_000, really=True)
-        producer._client = client  # type: ignore[assignment]
+        producer._client = client
         with pytest.raises(KafkaUnavailable, match=r"may or may not have happened.*the ledger tells"):
             producer.commit()
     assert client.aborted == 0
@@ -345,7 +345,7 @@ def test_a_commit_that_the_brokers_fail_within_is_in_doubt(cluster: "Cluster", r
         producer.begin()
         producer.produce(topic, b"k", b"v")
         producer.await_acknowledgements()
-        producer._client = Failing(producer._client, really=really)  # type: ignore[assignment]
+        producer._client = Failing(producer._client, really=really)
         with pytest.raises(
             KafkaUnavailable, match=r"Unknown broker error, so it may or may not have happened"
         ):
@@ -360,7 +360,7 @@ def test_brokers_that_fail_within_a_commit_may_say_that_another_run_took_over(cl
         producer.begin()
         producer.produce(topic, b"k", b"v")
         producer.await_acknowledgements()
-        producer._client = Failing(producer._client, really=False)  # type: ignore[assignment]
+        producer._client = Failing(producer._client, really=False)
         with claimed(cluster.settings(), topic), pytest.raises(ProducerFenced):
             producer.commit()
     assert cluster.committed(topic, 1) == []

@@ -59,7 +59,7 @@ def write(
 
 def read(store: SnapshotStore, snapshot: Snapshot, **how: int) -> pa.Table:
     how = {"batch_rows": 1000, **how}
-    return pa.Table.from_batches(store.read(snapshot, **how), store.schema(snapshot))
+    return pa.Table.from_batches(store.read(snapshot, **how), store.schema(snapshot))  # type: ignore[arg-type]
 
 
 def test_rows_come_back_in_order_and_the_newest_is_current(store: SnapshotStore) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.warehouse import Warehouse, WarehouseError
-from resources.warehouse.own_words import STARS, without_values
+from resources.warehouse.own_words import STARS, without_values  # type: ignore[attr-defined]
 from tests.fixtures_postgres import execute
 from tests.matrix import one_of
 from tests.resources.warehouse.conftest import opened, taken

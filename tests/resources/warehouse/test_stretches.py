@@ -145,7 +145,7 @@ def test_few_rows_are_not_counted_and_many_behind_them_are_found_out(
         def too_many(
             self: DuckDBWarehouse, reader: pa.RecordBatchReader, sql: str
         ) -> Iterator[pa.RecordBatch]:
-            raise module.refused("warehouse", duckdb.OutOfMemoryException("64 MB used"), sql)
+            raise module.refused("warehouse", duckdb.OutOfMemoryException("64 MB used"), sql)  # type: ignore[attr-defined]
             yield from query(self, reader, sql)
 
         with monkeypatch.context() as tight:

@@ -34,9 +34,9 @@ def _errors(module: ModuleType) -> None:
 
 def _run_events(module: ModuleType) -> None:
     told = module._told
-    module._told = lambda event: reworded(told(event))
+    module._told = lambda event: reworded(told(event))  # type: ignore[attr-defined]
     sentence = module.sentence
-    module.sentence = lambda event: reworded(sentence(event))
+    module.sentence = lambda event: reworded(sentence(event))  # type: ignore[attr-defined]
 
 
 def _fields(name: str, *fields: str) -> Any:
@@ -93,4 +93,4 @@ def _told(record: logging.LogRecord) -> str:
     return str(reworded(text)) if record.name.startswith(("sluice", "pipelines", "resources")) else text
 
 
-logging.LogRecord.getMessage = _told  # type: ignore[method-assign]
+logging.LogRecord.getMessage = _told  # type: ignore[assignment, method-assign]

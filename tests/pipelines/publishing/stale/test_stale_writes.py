@@ -140,7 +140,7 @@ def state_records(world: "World") -> list[Any]:
             decoded = None if value is None else decode_record(value, world.platform().registry.by_id)
         except FrameError:
             continue
-        found.append(Seen(message.key().decode(), decoded, {}, "", 0, message.offset(), 0))
+        found.append(Seen(message.key().decode(), decoded, {}, "", 0, message.offset(), 0))  # type: ignore[arg-type]
     consumer.close()
     return found
 

@@ -91,7 +91,7 @@ def test_under_another_key_the_former_keys_are_deleted_and_no_others(
     publish_all(world, [("a", 10, 1), ("2", 11, 2), ("b", 12, 3), ("x", DAY + 1, 2)], [WINDOW, LATER])
     key = "amount" if contract != "without the former key" else "note"
     if contract == "another contract":
-        fields = [note, {"name": "more", "type": ["null", "string"], "default": None, "doc": "nothing"}]
+        fields = [note, {"name": "more", "type": ["null", "string"], "default": None, "doc": "nothing"}]  # type: ignore[dict-item]
         body = "return rows.assign(note=rows['id'] + '!', more=None)"
     if contract == "without the former key":
         body = "return rows.rename(columns={'id': 'note'})"

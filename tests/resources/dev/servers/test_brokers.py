@@ -64,7 +64,7 @@ def committed(broker: KafkaServer, topic: str) -> list[bytes]:
         while time.monotonic() < deadline:
             message = consumer.poll(1)
             if message is not None and message.error() is None:
-                values.append(message.value())
+                values.append(message.value())  # type: ignore[arg-type]
             [position] = consumer.position([partition])
             if position.offset >= end:
                 return values

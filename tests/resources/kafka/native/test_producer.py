@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from resources.errors import SluiceError, TransientError
 from resources.kafka.batches.deliveries import Deliveries
@@ -161,7 +161,7 @@ def test_behind_a_full_queue_nothing_is_lost_doubled_or_overtaken(
     cluster: "Cluster", limit: dict[str, str]
 ) -> None:
     topic = cluster.topic(4)
-    with claimed(cluster.settings(**limit), topic, kafka_partitions=4) as producer:
+    with claimed(cluster.settings(**limit), topic, kafka_partitions=4) as producer:  # type: ignore[arg-type]
         producer.begin()
         producer.produce_rows(topic, rows(4000))
         producer.produce_rows(topic, rows(2000, first=4000))

@@ -211,7 +211,7 @@ def test_reading_goes_the_way_of_producing_where_the_compiled_library_is(
     found = replace(found, kafka={"bootstrap.servers": "127.0.0.1:9"})
 
     def way() -> str:
-        reader = batch_reader(found, **{"fetch.wait.max.ms": 1})
+        reader = batch_reader(found, **{"fetch.wait.max.ms": 1})  # type: ignore[arg-type]
         reader.close()
         return reader.way
 
@@ -220,13 +220,16 @@ def test_reading_goes_the_way_of_producing_where_the_compiled_library_is(
     assert way() == "public"
     found = replace(found, producing="auto")
     assert way() == "native"
-    monkeypatch.setattr(clients.c_library, "library", lambda: None)
+    monkeypatch.setattr(clients.c_library, "library", lambda: None)  # type: ignore[attr-defined]
     assert way() == "public"
 
 
 def test_a_closed_reader_is_not_closed_again(loops: ctypes.CDLL) -> None:
     reader = NativeReader(
-        clients.native_library(), loops, {"group.id": "g", "bootstrap.servers": "127.0.0.1:9"}, clients.log
+        clients.native_library(),  # type: ignore[attr-defined]
+        loops,
+        {"group.id": "g", "bootstrap.servers": "127.0.0.1:9"},
+        clients.log,
     )
     assert len(reader.next(10, 0.0)) == 0
     reader.close()

@@ -87,7 +87,7 @@ class Changed(SQLiteWarehouse):
 class ShiftedBounds(SQLiteWarehouse):
     """Takes a bound for local time."""
 
-    def stream(
+    def stream(  # type: ignore[override]
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
         moved = {name: value.replace(tzinfo=UTC) for name, value in parameters.items()}
@@ -97,7 +97,7 @@ class ShiftedBounds(SQLiteWarehouse):
 class CutBounds(SQLiteWarehouse):
     """Cuts a bound to seconds."""
 
-    def stream(
+    def stream(  # type: ignore[override]
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
         cut = {name: value.replace(microsecond=0) for name, value in parameters.items()}
@@ -107,7 +107,7 @@ class CutBounds(SQLiteWarehouse):
 class TextualParameters(SQLiteWarehouse):
     """Writes the bounds into the text of the query."""
 
-    def stream(
+    def stream(  # type: ignore[override]
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
         for name, value in parameters.items():
@@ -135,7 +135,7 @@ class Unordered(Changed):
 class LargeBatches(SQLiteWarehouse):
     """Batches of one row more."""
 
-    def stream(
+    def stream(  # type: ignore[override]
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
         return super().stream(sql, parameters, order_by=order_by, batch_rows=batch_rows + 1)
@@ -173,7 +173,7 @@ class TakesAnything(SQLiteWarehouse):
 class OneConnection(SQLiteWarehouse):
     """The second stream ends the first."""
 
-    def stream(
+    def stream(  # type: ignore[override]
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
         for connection in list(self._open):
@@ -184,7 +184,7 @@ class OneConnection(SQLiteWarehouse):
 class LeavesThreads(SQLiteWarehouse):
     """Keeps a thread for each stream."""
 
-    def stream(
+    def stream(  # type: ignore[override]
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
         threading.Thread(target=threading.Event().wait, args=(20,), daemon=True).start()

@@ -180,7 +180,7 @@ def test_condensing_loses_no_window_and_keeps_the_order(made: list[tuple[int, st
     ]
     found = told(entries).happenings
     assert sum(one.windows for one in found) == len(entries)
-    assert sum(int(one.facts["events"]) for one in found) == 10 * len(entries)  # type: ignore[arg-type]
+    assert sum(int(one.facts["events"]) for one in found) == 10 * len(entries)  # type: ignore[arg-type, misc]
     assert list(found) == sorted(found, key=lambda one: one.at)
     for one in found:
         assert (
@@ -201,7 +201,7 @@ def test_twenty_thousand_windows_are_kept_as_their_runs() -> None:
 
     tracemalloc.start()
     try:
-        found = told(many())  # type: ignore[arg-type]
+        found = told(many())
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from pipelines.journal.decisions import NotRecorded, record_decision
 from pipelines.journal.entry import JournalRecord, journal_record

@@ -122,6 +122,11 @@ class Settings:
             f"Environment {self.environment.name if self.environment else 'not chosen'}: {', '.join(parts)}"
         )
 
+    @property
+    def secret_files(self) -> set[Path]:
+        """The files that hold settings."""
+        return {origin.file for origin in self.origins.values() if origin.file is not None}
+
     def secrets_fingerprint(self) -> str:
         """Changes when the content of a file changes that holds a setting."""
         groups = (self.kafka, self.registry, self.warehouses)

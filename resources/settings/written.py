@@ -34,10 +34,12 @@ _OF_THE_MACHINE = ("home", "assets")
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value comes from. `place`: the variable, the table or the file that holds it."""
+    """Where a value comes from. `place`: the variable, the table or the file that holds it, for people; `file`: the file
+    that holds this value alone."""
 
     kind: Kind
     place: str = ""
+    file: Path | None = None
 
     def __str__(self) -> str:
         return self.place or self.kind
@@ -139,7 +141,7 @@ def _with_files(found: list[Written], *, beside_each_other: bool) -> Iterator[Wr
         path = one.base / Path(one.text).expanduser()
         text = read_secret(path, setting, one.name)
         yield replace(
-            one, setting=setting, text=text, origin=Origin("file", f"{path} ({one.name})"), file=path
+            one, setting=setting, text=text, origin=Origin("file", f"{path} ({one.name})", path), file=path
         )
 
 

@@ -27,7 +27,7 @@ from resources.kafka.topics.cluster import describe
 from resources.platform import Platform
 from resources.registry import RightMissing
 from resources.security.masking import mask
-from resources.settings import variable
+from resources.settings import Settings, SettingsError, settings_of_environments, shared_places, variable
 from resources.warehouse.kinds import KINDS
 from resources.wording import counted
 
@@ -58,6 +58,7 @@ def versions() -> list[tuple[str, str]]:
 
 def examine(platform: Platform) -> Iterator[Finding]:
     """Each thing in turn; an error in one leaves the others their turn."""
+    yield from _environments()
     for server in status(platform.settings.home):
         yield from tried(f"own {server.role}", partial(_own_server, server))
     yield from _kafka(platform)
@@ -68,6 +69,16 @@ def examine(platform: Platform) -> Iterator[Finding]:
     yield from tried("disk", lambda: _disk(platform.settings.home))
     yield _compiled_library()
     yield from _dagster(platform)
+
+
+def _environments() -> Iterator[Finding]:
+    """Whether each environment has its own place."""
+    found = settings_of_environments()
+    for name, one in found.items():
+        if isinstance(one, SettingsError):
+            yield Finding("environments", "warning", f"{name} cannot be used: {one}")
+    for problem, next_step in shared_places({n: s for n, s in found.items() if isinstance(s, Settings)}):
+        yield Finding("environments", "warning", problem, next_step)
 
 
 def _dagster(platform: Platform) -> Iterator[Finding]:

@@ -10,10 +10,14 @@ if TYPE_CHECKING:
 
 
 def start_servers(settings: "Settings", kind: Literal["embedded", "apache"], *, sample: bool) -> "Servers":
-    """Start broker and registry, and build the sample warehouse where the settings' own default is in use."""
+    """Start broker and registry, and build the sample warehouse where the settings' own default is in use.
+
+    Raises SettingsError where an environment is chosen that does not use these servers.
+    """
     from pipelines.cli.output.errors import when_stopped
     from resources.dev.servers import up
 
+    _require_used(settings)
     with when_stopped(
         lambda: (
             "Stopped while starting. `sluice doctor` shows what runs, `sluice down` stops it; "
@@ -24,6 +28,19 @@ def start_servers(settings: "Settings", kind: Literal["embedded", "apache"], *, 
         if sample and settings.uses_sample_warehouse:
             build_sample(settings)
     return servers
+
+
+def _require_used(settings: "Settings") -> None:
+    from resources.settings import SettingsError
+
+    if settings.environment and not settings.embedded_servers:
+        name = settings.environment.name
+        raise SettingsError(
+            f"environment {name}",
+            "does not use the embedded servers of `sluice up`",
+            allowed=f"embedded_servers = true below [env.{name}] in {settings.file}",
+            next_step="choose another environment, or none",
+        )
 
 
 def build_sample(settings: "Settings") -> None:

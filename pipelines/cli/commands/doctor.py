@@ -25,6 +25,7 @@ def command() -> None:
 
     settings = load_settings()
     click.secho("Settings", bold=True)
+    click.echo(settings.destination())
     table(("setting", "value"), [(name, value or "-") for name, value in settings.printable().items()])
     heading("Versions")
     table(("package", "version"), examining.versions())

@@ -56,7 +56,8 @@ def _is_private(real: Path, project: Path, platform: Platform) -> bool:
     # Dagster's home holds the configuration of its storage, and every run.
     homes = [os.path.realpath(one) for one in (platform.settings.home, os.environ.get("DAGSTER_HOME")) if one]
     in_home = any(real.is_relative_to(home) and home != str(project) for home in homes)
-    return secret or in_home or real == Path(os.path.realpath(find_project().settings_file))
+    holds_settings = {find_project().settings_file, *platform.settings.secret_files}
+    return secret or in_home or real in {Path(os.path.realpath(one)) for one in holds_settings}
 
 
 def _refused(option: str, address: str, platform: Platform) -> SluiceError:

@@ -346,3 +346,26 @@ def test_a_link_to_a_folder_around_it_is_not_walked(tree: Tree) -> None:
     (tree.root / "flights/again").symlink_to(tree.root)
     (tree.root / "flights/self").symlink_to(tree.root / "flights")
     assert list(tree.load().events) == ["flights/flight_departed"]
+
+
+def test_a_topic_prefix_begins_every_topic_and_changes_nothing_else(tree: Tree) -> None:
+    tree.event("flights/flight_departed")
+    plain = tree.load().find("flight_departed")
+    found = tree.load(topic_prefix="stage.").find("flight_departed")
+    assert found.topic == f"stage.{plain.topic}"
+    assert (found.code_version, found.full_name, found.key) == (
+        plain.code_version,
+        plain.full_name,
+        plain.key,
+    )
+
+
+def test_a_topic_that_the_prefix_makes_too_long_is_named(tree: Tree) -> None:
+    topic = f"{'t' * 240}.v1"
+    tree.event("flights/flight_departed", topic=topic)
+    assert tree.load().find("flight_departed").topic == topic
+    with pytest.raises(
+        CatalogueError, match=r"with topic_prefix='stage\.x\.' of the settings has 251 characters"
+    ) as caught:
+        tree.load(topic_prefix="stage.x.")
+    assert len(caught.value.problems) == 1

@@ -28,6 +28,7 @@ topic_prefix = "stage."
 "sasl.password" = "hunter2-zebra"
 [env.prod.kafka]
 "bootstrap.servers" = "two:9092"
+[env.bare]
 [env.broken]
 batch_rows = "x"
 """
@@ -53,7 +54,7 @@ def test_env_shows_the_environment_the_others_and_the_origin_of_each_value(
     run: Callable[..., Result],
 ) -> None:
     told = run("--env", "stage", "env", SLUICE_STAGE_TOPIC_PARTITIONS="7").output
-    assert "Environment stage, chosen by --env" in told and "broken, prod, stage" in told
+    assert "Environment stage, chosen by --env" in told and "bare, broken, prod, stage" in told
     lines = {line.split()[0]: line.split() for line in told.splitlines() if line.strip()}
     assert lines["topic_partitions"] == ["topic_partitions", "7", "SLUICE_STAGE_TOPIC_PARTITIONS"]
     assert lines["kafka.client.id"] == ["kafka.client.id", "all", "sluice.toml"]
@@ -75,7 +76,7 @@ def test_env_as_json_has_the_same(run: Callable[..., Result]) -> None:
         "from": "environment table",
         "place": "[env.prod] of sluice.toml",
     }
-    assert [one["name"] for one in found["environments"]] == ["broken", "prod", "stage"]
+    assert [one["name"] for one in found["environments"]] == ["bare", "broken", "prod", "stage"]
     assert "hunter2" not in json.dumps(found)
 
 
@@ -112,6 +113,16 @@ def test_every_command_takes_the_option(run: Callable[..., Result]) -> None:
     for name in commands.list_commands(None):  # type: ignore[arg-type]
         assert "--env NAME" in run(name, "--help").output, name
     assert "--env NAME" in run("ledger", "accept-topic", "--help").output
+
+
+@pytest.mark.parametrize("arguments", [("up",), ("demo",)])
+def test_servers_for_development_are_not_started_for_an_environment(
+    run: Callable[..., Result], arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    told = run(*arguments, "--env", "bare")
+    assert told.exit_code == 1, told.output
+    assert "embedded_servers = true below [env.bare]" in told.output
+    assert not (tmp_path / "home").exists()
 
 
 @pytest.fixture(scope="module")

@@ -35,10 +35,9 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNa
 
 
 def platform(store: object) -> Platform:
-    home = find_project().root / "home"
-    return cast(
-        Platform, SimpleNamespace(snapshots=SnapshotStore(str(store)), settings=SimpleNamespace(home=home))
-    )
+    root = find_project().root
+    settings = SimpleNamespace(home=root / "home", secret_files={root / "password"})
+    return cast(Platform, SimpleNamespace(snapshots=SnapshotStore(str(store)), settings=settings))
 
 
 def test_files_of_the_project_and_of_the_store_are_read(places: SimpleNamespace) -> None:
@@ -94,6 +93,7 @@ def test_of_sluices_home_a_run_reads_the_store_alone(
         "link-out",
         "folder-out/keys",
         "sluice.toml",
+        "password",
         ".git/config",
         ".env.production",
         "\x00",

@@ -137,6 +137,7 @@ def world(
     """Three environments: two that share a real Kafka, and one on another broker."""
     folder = tmp_path_factory.mktemp("environments")
     toml = f"""
+samples = true
 create_topics = true
 register_contracts = true
 [registry]

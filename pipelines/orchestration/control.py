@@ -10,7 +10,7 @@ import dagster as dg
 from dagster import DagsterRunStatus
 
 from pipelines.dagster_private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
-from pipelines.orchestration.keys import event_of
+from pipelines.orchestration.keys import EVENTS_TAG, event_of
 from pipelines.pacing.hold import Hold, RunEnded
 from pipelines.run_events import Paused, WentOn
 from resources.errors import readable
@@ -159,7 +159,10 @@ def under_way(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 
 def events_of(run: dg.DagsterRun) -> list[str]:
     """Full names of the events that a run materializes."""
-    return sorted({event for key in run.asset_selection or () if (event := event_of(key))})
+    if run.asset_selection:
+        return sorted({event for key in run.asset_selection if (event := event_of(key))})
+    # A run of a whole job names no assets.
+    return sorted(filter(None, run.tags.get(EVENTS_TAG, "").split(",")))
 
 
 def windows_of(run: dg.DagsterRun) -> str:

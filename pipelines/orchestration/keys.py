@@ -12,6 +12,8 @@ STAGES = ("sourced", "transformed", "published")
 FITS_CONTRACT = "fits_contract"
 RECONCILED = "reconciled"
 IN_A_WINDOW = "in_a_window"
+# The full names of the events of a job, joined by commas.
+EVENTS_TAG = "sluice/events"
 # The resource by which a run says that its process lives. Not a name that a job of another project would have.
 HEARTBEAT = "sluice_heartbeat"
 

@@ -3,7 +3,7 @@ the servers of `sluice up`, then the defaults."""
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from resources.settings.files import (
     plain,
     read_toml,
 )
+from resources.settings.jobs import declared_jobs
 from resources.settings.names import FOREIGN, GROUPS, PREFIX, setting_of, variable_prefix
 from resources.settings.project import Project, assets_folder, find_project
 from resources.settings.secret_files import CurrentValues
@@ -62,7 +63,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     for one in variables:
         if owner_of(one.name, declared) == (environment.name if environment else ""):
             found.take(one)
-    return found.settings(environment, tuple(sorted(declared)), project, assets_folder(environ))
+    made = found.settings(environment, tuple(sorted(declared)), project, assets_folder(environ))
+    return replace(made, jobs=declared_jobs(from_file, str(path)))
 
 
 def settings_of_environments(environ: Mapping[str, str] | None = None) -> dict[str, Settings | SettingsError]:

@@ -10,6 +10,7 @@ from resources.settings.consumers import groups_of
 from resources.settings.environments import Environment
 from resources.settings.errors import SettingsError
 from resources.settings.files import plain
+from resources.settings.jobs import JobSetting
 from resources.settings.names import variable
 from resources.settings.secret_files import CurrentValues
 from resources.settings.started import comparable_address
@@ -61,6 +62,8 @@ class Settings:
     """The environment in force, None where none is chosen."""
     environments: tuple[str, ...] = ()
     """The environments that the settings file declares."""
+    jobs: tuple[JobSetting, ...] = ()
+    """Jobs over selections, for every environment."""
     file: Path = Path("sluice.toml")
     """The settings file, whether it exists or not."""
     origins: Mapping[str, Origin] = field(default_factory=dict, repr=False)

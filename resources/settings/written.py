@@ -15,6 +15,7 @@ from resources.settings.environments import (
 )
 from resources.settings.errors import SettingsError
 from resources.settings.files import flatten, plain
+from resources.settings.jobs import JOBS
 from resources.settings.names import (
     FILE_SUFFIX,
     FOREIGN,
@@ -61,7 +62,7 @@ class Written:
 
 def of_the_file(from_file: Mapping[str, Any], path: Path) -> Iterator[Written]:
     """What the settings file says for all environments."""
-    table = {key: value for key, value in from_file.items() if key != TABLE}
+    table = {key: value for key, value in from_file.items() if key not in (TABLE, JOBS)}
     for key, value in table.items():
         require_key(key, value, str(path))
     yield from _of_table(table, str(path), path, Origin("settings file", path.name))

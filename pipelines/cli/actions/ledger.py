@@ -80,6 +80,20 @@ def _chosen(asked: Asked, ledger: Ledger) -> list[LedgerEntry]:
     if asked.everything:
         return list(ledger.entries)
     name = asked.event or ""
+    from pipelines.cli.options.events import catalogue_and_event, chosen, is_selection
+
+    if is_selection(name):
+        meant = chosen(name)
+        if not meant.whole:
+            raise SystemExit(1)
+        keys = {
+            one.topic: None if asked.windows is None else {w.key for w in meant.windows(one, asked.windows)}
+            for one in meant.events
+        }
+        topics = [
+            (entry, entry.topic if entry.topic in keys else entry.shadow_of) for entry in ledger.entries
+        ]
+        return [entry for entry, topic in topics if topic in keys and _is_one_of(entry.window, keys[topic])]
     own = [
         entry
         for entry in ledger.entries
@@ -93,10 +107,12 @@ def _chosen(asked: Asked, ledger: Ledger) -> list[LedgerEntry]:
         )
     if asked.windows is None:
         return own
-    from pipelines.cli.options.events import catalogue_and_event
+    named = {window.key for window in catalogue_and_event(name)[1].windows.parse(asked.windows)}
+    return [entry for entry in own if entry.window in named]
 
-    keys = {window.key for window in catalogue_and_event(name)[1].windows.parse(asked.windows)}
-    return [entry for entry in own if entry.window in keys]
+
+def _is_one_of(window: str, keys: set[str] | None) -> bool:
+    return keys is None or window in keys
 
 
 def _list(asked: Asked, found: Sequence[Rewrite], looked_at: int) -> None:

@@ -16,8 +16,9 @@ from resources.wording import counted
 
 
 def run(name: str | None, *, as_json: bool) -> None:
-    """The command; of one event, or of all."""
-    _, events, whole = chosen(name)
+    """The command; of one event, of some, or of all."""
+    meant = chosen(name)
+    events = meant.events
     done: list[dict[str, object]] = []
     with Platform() as platform, dagster_instance(platform.settings) as instance:
         ledger = read_ledger(platform)
@@ -37,7 +38,7 @@ def run(name: str | None, *, as_json: bool) -> None:
         click.echo(to_json(done, indent=2))
     else:
         _print(done, [event.full_name for event in events])
-    if not whole:
+    if not meant.whole:
         raise SystemExit(1)
 
 

@@ -6,29 +6,30 @@ from collections.abc import Sequence
 import click
 
 from pipelines.authoring.event import Event
-from pipelines.cli.options.events import healthy_catalogue
+from pipelines.cli.options.events import chosen
 from pipelines.cli.output.samples import samples_note
 from pipelines.cli.output.tables import table
 from resources.follow_ups import follow_up
 from resources.wording import counted
 
 
-def run(as_json: bool) -> None:
+def run(selection: str | None, as_json: bool) -> None:
     """The command; its options are told by its help."""
-    catalogue, whole = healthy_catalogue()
-    events = sorted(catalogue.events.values(), key=lambda event: event.full_name)
+    found = chosen(selection)
+    events = sorted(found.events, key=lambda event: event.full_name)
     if as_json:
         click.echo(json.dumps([_json(event) for event in events], indent=2))
     elif events:
         _table(events)
         click.echo(f"\n{counted(len(events), 'event')}. Next: {follow_up(f'sluice check {events[0].name}')}")
-    elif whole:
+    elif found.whole:
         click.echo(
-            f"There is no event under {catalogue.assets_root}. Next: sluice new my_event --table my_table"
+            f"There is no event under {found.catalogue.assets_root}. Next: sluice new my_event --table my_table"
         )
-    if not as_json and (note := samples_note(catalogue.samples_left_out)):
+    left_out = found.catalogue.samples_left_out if selection is None else ()
+    if not as_json and (note := samples_note(left_out)):
         click.echo(note)
-    if not whole:
+    if not found.whole:
         raise SystemExit(1)
 
 

@@ -1,6 +1,6 @@
 """A plan made from a terminal, and printed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,8 @@ from pipelines.authoring.problems import listing
 from pipelines.authoring.windows import Window
 from pipelines.cli.actions.dead_letters import windows_to_redrive
 from pipelines.cli.actions.replay import published_entries, windows_to_replay
-from pipelines.cli.options.windows import ended_windows
+from pipelines.cli.options.events import Chosen
+from pipelines.cli.options.windows import require_ended
 from pipelines.cli.output.errors import lines_of, tell
 from pipelines.cli.output.nothing_sent import Silent, besides, nothing_because
 from pipelines.cli.output.tables import heading, progress, size, table
@@ -39,11 +40,33 @@ _MOST_REFUSALS, _MOST_NAMED = 20, 6
 
 @dataclass(frozen=True)
 class Wanted:
-    """Windows by the user's words, the run configuration they would be launched with, and how much to show."""
+    """Windows by the user's words (`named` is what these mean; of a selection those that overlap), the run configuration they would be launched with, and how much to show.
+    `of_letters`: of the windows only those with dead letters."""
 
     windows: str | None
+    named: Sequence[Window] | None
     config: Mapping[str, Any]
     shown: int
+    of_letters: bool = False
+
+
+def windows_to_plan(
+    meant: Chosen, text: str | None, *, ended_only: bool
+) -> Iterator[tuple[Event, list[Window] | None]]:
+    """The events that are meant, each with the windows that `text` means; None without a text. Of a selection, events that
+    have no such window are named and left out; with `ended_only` so are windows that have not ended."""
+    now = datetime.now(UTC)
+    for event in meant.events:
+        if text is None:
+            yield event, None
+            continue
+        windows = meant.windows(event, text)
+        if not meant.named and ended_only:
+            windows = [window for window in windows if window.end <= now]
+        if windows or meant.named:
+            yield event, windows
+        else:
+            click.echo(f"{event.full_name}: no ended window overlaps {text} ({event.windows})", err=True)
 
 
 def made(event: Event, wanted: Wanted) -> Plan:
@@ -55,11 +78,13 @@ def made(event: Event, wanted: Wanted) -> Plan:
     with Platform() as platform:
         settings = platform.settings
         if request.redrive is not None:
-            windows = _with_letters(event, platform, wanted.windows)
+            windows = _with_letters(event, platform, wanted)
         elif request.replay is None:
-            windows = ended_windows(event, wanted.windows or "", now)
+            windows = require_ended(event, wanted.named or (), now)
         else:
-            windows = windows_to_replay(event, wanted.windows, request.replay.selection, platform)
+            windows = windows_to_replay(
+                event, wanted.windows, wanted.named, request.replay.selection, platform
+            )
         ledger = read_ledger(platform)
         entries = {entry.key: entry for entry in ledger.entries}
         keys = _sought(event, platform, request.replay, windows)
@@ -108,11 +133,12 @@ def made(event: Event, wanted: Wanted) -> Plan:
     )
 
 
-def _with_letters(event: Event, platform: Platform, windows: str | None) -> list[Window]:
+def _with_letters(event: Event, platform: Platform, wanted: Wanted) -> list[Window]:
     """The windows that are named, or all with dead letters."""
-    if windows:
-        return event.windows.parse(windows)
-    return [event.windows.window(key) for key in windows_to_redrive(event, platform, unread=tell)]
+    if wanted.named is not None and not wanted.of_letters:
+        return list(wanted.named)
+    found = [event.windows.window(key) for key in windows_to_redrive(event, platform, unread=tell)]
+    return found if wanted.named is None else [window for window in found if window in wanted.named]
 
 
 def _sought(

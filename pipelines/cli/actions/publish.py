@@ -1,5 +1,6 @@
 """The work of `sluice publish`."""
 
+import shlex
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,11 @@ def run(
         raise click.UsageError(
             "name an event and its windows, as in `sluice publish flight_departed 2013-01-01`"
         )
-    again = f"sluice publish --all {all_windows}" if all_windows else f"sluice publish {event} {windows}"
+    again = (
+        f"sluice publish --all {all_windows}"
+        if all_windows
+        else f"sluice publish {shlex.quote(event or '')} {windows}"
+    )
     with ExitStack() as begun:
         beside = None
         if processes > 1:
@@ -49,7 +54,7 @@ def run(
         from pipelines.cli.runs.report import announcing, report
         from resources.settings import load_settings
 
-        catalogue, work, whole = _work(event, windows, all_windows)
+        catalogue, work, whole, named = _work(event, windows, all_windows)
         settings = load_settings()
         changed = "correct" if correct else "replay" if replay else "ask"
         config = {"reason": reason or "", "on_definition_change": changed, **limits_of(**limits)}
@@ -57,7 +62,7 @@ def run(
             from pipelines.cli.runs.processes import publish_in_processes
 
             outcomes = publish_in_processes(
-                catalogue, settings, work, beside, divide=all_windows is None, config=config, again=again
+                catalogue, settings, work, beside, divide=named, config=config, again=again
             )
         else:
             outcomes = run_all(
@@ -75,22 +80,22 @@ def run(
 
 def _work(
     event: str | None, windows: str | None, all_windows: str | None
-) -> "tuple[Catalogue, list[tuple[Event, list[Window]]], bool]":
-    """The events that are meant, each with its windows; and whether all of them could be loaded."""
+) -> "tuple[Catalogue, list[tuple[Event, list[Window]]], bool, bool]":
+    """The events that are meant, each with its windows; whether all of them could be loaded; and whether it is one by its
+    name."""
     from datetime import UTC, datetime
 
-    from pipelines.cli.options.events import catalogue_and_event, healthy_catalogue
-    from pipelines.cli.options.windows import ended_windows, overlapping, period
+    from pipelines.cli.options.events import chosen
+    from pipelines.cli.options.windows import ended_windows
 
     now = datetime.now(UTC)
-    if all_windows is None:
-        assert event and windows
-        catalogue, single = catalogue_and_event(event)
-        return catalogue, [(single, ended_windows(single, windows, now))], True
-    catalogue, whole = healthy_catalogue()
-    start, end = period(all_windows)
-    found = [(one, [w for w in overlapping(one, start, end) if w.end <= now]) for one in catalogue]
-    for one, chosen in found:
-        if not chosen:
-            click.echo(f"{one.full_name}: no ended window overlaps {all_windows} ({one.windows})", err=True)
-    return catalogue, [(one, chosen) for one, chosen in found if chosen], whole
+    meant = chosen(event if all_windows is None else None)
+    text = all_windows or windows or ""
+    if meant.named:
+        (single,) = meant.events
+        return meant.catalogue, [(single, ended_windows(single, text, now))], True, True
+    found = [(one, [w for w in meant.windows(one, text) if w.end <= now]) for one in meant.events]
+    for one, ended in found:
+        if not ended:
+            click.echo(f"{one.full_name}: no ended window overlaps {text} ({one.windows})", err=True)
+    return meant.catalogue, [(one, ended) for one, ended in found if ended], meant.whole, False

@@ -4,9 +4,11 @@ from typing import Any
 
 import click
 
+from pipelines.authoring.event import Event
+from pipelines.authoring.windows import Window
 from pipelines.cli.actions.dead_letters import windows_to_redrive
 from pipelines.cli.actions.replay import unbroken
-from pipelines.cli.options.events import catalogue_and_event
+from pipelines.cli.options.events import Chosen, chosen
 from pipelines.cli.options.limits import limits_of
 from pipelines.cli.output.errors import tell
 from pipelines.cli.runs.launcher import run_all
@@ -14,6 +16,7 @@ from pipelines.cli.runs.report import announcing, report
 from pipelines.orchestration.config import RunConfig
 from resources.platform import Platform
 from resources.settings import load_settings
+from resources.wording import counted
 
 
 def run(
@@ -26,27 +29,39 @@ def run(
     **limits: Any,
 ) -> None:
     """The command; its options are told by its help."""
-    catalogue, found = catalogue_and_event(event)
+    meant = chosen(event)
     config = RunConfig(
         reason=reason or "", requested_by=requested_by or "", redrive=True, force=force, **limits_of(**limits)
     )
-    if windows:
-        chosen = found.windows.parse(windows)
-    else:
-        with Platform() as platform:
-            chosen = [found.windows.window(key) for key in windows_to_redrive(found, platform, unread=tell)]
-    if not chosen:
-        click.echo("[]" if as_json else f"{found.full_name} has no dead letters.")
+    with Platform() as platform:
+        work = [(one, _windows(one, windows, meant, platform)) for one in meant.events]
+    if not any(found for _, found in work):
+        none = f"{meant.names[0]} has no" if meant.named else f"None of {counted(len(work), 'event')} has"
+        click.echo("[]" if as_json else f"{none} dead letters.")
+        if not meant.whole:
+            raise SystemExit(1)
         return
     outcomes = run_all(
-        catalogue,
+        meant.catalogue,
         load_settings(),
-        [(found, part) for part in unbroken(chosen)],
-        again=f"sluice redrive {found.full_name}" + (f" {windows}" if windows else ""),
+        [(one, part) for one, found in work for part in unbroken(found)],
+        again=f"sluice redrive {meant.names[0] if meant.named else meant.quoted}"
+        + (f" {windows}" if windows else ""),
         stages=("published",),
         config=config.as_run_config(),
         every_window=True,
         before=announcing("redriving"),
     )
-    if not report(outcomes, as_json=as_json, done="redriven"):
+    if not report(outcomes, as_json=as_json, done="redriven") or not meant.whole:
         raise SystemExit(1)
+
+
+def _windows(event: Event, text: str | None, meant: Chosen, platform: Platform) -> list[Window]:
+    """The windows that are named. Of a selection, and where none is named: those with dead letters."""
+    if text is not None and meant.named:
+        return meant.windows(event, text)
+    found = [event.windows.window(key) for key in windows_to_redrive(event, platform, unread=tell)]
+    if text is None:
+        return found
+    wanted = {window.key for window in meant.windows(event, text)}
+    return [window for window in found if window.key in wanted]

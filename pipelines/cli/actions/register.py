@@ -15,7 +15,7 @@ from resources.platform import Platform
 
 def run(event: str | None) -> None:
     """The command; its options are told by its help."""
-    _, events, whole = chosen(event)
+    meant = chosen(event)
     failed = 0
     done: list[str] = []
     with (
@@ -24,7 +24,7 @@ def run(event: str | None) -> None:
         when_stopped(lambda: f"Stopped. Registered: {', '.join(done) or 'nothing'}."),
     ):
         say_destination(platform.settings)
-        for one in events:
+        for one in meant.events:
             subject, text = subject_of(one.topic), one.contract.text
             try:
                 warnings = require_finished(one, platform.settings, subject)
@@ -49,5 +49,5 @@ def run(event: str | None) -> None:
             except SluiceError as error:
                 findings = failures_of("refused", error)
             failed += any(not found.ok for found in show(findings, indent=""))
-    if failed or not whole:
+    if failed or not meant.whole:
         raise SystemExit(1)

@@ -22,15 +22,24 @@ from resources.settings import Settings
 from resources.wording import counted
 
 
-def windows_to_replay(
-    event: Event, text: str | None, selection: Selection, platform: Platform
-) -> list[Window]:
-    """The published windows that `text` names, or all; those that can hold nothing selected are left out.
+class NothingToReplay(SluiceError):
+    """No window that is meant was published, or none can hold what is selected."""
 
-    Raises SluiceError where none is left.
+
+def windows_to_replay(
+    event: Event,
+    text: str | None,
+    named: Sequence[Window] | None,
+    selection: Selection,
+    platform: Platform,
+) -> list[Window]:
+    """The published windows among `named`, which `text` names, or all; those that can hold nothing selected are left out.
+
+    Raises NothingToReplay where none is left.
     """
     known = set(read_ledger(platform).windows_of(event.topic))
-    named = event.windows.parse(text) if text else [event.windows.window(key) for key in sorted(known)]
+    if named is None:
+        named = [event.windows.window(key) for key in sorted(known)]
     touched = [window for window in named if window.key in known and selection.touches(window)]
     missing = [window.key for window in named if window.key not in known]
     if missing and touched:
@@ -42,7 +51,7 @@ def windows_to_replay(
     if not touched:
         about = f"{text} of {event.full_name}" if text else event.full_name
         told = selection.told()
-        raise SluiceError(
+        raise NothingToReplay(
             about,
             f"has no published window that holds {told}" if told else "has no published window",
             next_step=f"sluice status {event.full_name} lists what is published",

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 
     from pipelines.ledger.entry import LedgerEntry
     from pipelines.ledger.unfinished_windows import Unfinished
-from pipelines.cli.options.events import catalogue_and_event
+from pipelines.authoring.problems import listing
+from pipelines.cli.options.events import chosen
 from pipelines.cli.output.errors import tell
 from pipelines.cli.output.unfinished_windows import tell_unfinished
+from pipelines.ledger.event_states import window_state
 from pipelines.ledger.listing import not_yet, read_ledger
 from pipelines.ledger.unfinished_windows import unfinished
 from pipelines.publishing.stored_rows import rows_without_events
@@ -23,13 +25,16 @@ from resources.wording import counted
 
 def run(event: str | None, as_json: bool) -> None:
     """The command; its options are told by its help."""
-    found = catalogue_and_event(event)[1] if event else None
+    meant = None if event is None else chosen(event)
+    found = meant.events[0] if meant and meant.named else None
+    names = set(meant.names) if meant else None
     with Platform() as platform:
         ledger = read_ledger(platform)
         empty = not_yet(platform)
-        names = [found.full_name] if found else platform.snapshots.unfinished_events()
-        behind = unfinished(platform.snapshots, names)
-        entries = [entry for entry in ledger.entries if found is None or entry.event == found.full_name]
+        behind = unfinished(
+            platform.snapshots, platform.snapshots.unfinished_events() if meant is None else meant.names
+        )
+        entries = [entry for entry in ledger.entries if names is None or entry.event in names]
         # The ledger alone does not say whether there was nothing to publish.
         sourced = {
             entry.key: rows_without_events(platform, entry.event, entry.window, entry.snapshot)
@@ -37,7 +42,9 @@ def run(event: str | None, as_json: bool) -> None:
             if entry.complete and not entry.rows_total and (found is not None or as_json)
         }
     damaged = [
-        (key, error) for key, error in ledger.damaged if found is None or key.startswith(f"{found.topic}|")
+        (key, error)
+        for key, error in ledger.damaged
+        if meant is None or key.startswith(tuple(f"{one.topic}|" for one in meant.events))
     ]
     if as_json:
         told = [json.loads(entry.to_json()) | {"no_rows": sourced.get(entry.key) == 0} for entry in entries]
@@ -47,12 +54,20 @@ def run(event: str | None, as_json: bool) -> None:
     else:
         if entries or (found and behind) or not (damaged or behind):
             _show(entries, found.full_name if found else None, empty, sourced, behind)
+            if meant and not meant.named and entries:
+                _tell_unpublished(sorted(set(meant.names) - {entry.event for entry in entries}))
         tell_unfinished(behind, published=[(entry.event, entry.window) for entry in entries])
     for _, error in damaged:
         click.echo(err=True)
         tell(error)
-    if damaged:
+    if damaged or (meant and not meant.whole):
         raise SystemExit(1)
+
+
+def _tell_unpublished(names: "Sequence[str]") -> None:
+    """The selected events that have no line in the table."""
+    if names:
+        click.echo(f"\nNot published yet: {listing(names)}.")
 
 
 def _valid_on(entries: "Sequence[LedgerEntry]") -> "Iterator[str]":
@@ -70,9 +85,7 @@ def _valid_on(entries: "Sequence[LedgerEntry]") -> "Iterator[str]":
 
 
 def _status(entry: "LedgerEntry", sourced: "Mapping[str, int | None]") -> str:
-    if not entry.complete:
-        return "interrupted"
-    return "no rows" if sourced.get(entry.key) == 0 else "published"
+    return "no rows" if entry.complete and sourced.get(entry.key) == 0 else window_state(entry)
 
 
 def _show(

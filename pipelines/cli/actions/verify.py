@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from pipelines.authoring.event import Event
-from pipelines.ledger.listing import read_ledger
+from pipelines.ledger.listing import Ledger
 from pipelines.reconciling.reconciler import Reconciler
 from pipelines.reconciling.result import Reconciliation
 from resources.errors import SluiceError, TransientError
@@ -45,17 +45,12 @@ class Verified:
 
 
 def windows_to_verify(
-    event: Event, text: str | None, platform: Platform, topic: str | None = None
+    event: Event, wanted: list[str] | None, ledger: Ledger, topic: str | None = None
 ) -> list[str]:
-    """Keys of the windows that `text` names, or of all that the ledger knows of the topic (the event's)."""
-    wanted = None if text is None else [window.key for window in event.windows.parse(text)]
-    known = read_ledger(platform).windows_of(topic or event.topic)
-    if wanted is None:
-        return known
-    if not known:
-        # Without a ledger there is nothing to ask it for, and looking must not make one.
-        return []
-    return wanted
+    """Keys of the windows that are wanted, or of all that the ledger knows of the topic (the event's)."""
+    known = ledger.windows_of(topic or event.topic)
+    # Of a topic that the ledger does not know there is nothing to read back.
+    return known if wanted is None or not known else wanted
 
 
 def verified(

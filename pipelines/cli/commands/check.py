@@ -6,14 +6,14 @@ from resources.wording import counted
 
 
 @click.command()
-@click.argument("event", required=False)
+@click.argument("event", required=False, metavar="[SELECTION]")
 @click.argument("windows", required=False)
 @click.option("--offline", is_flag=True, help="Leave out what needs Kafka and the registry.")
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON array of events with their findings, for programs."
 )
 def command(event: str | None, windows: str | None, offline: bool, as_json: bool) -> None:
-    """Try an event, or all of them, against everything that publishing depends on.
+    """Try an event, those of a selection, or all of them, against everything that publishing depends on.
 
     One line per check: the declaration, the contract, the SQL (described by the warehouse), a few real rows,
     compatibility with the registered contract, then the preflight of docs/preflight.md: the topic, its partitions,
@@ -28,6 +28,7 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
     WINDOWS is what would be published, a key or a range; left out: every complete window.
       sluice check flight_departed
       sluice check flight_departed 2013-01-01..2013-01-07
+      sluice check 'flights/* and not flight_departed' 2013-01
       sluice check --offline
       sluice check --json | jq '.[].findings[] | select(.level != "ok")'
 
@@ -48,11 +49,12 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
     from resources.identity import this_user
     from resources.platform import Platform
 
-    catalogue, events, whole = chosen(event)
+    meant = chosen(event)
+    catalogue, events, whole = meant.catalogue, meant.events, meant.whole
     failed, found, reports = [], [], []
     with Platform() as platform, milestones_at_end(platform.settings, warn=warn) as milestones:
         for one in events:
-            wanted = one.windows.parse(windows) if windows else None
+            wanted = meant.windows(one, windows) if windows else None
             findings = check_event(one, platform, wanted, offline=offline)
             notes = [
                 str(w)
@@ -92,7 +94,7 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
         if not as_json:
             click.echo(f"Not well: {', '.join(named)}.")
         raise SystemExit(1)
-    if event and events and not as_json:
+    if meant.named and not as_json:
         of_it = events[0].windows
         first = of_it.parse(windows)[0].key if windows else of_it.key(of_it.start)
         click.echo(f"Next: sluice preview {events[0].name} {first}")

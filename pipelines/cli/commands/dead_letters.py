@@ -15,7 +15,7 @@ _WIDEST = 60
 
 
 @click.command()
-@click.argument("event", required=False)
+@click.argument("event", required=False, metavar="[SELECTION]")
 @click.argument("windows", required=False)
 @click.option("-n", "--rows", default=20, show_default=True, help="Letters shown of each window.")
 @click.option(
@@ -27,7 +27,7 @@ _WIDEST = 60
 def command(event: str | None, windows: str | None, rows: int, as_json: bool) -> None:
     """Rows that did not fit their contract: how many, why, and which.
 
-    Without EVENT: one line per event. With EVENT: one line per window. With WINDOWS too: the letters themselves,
+    Without an event, or with a selection: one line per event. With the name of one event: one line per window. With WINDOWS too: the letters themselves,
     with the field to blame, its value, what is allowed there and the row's number in the window's sourced
     snapshot. They are those of the newest rows of each window, published or not.
 
@@ -36,6 +36,7 @@ def command(event: str | None, windows: str | None, rows: int, as_json: bool) ->
       sluice dead-letters
       sluice dead-letters flight_departed
       sluice dead-letters flight_departed 2013-01-01
+      sluice dead-letters 'owner:team:weather'
       sluice dead-letters flight_departed 2013-01 --json | jq '.[].letters[].row | fromjson'
 
     It reads the snapshot store and changes nothing. A window whose files cannot be read is named, the others are shown,
@@ -52,12 +53,17 @@ def command(event: str | None, windows: str | None, rows: int, as_json: bool) ->
     from resources.errors import SluiceError
     from resources.platform import Platform
 
-    _, events, whole = chosen(event)
-    keys = [window.key for window in events[0].windows.parse(windows)] if windows else None
+    meant = chosen(event)
+    events, only = meant.events, meant.events[0] if meant.named else None
+    keys = {e.full_name: [one.key for one in meant.windows(e, windows)] if windows else None for e in events}
     with Platform() as platform:
         store = platform.snapshots
         unread: list[SluiceError] = []
-        found = [one for each in events for one in letters_of(each, store, keys, unread=unread.append)]
+        found = [
+            one
+            for each in events
+            for one in letters_of(each, store, keys[each.full_name], unread=unread.append)
+        ]
         if as_json:
             shown = []
             for one in found:
@@ -69,20 +75,25 @@ def command(event: str | None, windows: str | None, rows: int, as_json: bool) ->
                     shown.append(told | {"letters": None, "error": str(error)})
             click.echo(to_json(shown, indent=2))
         elif not found and not unread:
-            about = " ".join(part for part in (events[0].full_name if event else "", windows) if part)
-            why = without_letters(events[0], store, keys) if keys else ""
+            about = " ".join(part for part in (only.full_name if only else event, windows) if part)
+            named = keys[only.full_name] if only else None
+            why = without_letters(only, store, named) if only and named else ""
             click.echo(f"There are no dead letters{f' of {about}' if about else ''}{why}.")
-            named = unfinished(store, [events[0].full_name]) if event else []
-            tell_unfinished([one for one in named if keys is None or one.window in keys])
+            behind = unfinished(store, meant.names) if event else []
+            tell_unfinished([one for one in behind if _is_meant(one.window, keys[one.event])])
         elif windows:
-            unread += _letters(found, store, rows)
+            unread += _letters(found, store, rows, named=only is not None)
         elif found:
-            _windows(found) if event else _events(found)
+            _windows(found) if only else _events(found)
     for each_error in unread:
         click.echo(err=True)
         tell(each_error)
-    if unread or not whole:
+    if unread or not meant.whole:
         raise SystemExit(1)
+
+
+def _is_meant(window: str, keys: "list[str] | None") -> bool:
+    return keys is None or window in keys
 
 
 def _events(found: "list[WindowLetters]") -> None:
@@ -123,7 +134,9 @@ def _windows(found: "list[WindowLetters]") -> None:
     click.echo(f"\nNext: sluice dead-letters {found[0].event} {found[0].window}")
 
 
-def _letters(found: "list[WindowLetters]", store: "SnapshotStore", most: int) -> "list[SluiceError]":
+def _letters(
+    found: "list[WindowLetters]", store: "SnapshotStore", most: int, *, named: bool
+) -> "list[SluiceError]":
     """Show them; returns the errors of the windows whose letters cannot be read."""
     from pipelines.cli.actions.dead_letters import rows_of
     from pipelines.cli.output.tables import cut, heading, table
@@ -139,7 +152,9 @@ def _letters(found: "list[WindowLetters]", store: "SnapshotStore", most: int) ->
             unread.append(error)
             continue
         read.append(one)
-        heading(f"{one.window}: {one.dead:,} of {counted(one.rows_in, 'row')}, {one.state}: {_listed([one])}")
+        heading(
+            f"{one.window if named else f'{one.event} {one.window}'}: {one.dead:,} of {counted(one.rows_in, 'row')}, {one.state}: {_listed([one])}"
+        )
         table(
             names,
             [

@@ -32,7 +32,7 @@ def command() -> None:
 def _selecting(function: Callable[..., None]) -> Callable[..., None]:
     for decorate in reversed(
         (
-            click.argument("event", required=False),
+            click.argument("event", required=False, metavar="[SELECTION]"),
             click.argument("windows", required=False),
             click.option("--all", "everything", is_flag=True, help="Every entry of the ledger."),
             click.option(
@@ -112,7 +112,7 @@ def adopt(
 
 
 @command.command("report", short_help="Windows that Dagster does not know as published: report them.")
-@click.argument("event", required=False)
+@click.argument("event", required=False, metavar="[SELECTION]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of windows, for programs.")
 def report(event: str | None, as_json: bool) -> None:
     """Report to Dagster the windows that the ledger has as published and Dagster does not know of.

@@ -9,7 +9,7 @@ from pipelines.cli.options.replay import Selected, selecting
 
 
 @click.command()
-@click.argument("event", required=False)
+@click.argument("event", required=False, metavar="[SELECTION]")
 @click.argument("windows", required=False)
 @click.option("--correct", is_flag=True, help="As for `publish --correct`.")
 @click.option("--replay", is_flag=True, help="Plan a replay; the options below say of what, as for `replay`.")
@@ -56,14 +56,18 @@ def command(
       sluice plan --apply plan.json
       sluice plan flight_departed --replay --key 2013-01-02-B6-155-JFK --reason "asked for by billing"
       sluice plan flight_departed 2013-01 --redrive
+      sluice plan 'flights/*' 2013-01 --json | jq '.[].windows'
+
+    With a selection, one plan for each event, and --json prints an array of plans. --out is of one event.
 
     A plan never writes anything but FILE. Applying one is a run like any other, that refuses every window whose rows or whose
     place in the ledger have changed since.
     """
-    from pipelines.cli.actions.plan import Wanted, made, show_plan
+    from pipelines.cli.actions.plan import Wanted, made, show_plan, windows_to_plan
     from pipelines.cli.actions.plan_apply import apply
-    from pipelines.cli.actions.replay import require_free
-    from pipelines.cli.options.events import catalogue_and_event
+    from pipelines.cli.actions.replay import NothingToReplay, require_free
+    from pipelines.cli.options.events import chosen
+    from pipelines.cli.output.tables import heading
 
     selected = Selected(keys, keys_file, since, until, fresh, topic, matching_only)
     if apply_file is not None:
@@ -90,20 +94,40 @@ def command(
         raise click.UsageError(f"--out {out}: there is no folder {out.absolute().parent}")
     from resources.settings import load_settings
 
-    catalogue, found = catalogue_and_event(event)
-    require_free(topic, catalogue, load_settings())
+    meant = chosen(event)
+    if out is not None:
+        meant.only("a plan that is written to a file is of one event")
+    if selected.of_one_event:
+        meant.only("--key, --keys, --matching-only, --from, --until and --to are of one event")
+    require_free(topic, meant.catalogue, load_settings())
     config: dict[str, Any] = {"reason": reason or "", "on_definition_change": "correct" if correct else "ask"}
     config |= selected.config() if replay else {}
     config |= {"redrive": True, "force": force} if redrive else {}
-    plan = made(found, Wanted(windows, config, shown=show))
-    if out is not None:
+    good, plans = meant.whole, []
+    for found, named in windows_to_plan(meant, windows, ended_only=not (replay or redrive)):
         try:
-            out.write_text(plan.to_json(), encoding="utf-8")
-        except OSError as error:
-            raise click.UsageError(f"--out {out}: cannot be written: {error.strerror or error}") from None
+            plan = made(
+                found, Wanted(windows, named, config, shown=show, of_letters=redrive and not meant.named)
+            )
+        except NothingToReplay as error:
+            if meant.named:
+                raise
+            click.echo(f"{error.where}: {error.problem}", err=True)
+            continue
+        plans.append(plan)
+        good = good and not (plan.refused or plan.keys_missing)
+        if out is not None:
+            try:
+                out.write_text(plan.to_json(), encoding="utf-8")
+            except OSError as error:
+                raise click.UsageError(f"--out {out}: cannot be written: {error.strerror or error}") from None
+        if not as_json:
+            if not meant.named:
+                heading(found.full_name)
+            show_plan(found, plan, out)
     if as_json:
-        click.echo(plan.to_json())
-    else:
-        show_plan(found, plan, out)
-    if plan.refused or plan.keys_missing:
+        click.echo(plans[0].to_json() if meant.named else f"[{', '.join(plan.to_json() for plan in plans)}]")
+    elif not plans:
+        click.echo("There is nothing to plan: see above.")
+    if not good:
         raise SystemExit(1)

@@ -6,7 +6,7 @@ from resources.wording import counted
 
 
 @click.command()
-@click.argument("event")
+@click.argument("event", metavar="SELECTION")
 @click.argument("window")
 @click.option(
     "--rows", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="Rows to take at most."
@@ -31,20 +31,20 @@ def command(event: str, window: str, rows: int, show: int, as_json: bool) -> Non
     It never publishes, and writes nothing to the snapshot store, the registry or the topic.
     """
     from pipelines.cli.actions.preview import preview
-    from pipelines.cli.options.events import catalogue_and_event
+    from pipelines.cli.options.events import chosen
     from pipelines.cli.output.tables import cut, heading, shown, size, table
     from pipelines.cli.output.values import to_cell, to_json
     from pipelines.stages.unwindowed_rows import count_unwindowed
     from resources.errors import SluiceError
     from resources.platform import Platform
 
-    found = catalogue_and_event(event)[1]
+    found = chosen(event).only("a preview is of one event")
     windows = found.windows.parse(window)
     if len(windows) > 1:
         raise SluiceError(
             f"window {window!r}",
             f"names {counted(len(windows), 'window')}, and a preview is of one",
-            next_step=f"sluice preview {event} {windows[0].key}",
+            next_step=f"sluice preview {found.full_name} {windows[0].key}",
         )
     with Platform() as platform:
         seen = preview(found, windows[0], platform, rows=rows, shown=show)

@@ -8,7 +8,7 @@ from pipelines.cli.options.limits import limit_options
 
 
 @click.command()
-@click.argument("event", required=False)
+@click.argument("event", required=False, metavar="[SELECTION]")
 @click.argument("windows", required=False)
 @click.option(
     "--all", "all_windows", metavar="WINDOWS", help="Every event: its windows that overlap this time."
@@ -33,7 +33,7 @@ def command(
     as_json: bool,
     **limits: Any,
 ) -> None:
-    """Publish windows of an event, each exactly once.
+    """Publish windows of an event, or of the events of a selection, each exactly once.
 
     One Dagster run (seen in `sluice ui`) sources, transforms, checks and publishes each window; a window that
     fails leaves the others alone. A window that was published before is compared with what was sent: nothing
@@ -44,10 +44,13 @@ def command(
       sluice publish flight_departed 2013-01-01
       sluice publish flight_departed 2013-01-01..2013-01-07
       sluice publish weather_observed 2013-01              every hour of January
+      sluice publish 'flights/* and not flight_departed' 2013-01
       sluice publish --all 2013-01-01..2013-01-07
       sluice publish --all 2013-01 --processes 4           four events at a time
 
-    With --processes the events of --all go side by side, each event's windows in order; the windows of one EVENT
+    With a selection, WINDOWS is a time: each event publishes its ended windows that overlap it.
+
+    With --processes the events of --all or of a selection go side by side, each event's windows in order; the windows of one EVENT
     are cut into as many ranges, each a run, and events of one key may come in another order than their windows.
 
     It never publishes an event twice, and never a window with rows that do not fit the contract, unless the

@@ -8,7 +8,7 @@ from pipelines.cli.options.limits import limit_options
 
 
 @click.command()
-@click.argument("event")
+@click.argument("event", metavar="SELECTION")
 @click.argument("windows", required=False)
 @click.option("--reason", help="Why; kept in the ledger and in the headers of the redriven events.")
 @click.option("--force", is_flag=True, help="Also letters that this version of the module has tried before.")
@@ -35,6 +35,9 @@ def command(
       sluice redrive flight_departed 2013-01-01 --reason "delays may be unknown"
       sluice redrive flight_departed 2013-01 --reason "delays may be unknown"
       sluice redrive flight_departed
+      sluice redrive 'flights/*' 2013-01 --reason "delays may be unknown"
+
+    Of a selection only windows with dead letters are redriven, those that overlap WINDOWS.
 
     It never publishes an event that is on the topic already, nor other events that the fix alters: it says how many
     these are, and `sluice publish EVENT WINDOWS --correct` publishes them.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("event")
+@click.argument("event", metavar="SELECTION")
 @click.option(
     "-n", "count", type=click.IntRange(0), default=10, show_default=True, help="How many of the newest."
 )
@@ -33,11 +33,11 @@ def command(event: str, count: int, from_beginning: bool, follow: bool, as_json:
     It joins no consumer group and commits no offset, so it never takes an event from anybody.
     """
     from pipelines.cli.actions.tail import TopicTail
-    from pipelines.cli.options.events import catalogue_and_event
+    from pipelines.cli.options.events import chosen
     from pipelines.cli.output.errors import when_stopped
     from resources.platform import Platform
 
-    found = catalogue_and_event(event)[1]
+    found = chosen(event).only("the records of one topic are printed")
     printed = undecodable = 0
     with (
         Platform() as platform,

@@ -7,12 +7,13 @@ import click
 from resources.wording import counted
 
 if TYPE_CHECKING:
+    from pipelines.authoring.event import Event
     from pipelines.cli.actions.verify import Verified
     from pipelines.reconciling.result import Reconciliation
 
 
 @click.command()
-@click.argument("event")
+@click.argument("event", metavar="SELECTION")
 @click.argument("windows", required=False)
 @click.option("--topic", metavar="TOPIC", help="Verify what was replayed to this shadow topic instead.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of windows, for programs.")
@@ -30,61 +31,84 @@ def command(event: str, windows: str | None, topic: str | None, as_json: bool) -
     WINDOWS is a window's key, a range FIRST..LAST, or a coarser date; left out: every published window.
       sluice verify flight_departed 2013-01-01
       sluice verify flight_departed 2013-01
+      sluice verify 'flights/*' 2013-01
       sluice verify weather_observed --json | jq '.[] | select(.verdict != "agrees")'
 
     It reads, and changes nothing.
     """
     from pipelines.cli.actions.verify import Verified, verified, windows_to_verify
-    from pipelines.cli.options.events import catalogue_and_event
+    from pipelines.cli.options.events import chosen
     from pipelines.cli.output.errors import tell, when_stopped
     from pipelines.cli.output.tables import progress
     from pipelines.cli.output.unfinished_windows import tell_unfinished
     from pipelines.cli.output.values import to_json
-    from pipelines.ledger.unfinished_windows import unfinished
+    from pipelines.ledger.listing import read_ledger
+    from pipelines.ledger.unfinished_windows import Unfinished, unfinished
+    from resources.errors import TransientError
     from resources.platform import Platform
 
-    found = catalogue_and_event(event)[1]
-    done: list[Verified] = []
+    meant = chosen(event)
+    if topic is not None:
+        meant.only("a shadow topic is of one event")
+    found: list[tuple[Event, list[Verified], list[Unfinished]]] = []
+    told: list[dict[str, object]] = []
     with (
         Platform() as platform,
-        when_stopped(lambda: f"Stopped after {counted(len(done), 'window')}; nothing was changed."),
+        when_stopped(
+            lambda: (
+                f"Stopped after {counted(sum(len(done) for _, done, _ in found), 'window')}; nothing was changed."
+            )
+        ),
     ):
-        keys = windows_to_verify(found, windows, platform, topic)
-        with progress(found.full_name, len(keys)) as bar:
-            for one in verified(found, keys, platform, topic):
-                done.append(one)
-                bar.at(len(done), f"{one.window}: {one.verdict}")
-        behind = [] if topic else unfinished(platform.snapshots, [found.full_name])
-    if windows is not None:
-        wanted = {window.key for window in found.windows.parse(windows)}
-        behind = [one for one in behind if one.window in wanted]
+        ledger = read_ledger(platform)
+        for one_event in meant.events:
+            wanted = (
+                [window.key for window in meant.windows(one_event, windows)] if windows is not None else None
+            )
+            keys = windows_to_verify(one_event, wanted, ledger, topic)
+            done: list[Verified] = []
+            found.append((one_event, done, []))
+            with progress(one_event.full_name, len(keys)) as bar:
+                for one in verified(one_event, keys, platform, topic):
+                    done.append(one)
+                    bar.at(len(done), f"{one.window}: {one.verdict}")
+            behind = [] if topic else unfinished(platform.snapshots, [one_event.full_name])
+            found[-1][2].extend(one for one in behind if wanted is None or one.window in wanted)
+            if done and isinstance(done[-1].error, TransientError):
+                break  # Kafka is away for the other events too
+    good = meant.whole
+    for one_event, done, behind in found:
+        name = one_event.full_name
+        known = {one.window for one in done if one.result.verdict != "unpublished"}
+        good = good and all(one.ok for one in done) and all(one.window in known for one in behind)
+        if as_json:
+            ended = {one.window: {"newest_run": one.as_json()} for one in behind}
+            told += [{**one.as_json(), **ended.pop(one.window, {})} for one in done]
+            told += [
+                {"event": name, "window": window, "verdict": "unpublished", **one}
+                for window, one in ended.items()
+            ]
+            continue
+        if not meant.named:
+            click.secho(f"{name}", bold=True)
+        if not done and behind:
+            click.echo(
+                f"{name}: {'these windows are' if len(behind) > 1 else 'this window is'} not published."
+            )
+        elif not done:
+            click.echo(f"{name} has not been {f'replayed to {topic}' if topic else 'published'} yet.")
+        else:
+            _report(done)
+        tell_unfinished(behind, published=[(name, window) for window in known])
+        if not meant.named:
+            click.echo()
     if as_json:
-        ended = {one.window: {"newest_run": one.as_json()} for one in behind}
-        told = [{**one.as_json(), **ended.pop(one.window, {})} for one in done]
-        told += [
-            {"event": found.full_name, "window": window, "verdict": "unpublished", **one}
-            for window, one in ended.items()
-        ]
         click.echo(to_json(told, indent=2))
-    elif not done and behind:
-        click.echo(
-            f"{found.full_name}: {'these windows are' if len(behind) > 1 else 'this window is'} not published."
-        )
-    elif not done:
-        click.echo(f"{found.full_name} has not been {f'replayed to {topic}' if topic else 'published'} yet.")
-    else:
-        _report(done)
-    if not as_json:
-        tell_unfinished(
-            behind,
-            published=[(found.full_name, one.window) for one in done if one.verdict != "unpublished"],
-        )
-    for one in done:
+    for one in (one for _, done, _ in found for one in done):
         if one.error is not None:
             click.echo(err=True)
             tell(one.error)
-    known = {one.window for one in done if one.result.verdict != "unpublished"}
-    if not all(one.ok for one in done) or any(one.window not in known for one in behind):
+    if not good:
         raise SystemExit(1)
 
 

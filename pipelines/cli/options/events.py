@@ -1,7 +1,10 @@
-"""The events a command is about."""
+"""The events a command is about: one by its name, some by a selection, or all."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +13,96 @@ import click
 if TYPE_CHECKING:
     from pipelines.authoring.catalogue import Catalogue
     from pipelines.authoring.event import Event
+    from pipelines.authoring.windows import Window
+    from pipelines.selection.expressions import State
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """`events` are those that load, `whole` says whether all that were meant do; what is wrong with the others is on
+    stderr. `text` is what the user wrote; None: every event. `named`: it is the name of one event."""
+
+    catalogue: Catalogue
+    events: tuple[Event, ...]
+    whole: bool
+    text: str | None
+    named: bool
+    refused: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        return [event.full_name for event in self.events]
+
+    @property
+    def quoted(self) -> str:
+        """What the user wrote, for a command to copy."""
+        return shlex.quote(self.text or "")
+
+    def only(self, what: str) -> Event:
+        """The one event that is meant. Raises SluiceError with `what` (`a preview is of one`) where there are more."""
+        from pipelines.authoring.problems import listing
+        from resources.errors import SluiceError
+        from resources.wording import brief
+
+        names = [*self.names, *(f"{name} (does not load)" for name in self.refused)]
+        if len(names) == 1:
+            return self.events[0]
+        raise SluiceError(
+            f"selection {brief(self.text)}",
+            f"picks {len(names):,} events, and {what}",
+            allowed=listing(names),
+            next_step="name one of them",
+        )
+
+    def windows(self, event: Event, text: str) -> list[Window]:
+        """The windows of `event` that `text` means. For the name of one event it names windows of it; for a selection it is
+        a time, and each event has the windows that overlap it, or none."""
+        if self.named:
+            return event.windows.parse(text)
+        from pipelines.cli.options.windows import overlapping, period
+
+        return overlapping(event, *period(text))
+
+
+def chosen(text: str | None) -> Chosen:
+    """The named event, the selected ones, or every event that loads.
+
+    Raises SelectionError, NothingSelected, UnknownEventError, and CatalogueError where what is meant does not load.
+    """
+    if text is None:
+        catalogue, whole = healthy_catalogue()
+        return Chosen(catalogue, tuple(catalogue), whole, None, named=False)
+    from pipelines import CatalogueError
+    from pipelines.cli.output.errors import tell
+    from pipelines.selection.evaluation import select
+    from pipelines.selection.expressions import plain_name
+    from pipelines.selection.parser import parse
+
+    expression = parse(text)
+    if (name := plain_name(expression)) is not None:
+        catalogue, event = catalogue_and_event(name)
+        return Chosen(catalogue, (event,), True, text, named=True)
+    catalogue = loaded_events()
+    selected = select(expression, catalogue, _states)
+    for note in selected.notes:
+        click.echo(f"Note: {note}.", err=True)
+    if selected.refused:
+        error = CatalogueError([p for name in selected.refused for p in catalogue.refused[name]], catalogue)
+        if not selected.events:
+            raise error
+        tell(error)
+        click.echo(err=True)
+    return Chosen(
+        catalogue, selected.events, not selected.refused, text, named=False, refused=selected.refused
+    )
+
+
+def is_selection(text: str) -> bool:
+    """Whether `text` is more than a name. Raises SelectionError."""
+    from pipelines.selection.expressions import plain_name
+    from pipelines.selection.parser import parse
+
+    return plain_name(parse(text)) is None
 
 
 def catalogue_and_event(name: str) -> tuple[Catalogue, Event]:
@@ -58,10 +151,12 @@ def loaded_events() -> Catalogue:
         return error.healthy
 
 
-def chosen(name: str | None) -> tuple[Catalogue, list[Event], bool]:
-    """The named event, or every event that loads; and whether the whole choice could be loaded."""
-    if name is not None:
-        catalogue, event = catalogue_and_event(name)
-        return catalogue, [event], True
-    catalogue, whole = healthy_catalogue()
-    return catalogue, list(catalogue), whole
+def _states(events: Iterable[Event]) -> Mapping[str, frozenset[State]]:
+    from datetime import UTC, datetime
+
+    from pipelines.cli.output.errors import tell
+    from pipelines.ledger.event_states import event_states
+    from resources.platform import Platform
+
+    with Platform() as platform:
+        return event_states(events, platform, datetime.now(UTC), damaged=tell)

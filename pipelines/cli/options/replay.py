@@ -58,6 +58,11 @@ class Selected:
             (self.keys, self.keys_file, self.since, self.until, self.fresh, self.topic, self.matching_only)
         )
 
+    @property
+    def of_one_event(self) -> bool:
+        """True when an option is given that means something for one event only."""
+        return any((self.keys, self.keys_file, self.since, self.until, self.topic, self.matching_only))
+
     def config(self) -> dict[str, Any]:
         """The run configuration's part, every key in it."""
         if self.matching_only and not (self.keys or self.keys_file):

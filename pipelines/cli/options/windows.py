@@ -1,5 +1,6 @@
 """The windows that a user's words mean."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from pipelines.authoring.event import Event
@@ -9,7 +10,11 @@ from resources.errors import SluiceError
 
 def ended_windows(event: Event, text: str, now: datetime) -> list[Window]:
     """The windows that `text` names; raises SluiceError for one that has not ended, since it would be cut short."""
-    windows = event.windows.parse(text)
+    return require_ended(event, event.windows.parse(text), now)
+
+
+def require_ended(event: Event, windows: Sequence[Window], now: datetime) -> list[Window]:
+    """The windows; raises SluiceError for one that has not ended."""
     open_ones = [window for window in windows if window.end > now]
     if open_ones:
         last = event.windows.last_complete(now)
@@ -18,7 +23,7 @@ def ended_windows(event: Event, text: str, now: datetime) -> list[Window]:
             f"ends at {open_ones[0].end:%Y-%m-%d %H:%M} UTC, and a window is published once it has ended",
             next_step=f"the last complete one is {last.key!r}" if last else "wait for the first one to end",
         )
-    return windows
+    return list(windows)
 
 
 def overlapping(event: Event, start: datetime, end: datetime) -> list[Window]:

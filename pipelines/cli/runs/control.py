@@ -6,6 +6,7 @@ import click
 import dagster as dg
 from dagster import DagsterRunStatus
 
+from pipelines.cli.options.events import chosen, is_selection
 from pipelines.cli.output.destination import say_destination
 from pipelines.orchestration.control import (
     Answer,
@@ -39,7 +40,8 @@ _OF_LOST: dict[Order, str] = {
 
 
 def order_runs(name: str, order: Order) -> None:
-    """Give `order` to the runs that `name` (of an event, or the begin of a run's id) means, and say what they did.
+    """Give `order` to the runs that `name` (of an event, the begin of a run's id, or a selection) means, and say what they
+    did.
 
     Raises SluiceError where no run under way is meant.
     """
@@ -49,7 +51,8 @@ def order_runs(name: str, order: Order) -> None:
     eyes = LostRuns()
     eyes.end(instance)
     runs = under_way(instance)
-    meant = found_by(runs, name)
+    names = chosen(name).names if is_selection(name) else [name]
+    meant = list({run.run_id: run for one in names for run in found_by(runs, one)}.values())
     if not meant:
         raise _nobody(name, runs)
     by = this_user()
@@ -106,7 +109,7 @@ def _nobody(name: str, runs: list[dg.DagsterRun]) -> SluiceError:
     known = "; ".join(map(listed, runs[:10]))
     return SluiceError(
         name,
-        "is neither an event that is being published nor the id of a run under way",
+        "is neither an event that is being published, nor the id of a run under way, nor a selection of such events",
         allowed=known or "nothing: no run is under way",
         next_step="`sluice status` shows what is on the topics" if not runs else None,
     )

@@ -11,11 +11,13 @@ from pipelines.authoring.loading.garbage_collection import collection_paused, ke
 from pipelines.orchestration.definitions.assets import build_assets
 from pipelines.orchestration.definitions.broken import build_broken, build_broken_sensors, tell
 from pipelines.orchestration.definitions.consumption_sensor import build_consumption_sensors
+from pipelines.orchestration.definitions.jobs import Jobs, build_jobs
 from pipelines.orchestration.definitions.resource import run_resources
 from pipelines.orchestration.definitions.schedules import build_schedules
 from pipelines.orchestration.definitions.tables import build_tables
 from pipelines.orchestration.liveness.lost_runs import build_sensor
 from resources.errors import readable
+from resources.settings.jobs import JobSetting
 
 
 def build_definitions(catalogue: Catalogue) -> dg.Definitions:
@@ -27,9 +29,12 @@ def build_definitions(catalogue: Catalogue) -> dg.Definitions:
     return definitions
 
 
-def build_location(catalogue: Catalogue, broken: Mapping[str, str]) -> dg.Definitions:
+def build_location(
+    catalogue: Catalogue, broken: Mapping[str, str], jobs: Sequence[JobSetting] = ()
+) -> dg.Definitions:
     """The same, with an asset in error for each event or file of `broken` (its name, and what is wrong), and for each
-    event that Dagster refuses: one declaration never keeps the others from loading."""
+    event that Dagster refuses: one declaration never keeps the others from loading. `jobs` are built over the events that
+    load; a job that cannot be built is an asset in error, too."""
     events, wrong = list(catalogue.events.values()), dict(broken)
     with collection_paused():
         while isinstance(made := _loaded(events, wrong), Exception):
@@ -46,6 +51,16 @@ def build_location(catalogue: Catalogue, broken: Mapping[str, str]) -> dg.Defini
             wrong[event.full_name] = readable(f"{event.module_path}: Dagster refuses the event: {refused}")
             del events[place]
         keep(len(events))
+        if jobs:
+            # After the events: what Dagster refuses is then a job's.
+            found = build_jobs(
+                Catalogue(
+                    {one.full_name: one for one in events}, catalogue.assets_root, refused=catalogue.refused
+                ),
+                jobs,
+            )
+            wrong |= found.broken
+            made = _definitions(events, wrong, found)
     tell(wrong)
     return made
 
@@ -61,10 +76,13 @@ def _loaded(events: Sequence[Event], broken: Mapping[str, str]) -> dg.Definition
     return definitions
 
 
-def _definitions(events: Sequence[Event], broken: Mapping[str, str]) -> dg.Definitions:
+def _definitions(
+    events: Sequence[Event], broken: Mapping[str, str], jobs: Jobs | None = None
+) -> dg.Definitions:
     return dg.Definitions(
         assets=[*build_tables(events), *(build_assets(event) for event in events), *build_broken(broken)],
-        schedules=build_schedules(events),
+        schedules=[*build_schedules(events), *(jobs.schedules if jobs else ())],
+        jobs=jobs.jobs if jobs else (),
         sensors=[build_sensor(), *build_consumption_sensors(events), *build_broken_sensors(broken)],
         resources=run_resources(),
         # Windows run side by side in separate runs; inside one a process per step would cost ten seconds.

@@ -15,6 +15,7 @@ from pipelines.orchestration.definitions.build import build_location  # noqa: E4
 from pipelines.orchestration.stored_errors import guard_stored_errors  # noqa: E402
 from resources.process.start import begin_process  # noqa: E402
 from resources.settings import SettingsError, load_settings  # noqa: E402
+from resources.settings.jobs import JobSetting  # noqa: E402
 
 
 def load_location() -> dg.Definitions:
@@ -22,10 +23,12 @@ def load_location() -> dg.Definitions:
     begin_process()
     guard_stored_errors()
     prefix = ""
+    jobs: tuple[JobSetting, ...] = ()
     with suppress(SettingsError):  # each run says what is wrong with its settings
-        prefix = load_settings().topic_prefix
+        settings = load_settings()
+        prefix, jobs = settings.topic_prefix, settings.jobs
     try:
-        return build_location(load_catalogue(topic_prefix=prefix), {})
+        return build_location(load_catalogue(topic_prefix=prefix), {}, jobs)
     except CatalogueError as error:
         broken = {name: told(problems) for name, problems in broken_parts(error).items()}
-        return build_location(error.healthy, broken)
+        return build_location(error.healthy, broken, jobs)

@@ -8,6 +8,7 @@ import dagster as dg
 
 from pipelines.authoring.cadence import following
 from pipelines.authoring.event import Event
+from pipelines.authoring.windows import Window
 from pipelines.orchestration.keys import STAGES, asset_key
 from resources.wording import counted
 
@@ -44,13 +45,7 @@ def _schedule(cadence: str, delay: timedelta, events: list[Event]) -> dg.Schedul
                 ended += 1
                 continue
             requested += 1
-            yield dg.RunRequest(
-                # A window is requested once, however often a tick is evaluated.
-                run_key=f"{event.full_name}|{window.key}",
-                asset_selection=[asset_key(event, stage) for stage in STAGES],
-                partition_key=window.key,
-                tags={"sluice/event": event.full_name},
-            )
+            yield run_request(event, window)
         if not requested:
             past = f"; the windows of {ended} ended before, a backfill publishes them" if ended else ""
             past += f"; not requested: {'; '.join(wrong)}" if wrong else ""
@@ -66,6 +61,16 @@ def _schedule(cadence: str, delay: timedelta, events: list[Event]) -> dg.Schedul
         execution_fn=request,
         description=f"Publishes the newest complete {cadence} window of {counted(len(events), 'event')}"
         + (f", {_short(delay)} after its end." if delay else "."),
+    )
+
+
+def run_request(event: Event, window: Window) -> dg.RunRequest:
+    """A run of all stages of one window; a schedule requests it once, however often a tick is evaluated."""
+    return dg.RunRequest(
+        run_key=f"{event.full_name}|{window.key}",
+        asset_selection=[asset_key(event, stage) for stage in STAGES],
+        partition_key=window.key,
+        tags={"sluice/event": event.full_name},
     )
 
 

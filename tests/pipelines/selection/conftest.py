@@ -1,0 +1,3 @@
+from tests.pipelines.authoring.conftest import tree
+
+__all__ = ["tree"]

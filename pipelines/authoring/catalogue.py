@@ -96,6 +96,14 @@ class Catalogue:
                 allowed="none",
                 next_step="run: sluice new",
             )
+        domains = {event.domain for event in self}
+        if name.rstrip("/") in domains:
+            raise UnknownEventError(
+                name,
+                "this is a domain, and no event has its name",
+                allowed=listing(one for one in self.events if one.startswith(f"{name.rstrip('/')}/")),
+                next_step=f"did you mean '{name.rstrip('/')}/*'? It selects all of its events",
+            )
         options = self.events if "/" in name else {event.name for event in self}
         raise UnknownEventError(
             name,

@@ -20,7 +20,7 @@ from resources.settings.files import (
     plain,
     read_toml,
 )
-from resources.settings.jobs import declared_jobs
+from resources.settings.jobs import JOBS, declared_jobs
 from resources.settings.names import FOREIGN, GROUPS, PREFIX, setting_of, variable_prefix
 from resources.settings.project import Project, assets_folder, find_project
 from resources.settings.secret_files import CurrentValues
@@ -206,7 +206,10 @@ def _learn_secrets(from_file: Mapping[str, Any], environ: Mapping[str, str]) -> 
     """Learn the secrets before any text mentions a setting, also a wrong one, and one of another environment."""
     tables = from_file.get(TABLE)
     named = list(tables) if isinstance(tables, dict) else []
-    rows = [(_without_table(name), plain(value)) for name, value in flatten(from_file).items()]
+    rows = [
+        (_without_table(name), plain(value))
+        for name, value in flatten({key: one for key, one in from_file.items() if key != JOBS}).items()
+    ]
     for variable, value in environ.items():
         if variable.startswith(PREFIX) and variable not in FOREIGN:
             rest = variable[len(variable_prefix(owner_of(variable, named))) :].upper()

@@ -116,6 +116,11 @@ def test_a_replay_of_several_leaves_out_what_was_never_published(published: Slui
     assert (none.returncode, none.stdout) == (0, "None of 2 events has dead letters.\n")
 
 
+def test_the_ledgers_entries_of_a_selection_are_those_of_its_events_and_windows(published: Sluice) -> None:
+    for arguments, entries in ((["flights/*"], 4), (["flights/*", "2013-01-01"], 2), (["*closed"], 2)):
+        assert f"of {entries} entries" in published("ledger", "adopt", *arguments).stdout
+
+
 def test_an_event_in_error_is_told_if_it_may_be_meant(sluice: Sluice, tree: Path) -> None:
     broken = tree / "assets/flights/broken.py"
     try:

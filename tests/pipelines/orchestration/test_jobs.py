@@ -1,23 +1,31 @@
 """Jobs and schedules over selections: which events, which windows, and what a wrong one says."""
 
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from pipelines import load_catalogue
+from pipelines import Catalogue, load_catalogue
 from pipelines.orchestration.control import events_of
 from pipelines.orchestration.definitions.build import build_location
 from pipelines.orchestration.definitions.jobs import build_jobs
 from pipelines.orchestration.keys import STAGES, asset_key
+from resources.security.secrets import hide_all
 from resources.settings.jobs import JobSetting
 
 DAILY = "flights/flight_* or flights/carrier_day_closed"
 
 
+@cache
+def _catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+@cache
 def _repository(*jobs: JobSetting) -> dg.RepositoryDefinition:
-    return build_location(load_catalogue(), {}, jobs).get_repository_def()
+    return build_location(_catalogue(), {}, jobs).get_repository_def()
 
 
 def _jobs(repository: dg.RepositoryDefinition) -> dict[str, dg.JobDefinition]:
@@ -25,8 +33,7 @@ def _jobs(repository: dg.RepositoryDefinition) -> dict[str, dg.JobDefinition]:
 
 
 def _requested(job: JobSetting, now: datetime) -> list[tuple[str, str]]:
-    catalogue = load_catalogue()
-    (schedule,) = build_jobs(catalogue, [job]).schedules
+    (schedule,) = build_jobs(_catalogue(), [job]).schedules
     context = dg.build_schedule_context(scheduled_execution_time=now, repository_def=_repository(job))
     requests = schedule.evaluate_tick(context).run_requests or []
     return [((request.run_key or "").split("|")[0], request.partition_key or "") for request in requests]
@@ -35,7 +42,7 @@ def _requested(job: JobSetting, now: datetime) -> list[tuple[str, str]]:
 def test_a_job_has_every_stage_of_the_selected_events_and_their_windows() -> None:
     repository = _repository(JobSetting("nightly", f"({DAILY}) and not flight_cancelled"))
     job = _jobs(repository)["nightly"]
-    catalogue = load_catalogue()
+    catalogue = _catalogue()
     names = ("flight_arrived", "flight_departed", "carrier_day_closed")
     assert job.asset_layer.executable_asset_keys & job.asset_layer.selected_asset_keys == {
         asset_key(catalogue.find(name), stage) for name in names for stage in STAGES
@@ -52,7 +59,7 @@ def test_a_run_of_the_job_is_known_by_its_events() -> None:
 
 def test_events_of_several_windows_are_a_job_each() -> None:
     jobs = _jobs(_repository(JobSetting("all", "*")))
-    assert len(jobs) == len({(e.windows.cadence, e.windows.start, e.windows.end) for e in load_catalogue()})
+    assert len(jobs) == len({(e.windows.cadence, e.windows.start, e.windows.end) for e in _catalogue()})
     assert all(name.startswith("all_") for name in jobs) and "all_hourly" in jobs
 
 
@@ -75,9 +82,7 @@ def test_no_window_is_left_out_or_requested_twice_over_many_ticks() -> None:
     for day in range(1, 11):
         job = JobSetting("nightly", "weather_observed", "30 5 * * *")
         found += _requested(job, datetime(2013, 1, day, 5, 30, tzinfo=UTC))
-    expected = (
-        load_catalogue().find("weather_observed").windows.between("2013-01-01-00:00", "2013-01-10-04:00")
-    )
+    expected = _catalogue().find("weather_observed").windows.between("2013-01-01-00:00", "2013-01-10-04:00")
     keys = [key for _, key in found]
     assert keys == [window.key for window in expected if window.key in keys]
     assert {window.key for window in expected} == set(keys)
@@ -94,7 +99,7 @@ def test_no_window_is_left_out_or_requested_twice_over_many_ticks() -> None:
     ],
 )
 def test_a_wrong_job_is_an_asset_in_error_and_the_others_load(job: JobSetting, told: str) -> None:
-    definitions = build_location(load_catalogue(), {}, [job, JobSetting("good", "flights/*", "0 6 * * *")])
+    definitions = build_location(_catalogue(), {}, [job, JobSetting("good", "flights/*", "0 6 * * *")])
     repository = definitions.get_repository_def()
     assert any(name.startswith("good") for name in _jobs(repository))
     assert "good_schedule" in {schedule.name for schedule in repository.schedule_defs}
@@ -106,7 +111,7 @@ def test_a_wrong_job_is_an_asset_in_error_and_the_others_load(job: JobSetting, t
 
 def test_two_jobs_of_one_name_are_one_in_error() -> None:
     found = build_jobs(
-        load_catalogue(),
+        _catalogue(),
         [JobSetting("a_daily", "flight_departed"), JobSetting("a", "flight_departed or weather_observed")],
     )
     assert [job.name for job in found.jobs] == ["a_daily"]
@@ -128,6 +133,8 @@ def test_the_settings_file_declares_jobs(tmp_path: Path) -> None:
         JobSetting("all", "*"),
     )
     assert jobs("") == ()
+    # What a job selects is no secret: an error shows it.
+    assert hide_all("tag:nightly 0 6 * * *") == "tag:nightly 0 6 * * *"
     for text, told in (
         ("jobs = 3", "jobs is not a table"),
         ("[jobs]\nnightly = 3", "is not a table"),

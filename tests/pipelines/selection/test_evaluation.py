@@ -160,6 +160,12 @@ def test_a_term_that_picks_nothing_is_an_error_that_shows_what_there_is(
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["shop", "shop/"])
+def test_a_domain_is_no_event_and_the_error_says_how_to_select_it(events: Catalogue, text: str) -> None:
+    with pytest.raises(UnknownEventError, match=r"did you mean 'shop/\*'"):
+        _picked(text, events)
+
+
 @pytest.mark.parametrize("text", ["shop/order_plced or shop/*", "shop/* and not order_plced"])
 def test_the_name_of_one_event_must_be_there_even_under_not(events: Catalogue, text: str) -> None:
     with pytest.raises(UnknownEventError):

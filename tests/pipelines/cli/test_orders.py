@@ -1,0 +1,64 @@
+"""Which runs pause, resume and cancel mean: those of one event, of a selection, or one by its id."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from pipelines.cli.runs import control
+from pipelines.orchestration.keys import EVENTS_TAG, key_of
+from resources.errors import SluiceError
+
+
+def _run(run_id: str, *events: str) -> dg.DagsterRun:
+    keys = {key_of(*event.split("/"), "published") for event in events}
+    return dg.DagsterRun(job_name="__ASSET_JOB", run_id=run_id, asset_selection=keys)
+
+
+RUNS = [
+    _run("aaaa1111", "flights/flight_departed"),
+    _run("bbbb2222", "flights/flight_departed", "flights/flight_arrived"),
+    _run("cccc3333", "weather/weather_observed"),
+    dg.DagsterRun(
+        job_name="nightly",
+        run_id="dddd4444",
+        tags={EVENTS_TAG: "flights/flight_cancelled,weather/month_closed"},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "runs"),
+    [
+        ("flight_departed", ["aaaa1111", "bbbb2222"]),
+        ("flights/*", ["bbbb2222", "aaaa1111", "dddd4444"]),
+        ("owner:team:meteorology", ["dddd4444", "cccc3333"]),
+        ("cccc", ["cccc3333"]),
+        ("flight_departed and not flight_arrived", ["aaaa1111", "bbbb2222"]),
+    ],
+)
+def test_the_runs_that_are_meant(monkeypatch: pytest.MonkeyPatch, text: str, runs: list[str]) -> None:
+    assert sorted(_ordered(monkeypatch, text)) == sorted(runs)
+
+
+def test_a_selection_without_a_run_under_way_says_which_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SluiceError, match="aaaa1111 of flights/flight_departed"):
+        _ordered(monkeypatch, "*/carrier_day_closed")
+
+
+def _ordered(monkeypatch: pytest.MonkeyPatch, text: str) -> list[str]:
+    given: list[str] = []
+    eyes = SimpleNamespace(end=lambda _: None, why_lost=lambda _instance, _run: None)
+    doubles: dict[str, Any] = {
+        "say_destination": lambda _: None,
+        "dagster_instance": lambda _: None,
+        "LostRuns": lambda: eyes,
+        "under_way": lambda _: RUNS,
+        "give": lambda _instance, run, _order, _by: given.append(run.run_id),
+        "_outcome": lambda *_: "is asked to pause.",
+    }
+    for name, double in doubles.items():
+        monkeypatch.setattr(control, name, double)
+    control.order_runs(text, "pause")
+    return given

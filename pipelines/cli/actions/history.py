@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from pipelines.cli.options.events import loaded_events
+from pipelines.cli.options.events import chosen, is_selection, loaded_events
 from pipelines.cli.output.tables import table
 from pipelines.cli.output.values import to_json
 from pipelines.history.happening import Happening
@@ -23,6 +23,8 @@ _SAME = timedelta(seconds=1)
 def run(event: str, since: str | None, last: int, *, as_json: bool) -> None:
     """The command; its help explains the options."""
     begin = None if since is None else _instant(since)
+    if is_selection(event):
+        event = chosen(event).only("a history is of one event").full_name
     with Platform() as platform:
         journal = Journal(platform.settings)
         topic, name = _topic_of(event, platform, journal)

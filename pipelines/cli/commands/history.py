@@ -6,7 +6,7 @@ _LAST = 50
 
 
 @click.command()
-@click.argument("event")
+@click.argument("event", metavar="SELECTION")
 @click.option("--since", metavar="WHEN", help="Only what happened at or after this day or instant, UTC.")
 @click.option(
     "--last",
@@ -22,7 +22,7 @@ def command(event: str, since: str | None, last: int, as_json: bool) -> None:
 
     It reads the ledger (windows that were published, corrected, replayed or redriven) and the journal (checked, registered,
     promoted, accepted, waived, revealed, retired, first consumption). Windows that were published together are one line.
-    EVENT is the name of an event or its topic; the module may be gone. Git is not read: when an event was asked for, and
+    SELECTION is of one event: its name, its topic (the module may be gone), or a selection that matches one. Git is not read: when an event was asked for, and
     its first commit, are not shown.
 
     \b

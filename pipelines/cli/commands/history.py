@@ -22,8 +22,8 @@ def command(event: str, since: str | None, last: int, as_json: bool) -> None:
 
     It reads the ledger (windows that were published, corrected, replayed or redriven) and the journal (checked, registered,
     promoted, accepted, waived, revealed, retired, first consumption). Windows that were published together are one line.
-    SELECTION is of one event: its name, its topic (the module may be gone), or a selection that matches one. Git is not read: when an event was asked for, and
-    its first commit, are not shown.
+    SELECTION is of one event: its name, its topic (the module may be gone), or a selection that matches one. Git is not
+    read: when an event was asked for, and its first commit, are not shown.
 
     \b
     Examples:

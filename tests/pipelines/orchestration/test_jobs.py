@@ -12,8 +12,10 @@ from pipelines.orchestration.control import events_of
 from pipelines.orchestration.definitions.build import build_location
 from pipelines.orchestration.definitions.jobs import build_jobs
 from pipelines.orchestration.keys import STAGES, asset_key
+from pipelines.selection.parser import parse
 from resources.security.secrets import hide_all
 from resources.settings.jobs import JobSetting
+from tests.documents import ROOT, blocks
 
 DAILY = "flights/flight_* or flights/carrier_day_closed"
 
@@ -133,6 +135,9 @@ def test_the_settings_file_declares_jobs(tmp_path: Path) -> None:
         JobSetting("all", "*"),
     )
     assert jobs("") == ()
+    (example,) = blocks(ROOT / "docs/selections.md", "toml")
+    (declared,) = jobs(example.text)
+    assert declared.cron == "0 6 * * *" and str(parse(declared.select)) == declared.select
     # What a job selects is no secret: an error shows it.
     assert hide_all("tag:nightly 0 6 * * *") == "tag:nightly 0 6 * * *"
     for text, told in (

@@ -12,7 +12,8 @@ from resources.errors import SluiceError
 
 
 def _run(run_id: str, *events: str) -> dg.DagsterRun:
-    keys = {key_of(*event.split("/"), "published") for event in events}
+    places = [event.split("/") for event in events]
+    keys = {key_of(domain, name, "published") for domain, name in places}
     return dg.DagsterRun(job_name="__ASSET_JOB", run_id=run_id, asset_selection=keys)
 
 

@@ -68,7 +68,18 @@ def earlier_tree(folder: Path) -> Path:
     """The tree of the earlier commit, from this repository's history. Skips the test, or fails it where servers are
     required, if the history is not here."""
     packed = subprocess.run(
-        ["git", "-C", str(ROOT), "archive", "--format=tar", EARLIER, *_PACKAGES],
+        # In a container the files may be another user's.
+        [
+            "git",
+            "-c",
+            f"safe.directory={ROOT}",
+            "-C",
+            str(ROOT),
+            "archive",
+            "--format=tar",
+            EARLIER,
+            *_PACKAGES,
+        ],
         capture_output=True,
         check=False,
     )

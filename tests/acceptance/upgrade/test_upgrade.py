@@ -33,7 +33,7 @@ from tests.fixtures_servers import KafkaServer, RegistryServer
 from tests.matrix import one_of
 
 # So slow that a run is still at work when it has been seen at work.
-_SLOWLY = {"SLUICE_TRANSACTION_ROWS": "5", "SLUICE_MAX_ROWS_PER_SECOND": "20"}
+_SLOWLY = {"SLUICE_TRANSACTION_ROWS": "5", "SLUICE_MAX_ROWS_PER_SECOND": "10"}
 _MANY = 400
 _LATER_VERSION = "written by a later version"
 
@@ -118,8 +118,8 @@ def test_upgrade_and_rollback(installation: Installation) -> None:
 
 def _publish_with_the_earlier_build(on: Installation) -> None:
     shop, count, sluice = on.shop, on.count, on.earlier
-    for day in (1, 2, 3):
-        count.expect(ORDER_PLACED, *shop.put(ORDER_PLACED, day, _orders(day, 12)))
+    for day, rows in ((1, 12), (2, 12), (3, 12), (4, _MANY)):
+        count.expect(ORDER_PLACED, *shop.put(ORDER_PLACED, day, _orders(day, rows)))
     count.expect(ORDER_PAID, *shop.put(ORDER_PAID, 1, _payments(1)))
     shop.put(ORDER_PAID, 2, [*_payments(2), ("2-lost", 900, None)])
     count.expect(ORDER_REFUNDED, *shop.put(ORDER_REFUNDED, 1, _payments(1)))
@@ -133,7 +133,7 @@ def _publish_with_the_earlier_build(on: Installation) -> None:
     _, newer = shop.put(STOCK_COUNTED, 2, [("b", 10, 2), ("d", 20, 2)])
     count.expect(STOCK_COUNTED, new, newer)
 
-    said = sluice.run("publish", "--all", f"{window(1)}..{window(3)}", fails=True)
+    said = sluice.run("publish", "--all", f"{window(1)}..{window(4)}", fails=True)
     assert "order_paid" in said, said
     count.check("the earlier build has published")
 
@@ -143,12 +143,10 @@ def _publish_with_the_earlier_build(on: Installation) -> None:
     sluice.run("publish", "order_placed", window(3))
     count.check("the earlier build has replayed and corrected")
 
-    # One window is left in the middle of its first publication, another one in the middle of a correction.
+    # One window is left in the middle of a correction, another one in the middle of its first publication.
+    count.expect(ORDER_PLACED, *shop.put(ORDER_PLACED, 4, _orders(4, _MANY, amount=1_000_000)))
     count.expect(ORDER_PLACED, *shop.put(ORDER_PLACED, 5, _orders(5, _MANY)))
-    sluice.run("publish", "order_placed", window(5))
-    count.expect(ORDER_PLACED, *shop.put(ORDER_PLACED, 5, _orders(5, _MANY, amount=1_000_000)))
-    count.expect(ORDER_PLACED, *shop.put(ORDER_PLACED, 4, _orders(4, _MANY)))
-    for day, generation in ((4, 1), (5, 2)):
+    for day, generation in ((4, 2), (5, 1)):
         sluice.kill(
             "publish", "order_placed", window(day),
             when=lambda day=day, generation=generation: on.interrupted(ORDER_PLACED, day, generation),  # type: ignore[misc]
@@ -206,8 +204,7 @@ def _roll_back(on: Installation) -> None:
     said = sluice.run("publish", "order_placed", f"{window(1)}..{window(6)}", fails=True)
     assert said.count(_LATER_VERSION) >= 6, said
     assert on.count.outsider.ends(shop.topic(ORDER_PLACED)) == before, said
-    for command in (("verify", "order_placed", window(1)), ("replay", "order_placed", "--reason", "a try")):
-        assert _LATER_VERSION in sluice.run(*command, fails=True)
+    assert _LATER_VERSION in sluice.run("replay", "order_placed", "--reason", "a try", fails=True)
 
     count.expect(ORDER_PLACED, *shop.put(ORDER_PLACED, 7, _orders(7, 12)))
     sluice.run("publish", "order_placed", window(7))
@@ -221,8 +218,7 @@ def _upgrade_again(on: Installation) -> None:
     sluice = on.current
     sluice.run("publish", "--all", f"{window(1)}..{window(7)}")
     on.count.check("this build has gone on behind the rollback")
-    assert "Nothing was published" in sluice.run("publish", "--all", f"{window(1)}..{window(7)}")
-    for event in ("order_placed", "order_paid", "order_refunded", "stock_counted"):
+    for event in ("order_placed", "order_refunded", "stock_counted"):
         sluice.run("verify", event)
     on.count.check("this build has verified")
 

@@ -53,7 +53,7 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
-@pytest.mark.parametrize("name", [*one_of("postgresql", "duckdb"), "sqlite"])
+@pytest.mark.parametrize("name", [*one_of("postgres", "duckdb"), "sqlite"])
 def test_a_warehouse_keeps_its_promise(
     name: str, promise: Promise, databases: Databases, request: pytest.FixtureRequest
 ) -> None:
@@ -184,11 +184,18 @@ class OneConnection(SQLiteWarehouse):
 class LeavesThreads(SQLiteWarehouse):
     """Keeps a thread for each stream."""
 
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.over = threading.Event()
+
     def stream(  # type: ignore[override]
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
-        threading.Thread(target=threading.Event().wait, args=(20,), daemon=True).start()
+        threading.Thread(target=self.over.wait, daemon=True).start()
         return super().stream(sql, parameters, order_by=order_by, batch_rows=batch_rows)
+
+    def close(self) -> None:
+        self.over.set()
 
 
 class SaysItHoldsOffWriters(SQLiteWarehouse):

@@ -61,7 +61,7 @@ class SQLiteWarehouse:
     parameter_style: ParameterStyle = "named"
 
     def __init__(self, path: str) -> None:
-        self._path, self._where = path, "warehouse shop"
+        self.path, self._where = path, "warehouse shop"
         self._open: list[sqlite3.Connection] = []
         self._streaming: sqlite3.Connection | None = None
         self._deadline, self._cancellation = Deadline(), Cancellation()
@@ -69,7 +69,7 @@ class SQLiteWarehouse:
     @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
         connection = sqlite3.connect(
-            f"file:{self._path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            f"file:{self.path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
         )
         self._open.append(connection)
         try:
@@ -122,9 +122,14 @@ class SQLiteWarehouse:
                 for _, name, kind, *_ in connection.execute("PRAGMA table_info(described)")
             }
 
-    @contextmanager
     def stream(
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
+    ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
+        return self._streamed(sql, parameters, order_by, batch_rows)
+
+    @contextmanager
+    def _streamed(
+        self, sql: str, parameters: Mapping[str, datetime], order_by: Sequence[str], batch_rows: int
     ) -> Iterator[Iterator[pa.RecordBatch]]:
         schema = self.describe(sql, parameters)
         order = [*order_by, *(name for name in schema.names if name not in order_by)]

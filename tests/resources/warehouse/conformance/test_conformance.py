@@ -87,7 +87,7 @@ class Changed(SQLiteWarehouse):
 class ShiftedBounds(SQLiteWarehouse):
     """Takes a bound for local time."""
 
-    def stream(  # type: ignore[override]
+    def stream(
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
         moved = {name: value.replace(tzinfo=UTC) for name, value in parameters.items()}
@@ -97,7 +97,7 @@ class ShiftedBounds(SQLiteWarehouse):
 class CutBounds(SQLiteWarehouse):
     """Cuts a bound to seconds."""
 
-    def stream(  # type: ignore[override]
+    def stream(
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
         cut = {name: value.replace(microsecond=0) for name, value in parameters.items()}
@@ -107,7 +107,7 @@ class CutBounds(SQLiteWarehouse):
 class TextualParameters(SQLiteWarehouse):
     """Writes the bounds into the text of the query."""
 
-    def stream(  # type: ignore[override]
+    def stream(
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
         for name, value in parameters.items():
@@ -135,7 +135,7 @@ class Unordered(Changed):
 class LargeBatches(SQLiteWarehouse):
     """Batches of one row more."""
 
-    def stream(  # type: ignore[override]
+    def stream(
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
         return super().stream(sql, parameters, order_by=order_by, batch_rows=batch_rows + 1)
@@ -173,7 +173,7 @@ class TakesAnything(SQLiteWarehouse):
 class OneConnection(SQLiteWarehouse):
     """The second stream ends the first."""
 
-    def stream(  # type: ignore[override]
+    def stream(
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
         for connection in list(self._open):
@@ -188,7 +188,7 @@ class LeavesThreads(SQLiteWarehouse):
         super().__init__(path)
         self.over = threading.Event()
 
-    def stream(  # type: ignore[override]
+    def stream(
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
         threading.Thread(target=self.over.wait, daemon=True).start()
@@ -401,9 +401,9 @@ def test_a_warehouse_that_breaks_a_promise_is_found(
     broken: type[SQLiteWarehouse], promise: Promise, databases: Databases, request: pytest.FixtureRequest
 ) -> None:
     with databases.subject("sqlite", request, own=True) as sound:
-        file = sound.warehouse._path  # type: ignore[attr-defined]
+        assert isinstance(sound.warehouse, SQLiteWarehouse)
         with (
-            closing(broken(file)) as warehouse,
+            closing(broken(sound.warehouse.path)) as warehouse,
             pytest.raises(_FOUND),
         ):
             promise(Subject(sound.kind, warehouse, sound.execute))

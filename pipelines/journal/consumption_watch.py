@@ -15,7 +15,7 @@ from pipelines.journal.journal import Journal
 from pipelines.ledger.entry import LedgerEntry
 from pipelines.ledger.listing import read_topics
 from resources.errors import SluiceError, TransientError
-from resources.kafka.reading.lag import GroupReader
+from resources.kafka.reading.lag import GroupHidden, GroupReader
 from resources.kafka.topics.watch import TopicNow
 from resources.platform import Platform
 from resources.settings import Settings
@@ -188,6 +188,11 @@ class ConsumptionWatch:
                 places = {one.topic: range(topics[one.topic].partitions) for one in wanted[group]}
                 try:
                     committed = reader.committed(group, places)
+                except GroupHidden:
+                    self._problems.append(
+                        f"consumer group {group}: the login has no right to Describe it (docs/operating.md#rights)"
+                    )
+                    continue
                 except SluiceError as error:
                     self._problems.append(str(error))
                     continue

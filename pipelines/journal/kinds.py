@@ -99,7 +99,8 @@ class FirstConsumption:
     """A declared consumer's group had a committed offset behind the event's first record in one Kafka partition.
 
     `committed` is that offset, `first` the first record's. `topic_id` says which topic of the name it was; None where the
-    brokers give no ids. `generation` is the earliest generation that the ledger knew then.
+    brokers give no ids. `generation` is the earliest generation that the ledger knew then. The time of the record is when
+    it was seen, which is after it happened.
     """
 
     service: str
@@ -112,7 +113,7 @@ class FirstConsumption:
 
     def __str__(self) -> str:
         return (
-            f"by {self.service}: group {self.group} has committed offset {self.committed:,} of partition "
+            f"by {self.service}, seen at this time: group {self.group} has committed offset {self.committed:,} of partition "
             f"{self.kafka_partition}, whose first event has offset {self.first:,}"
         )
 

@@ -23,6 +23,10 @@ from resources.settings import Settings
 _SECONDS = 10
 
 
+class GroupHidden(KafkaRefused):
+    """The login has no right to see a consumer group."""
+
+
 @dataclass(frozen=True)
 class GroupLag:
     """A group on one topic: `records` is the sum over its partitions of end minus committed offset.
@@ -159,7 +163,7 @@ class GroupReader:
         inner = kafka_error(error)
         if inner.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:
             return self._admin.explained(f"consumer group {group}", inner)
-        return KafkaRefused(
+        return GroupHidden(
             f"consumer group {group}",
             "the login may not see how far it is behind, and publishing must not outrun it",
             allowed="Describe on the group (docs/operating.md#rights)",

@@ -3,9 +3,12 @@
 from contextlib import closing
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
+from pipelines.journal.consumption_watch import ConsumptionWatch, DeclaredConsumer, Looked, Memory
 from resources.kafka.errors import KafkaRefused
 from resources.kafka.reading.lag import GroupReader
+from resources.kafka.topics.journal_topic import journal_topic
 from tests.pipelines.preflight.conftest import SecuredWorld
 
 DESCRIBE = ("group", "billing", "DESCRIBE")
@@ -27,3 +30,28 @@ def test_a_group_is_read_with_describe_and_named_with_the_command_without(secure
         secured.acls.set(*secured.needed.values())
         with pytest.raises(KafkaRefused, match="may not see"):
             reader.lag(topic, "billing")
+
+
+def test_a_declared_consumer_s_group_that_may_not_be_seen_is_a_problem_of_its_own(
+    secured: SecuredWorld,
+) -> None:
+    world = secured.world
+    world.deliver([("a", 1, 1)])
+    (record,) = world.seen()
+    consumer = Consumer({"bootstrap.servers": world.bootstrap, "group.id": "billing"})
+    place = TopicPartition(world.topic, record.kafka_partition, record.offset + 1)
+    consumer.commit(offsets=[place], asynchronous=False)
+    consumer.close()
+    journal = [("topic", journal_topic(world.settings()), one) for one in ("READ", "WRITE")]
+    secured.acls.set(*secured.needed.values(), *journal)
+    declared = DeclaredConsumer(world.event.full_name, world.topic, "billing", ("billing",))
+
+    def look() -> Looked:
+        return ConsumptionWatch(secured.platform(), [declared], Memory(), by="me").look()
+
+    found = look()
+    assert found.recorded == () and found.waiting == 1
+    assert "not asked: consumer group billing: the login has no right to Describe it" in str(found)
+    secured.acls.set(*secured.needed.values(), *journal, DESCRIBE)
+    found = look()
+    assert [one.kind for one in found.recorded] == ["first_consumption"] and found.waiting == 0

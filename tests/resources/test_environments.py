@@ -1,7 +1,9 @@
 """Environments: which one is in force, whose a variable is, and that no value of one is ever used by another."""
 
+import ast
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from resources.settings import (
+    ROOT,
     Settings,
     SettingsError,
     load_settings,
@@ -334,3 +337,28 @@ def test_the_choice_of_the_option_is_known_to_children(
     # Somebody chooses another one for a child.
     monkeypatch.setenv("SLUICE_ENV", "stage")
     assert SluiceError("a", "b", next_step="sluice list").next_step == "sluice list"
+
+
+def test_messages_name_the_variable_of_the_environment_in_force() -> None:
+    """By `variable(setting)`: a variable that a text names itself is that of no environment."""
+    of_the_machine = {"home", "assets"}
+    for package in ("pipelines", "resources"):
+        for module in (ROOT / package).rglob("*.py"):
+            tree = ast.parse(module.read_text())
+            docstrings = {
+                id(node.body[0].value)
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+                and node.body
+                and isinstance(node.body[0], ast.Expr)
+            }
+            for node in ast.walk(tree):
+                if (
+                    isinstance(node, ast.Constant)
+                    and isinstance(node.value, str)
+                    and id(node) not in docstrings
+                ):
+                    for rest in re.findall(r"SLUICE_([A-Z_]+)", node.value):
+                        assert (setting_of(rest) or "home") in of_the_machine, (
+                            f"{module}:{node.lineno}: SLUICE_{rest}"
+                        )

@@ -10,7 +10,7 @@ from resources.errors import SluiceError
 from resources.kafka.topics.cluster import ClusterState
 from resources.kafka.topics.journal_topic import JOURNAL_CONFIG, journal_topic, problem_of
 from resources.kafka.topics.topics import create_command
-from resources.settings import Settings
+from resources.settings import Settings, variable
 from resources.wording import counted
 
 _WITHOUT = "until then `sluice history` shows the ledger alone, and accepting another topic, cluster, store or location is refused"
@@ -42,7 +42,7 @@ def _findings(settings: Settings, cluster: ClusterState) -> Iterator[Finding]:
             yield Finding("journal", "ok", found)
         else:
             found = f"{name} does not exist, and the settings do not allow Sluice to create it: {_WITHOUT}"
-            yield Finding("journal", "warning", found, f"{command} (or set SLUICE_CREATE_TOPICS=true)")
+            yield Finding("journal", "warning", found, f"{command} (or set {variable('create_topics')}=true)")
         return
     found = f"{name}, {counted(state.topic.partitions, 'partition')}"
     wrong = problem_of(settings, state.topic)

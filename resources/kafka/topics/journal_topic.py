@@ -15,7 +15,7 @@ from resources.kafka.reading.range_reader import RangeReader
 from resources.kafka.topics.ledger_topic import ledger_partition
 from resources.kafka.topics.topics import Topic, alter_command, describe_topic, ensure_topic
 from resources.process.waiting import waiting_for
-from resources.settings import Settings
+from resources.settings import Settings, variable
 from resources.wording import counted
 
 JOURNAL_CONFIG = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
@@ -53,7 +53,7 @@ def problem_of(settings: Settings, found: Topic) -> tuple[str, str] | None:
         return (
             f"has {counted(found.partitions, 'partition')}, and the settings say {settings.ledger_partitions}: the records "
             "of an event would be looked for in the wrong one",
-            f"set SLUICE_LEDGER_PARTITIONS={found.partitions} where the ledger has as many; never add partitions to the "
+            f"set {variable('ledger_partitions')}={found.partitions} where the ledger has as many; never add partitions to the "
             "journal",
         )
     if not found.config:

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
 
-from pipelines.orchestration.control import give
+from pipelines.orchestration.control import OF_A_TERMINAL, give
 from pipelines.orchestration.definitions.build import build_location
 from pipelines.orchestration.keys import HEARTBEAT
 from pipelines.orchestration.liveness import lost_runs
@@ -282,6 +282,19 @@ def test_places_of_other_projects_runs_that_have_ended_are_theirs(instance: dg.D
         instance.report_run_canceled(run)
     LostRuns().end(instance)
     assert storage.get_concurrency_info(POOL).active_run_ids == {others.run_id}
+
+
+def test_places_of_an_ended_terminal_are_freed_though_its_assets_have_other_keys(
+    instance: dg.DagsterInstance,
+) -> None:
+    """A version before named its assets otherwise, so its runs do not name an event of this one."""
+    storage, before = instance.event_log_storage, another_projects_run(instance)
+    instance.add_run_tags(before.run_id, OF_A_TERMINAL)
+    storage.set_concurrency_slots(POOL, 1)
+    assert storage.claim_concurrency_slot(POOL, before.run_id, "step").is_claimed
+    instance.report_run_failed(before)
+    LostRuns().end(instance)
+    assert storage.get_concurrency_info(POOL).active_slot_count == 0
 
 
 def test_a_failure_that_the_daemon_has_missed_is_told_once_more(instance: dg.DagsterInstance) -> None:

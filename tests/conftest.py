@@ -24,12 +24,15 @@ pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_postgres", "tests.ma
 _JAVA = "-XX:TieredStopAtLevel=1"
 
 
-# On a busy machine an example takes as long as it takes.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# On a busy machine an example takes as long as it takes. `make test` tries the same examples each time, so that it says
+# something about the change; `make acceptance` tries new ones.
+_BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", _BUSY, derandomize=True)
+settings.register_profile("new", _BUSY)
 
 
-def pytest_configure() -> None:
-    settings.load_profile("busy")
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("new" if config.getoption("--matrix") else "same")
     os.environ.setdefault("JAVA_TOOL_OPTIONS", _JAVA)
     # A background job of a shell ignores Ctrl-C, and so would every process that a test sends it to.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

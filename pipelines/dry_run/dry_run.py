@@ -78,8 +78,9 @@ class DryRun:
             self._read(self._platform).require_free_shadow(self._request.topic)
         for window in windows:
             with self._platform.aside() as aside:
+                planned = _Window(self, window, aside)
                 try:
-                    yield _Window(self, window, aside).plan()
+                    yield planned.plan()
                 except TransientError:
                     raise
                 except SluiceError as error:
@@ -90,6 +91,7 @@ class DryRun:
                         "refused",
                         headline(error.problem),
                         found,
+                        dead=planned.dead,
                         refused=str(error),
                         problems=error.parts,
                     )
@@ -103,6 +105,8 @@ class _Window:
         self._whole, self._window, self._platform = whole, window, aside
         self._event, self._request = whole._event, whole._request
         self._noted = Noted()
+        self.dead = 0
+        """Rows of the new snapshot that do not fit, also if the window is then refused."""
         entries = whole._read(aside)
         self._delivery = DryDelivery(aside, entries)
         # The difference is wanted also where a run would ask first. What precedes a replay or a redrive asks as in a run.
@@ -128,6 +132,7 @@ class _Window:
         done, replay = None, self._request.replay
         if self._request.redrive is None and (replay is None or replay.source == "fresh"):
             done = self._made()
+            self.dead = done.dead
             if not done.passed:
                 return self._blocked(done)
             if self._whole._keys is not None:

@@ -262,6 +262,18 @@ def _hold(make: Callable[[], World], history: tuple[bool, Step, list[Step]]) -> 
         [Step({"redrive": Redrive(True)})],
     )
 ).via("a redrive whose letters are as they were")
+@example(
+    history=(
+        False,
+        Step(rows=(("k0", 0, 3),), body=BODIES[1]),
+        [
+            Step(
+                {"reason": "asked for", "replay": Replay("", "fresh")},
+                (("k0", 0, 0), ("k1", 0, 0), ("k2", 0, 3)),
+            )
+        ],
+    )
+).via("a refused replay of rows of which one does not fit")
 @example(history=(False, Step(rows=(("k0", 0, 3),), body=BODIES[1]), [Step({"redrive": Redrive(True)})])).via(
     "a redrive of a window that its letters still block"
 )

@@ -19,8 +19,8 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def run(installed: Path, kafka: KafkaServer, apicurio: RegistryServer) -> Run:
-    """Runs a program of that environment, with a Kafka and a registry in it and nobody's settings."""
+def run(installed: Path) -> Run:
+    """Runs a program of that environment, with nobody's settings."""
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -29,12 +29,6 @@ def run(installed: Path, kafka: KafkaServer, apicurio: RegistryServer) -> Run:
     environ = clean | {
         "PATH": f"{installed}{os.pathsep}{clean['PATH']}",
         "NO_COLOR": "1",
-        "SLUICE_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
-        "SLUICE_REGISTRY_URL": apicurio.url,
-        "SLUICE_CREATE_TOPICS": "true",
-        "SLUICE_REGISTER_CONTRACTS": "true",
-        # The servers are shared with other tests.
-        "SLUICE_LEDGER_TOPIC": f"sluice.ledger.{uuid4().hex[:8]}",
     }
 
     def run(folder: Path, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -48,7 +42,9 @@ def run(installed: Path, kafka: KafkaServer, apicurio: RegistryServer) -> Run:
     return run
 
 
-def test_a_new_project_publishes_an_event_of_its_own(run: Run, tmp_path: Path) -> None:
+def test_a_new_project_publishes_an_event_of_its_own_in_two_environments(
+    run: Run, kafka: KafkaServer, apicurio: RegistryServer, tmp_path: Path
+) -> None:
     project, elsewhere = tmp_path / "shop-events", tmp_path / "elsewhere"
     elsewhere.mkdir()
     # Neither a package of this name in the working directory nor another project there is taken for the project.
@@ -61,8 +57,14 @@ def test_a_new_project_publishes_an_event_of_its_own(run: Run, tmp_path: Path) -
         )
     with (project / "sluice.toml").open("a") as settings:
         settings.write('\n[warehouse]\ndefault = "duckdb://shop.duckdb"\n')
+        for name in ("stage", "prod"):
+            # The servers are shared, by the environments and with other tests.
+            settings.write(
+                f'\n[env.{name}]\ntopic_prefix = "{name}-{uuid4().hex[:8]}."\ncreate_topics = true\nregister_contracts = true\n'
+                f'[env.{name}.kafka]\n"bootstrap.servers" = "{kafka.bootstrap}"\n'
+                f'[env.{name}.registry]\nurl = "{apicurio.url}"\n'
+            )
 
-    topic = f"shop.order-placed-{uuid4().hex[:8]}.v1"
     drafted = run(
         project / "tests",
         "sluice",
@@ -79,18 +81,16 @@ def test_a_new_project_publishes_an_event_of_its_own(run: Run, tmp_path: Path) -
         drafted.stderr
     )
     for path in (project / "assets" / "shop").glob("order_placed.*"):
-        path.write_text(path.read_text().replace("TODO", "Said").replace("shop.order-placed.v1", topic))
+        path.write_text(path.read_text().replace("TODO", "Said"))
 
-    # From a subfolder, and from anywhere.
-    published = run(
-        project / "assets" / "shop", "sluice", "publish", "order_placed", "2024-01-01..2024-01-02"
-    )
-    assert "222 events published" in published.stdout, published.stdout + published.stderr
-    again = run(project, "sluice", "publish", "order_placed", "2024-01-01..2024-01-02")
+    wanted = ("publish", "order_placed", "2024-01-01..2024-01-02")
+    for name, folder in (("stage", project / "assets" / "shop"), ("prod", project / "tests")):
+        published = run(folder, "sluice", "--env", name, *wanted)
+        assert "222 events published" in published.stdout, published.stdout + published.stderr
+    again = run(project, "sluice", "--env", "stage", *wanted)
     assert "Nothing was published" in again.stdout, again.stdout + again.stderr
-    assert (project / ".sluice" / "snapshots").is_dir() and not (
-        project / "assets" / "shop" / ".sluice"
-    ).exists()
+    assert sorted(path.name for path in (project / ".sluice" / "environments").iterdir()) == ["prod", "stage"]
+    assert not (project / "assets" / "shop" / ".sluice").exists()
 
     tested = run(project, "python", "-m", "pytest", "-q", "-p", "no:cacheprovider")
     assert tested.returncode == 0 and "3 passed" in tested.stdout, tested.stdout

@@ -53,8 +53,7 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
     catalogue, events, whole = meant.catalogue, meant.events, meant.whole
     failed, found, reports = [], [], []
     with Platform() as platform, milestones_at_end(platform.settings, warn=warn) as milestones:
-        for one in events:
-            wanted = meant.windows(one, windows) if windows else None
+        for one, wanted in meant.with_windows(windows):
             findings = check_event(one, platform, wanted, offline=offline)
             notes = [
                 str(w)

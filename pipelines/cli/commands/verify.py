@@ -61,10 +61,8 @@ def command(event: str, windows: str | None, topic: str | None, as_json: bool) -
         ),
     ):
         ledger = read_ledger(platform)
-        for one_event in meant.events:
-            wanted = (
-                [window.key for window in meant.windows(one_event, windows)] if windows is not None else None
-            )
+        for one_event, named in meant.with_windows(windows):
+            wanted = None if named is None else [window.key for window in named]
             keys = windows_to_verify(one_event, wanted, ledger, topic)
             done: list[Verified] = []
             found.append((one_event, done, []))

@@ -63,6 +63,27 @@ class Chosen:
 
         return overlapping(event, *period(text))
 
+    def with_windows(self, text: str | None) -> list[tuple[Event, list[Window] | None]]:
+        """The events, each with the windows that `text` means; None without a text. Of a selection, events with no such
+        window are named on stderr and left out. Raises SluiceError if none is left."""
+        if text is None:
+            return [(event, None) for event in self.events]
+        found: list[tuple[Event, list[Window] | None]] = []
+        for event in self.events:
+            if windows := self.windows(event, text):
+                found.append((event, windows))
+            else:
+                click.echo(f"{event.full_name}: no window overlaps {text} ({event.windows})", err=True)
+        if not found:
+            from resources.errors import SluiceError
+
+            raise SluiceError(
+                f"windows {text}",
+                "no window of the selected events overlaps this time",
+                next_step="name another time",
+            )
+        return found
+
 
 def chosen(text: str | None) -> Chosen:
     """The named event, the selected ones, or every event that loads.

@@ -87,6 +87,15 @@ def test_status_and_verify_are_of_the_published_ones(published: Sluice) -> None:
     assert ("flights/flight_cancelled", "2013-01-02") in verdicts
 
 
+def test_an_event_without_a_window_of_that_time_is_named_and_left_out(published: Sluice) -> None:
+    for command, option in (("verify", "--json"), ("check", "--offline")):
+        some = published(command, DAILY, "2013-12-31", option)
+        assert "weather/weather_observed: no window overlaps 2013-12-31" in some.stderr
+        assert "flights/flight_cancelled" in some.stdout and "weather/weather_observed" not in some.stdout
+        none = published(command, "flights/*", "2012-01", option)
+        assert none.returncode == 1 and "no window of the selected events overlaps" in none.stderr
+
+
 def test_states_pick_by_the_ledger(published: Sluice) -> None:
     assert _events(published("list", "state:published", "--json").stdout) == {
         "carrier_day_closed", "flight_cancelled",

@@ -134,7 +134,11 @@ def test_a_mistake_is_named_with_what_to_write(
 
 
 def test_the_values_of_other_environments_are_not_looked_at(tmp_path: Path) -> None:
-    found = settings(tmp_path, TWO + "[env.test]\nbatch_rows = 0\n", "prod", SLUICE_TEST_TOPIC_PARTITIONS="x")
+    others = {
+        "SLUICE_TEST_TOPIC_PARTITIONS": "x",
+        "SLUICE_TEST_KAFKA_SASL_PASSWORD_FILE": "/nowhere/password",
+    }
+    found = settings(tmp_path, TWO + "[env.test]\nbatch_rows = 0\n", "prod", **others)
     assert found.bootstrap_servers == "prod:9092"
 
 

@@ -1,6 +1,10 @@
 """What every process of Sluice does first, before it prints, logs or makes a file."""
 
+import atexit
+import os
+import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from resources.security.outlets import guard_outlets
@@ -11,6 +15,7 @@ from resources.settings import Settings, SettingsError, load_settings
 def begin_process() -> None:
     """No text of this process shows a secret, and no file that it makes is open to others. Harmless twice."""
     guard_outlets()
+    _end_quietly()
     keep_files_private()
     with suppress(SettingsError):  # said by whoever needs the settings
         settings = load_settings()
@@ -26,3 +31,19 @@ def _close_folders(settings: Settings) -> None:
     store = Path(settings.snapshots)
     if "://" not in settings.snapshots and (store / ".store.json").exists():
         tighten(store, settings.group_access)
+
+
+@cache
+def _end_quietly() -> None:
+    """Register, once, what the process does last: exit handlers run in reverse order."""
+    atexit.register(_close_error_stream)
+
+
+def _close_error_stream() -> None:
+    """Close the error stream when everything of Sluice has ended. If a query result is still referenced then, for
+    example by the traceback of a failed run, the binding of DuckDB prints a page about its own objects."""
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)

@@ -1,6 +1,6 @@
-"""Every touch of the outside world: warehouse, snapshots, Kafka, registry."""
+"""Everything that touches the outside world: warehouse, snapshots, Kafka, registry."""
 
 from resources.process.memory import choose_pool
 
-# Before any module of these packages loads pyarrow, which asks once.
+# Must run before a module of these packages loads pyarrow, which reads the choice only once.
 choose_pool()

@@ -1,4 +1,4 @@
-"""Commands in messages. Where `--env` has chosen the environment, a command that a message recommends carries it too:
+"""Commands in messages. If `--env` has chosen the environment, each recommended command contains `--env` too;
 without it the command would run in another environment."""
 
 import os
@@ -12,12 +12,13 @@ _COMMAND = re.compile(r"(?<![\w./-])sluice (?=[a-z])")
 
 
 def by_option(name: str) -> str:
-    """What `CHOSEN_BY` says of an environment that `--env` has chosen. Whoever changes SLUICE_ENV later chooses anew."""
+    """The value of `CHOSEN_BY` if `--env` has chosen the environment `name`. A later change of SLUICE_ENV no
+    longer matches it, and so counts as a new choice."""
     return f"--env {name}"
 
 
 def follow_up(text: str) -> str:
-    """`text` with its commands (`sluice publish …`) for the environment that this one runs in."""
+    """`text`, in which each command (`sluice publish …`) is for the environment of this process."""
     name = os.environ.get(ENVIRONMENT)
     if not name or os.environ.get(CHOSEN_BY) != by_option(name):
         return text

@@ -1,5 +1,5 @@
-"""Where this process writes, and for whom: ids of what it is connected to, to be compared with those that the ledger
-names; and the person or service at work."""
+"""What this process writes to, and for whom: ids of what it is connected to, for comparison with the ids in
+the ledger; and the person or service that runs it."""
 
 import getpass
 import socket
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Identity:
-    """The Kafka cluster's id, the snapshot store's, and the code location, which is part of every transactional id.
-    None: not known, and then nothing is compared."""
+    """The ids of the Kafka cluster and the snapshot store, and the code location, which is part of every
+    transactional id. None: not known; then it is not compared."""
 
     cluster_id: str | None
     store_id: str | None
@@ -17,8 +17,8 @@ class Identity:
 
 
 def this_user() -> str:
-    """The person or service at work here, for the ledger and the journal: `user@host`."""
+    """The person or service that runs this process, for the ledger and the journal: `user@host`."""
     try:
         return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError):  # a container's user may have no name
+    except (KeyError, OSError):  # in a container, the user may have no name
         return socket.gethostname()

@@ -1,4 +1,5 @@
-"""What is wrong with a JSON text, for the person who wrote it: where, what was found, and what was expected."""
+"""What is wrong with a JSON text, for the person who wrote it: the place, what was
+found, and what was expected."""
 
 import json
 import re
@@ -24,7 +25,7 @@ _SHOWN = 60
 
 
 def what_is_wrong(text: str, error: json.JSONDecodeError) -> tuple[str, str]:
-    """The problem, with its line, column and the line's text; and what is allowed there."""
+    """The problem, with its line, its column and the text of the line; and what is allowed there."""
     found, expected = _at(text, error)
     line = text.split("\n")[error.lineno - 1].strip() if text else ""
     shown = f": {cut(line, _SHOWN)}" if line else ""
@@ -52,7 +53,7 @@ def _at(text: str, error: json.JSONDecodeError) -> tuple[str, str]:
 
 
 def parse_json(where: str, text: str, *, next_step: str | None = None) -> object:
-    """The value of a JSON text. Raises SluiceError with what is wrong and what was expected."""
+    """The value of a JSON text. Raises SluiceError with the problem and what was expected."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

@@ -1,4 +1,5 @@
-"""Everything outside that one run uses, opened when first needed and closed together."""
+"""Everything outside the process that a run uses. It is opened when it is first
+needed, and closed together."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from resources.settings import Settings, load_settings
 from resources.snapshots import SnapshotStore, StoreAside
 from resources.warehouse import Warehouse, open_warehouse
 
-if TYPE_CHECKING:  # imported when first needed, as it is opened: a third of a second
+if TYPE_CHECKING:  # imported when first needed: the import takes a third of a second
     from resources.kafka.reading.shared_consumer import LentConsumer
     from resources.kafka.topics.ledger_topic import LedgerLog
     from resources.kafka.topics.watch import TopicWatch
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # imported when first needed, as it is opened: a third of a s
 
 
 class Platform:
-    """Snapshots, ledger, registry and warehouses by the settings. Not shared between threads."""
+    """Snapshots, ledger, registry and warehouses of the settings. Not shared between threads."""
 
     def __init__(
         self, settings: Settings | None = None, *, say: Callable[[str], None] = lambda _: None
@@ -32,7 +33,7 @@ class Platform:
         self._warehouses: dict[str, Warehouse] = {}
         self._secrets = self.settings.secrets_fingerprint()
         self.judging: dict[str, Any] = {}
-        """What is remembered of each query from one window to the next: how long asking for its rows again takes."""
+        """For each query, kept from one window to the next: how long it takes to read its rows again."""
 
     @cached_property
     def snapshots(self) -> SnapshotStore:
@@ -48,32 +49,32 @@ class Platform:
 
     @cached_property
     def ledger(self) -> "LedgerLog":
-        """The ledger; its topic is created or checked when this is first used."""
+        """The ledger. Its first use creates or checks its topic."""
         from resources.kafka.topics.ledger_topic import LedgerLog
 
         return LedgerLog(self.settings, say=lambda text: self.say(text))
 
     @property
     def identity(self) -> Identity:
-        """What this process is connected to. Makes nothing: a store without an id has none."""
+        """The ids of what this process is connected to. Creates nothing: a store without an id has None."""
         return Identity(self.watch.cluster_id, self.snapshots.store_id(), self.settings.code_location)
 
     @cached_property
     def watch(self) -> "TopicWatch":
-        """What asks whether topics are still the same."""
+        """Checks whether topics are still the same topics."""
         from resources.kafka.topics.watch import TopicWatch
 
         return TopicWatch(self.settings)
 
     @cached_property
     def reader(self) -> "LentConsumer":
-        """What reads events back."""
+        """The consumer that reads events back."""
         from resources.kafka.reading.shared_consumer import LentConsumer
 
         return LentConsumer(self.settings)
 
     def warehouse(self, name: str) -> Warehouse:
-        """The warehouse of this name; raises WarehouseError naming the known ones."""
+        """The warehouse of this name; raises WarehouseError with the known names."""
         if name not in self._warehouses:
             self._warehouses[name] = open_warehouse(
                 name, self.settings.warehouses, memory_limit=self.settings.memory_limit
@@ -81,14 +82,16 @@ class Platform:
         return self._warehouses[name]
 
     def let_writers(self) -> None:
-        """Give back the files that nobody can write to meanwhile; they are opened again when they are needed."""
+        """Close the warehouses whose files nobody can write to while they are open; they
+        are opened again when needed."""
         for warehouse in self._warehouses.values():
             if warehouse.holds_off_writers:
                 warehouse.close()
 
     def renew(self) -> bool:
-        """Close what is connected where a secret in a file has changed since it was opened, so that it is opened again with
-        the new one. Whether that was so. To be called between two windows, when nothing is under way."""
+        """Close all connections if a secret in a file has changed since they were opened. They are
+        then opened again with the new secret. True if they were closed. Call it between two windows,
+        when nothing is in progress."""
         secrets = self.settings.secrets_fingerprint()
         if secrets == self._secrets:
             return False
@@ -98,13 +101,13 @@ class Platform:
 
     @contextmanager
     def aside(self) -> Iterator["Platform"]:
-        """The same, for a try that leaves nothing behind: snapshots are written to a folder that is removed at the end, and
-        read from there or else from the store."""
+        """The same platform for a trial that leaves nothing behind: snapshots are written to a folder that is
+        removed at the end, and read from there or else from the store."""
         with tempfile.TemporaryDirectory(prefix="sluice-aside-") as folder:
             yield _Aside(self, folder)
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close everything that was opened."""
         self._disconnect()
         if "snapshots" in self.__dict__:
             self.__dict__.pop("snapshots").close()
@@ -117,7 +120,7 @@ class Platform:
         for name in ("ledger", "registry", "reader"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
-        if "watch" in self.__dict__:  # others hold it
+        if "watch" in self.__dict__:  # others keep a reference to it
             self.watch.close()
 
     def __enter__(self) -> "Platform":
@@ -130,7 +133,7 @@ class Platform:
 
 
 class _Aside(Platform):
-    """What is connected stays so, and is not closed with it."""
+    """Shares the open connections of the other platform, and does not close them."""
 
     def __init__(self, platform: Platform, folder: str) -> None:
         super().__init__(platform.settings, say=platform.say)
@@ -155,4 +158,4 @@ class _Aside(Platform):
         return self._platform.reader
 
     def close(self) -> None:
-        """Nothing is its own."""
+        """Does nothing: the connections belong to the other platform."""

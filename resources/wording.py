@@ -1,19 +1,19 @@
-"""Values and errors of others as text for a message: whatever they are, there is a text, and a short one."""
+"""Foreign values and errors as text for a message: there is always a text, and it is short."""
 
 import math
 
-# What an author's `__str__` may raise; a Ctrl-C is the user's.
+# What an author's `__str__` may raise. A Ctrl-C is not caught, because it belongs to the user.
 _RAISED = (Exception, SystemExit, GeneratorExit)
 _DIGITS_SHOWN = 40
 _LONGEST = 120
 
 
 def text_of(value: object) -> str:
-    """`str(value)`. A whole number that Python refuses to write (more than 4,300 digits) has its first digits; of what
-    raises when it is asked for its text, the type is said."""
+    """`str(value)`. For a whole number that Python refuses to write (more than 4,300 digits): its first
+    digits. For a value whose `str` raises: its type."""
     try:
         text = str(value)
-        # Python's advice for such a number in a text is about Python's own settings.
+        # Python's message about such a number gives advice about Python's own settings, so it is replaced.
         return "a number of more than 4,300 digits" if text.startswith("Exceeds the limit (4300 ") else text
     except _RAISED:
         if type(value) is int:
@@ -22,7 +22,7 @@ def text_of(value: object) -> str:
 
 
 def repr_of(value: object) -> str:
-    """`repr(value)`, as `text_of` has it for `str`."""
+    """`repr(value)`, with the same exceptions as `text_of`."""
     try:
         return repr(value)
     except _RAISED:
@@ -32,17 +32,17 @@ def repr_of(value: object) -> str:
 
 
 def brief(value: object, most: int = _LONGEST) -> str:
-    """`repr_of(value)` in about `most` characters: a default of a megabyte says no more than its beginning."""
+    """`repr_of(value)` in about `most` characters: of a default of one megabyte, the beginning is enough."""
     return cut(repr_of(value), most)
 
 
 def cut(text: str, most: int = _LONGEST) -> str:
-    """The text, or its first `most` characters and how many there are."""
+    """The text; if it is longer than `most`, its first `most` characters and its length."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
 def raised(error: BaseException) -> str:
-    """`ValueError: bad value`; the type alone where the error has no text."""
+    """`ValueError: bad value`; only the type if the error has no text."""
     text = text_of(error).strip()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -59,10 +59,10 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 
 def noun(number: int, one: str, many: str = "") -> str:
-    """`broker`, `brokers`: the word alone, where the number stands elsewhere."""
+    """`broker`, `brokers`: only the word, if the number is elsewhere in the text."""
     return one if number == 1 else many or f"{one}s"
 
 
 def headline(text: str) -> str:
-    """What is said of a list below it, without the list: for a cell or a line."""
+    """The sentence above a list, without the list: for a cell or a line."""
     return text.partition("\n")[0].rstrip(":")

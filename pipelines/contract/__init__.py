@@ -1,4 +1,4 @@
-"""Contracts: Avro schemas checked strictly, and the one Arrow type of each Avro type."""
+"""Contracts: Avro schemas, checked strictly, and the single Arrow type of each Avro type."""
 
 from pipelines.contract.avro_type import AvroField, AvroType
 from pipelines.contract.contract import Contract, ContractField, load_contract, parse_contract

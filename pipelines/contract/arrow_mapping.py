@@ -16,7 +16,7 @@ _BY_LOGICAL: dict[str, pa.DataType] = {
     "local-timestamp-millis": pa.timestamp("ms"),
     "local-timestamp-micros": pa.timestamp("us"),
     "local-timestamp-nanos": pa.timestamp("ns"),
-    # Canonical lower-case text for both uuid on string and uuid on fixed(16): one form in every snapshot.
+    # Canonical lower-case text for a uuid on string and for one on fixed(16): one form in every snapshot.
     "uuid": pa.string(),
 }
 _BY_KIND: dict[str, pa.DataType] = {
@@ -27,14 +27,14 @@ _BY_KIND: dict[str, pa.DataType] = {
     "double": pa.float64(),
     "bytes": pa.binary(),
     "string": pa.string(),
-    # Plain strings, not dictionary<>: a Parquet round trip and pandas both keep them as they are.
+    # Plain strings, not dictionary<>: plain strings stay unchanged in Parquet and in pandas.
     "enum": pa.string(),
 }
 LARGEST_DECIMAL_PRECISION = 76
 
 
 def arrow_type(avro: AvroType) -> Any:
-    """The one Arrow type of `avro`; nullability of children is in their Arrow fields."""
+    """The Arrow type of `avro`. The Arrow fields of its children say whether these are nullable."""
     if avro.logical == "decimal":
         return (pa.decimal128 if avro.precision <= 38 else pa.decimal256)(avro.precision, avro.scale)
     if avro.logical is not None:
@@ -43,7 +43,7 @@ def arrow_type(avro: AvroType) -> Any:
         case "fixed":
             return pa.binary(avro.size)
         case "array":
-            # "element" is Parquet's own name, so that a schema read back from a snapshot compares equal.
+            # "element" is Parquet's own name, so that a schema that is read back from a snapshot is equal.
             return pa.list_(pa.field("element", arrow_type(avro.element), avro.element.nullable))
         case "map":
             return pa.map_(pa.string(), pa.field("value", arrow_type(avro.element), avro.element.nullable))

@@ -1,4 +1,4 @@
-"""The parsed form of an Avro type: what the Arrow mapping, the conformer and the encoder walk over."""
+"""The parsed form of an Avro type, which the Arrow mapping, the conformer and the encoder use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ COMPLEX: tuple[str, ...] = ("record", "enum", "array", "map", "fixed")
 
 @dataclass(frozen=True)
 class AvroType:
-    """One Avro type, names resolved, the union with null folded into `null_branch`.
+    """One Avro type. Names are resolved; a union with null is this type with a `null_branch`.
 
-    `null_branch` is the index of null in the union (0 or 1), None where the type is not a union.
-    `logical` is set only where Avro 1.12 defines it for `kind` and Sluice supports it.
+    `null_branch` is the index of null in the union (0 or 1); None if the type is not a union. `logical` is
+    set only if Avro 1.12 defines it for `kind` and Sluice supports it.
     """
 
     kind: Kind
@@ -44,7 +44,7 @@ class AvroType:
         return self.items
 
     def __str__(self) -> str:
-        """As an author would say it: `decimal(9, 2)`, `array of int`, `enum A|B`."""
+        """In an author's words: `decimal(9, 2)`, `array of int`, `enum A|B`."""
         match self.kind, self.logical:
             case _, "decimal":
                 text = f"decimal({self.precision}, {self.scale})"

@@ -18,13 +18,13 @@ from resources.errors import did_you_mean
 from resources.json_mistakes import what_is_wrong
 from resources.wording import cut
 
-# Of the largest double, and room for what nobody writes.
+# The largest double has 309 digits; the rest is reserve.
 _LONGEST_NUMBER = 400
 
 
 @dataclass(frozen=True)
 class ContractField:
-    """A top-level field. `avro` is its Avro JSON, `type` the parsed form that code should walk over."""
+    """A top-level field. `avro` is its Avro JSON; `type` is the parsed form, which code should use."""
 
     name: str
     type: AvroType
@@ -46,7 +46,7 @@ class ContractField:
 
 @dataclass(frozen=True)
 class Contract:
-    """The parsed contract of one event; equal contracts have equal paths and shapes."""
+    """The parsed contract of one event. Two contracts are equal if their paths and shapes are equal."""
 
     path: Path
     type: AvroType
@@ -62,18 +62,19 @@ class Contract:
 
     @cached_property
     def schema(self) -> dict[str, Any]:
-        """Avro JSON of the record: docs, defaults and metadata kept, keys in one order. Not to be changed."""
+        """The Avro JSON of the record with docs, defaults and metadata, its keys in a
+        fixed order. Do not change it."""
         rendered: dict[str, Any] = render(self.type)
         return rendered
 
     @cached_property
     def text(self) -> str:
-        """The schema to register: the same text however the file is laid out."""
+        """The schema to register: the same text, however the file is formatted."""
         return to_text(self.schema)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256, hex, of the shape that records have; docs, defaults and layout leave it alone."""
+        """SHA-256, hex, of the shape of records; docs, defaults and the file's format do not change it."""
         return fingerprint(self.type)
 
     @cached_property
@@ -81,7 +82,7 @@ class Contract:
         return pa.schema([arrow_field(child) for child in self.type.fields])
 
     def field(self, name: str) -> ContractField:
-        """The field `name`; KeyError, naming the nearest, where there is none."""
+        """The field `name`; raises KeyError, with the most similar name, if there is none."""
         for child in self.fields:
             if child.name == name:
                 return child
@@ -91,7 +92,7 @@ class Contract:
         )
 
     def without(self, name: str | None) -> "Contract":
-        """The contract with the field `name` left out; itself where `name` is None."""
+        """The contract without the field `name`; unchanged if `name` is None."""
         if name is None:
             return self
         self.field(name)
@@ -99,8 +100,8 @@ class Contract:
         return Contract(self.path, dataclasses.replace(self.type, fields=kept))
 
     def spelt_out(self) -> "Contract":
-        """The contract of the same columns that takes every value of them: text where this one has an enum, or a uuid
-        on `fixed`."""
+        """The contract with the same columns that accepts every value of them: text instead of
+        an enum or a uuid on `fixed`."""
         return Contract(self.path, _spelt_out(self.type))
 
 
@@ -115,7 +116,7 @@ def _spelt_out(avro: AvroType) -> AvroType:
 
 
 def load_contract(path: Path) -> Contract:
-    """Reads and checks `path`; raises ContractError with every problem found."""
+    """Read and check `path`; raises ContractError with all problems."""
     try:
         data = path.read_bytes()
         text = data.decode("utf-8")
@@ -133,7 +134,7 @@ def load_contract(path: Path) -> Contract:
 
 
 def parse_contract(text: str, path: Path) -> Contract:
-    """`text` as the content of `path`; raises ContractError with every problem found."""
+    """The contract whose file `path` has the content `text`; raises ContractError with all problems."""
     try:
         node = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant, parse_int=_whole)
     except json.JSONDecodeError as error:
@@ -162,7 +163,7 @@ def _unreadable(path: Path, problem: str, next_step: str | None = None) -> Contr
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Python's parser keeps the last of two equal keys: the first would vanish without a word.
+    # Python's parser keeps only the last of two equal keys, so the first would be lost in silence.
     node = dict(pairs)
     if len(node) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -182,7 +183,7 @@ def _whole(digits: str) -> int:
 
 
 def _require_characters(node: Any, path: Path) -> None:
-    """Raise ContractError for half a surrogate pair, which JSON can escape and no registry can store."""
+    """Raise ContractError for half of a surrogate pair: JSON can escape it, but no registry can store it."""
     left: list[tuple[str, Any]] = [("the contract", node)]
     while left:
         where, value = left.pop()

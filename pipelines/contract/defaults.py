@@ -15,10 +15,10 @@ _DAY = {"time-millis": 86_400_000, "time-micros": 86_400_000_000}
 
 
 def misfit(default: Any, avro: AvroType) -> str | None:
-    """What a default of `avro` must be, or None where `default` is that.
+    """What a default of `avro` must be; None if `default` is correct.
 
-    A union's default must fit its first branch: Avro 1.12 lets it fit any, but readers built on
-    earlier releases refuse the whole schema then.
+    The default of a union must fit the union's first branch. Avro 1.12 allows any branch, but readers that
+    implement earlier releases would then refuse the whole schema.
     """
     if avro.null_branch == 0:
         return None if default is None else "null, the union's first branch"

@@ -1,4 +1,4 @@
-"""What is wrong with a contract: every problem of the file at once, each with its field."""
+"""What is wrong with a contract: all problems of the file in one error, each with its field."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from resources.errors import Problem, SluiceError
 
 @dataclass(frozen=True)
 class ContractProblem:
-    """One thing wrong in one contract. `field` is a path (`legs[].fuel`), "" for the file as a whole."""
+    """One problem in one contract. `field` is a path (`legs[].fuel`); "" for the file as a whole."""
 
     path: Path
     field: str
@@ -25,12 +25,12 @@ class ContractProblem:
 
 
 class ContractError(SluiceError):
-    """A contract cannot be used. `problems` holds all of them, never only the first."""
+    """A contract cannot be used. `problems` are all of them, not only the first."""
 
     def __init__(self, problems: tuple[ContractProblem, ...]) -> None:
         self.problems = problems
         first = problems[0]
         super().__init__(first.where, first.problem, allowed=first.allowed, next_step=first.next_step)
-        # The text lists every problem as its own paragraph: one edit, not one run per mistake.
+        # The text has a paragraph for each problem, so that an author can correct all of them in one edit.
         self.several = tuple(Problem(p.where, p.problem, p.allowed, p.next_step) for p in problems)
         self.args = ("\n\n".join(str(problem) for problem in problems),)

@@ -1,4 +1,5 @@
-"""Logical types of Avro 1.12: which belong to which type, and which Sluice cannot carry, and why."""
+"""Logical types of Avro 1.12: the types to which each belongs, and which ones
+Sluice does not support and why."""
 
 from typing import Any, TypedDict
 
@@ -40,10 +41,10 @@ class Logical(TypedDict, total=False):
 
 
 def logical_type(kind: str, node: dict[str, Any]) -> Logical:
-    """The logical type of a type object; empty where it has none.
+    """The logical type of a type object; empty if it has none.
 
-    Avro readers ignore a logical type they do not know, so a misspelt one would turn instants into bare
-    numbers without a word: here it is a mistake.
+    Avro readers ignore an unknown logical type. So a misspelt one would turn instants into bare numbers in
+    silence; here it is a mistake.
     """
     if "logicalType" not in node:
         return {}
@@ -72,7 +73,7 @@ def logical_type(kind: str, node: dict[str, Any]) -> Logical:
 
 
 def check_no_strays(kind: str, node: dict[str, Any]) -> None:
-    """Refuses attributes that Avro would ignore at this type, since their author meant something by them."""
+    """Refuse attributes that Avro would ignore at this type, because their author meant something by them."""
     if "logicalType" in node and kind in ("record", "enum", "array", "map"):
         raise SchemaMistakeError(
             f"logicalType {node['logicalType']!r} is not defined for {kind}", ", ".join(_BASES)
@@ -102,7 +103,7 @@ def _decimal(kind: str, node: dict[str, Any]) -> Logical:
         )
     size = node.get("size")
     if kind == "fixed" and isinstance(size, int) and size > 0:
-        # Avro 1.12, Decimal: floor(log10(2^(8n-1) - 1)) digits fit n bytes.
+        # Avro 1.12, Decimal: n bytes hold floor(log10(2^(8n-1) - 1)) digits.
         digits = len(str(2 ** (8 * min(size, 64) - 1) - 1)) - 1
         if precision > digits:
             raise SchemaMistakeError(

@@ -1,4 +1,4 @@
-"""Avro 1.12 schema JSON to the parsed form, strictly: every mistake is reported, with its field."""
+"""From Avro 1.12 schema JSON to the parsed form, strictly: every mistake is reported, with its field."""
 
 import dataclasses
 import re
@@ -15,9 +15,9 @@ from resources.wording import brief
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAME_RULE = "letters, digits and _, not starting with a digit"
-# Read by the parser into the parsed form; everything else an author writes is kept as metadata.
-# Types inside each other, a union with null counting as one of them.
+# Levels of types inside each other; a union with null counts as a level.
 MOST_NESTED = 48
+# The parser reads these into the parsed form; everything else that an author writes is kept as metadata.
 _READ = {"type", "name", "namespace", "fields", "symbols", "items", "values", "size"}
 _LOGICAL = {"logicalType", "precision", "scale"}
 _UNION_ADVICE = "a type, or a union of null and one type: ['null', T] or [T, 'null']"
@@ -25,7 +25,7 @@ _UNION_ADVICE = "a type, or a union of null and one type: ['null', T] or [T, 'nu
 
 @dataclass(frozen=True)
 class Finding:
-    """A mistake at a field path; the file is added by whoever read it."""
+    """A mistake at a field path; the caller that read the file adds the file."""
 
     field: str
     problem: str
@@ -35,14 +35,14 @@ class Finding:
 
 @dataclass
 class Parser:
-    """Parses one schema. `findings` is empty afterwards if, and only if, the schema is usable."""
+    """Parses one schema. After that, `findings` is empty if, and only if, the schema is usable."""
 
     findings: list[Finding] = field(default_factory=list)
     _named: dict[str, AvroType | None] = field(default_factory=dict)  # None while being defined
     _depth: int = 0
 
     def record(self, node: Any) -> AvroType | None:
-        """The top-level type, which must be a record with at least one field."""
+        """The top-level type, which must be a record with at least one field. None if it is not usable."""
         if not isinstance(node, dict) or node.get("type") != "record":
             self._report(
                 "",

@@ -1,4 +1,4 @@
-"""Avro JSON from the parsed form: the text to register, and the canonical form behind the fingerprint."""
+"""Avro JSON from the parsed form: the text to register, and the canonical form for the fingerprint."""
 
 import hashlib
 import json
@@ -8,15 +8,15 @@ from pipelines.contract.avro_type import AvroField, AvroType
 
 
 def render(avro: AvroType) -> Any:
-    """Avro JSON with docs, defaults, aliases and metadata kept, keys in one order."""
+    """Avro JSON with docs, defaults, aliases and metadata; its keys have a fixed order."""
     return _Renderer(canonical=False).type_json(avro, "")
 
 
 def fingerprint(avro: AvroType) -> str:
-    """SHA-256, hex, of the Parsing Canonical Form (Avro 1.12) with logical types kept.
+    """SHA-256, hex, of the Parsing Canonical Form (Avro 1.12), but with logical types.
 
-    Docs, defaults and aliases leave it alone: they change no byte of a record. Avro's own form drops
-    logical types, and so would call an amount in cents and a timestamp the same.
+    Docs, defaults and aliases do not change it, because they do not change a byte of a record. Avro's own
+    form drops logical types. With it, an amount in cents and a timestamp would have the same fingerprint.
     """
     canonical = _Renderer(canonical=True).type_json(avro, "")
     return hashlib.sha256(to_text(canonical).encode()).hexdigest()
@@ -67,7 +67,7 @@ class _Renderer:
         namespace, _, simple = full_name.rpartition(".")
         if self._canonical:
             return {"name": full_name}, namespace
-        # A nested type inherits its namespace; said only where it differs ("" leaves a namespace again).
+        # A nested type inherits its namespace; it is written only if it differs ("" means no namespace).
         return ({"name": simple} | ({"namespace": namespace} if namespace != enclosing else {})), namespace
 
     def _field(self, child: AvroField, namespace: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""Dates and timestamps of any year and unit: Python's own types where they hold the value, exact ones where not.
+"""Dates and timestamps of any year and unit: Python's own types if they can hold the
+value, else exact types from here.
 
-Python's dates end at the years 1 and 9999 and at microseconds. Avro, Arrow and the warehouses go further.
+Python's dates end at the years 1 and 9999 and at microseconds. Avro, Arrow and the warehouses have more.
 """
 
 import datetime as dt
@@ -17,12 +18,13 @@ _DAY_SECONDS = 86_400
 
 @dataclass(frozen=True)
 class WideDate:
-    """A date before the year 1 or after the year 9999: `days` since 1970-01-01."""
+    """A date before the year 1 or after the year 9999. `days` are counted from 1970-01-01."""
 
     days: int
 
     def isoformat(self) -> str:
-        """ISO 8601 with a sign where the year has not four digits: `+10000-01-01`, `-0043-03-15` (44 BC)."""
+        """ISO 8601, with a sign if the year does not have four digits:
+        `+10000-01-01`, `-0043-03-15` (44 BC)."""
         return _date_text(self.days)
 
     __str__ = isoformat
@@ -30,14 +32,16 @@ class WideDate:
 
 @dataclass(frozen=True, eq=False)
 class WideTimestamp:
-    """A timestamp that `datetime` cannot hold: `count` of 1/`per_second` s since 1970; in UTC where `zoned`."""
+    """A timestamp that `datetime` cannot hold: `count` units of 1/`per_second` s
+    since 1970; in UTC if `zoned`."""
 
     count: int
     per_second: int
     zoned: bool
 
     def isoformat(self) -> str:
-        """As `datetime.isoformat`: the year as `WideDate` writes it, nine digits where microseconds do not suffice."""
+        """As `datetime.isoformat`, with the year as in `WideDate`; nine decimals if
+        microseconds are not enough."""
         seconds, rest = divmod(self.count, self.per_second)
         days, second = divmod(seconds, _DAY_SECONDS)
         nanos = rest * (1_000_000_000 // self.per_second)
@@ -68,7 +72,7 @@ def date_of(days: int) -> dt.date | WideDate:
 
 
 def timestamp_of(count: int, per_second: int, *, zoned: bool) -> dt.datetime | WideTimestamp:
-    """The timestamp `count` of 1/`per_second` s after 1970, in UTC where `zoned`. Exact."""
+    """The timestamp `count` units of 1/`per_second` s after 1970, in UTC if `zoned`. Exact."""
     micros, rest = divmod(count * 1_000_000, per_second)
     if rest:
         return WideTimestamp(count, per_second, zoned)
@@ -79,7 +83,7 @@ def timestamp_of(count: int, per_second: int, *, zoned: bool) -> dt.datetime | W
 
 
 def time_of(count: int, per_second: int) -> dt.time | int:
-    """The time of day; the count itself where it is of no day."""
+    """The time of day; the count itself if it is outside a day."""
     if not 0 <= count < _DAY_SECONDS * per_second:
         return count
     micros = count * 1_000_000 // per_second
@@ -88,7 +92,8 @@ def time_of(count: int, per_second: int) -> dt.time | int:
 
 
 def count_of(value: Any, per_second: int) -> int:
-    """Whole 1/`per_second` s from 1970 to a timestamp, rounded down; a naive one is taken to be in UTC."""
+    """Whole units of 1/`per_second` s from 1970 to a timestamp, rounded down; a timestamp
+    without a zone counts as UTC."""
     if isinstance(value, WideTimestamp):
         return value.count * per_second // value.per_second
     since = value - (_EPOCH if value.tzinfo is None else _EPOCH_UTC)
@@ -96,7 +101,8 @@ def count_of(value: Any, per_second: int) -> int:
 
 
 def _date_text(days: int) -> str:
-    # Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days: eras of 400 years from March on.
+    # Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days:
+    # eras of 400 years from March on.
     era, day_of_era = divmod(days + 719_468, 146_097)
     year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
     day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)

@@ -1,4 +1,5 @@
-"""Texts of a contract that still say TODO, as a draft does. Consumers read nothing else about a field."""
+"""Texts in a contract that still contain TODO, as in a draft. These texts are all that
+consumers read about a field."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,22 +8,22 @@ from typing import Any
 from pipelines.contract.avro_type import AvroType
 from pipelines.contract.contract import Contract
 
-# The word by itself, in capitals: neither "TODOS" nor a "todo list" is meant, and in quotes it is a value.
+# The separate word in capitals: "TODOS" and "todo list" do not count; in quotes it is a value.
 _TODO = re.compile(r"(?<![\w'\"`])TODO\b(?!['\"`])")
-# Names and values, not texts about them: an enum of the states of a task may well have the symbol TODO.
+# Names and values are not texts: an enum of the states of a task may have the symbol TODO.
 _NAMES_AND_VALUES = {"aliases", "default", "order"}
 
 
 def says_todo(text: str) -> bool:
-    """Whether the text has the word TODO, in capitals."""
+    """Whether the text contains the word TODO, in capitals."""
     return _TODO.search(text) is not None
 
 
 def places_with_todo(contract: Contract) -> list[str]:
-    """The places whose doc, or other metadata, says TODO, in the contract's order.
+    """The places whose doc, or other metadata, contains TODO, in the contract's order.
 
-    A place is the record itself (`record FlightDeparted`), a field at any depth (`legs[].fuel`), or the named type of a
-    field (`route (record Route)`).
+    A place is the record itself (`record FlightDeparted`), a field at any depth (`legs[].fuel`), or the named
+    type of a field (`route (record Route)`).
     """
     found: dict[str, None] = {}
     seen: set[str] = set()

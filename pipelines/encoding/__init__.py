@@ -1,4 +1,5 @@
-"""Rows to bytes: Avro records in the Confluent wire format, their keys, ids, headers and Kafka partitions."""
+"""From rows to bytes: Avro records in the Confluent wire format, their keys, ids,
+headers and Kafka partitions."""
 
 from pipelines.encoding.decode import decode_body, decode_record
 from pipelines.encoding.encoder import EncodedBatch, RecordEncoder

@@ -1,4 +1,4 @@
-"""Message values back to Python, exactly: for previews, plans, `tail`, the order of values, and tests."""
+"""Exact Python values from message values: for previews, plans, `tail`, the order of values, and tests."""
 
 import json
 from collections.abc import Callable
@@ -15,24 +15,27 @@ from pipelines.contract.temporal import date_of, time_of, timestamp_of
 from pipelines.encoding.errors import FrameError
 from pipelines.encoding.frame import split_frame
 
-# fastavro's own readers end at the years 1 and 9999, refuse a time outside of the day, and know neither nanoseconds nor
-# a uuid on fixed. So a schema's logical types are renamed, and these readers, which refuse nothing, take their place.
+# fastavro's own readers end at the years 1 and 9999, refuse a time outside a day, and support neither
+# nanoseconds nor a uuid on fixed. So the logical types in a schema are renamed, and the readers of this
+# module, which refuse nothing, read them.
 _PREFIX = "exact-"
 
 
 def decode_record(value: bytes, schema_by_id: Callable[[int], str]) -> dict[str, Any]:
-    """The record in a framed message value, read with the schema that it was written with.
+    """The record in a framed message value, read with the schema with which it was written.
 
-    `schema_by_id` gives the text of a schema (a registry's look-up; it should remember its answers).
-    Logical types become Python's (`datetime`, `Decimal`, `UUID`); a date or timestamp that Python cannot hold
-    becomes a `WideDate` or `WideTimestamp`, and a time outside of the day its count. Raises `FrameError`.
+    `schema_by_id` returns the text of a schema (a request to a registry; it should cache its
+    answers). Logical types become Python's types (`datetime`, `Decimal`, `UUID`). A date or
+    timestamp that Python cannot hold becomes a `WideDate` or `WideTimestamp`; a time outside a day
+    becomes its count. Raises `FrameError`.
     """
     schema_id, body = split_frame(value)
     return decode_body(body, schema_by_id(schema_id), f"record of schema id {schema_id}")
 
 
 def decode_body(body: bytes, schema_text: str, where: str = "Avro body") -> dict[str, Any]:
-    """The record in an Avro body without its frame; all bytes must belong to it."""
+    """The record in an Avro body without its frame. All bytes must belong to the
+    record. Raises `FrameError`."""
     try:
         schema = _parsed(schema_text)
     except (SchemaParseException, UnknownType, ValueError, LookupError, TypeError) as error:
@@ -52,8 +55,9 @@ def _parsed(schema_text: str) -> Any:
     try:
         return fastavro.parse_schema(_renamed(json.loads(schema_text)))
     except (SchemaParseException, UnknownType):
-        # Another tool's layout, `{"type": "ns.Name"}`, or a default of 1 for a double. What concerns the records is
-        # left. Imported here: it is rare, and the registry's client takes a while to load.
+        # Somebody else's way of writing, `{"type": "ns.Name"}`, or a default of 1 for a double. Only
+        # what matters for reading records is kept. Imported here, because this is rare and the
+        # registry's client takes a while to load.
         from resources.registry.schemas import writer_schema
 
         return fastavro.parse_schema(_renamed(writer_schema(schema_text)))
@@ -75,7 +79,7 @@ def _decimal(data: bytes, schema: Any, *_: object) -> Decimal | bytes:
     if isinstance(scale, bool) or not isinstance(scale, int) or scale < 0:
         return data  # Avro 1.12: an invalid logical type is ignored
     unscaled = int.from_bytes(data, "big", signed=True)
-    # By its digits: arithmetic would round to the precision of a context.
+    # From its digits: arithmetic would round to the precision of a context.
     return Decimal((unscaled < 0, tuple(map(int, str(abs(unscaled)))), -scale))
 
 

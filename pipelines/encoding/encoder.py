@@ -1,4 +1,4 @@
-"""Conformed rows to keys and framed Avro values."""
+"""From conformed rows to keys and framed Avro values."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -19,13 +19,13 @@ from pipelines.encoding.rowwise import RowwiseWriter
 
 Strategy = Literal["auto", "compiled", "fastavro"]
 
-# Working memory is some hundred bytes a row and encoding is no faster in larger pieces.
+# Encoding needs some hundred bytes of memory per row, and larger pieces are no faster.
 _SLICE_ROWS = 32_768
 
 
 @dataclass(frozen=True)
 class EncodedBatch:
-    """Keys and values of one batch, row for row; `event_ids` (text) where ids were computed."""
+    """The keys and values of one batch, in the order of its rows; `event_ids` (text) if ids were computed."""
 
     keys: pa.BinaryArray
     values: pa.LargeBinaryArray
@@ -50,10 +50,10 @@ class _Writer(Protocol):
 class RecordEncoder:
     """Encodes batches of one event for one registered schema.
 
-    `key` names the contract's field whose value is the message key. `event_id` names the contract's
-    field (string or uuid) that the encoder itself fills with the deterministic id; it is not in the
-    rows. `strategy` "auto" is the compiled library where it is loaded, else fastavro; `.strategy` says which.
-    Raises `EncodingError` for a contract, key or id field that cannot be encoded.
+    `key` is the contract's field whose value is the message key. `event_id` is the contract's field (string
+    or uuid) that the encoder itself fills with the deterministic id; the rows do not contain it. `strategy`
+    "auto" is the compiled library if it is loaded, else fastavro; the property `strategy` says which. Raises
+    `EncodingError` for a contract, key or id field that cannot be encoded.
     """
 
     def __init__(
@@ -88,14 +88,14 @@ class RecordEncoder:
 
     @property
     def strategy(self) -> str:
-        """The way taken: "compiled" or "fastavro"."""
+        """The way that is used: "compiled" or "fastavro"."""
         return self._write_before.strategy
 
     def encode(self, batch: pa.RecordBatch, *, with_ids: bool = False) -> EncodedBatch:
-        """Encodes conformed rows (`contract.without(event_id).arrow_schema`, sliced or not), in their order.
+        """Encode conformed rows (`contract.without(event_id).arrow_schema`, sliced or not), in their order.
 
-        `with_ids` computes event ids also where no contract field holds them. Nothing is rounded or
-        shifted. Raises `EncodingError` for rows of another schema or a null where a value is required.
+        `with_ids` also computes event ids if no field of the contract contains them. Nothing is rounded or
+        shifted. Raises `EncodingError` for rows with another schema, and for a null if a value is required.
         """
         if batch.schema.names != self._arrow_schema.names or batch.schema.types != self._arrow_schema.types:
             raise EncodingError(

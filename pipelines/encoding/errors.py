@@ -1,15 +1,16 @@
-"""What can go wrong while rows become bytes."""
+"""The errors of turning rows into bytes."""
 
 from resources.errors import SluiceError
 
 
 class EncodingError(SluiceError):
-    """Rows that do not match their contract reached the encoder, or a contract cannot be encoded as asked.
+    """Rows that do not match their contract reached the encoder, or the contract
+    cannot be encoded as requested.
 
-    Rows are conformed before they are encoded, so this is a fault of the platform, never of one row:
-    it stops the window and is not retried.
+    Rows are conformed before they are encoded. So this is a fault of the platform, and never of one row: it
+    stops the window and is not retried.
     """
 
 
 class FrameError(SluiceError):
-    """A message value is not in the Confluent wire format, or not a record of the schema it names."""
+    """A message value is not in the Confluent wire format, or is not a record of the schema that it names."""

@@ -8,12 +8,12 @@ HEADER_BYTES = 5
 
 
 def frame_header(schema_id: int) -> bytes:
-    """The five bytes before every body written with `schema_id`."""
+    """The five bytes before each body that is written with `schema_id`."""
     return struct.pack(">bI", 0, schema_id)
 
 
 def split_frame(value: bytes) -> tuple[int, bytes]:
-    """`(schema id, Avro body)` of a message value; raises `FrameError` if it is not framed."""
+    """`(schema id, Avro body)` of a message value; raises `FrameError` if it has no such frame."""
     if len(value) < HEADER_BYTES or value[0] != 0:
         raise FrameError(
             "message value",

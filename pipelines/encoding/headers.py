@@ -1,4 +1,4 @@
-"""Message headers: CloudEvents in binary mode, and what Sluice adds to replays and corrections.
+"""Message headers: CloudEvents in binary mode, and the headers that Sluice adds to replays and corrections.
 
 Source: CloudEvents 1.0.2, "Kafka Protocol Binding", binary content mode: attributes become `ce_` headers
 in UTF-8, `datacontenttype` becomes `content-type`.
@@ -10,7 +10,7 @@ Headers = list[tuple[str, bytes]]
 
 CONTENT_TYPE = "application/vnd.confluent.avro"
 MARK = "sluice_kind"
-"""The header of every record that Sluice publishes again, and of its tombstones."""
+"""The header of each record that Sluice publishes again, and of its tombstones."""
 
 
 def cloudevents_headers(
@@ -22,9 +22,10 @@ def cloudevents_headers(
     subject: str | None = None,
     data_schema: str | None = None,
 ) -> Headers:
-    """The headers of one event. `time` is the event time and must be aware; `subject` is usually the key.
+    """The headers of one event. `time` is the event time and must have a time
+    zone; `subject` is usually the key.
 
-    Attribute names and order are fixed; those not given are left out.
+    The names and the order of attributes are fixed; attributes that are not given are left out.
     """
     attributes: list[tuple[str, str | None]] = [
         ("ce_specversion", "1.0"),
@@ -40,7 +41,7 @@ def cloudevents_headers(
 
 
 def publication_headers(*, kind: str, generation: int, reason: str | None = None) -> Headers:
-    """What marks an event that was published again: `kind` (`replay`, `correction`), the window's
+    """The headers that mark an event as published again: `kind` (`replay`, `correction`), the window's
     generation, and the reason that a person gave."""
     headers = [(MARK, kind.encode()), ("sluice_generation", str(generation).encode())]
     return headers if reason is None else [*headers, ("sluice_reason", reason.encode())]

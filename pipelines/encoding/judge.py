@@ -1,4 +1,4 @@
-"""Encoded records decoded again in another way, and compared with the rows they were made of."""
+"""Decodes encoded records in another way, and compares them with the rows from which they were made."""
 
 import json
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ from pipelines.independent_judge.values import reader_of, same
 
 
 class RecordJudge:
-    """Judges records of `encoder`, batch by batch of one window. `where` names the event and window, `outcome` says what
-    became of the records; `extremes` chooses the rows with the extremes of each column too, where nobody has judged their
-    records before.
+    """Judges the records of `encoder`, batch by batch of one window.
 
-    fastavro decodes, without logical types; the rows are read from their buffers. Neither shares code with the encoders
-    that write whole columns. The field of the event id is not judged: it is in no row.
+    `where` names the event and window; `outcome` says what happened to the records. `extremes` also chooses
+    the rows with the extremes of each column; use it if nobody has judged their records before. fastavro
+    decodes, without logical types; the rows are read from their buffers. Neither shares code with the
+    encoders for whole columns. The field of the event id is not judged, because no row contains it.
     """
 
     def __init__(
@@ -63,7 +63,8 @@ class RecordJudge:
     ) -> None:
         """Compare `rows` of `batch` with their records.
 
-        For the error: `numbers` of all rows of the batch in the window, or that of its first. Raises Misjudged.
+        For the error, `numbers` are the numbers of all rows of the batch in the window, or `first_row` is
+        that of its first row. Raises Misjudged.
         """
         if not len(rows):
             return
@@ -75,7 +76,7 @@ class RecordJudge:
             number = first_row + row if numbers is None else numbers[row]
             decoded = self._decoded(values(row))
             if decoded is None:
-                # Its length alone: the bytes are those of every field, personal ones too.
+                # Only the length: the bytes contain every field, also personal ones.
                 told = f"{len(values(row)):,} bytes that do not decode"
                 raise self._wrong(columns, row, number, "", told, "a record of the row's fields")
             if keys(row) != _key_bytes(key(row)):

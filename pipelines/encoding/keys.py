@@ -1,4 +1,4 @@
-"""The bytes of a message key, from a field's values and from what a person types."""
+"""The bytes of a message key, from the values of a field and from the text that a person types."""
 
 import re
 from typing import NamedTuple
@@ -20,13 +20,13 @@ _BITS = {"int": 32, "long": 64}
 
 
 class NotAKey(NamedTuple):
-    """What is typed cannot be a key of the field's type; `allowed` says what can."""
+    """The text that a person typed cannot be a key of the field's type; `allowed` says what can."""
 
     allowed: str
 
 
 def check_key(node: Node, arrow_type: pa.DataType, where: str) -> None:
-    """Raises `EncodingError` unless a field of this type can be a key."""
+    """Raise `EncodingError` if a field of this type cannot be a key."""
     text = pa.types.is_string(arrow_type)
     whole = pa.types.is_integer(arrow_type)
     raw = node.kind in ("bytes", "fixed") and node.avro.logical is None
@@ -39,7 +39,7 @@ def check_key(node: Node, arrow_type: pa.DataType, where: str) -> None:
 
 
 def key_bytes(array: pa.Array) -> pa.BinaryArray:
-    """Text as UTF-8, ints as decimal ASCII (`-12`), bytes as they are."""
+    """Text as UTF-8, ints as decimal ASCII (`-12`), bytes unchanged."""
     if pa.types.is_integer(array.type):
         array = array.cast(pa.string())
     return array.cast(pa.binary())
@@ -48,13 +48,14 @@ def key_bytes(array: pa.Array) -> pa.BinaryArray:
 def typed_key(text: str, avro: AvroType) -> bytes | NotAKey:
     """The bytes of the key that a person means by `text`, for a key field of the type `avro`.
 
-    Text is taken character by character, blanks and capitals included. Where a value has several spellings (an int
-    with leading zeros, a uuid in capitals, bytes in hexadecimal with or without 0x) each of them means the same key.
+    Text is taken character by character, with blanks and capitals. If a value can be written in
+    several ways (an int with leading zeros, a uuid in capitals, bytes in hexadecimal with or without
+    0x), each of them means the same key.
     """
     match avro.kind, avro.logical:
         case "int" | "long", _:
             return _typed_integer(text, avro)
-        # On `fixed` too: the key is the uuid's text.
+        # Also for a uuid on `fixed`: the key is the uuid's text.
         case _, "uuid":
             found = _UUID.fullmatch(text.strip())
             if found is None:

@@ -1,4 +1,4 @@
-"""A contract's types with what the encoder needs beside them: paths for errors, branch bytes of unions."""
+"""A contract's types with what the encoder needs in addition: paths for errors, branch bytes of unions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pipelines.contract import AvroType
 
 @dataclass(frozen=True)
 class Node:
-    """One value's place in a record: `name` within its parent, `path` within the record."""
+    """The place of a value in a record: `name` inside its parent, `path` inside the record."""
 
     avro: AvroType
     name: str
@@ -21,12 +21,12 @@ class Node:
 
     @property
     def branch(self) -> bytes:
-        """What stands before a value. Avro 1.12, "Unions": the position in the union as a zig-zag int."""
+        """The bytes before a value. Avro 1.12, "Unions": the position in the union as a zig-zag int."""
         return b"" if self.avro.null_branch is None else bytes([2 * (1 - self.avro.null_branch)])
 
     @property
     def null_branch(self) -> bytes:
-        """What stands for null."""
+        """The bytes that mean null."""
         return b"" if self.avro.null_branch is None else bytes([2 * self.avro.null_branch])
 
     @property
@@ -48,10 +48,10 @@ def field_nodes(record: AvroType) -> tuple[Node, ...]:
 
 
 def plain_schema(nodes: Iterable[Node]) -> dict[str, Any]:
-    """A record schema of these fields for fastavro, without logical types and with made-up unique names.
+    """A record schema with these fields for fastavro, without logical types and with generated unique names.
 
-    Logical types are left out because fastavro then takes the underlying ints and bytes as they are:
-    nothing passes through Python's datetime (microseconds only, years 1-9999) or a decimal context.
+    Without logical types, fastavro takes the underlying ints and bytes unchanged: nothing passes through
+    Python's datetime (only microseconds and the years 1-9999) or a decimal context.
     """
     names = (f"n{number}" for number in range(1_000_000))
 

@@ -1,4 +1,4 @@
-"""Decoded values as plain JSON values: the one form in which commands and Dagster's metadata show them."""
+"""Decoded values as plain JSON values: the form in which commands and Dagster's metadata show them."""
 
 import json
 import math
@@ -8,11 +8,11 @@ from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """`value` with nothing but what JSON has. Exact: what a JSON number cannot hold is text.
+    """`value` made only of what JSON has. Exact: what a JSON number cannot hold becomes text.
 
-    Whole numbers and finite floats are numbers. Decimals are text with all digits of their scale, dates and times
-    text in ISO 8601, bytes hexadecimal text, uuids their canonical text; NaN and the infinities are the texts
-    "NaN", "Infinity" and "-Infinity".
+    Whole numbers and finite floats are numbers. Decimals are text with all digits of their scale; dates and
+    times are text in ISO 8601; bytes are hexadecimal text; uuids are their canonical text. NaN and the
+    infinities are the texts "NaN", "Infinity" and "-Infinity".
     """
     if value is None or isinstance(value, bool | int):
         return value

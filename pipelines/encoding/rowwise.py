@@ -1,4 +1,5 @@
-"""One record at a time by fastavro: the yardstick of the compiled way, and the way where there is no compiled library.
+"""Encodes one record at a time with fastavro: the reference for the compiled way, and the only
+way without the compiled library.
 
 Refuses what the compiled way refuses, with the same errors.
 """
@@ -30,7 +31,7 @@ _HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
 
 
 class RowwiseWriter:
-    """Writes a group of fields as one Avro record body without its frame."""
+    """Writes a group of fields as an Avro record body, without a frame."""
 
     strategy = STRATEGY
 
@@ -39,7 +40,7 @@ class RowwiseWriter:
         self._schema = fastavro.parse_schema(plain_schema(nodes))
 
     def bodies(self, columns: Sequence[Column], length: int, prefix: bytes = b"") -> pa.LargeBinaryArray:
-        """`length` bodies, each after `prefix`."""
+        """`length` bodies, each with `prefix` before it."""
         values = [plain_values(column) for column in columns]
         bodies: list[bytes] = []
         for row in zip(*values, strict=True) if values else [()] * length:
@@ -56,7 +57,8 @@ class RowwiseWriter:
 
 
 def plain_values(column: Column) -> list[Any]:
-    """The values as fastavro takes them for a schema without logical types: ints, bytes, str, list, dict."""
+    """The values in the form that fastavro needs for a schema without logical types:
+    ints, bytes, str, list, dict."""
     node, valid = column.node, column.valid
     if node.kind == "record":
         names = [child.name for child in node.children]
@@ -90,7 +92,7 @@ def _leaf(column: Column) -> list[Any]:
     if is_uuid:
         array = array.cast(pa.binary())
     if column.valid is not None:
-        # What hides under the null of a record is not judged.
+        # Values that are hidden under a null record are not checked.
         array = pc.if_else(pa.array(column.valid), array, pa.scalar(None, array.type))
     try:
         values: list[Any] = array.to_pylist()
@@ -104,8 +106,8 @@ def _leaf(column: Column) -> list[Any]:
 
 
 def _decimal_bytes(word: bytes, node: Node) -> bytes:
-    """Avro 1.12, "Decimal": big-endian two's complement of the unscaled value; on `bytes` the shortest, as
-    Java's `BigInteger.toByteArray` gives it (fastavro's own writer gives -128 a byte more)."""
+    """Avro 1.12, "Decimal": big-endian two's complement of the unscaled value. On `bytes` it is the shortest
+    form, as from Java's `BigInteger.toByteArray` (fastavro's own writer uses one byte more for -128)."""
     unscaled = int.from_bytes(word, "little", signed=True)
     needed = (unscaled if unscaled >= 0 else ~unscaled).bit_length() // 8 + 1
     if needed > decimal_bytes(node):

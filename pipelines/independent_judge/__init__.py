@@ -1,5 +1,5 @@
-"""An independent judge of some rows of each window: values are read again in another way and compared.
+"""An independent judge for some rows of each window: it reads their values in another way and compares.
 
-The way of publishing compares a topic with what was made for it, so a value that was made wrong agrees with itself. The
-judge reads chosen rows in plain Python, without the Arrow kernels and the encoder that made them.
+Publishing compares a topic with what was made for it. So a value that was made wrong still agrees with
+itself. The judge reads chosen rows in plain Python, without the Arrow kernels and the encoder that made them.
 """

@@ -1,8 +1,9 @@
-"""Which rows are judged: those that hold the extremes of a column, and some others. The same rows give the same choice.
+"""Which rows are judged: those with the extremes of a column, and some others. The
+same rows give the same choice.
 
-What breaks a conversion is most often an extreme: the largest number, the longest text, a null. The extremes of a window
-are known at its end only; so each batch gives the rows that go beyond every row before them. These are few: of rows in
-no order the n-th batch has a new extreme with a chance of 1 in n.
+A wrong conversion most often hits an extreme: the largest number, the longest text, a null. The extremes of a
+window are known only at its end. So each batch gives the rows that go beyond every row before them. These are
+few: if the rows have no order, the n-th batch contains a new extreme with a probability of 1 in n.
 """
 
 import hashlib
@@ -17,21 +18,23 @@ import pyarrow.compute as pc
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[Any]
 
-# Rows of a batch beside its extremes; its first and last row are among them, where batches are joined.
+# Other rows of a batch besides its extremes. The first and last row are among them,
+# because batches are joined there.
 _OTHERS = 4
-# New extremes of one batch, at most: each is a row that is read several times in plain Python.
+# The most new extremes of one batch: each is a row that is read several times in plain Python.
 _MOST = 64
-# From here on only every so many batches give other rows, and are looked through for the first and last text: comparing
-# texts costs as much as all else that is done here together.
+# After so many batches, only every 16th batch gives other rows and is searched for the first and last text:
+# comparing texts costs as much as everything else here together.
 _ALL_BATCHES, _EVERY = 4, 16
 
 
 class Choice:
-    """Chooses rows of the batches of one window, in their order. `seed` (the event and window) makes it another choice
-    for another window; nothing else than the rows and the seed decides.
+    """Chooses rows from the batches of one window, in their order. `seed` (the event and window) makes the
+    choice different for each window. Only the rows and the seed decide.
 
-    Extremes are the least and the greatest number or instant of each column, the shortest and the longest text, bytes, list
-    and map, and the first null; of a struct those of its fields; with `text_order` the first and the last text too.
+    Extremes are: the smallest and largest number or instant of each column; the shortest and
+    longest text, bytes, list and map; the first null; for a struct, those of its fields; with
+    `text_order`, also the first and last text.
     """
 
     def __init__(self, seed: str, *, text_order: bool = False) -> None:
@@ -43,9 +46,9 @@ class Choice:
     def rows(
         self, columns: Iterable[tuple[str, Any]], count: int, alive: Mask | None = None
     ) -> Sequence[int]:
-        """Rows of the next batch, ascending; of those that `alive` names, where it is given.
+        """The chosen rows of the next batch, ascending; only rows for which `alive` is true, if it is given.
 
-        `columns` are the Arrow arrays by name, each of `count` rows.
+        `columns` are the Arrow arrays by name, each with `count` rows.
         """
         if not count or (alive is not None and not alive.any()):
             return ()
@@ -59,13 +62,14 @@ class Choice:
         if thorough:
             places = range(count) if alive is None else np.flatnonzero(alive).tolist()
             extremes |= {places[0], places[-1]}
-            # Drawn by arithmetic: making a generator of random numbers for each batch costs more.
+            # Drawn by arithmetic: to create a random number generator for each batch costs more.
             draw = self._seed + number * 0x9E3779B97F4A7C15
             extremes |= {places[(draw >> 16 * n) % len(places)] for n in range(_OTHERS - 2)}
         return sorted(extremes)
 
     def extremes(self) -> dict[str, tuple[int, int]]:
-        """The least and the greatest so far of each column of whole numbers, decimals (unscaled), dates and times."""
+        """The smallest and the largest value so far of each column of whole numbers, decimals
+        (unscaled), dates and times."""
         return {
             name: found for name, track in self._tracks.items() if (found := track.extremes()) is not None
         }
@@ -94,12 +98,12 @@ class Choice:
             yield from track.text_beyond(array, alive)
         if track.struct:
             for n, child in enumerate(kind):
-                # What hides under a null struct is no value of the row.
+                # A value that is hidden under a null struct is not a value of the row.
                 yield from self._extremes(f"{name}.{child.name}", array.field(n), present, text_order)
 
 
 class _Track:
-    """The extremes so far of one column."""
+    """The extremes of one column so far."""
 
     def __init__(self, kind: Any) -> None:
         self.keys = _sort_keys(kind)
@@ -113,13 +117,14 @@ class _Track:
         self._last: bytes | None = None
 
     def extremes(self) -> tuple[int, int] | None:
-        """None where there are none, and for lengths and floats."""
+        """None if there are none, and for lengths and floats."""
         if not self._counts or self._least is None:
             return None
         return _joined(self._least), _joined(self._most)
 
     def beyond(self, keys: Sequence[Numbers], present: Mask | None) -> Iterator[int]:
-        """The rows of the least and the greatest, by the first of `keys` and then the next, where they are new."""
+        """The rows of the smallest and the largest value, if they are new; ordered by the first
+        of `keys`, then by the next."""
         places = None if present is None else np.flatnonzero(present)
         if places is not None:
             keys = [key[places] for key in keys]
@@ -137,7 +142,8 @@ class _Track:
                 yield row if places is None else int(places[row])
 
     def text_beyond(self, array: Any, alive: Mask | None) -> Iterator[int]:
-        """The rows of the first and the last in the order of bytes. Arrow chooses here, and only chooses."""
+        """The rows of the first and the last text in the order of bytes. Arrow only
+        chooses here; it converts nothing."""
         found = pc.min_max(array)
         first, last = (found[name].as_buffer() for name in ("min", "max"))
         first, last = first.to_pybytes(), last.to_pybytes()
@@ -155,7 +161,7 @@ class _Track:
 
 
 def is_counted(kind: Any) -> bool:
-    """Whether values of `kind` are whole numbers, or are stored as such."""
+    """Whether values of `kind` are whole numbers, or are stored as whole numbers."""
     types = pa.types
     return bool(
         types.is_integer(kind)
@@ -165,7 +171,7 @@ def is_counted(kind: Any) -> bool:
 
 
 def _joined(words: Sequence[Any]) -> int:
-    """One number of its words of 64 bits, the highest first."""
+    """One number from its 64-bit words, the highest first."""
     number = int(words[0])
     for word in words[1:]:
         number = number << 64 | int(word)
@@ -187,7 +193,8 @@ def _extreme(keys: Sequence[Numbers], value: Any, best: Any) -> tuple[tuple[Any,
 
 
 def _sort_keys(kind: Any) -> Callable[[Any], Sequence[Numbers]] | None:
-    """A function from an array of `kind` to numbers that order its rows, values or lengths; None where nothing does."""
+    """A function from an array of `kind` to numbers that order its rows, values or
+    lengths; None if there is no order."""
     types = pa.types
     if types.is_decimal(kind):
         return _decimal_keys(kind)
@@ -210,7 +217,7 @@ def _sort_keys(kind: Any) -> Callable[[Any], Sequence[Numbers]] | None:
 
 
 def _decimal_keys(kind: Any) -> Callable[[Any], Sequence[Numbers]]:
-    # Little-endian two's complement: the words that the precision can need, the highest first and signed.
+    # Little-endian two's complement: the words that the precision may need, the highest first and signed.
     if kind.byte_width < 8:
         return lambda array: [_buffer(array, np.dtype("<i4"))]
     words = kind.byte_width // 8
@@ -228,7 +235,7 @@ def _decimal_keys(kind: Any) -> Callable[[Any], Sequence[Numbers]]:
 
 
 def _without_nan(numbers: Numbers) -> Numbers:
-    # NaN would be both extremes.
+    # Otherwise NaN would be both extremes.
     return (
         np.nan_to_num(numbers, nan=0.0, posinf=np.inf, neginf=-np.inf)
         if numbers.min() != numbers.min()
@@ -237,7 +244,7 @@ def _without_nan(numbers: Numbers) -> Numbers:
 
 
 def _buffer(array: Any, kind: np.dtype[Any], width: int = 1, beyond: int = 0) -> Numbers:
-    """The part of the array's second buffer that is its own rows', and `beyond` more."""
+    """The part of the array's second buffer that belongs to its rows, and `beyond` more entries."""
     data = array.buffers()[1]
     count = len(array) + beyond
     if data is None or data.size == 0:

@@ -1,7 +1,7 @@
-"""One form of a contract's values, into which every side of a comparison is brought.
+"""One form of a contract's values; every side of a comparison is converted to it.
 
-Temporal values are integer counts in the contract's unit, decimals are Decimal, uuids lower-case text, enums their
-symbol, maps and records dicts.
+Temporal values are integer counts in the contract's unit; decimals are Decimal; uuids are lower-case text;
+enums are their symbol; maps and records are dicts.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def of_rows(avro: AvroType) -> Convert:
 
 
 def of_avro(avro: AvroType) -> Convert:
-    """For values that an Avro reader gives without logical types."""
+    """For values that an Avro reader returns without logical types."""
     return _through(avro, _leaf, lambda entries: entries)
 
 

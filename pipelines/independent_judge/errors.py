@@ -1,4 +1,4 @@
-"""The error of a window in which a value is another one than an independent reading gives."""
+"""The error of a window in which a value differs from what an independent reading gives."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,11 +12,12 @@ _LONGEST = 200
 
 
 class NotJudged(Exception):
-    """Why stored rows cannot be judged; they may be right."""
+    """Why stored rows cannot be judged; they may be correct."""
 
 
 class Misjudged(SluiceError):
-    """One value of one row was made wrong. `row` counts from 0 in the window's snapshot, None where it is not known."""
+    """One value of one row was made wrong. `row` counts from 0 in the window's
+    snapshot; None if it is not known."""
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ def _shown(value: object) -> str:
 
 
 def first_difference(one: Any, other: Any, path: str) -> tuple[str, Any, Any]:
-    """The innermost place in which two values differ: its path and both values there."""
+    """The innermost place where two values differ: its path, and both values there."""
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
         for name in one:
             if not same(one[name], other[name]):
@@ -63,7 +64,7 @@ def first_difference(one: Any, other: Any, path: str) -> tuple[str, Any, Any]:
 
 
 def shown_time(count: Any, kind: Any) -> str:
-    """An instant that was read as a count of `kind`, an Arrow timestamp, for people."""
+    """An instant for people; `count` was read in the unit of `kind`, an Arrow timestamp."""
     if not isinstance(count, int) or kind is None or not pa.types.is_timestamp(kind):
         return str(count)
     seconds, rest = divmod(count, {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit])

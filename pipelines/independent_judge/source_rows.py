@@ -1,4 +1,5 @@
-"""Sourced rows judged: the warehouse is asked for chosen rows again, and answers in plain Python or in text."""
+"""Judges sourced rows: the warehouse is queried again for chosen rows, and answers in
+plain Python values or in text."""
 
 import hashlib
 import math
@@ -19,34 +20,38 @@ from resources.warehouse.plain_values import UNKNOWN, Unknown, parameter_of
 Row = dict[str, Any]
 Places = dict[str, list[Any]]
 Ask = Callable[[Places, int], list[Row]]
-"""`plain_rows` of the warehouse: places, and the most rows."""
+"""The warehouse's `plain_rows`: it takes places and the maximum number of rows."""
 AskWhole = Callable[[Sequence[str], bool], Row]
-"""The one row of SQL expressions over all rows of the query; True: computed in full before."""
+"""Returns one row with the values of SQL expressions over all rows of the query. True:
+compute the query in full first."""
 
-# Rows of a window that are asked for again.
+# The most rows of a window that are requested again.
 _MOST = 200
-# Rows of an answer for each of them. More say that event time and key tell the rows apart too badly.
+# The most rows of an answer for each requested row. If there are more, event time and key
+# do not distinguish rows enough.
 _ROWS_EACH = 8
 _FEW = 200
-# Questions after an answer that is not the snapshot's: a query with few possible answers must show that it has several.
+# Queries after an answer that differs from the snapshot. A query with few possible answers
+# must show that it has several.
 _AGAIN = 4
-# Of values longer than this the digest is kept.
+# Of longer values, only the digest is kept.
 _LONG = 512
-# Two sums of the same floats in another order.
+# Two sums of the same floats in a different order may differ by this much.
 _NEARLY = 1e-9
 
 
 @dataclass(frozen=True)
 class Judged:
-    """`rows` of the snapshot are as the warehouse says. `unsteady`: columns for which the query answers differently each
-    time."""
+    """`rows` rows of the snapshot are as the warehouse says. `unsteady`: columns for which the query gives a
+    different answer each time."""
 
     rows: int
     unsteady: tuple[str, ...] = ()
 
 
 class SourceJudge:
-    """Chooses rows while they stream, and judges them when all were taken. `where` names the event and window."""
+    """Chooses rows while they stream, and judges them after all rows were taken. `where`
+    names the event and window."""
 
     def __init__(self, where: str, schema: pa.Schema, *, event_time: str, key: str) -> None:
         self._where, self._schema, self._event_time, self._key = where, schema, event_time, key
@@ -56,7 +61,8 @@ class SourceJudge:
         self._present: Counter[str] = Counter()
 
     def take(self, batch: pa.RecordBatch) -> Sequence[int]:
-        """The next rows that are stored; returns those that were chosen, also where they are not kept any more."""
+        """Take the next rows that are stored; returns the chosen ones, even if they are not
+        kept because there are enough."""
         first, self._rows = self._rows, self._rows + batch.num_rows
         columns = list(zip(batch.schema.names, batch.columns, strict=True))
         for name, array in columns:
@@ -76,10 +82,11 @@ class SourceJudge:
         return chosen
 
     def judge(self, ask: Ask, ask_again: Ask) -> Judged:
-        """Ask for the chosen rows; `ask_again` takes its time, where the first answer is another one than the snapshot.
+        """Query the chosen rows. If the first answer differs from the snapshot,
+        `ask_again` is used; it may take longer.
 
-        Raises Misjudged where the answers agree with each other and not with the snapshot, NotJudged where the rows cannot
-        be told apart by what they are asked for with.
+        Raises Misjudged if the answers agree with each other and not with the snapshot. Raises NotJudged if
+        the rows cannot be distinguished by event time and key.
         """
         names = self._locators()
         sample = [(number, row) for number, row in self._sample if self._can_be_found(row, names)]
@@ -87,15 +94,16 @@ class SourceJudge:
         return Judged(len(sample), tuple(unsteady))
 
     def judge_whole(self, unsteady: Sequence[str], ask: AskWhole, ask_again: Ask) -> tuple[str, ...]:
-        """Ask for the extremes and the number of values of each column over all rows: a wrong value may have hidden the row
-        that held an extreme. Returns the unsteady columns, those that are known to be included. Raises Misjudged."""
+        """Query the extremes and the number of values of each column over all rows: a wrong value may
+        have hidden the row with an extreme. Returns the unsteady columns, including those that were
+        already known. Raises Misjudged."""
         found = self._unsteady_whole(set(unsteady), ask, ask_again) if self._rows else ()
         return tuple(dict.fromkeys([*unsteady, *found]))
 
     def _unsteady_rows(
         self, sample: list[tuple[int, Row]], names: Sequence[str], ask: Ask, ask_again: Ask
     ) -> Iterator[str]:
-        """The columns of chosen rows for which the query answers differently each time."""
+        """The columns of chosen rows for which the query gives a different answer each time."""
         places = _places(sample, names)
         answer = self._answer(ask, places, len(sample))
         lacking = _lacking(sample, answer, names)
@@ -105,13 +113,13 @@ class SourceJudge:
                 yield from self._differing(number, row, names, [answer, *others], ask_again)
 
     def _named(self, row: Row) -> tuple[Any, str]:
-        """Key and event time of a row, for people."""
+        """The key and event time of a row, for people."""
         time = row.get(self._event_time)
         kind = self._schema.field(self._event_time).type if time is not None else None
         return row.get(self._key, "not known"), "not known" if time is None else shown_time(time, kind)
 
     def _unsteady_whole(self, unsteady: set[str], ask: AskWhole, ask_again: Ask) -> Iterator[str]:
-        """The columns whose extremes or counts the query gives differently each time."""
+        """The columns whose extremes or counts are different each time."""
         wanted = self._whole()
         asked = [expression for expression, *_ in wanted]
         answers = [ask(asked, False)]
@@ -146,7 +154,8 @@ class SourceJudge:
             )
 
     def _whole(self) -> list[tuple[str, str, str, Any]]:
-        """What is asked of all rows: an SQL expression, its column, what it is, and what the snapshot says."""
+        """What is queried over all rows: an SQL expression, its column, what it
+        means, and the snapshot's value."""
         found: list[tuple[str, str, str, Any]] = []
         extremes = self._choice.extremes()
         for field in self._schema:
@@ -161,7 +170,8 @@ class SourceJudge:
         return found
 
     def _locators(self) -> list[str]:
-        """The columns that rows are asked for with: event time and key, where the query has them; else a few others."""
+        """The columns by which rows are requested: event time and key if the query has
+        them; otherwise a few others."""
         usable = [field.name for field in self._schema if _locates(field.type)]
         named = [name for name in (self._event_time, self._key) if name in usable]
         return named or usable[:3]
@@ -181,7 +191,8 @@ class SourceJudge:
     def _differing(
         self, number: int, row: Row, names: Sequence[str], answers: list[list[Row]], ask: Ask
     ) -> list[str]:
-        """The columns for which the query answers differently each time; raises Misjudged where it does not."""
+        """The columns for which the query gives a different answer each time; raises Misjudged
+        if it always gives the same."""
         groups = [_of_place(answer, row, names) for answer in answers]
         if any(_find(row, group) is not None for group in groups[1:]):
             return _columns_apart(row, groups[0])
@@ -209,7 +220,8 @@ class SourceJudge:
         )
 
     def _elsewhere(self, row: Row, names: Sequence[str], ask: Ask) -> list[list[Row]]:
-        """Answers, twice each, where no row has all of these values: a locating value may itself be wrong."""
+        """Several answers for the case that no row has all of these values: a locating value may itself be
+        wrong, so one is left out at a time."""
         for left_out in names:
             others = {name: [row[name]] for name in names if name != left_out}
             if not others:
@@ -226,7 +238,7 @@ def _told(value: Any, kind: pa.DataType) -> Any:
 
 def _is(answer: Row, n: int, value: Any) -> bool:
     plain = answer[f"a{n}"]
-    # PostgreSQL's min and max of decimals have no declared digits, and come as text.
+    # PostgreSQL's min and max of decimals have no declared precision, and arrive as text.
     return agree(value, Decimal(plain) if isinstance(value, Decimal) and isinstance(plain, str) else plain)
 
 
@@ -247,7 +259,7 @@ def _places(sample: Sequence[tuple[int, Row]], names: Sequence[str]) -> Places:
 def _lacking(
     sample: Sequence[tuple[int, Row]], answer: Sequence[Row], names: Sequence[str]
 ) -> list[tuple[int, Row]]:
-    """The chosen rows that have no partner of their own in the answer."""
+    """The chosen rows that have no matching row of their own in the answer."""
     by_place: dict[tuple[Any, ...], list[Row]] = {}
     for row in answer:
         by_place.setdefault(tuple(row[name] for name in names), []).append(row)
@@ -289,7 +301,7 @@ def _equal(one: Sequence[Row], other: Sequence[Row]) -> bool:
 
 
 def agree(value: Any, plain: Any) -> bool:
-    """Whether a value of the snapshot is a plain value, as far as that is known."""
+    """Whether a value of the snapshot equals a plain value, as far as the plain value is known."""
     if isinstance(plain, Unknown) or isinstance(value, Unknown):
         return True
     if isinstance(value, dict) and isinstance(plain, dict):
@@ -317,7 +329,7 @@ class Long:
 
 
 def _kept(value: Any) -> Any:
-    """The value, or of a long one its digest: the sample must not grow with what the rows hold."""
+    """The value; for a long one its digest, so that the sample does not grow with the size of values."""
     if isinstance(value, (str, bytes)) and len(value) > _LONG:
         raw = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
         return Long(len(value), hashlib.sha256(raw).hexdigest())

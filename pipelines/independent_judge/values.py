@@ -1,7 +1,7 @@
-"""Values of Arrow arrays, read from their buffers in plain Python: no Arrow kernel sees them.
+"""Values of Arrow arrays, read from their buffers in plain Python: no Arrow kernel reads them.
 
-`as_py` would do for most types, but it ends at the year 9999, wraps times of day and shares code with the kernels that are
-judged. Temporal values come as their integer counts here, so there is no value that cannot be read.
+`as_py` would be enough for most types. But it ends at the year 9999, wraps times of day, and shares code with
+the kernels that are judged. Here, temporal values are integer counts, so every value can be read.
 """
 
 import struct
@@ -35,15 +35,15 @@ def decimal_of(unscaled: int, scale: int) -> Decimal:
 def reader_of(array: Any) -> Read:
     """A function from a row of `array` (sliced or not) to its value.
 
-    None for null; bool, int, float, str, bytes; Decimal for decimals; an int for temporal values, counted in the type's
-    unit; a list for lists, a dict for structs, a list of pairs for maps. Text that is not UTF-8 comes as bytes. Raises
-    UnreadableType.
+    Null is None. Values are bool, int, float, str, bytes; Decimal for decimals; an int for temporal values,
+    counted in the type's unit; a list for lists, a dict for structs, a list of pairs for maps. Text that is
+    not UTF-8 is returned as bytes. Raises UnreadableType.
     """
     kind = array.type
     if isinstance(kind, pa.BaseExtensionType):
         return _extension(array)
     if pa.types.is_dictionary(kind):
-        # The values and the indices are arrays of their own, each with its own offset.
+        # The values and the indices are separate arrays, each with its own offset.
         codes, values = reader_of(array.indices), reader_of(array.dictionary)
         return lambda row: None if (code := codes(row)) is None else values(code)
     if pa.types.is_run_end_encoded(kind):
@@ -67,7 +67,7 @@ def _extension(array: Any) -> Read:
 
 
 def _run_ends(array: Any) -> Read:
-    # As stored, without the slice: the slice is in the offset.
+    # The buffers are those of the whole array; the slice is only in the offset.
     ends, values, offset = array.run_ends, reader_of(array.values), array.offset
     end_at = reader_of(ends)
     listed = [end_at(run) for run in range(len(ends))]
@@ -103,7 +103,7 @@ def _present(array: Any) -> Read:
         data, width = _data(array, 1), kind.byte_width
         return lambda row: bytes(data[(row + offset) * width : (row + offset + 1) * width])
     if types.is_struct(kind):
-        # `field` gives the child with the struct's own slice.
+        # `field` returns the child with the struct's own slice applied.
         children = [(child.name, reader_of(array.field(n))) for n, child in enumerate(kind)]
         return lambda row: {name: read(row) for name, read in children}
     if types.is_nested(kind):
@@ -177,7 +177,8 @@ def _views(array: Any) -> Read:
 
 
 def _items(array: Any) -> Read:
-    """Lists of every layout, and maps. `values` is the child as stored, without the list's slice."""
+    """A reader of lists of every layout, and of maps. `values` is the child as
+    stored, without the list's slice."""
     kind, types = array.type, pa.types
     if types.is_map(kind):
         ends, keys, items = _offsets(array), reader_of(array.keys), reader_of(array.items)
@@ -196,7 +197,8 @@ def _items(array: Any) -> Read:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are the same: floats to the bit, NaN included; a dict in any order; never True for 1."""
+    """Whether two values are the same. Floats must have equal bits, or both be NaN; a dict may have any
+    order; True is not equal to 1."""
     if isinstance(one, float) and isinstance(other, float):
         return struct.pack("<d", one) == struct.pack("<d", other) or (one != one and other != other)
     if isinstance(one, bool) != isinstance(other, bool):

@@ -1,4 +1,4 @@
-"""From source rows to contract rows: the author's transform, the exact conforming, the dead letters."""
+"""From source rows to contract rows: the author's transform, exact conforming, dead letters."""
 
 from pipelines.transform.dead_letters import DEAD_LETTER_SCHEMA, LETTERS_SCHEMA, Reason
 from pipelines.transform.errors import ConformError, ConformProblem, TransformFailed

@@ -1,4 +1,4 @@
-"""Dead letters: rows that are not events, each with the reason and enough to repair it."""
+"""Dead letters: rows that are not events, each with the reason and with enough to repair it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +11,17 @@ from resources.wording import repr_of, text_of
 
 DEAD_LETTER_SCHEMA = pa.schema(
     [
-        # Counted from the start of the window's sourced snapshot; null where the transform lost the index.
+        # Counted from the start of the window's sourced snapshot; null if the transform lost the index.
         pa.field("source_row", pa.int64()),
-        pa.field("field", pa.string(), nullable=False),  # path, `legs[2].fuel`; "" where no field is to blame
+        pa.field("field", pa.string(), nullable=False),  # path, `legs[2].fuel`; "" if no field is wrong
         pa.field("reason", pa.string(), nullable=False),  # one of Reason
-        pa.field("value", pa.string()),  # the value at `field`, as text, cut where long
+        pa.field("value", pa.string()),  # the value at `field`, as text; long text is cut
         pa.field("detail", pa.string(), nullable=False),  # what is allowed there, and what to do
         pa.field("row", pa.string(), nullable=False),  # the whole row as JSON
     ]
 )
-# As kept beside the snapshots. Letters beyond `max_dead_letters` keep their place and reason, not what the row held.
+# The form that is stored next to the snapshots. Letters beyond `max_dead_letters` have
+# place and reason, but not the row.
 LETTERS_SCHEMA = pa.schema(
     [
         pa.field("event", pa.string(), nullable=False),
@@ -35,7 +36,7 @@ _LONGEST_VALUE = 500
 
 
 class Reason(StrEnum):
-    """Why a row is dead: the class that counts and alerts are grouped by."""
+    """Why a row is dead: the class by which counts and alerts are grouped."""
 
     TRANSFORM_RAISED = "transform_raised"
     NULL = "null"
@@ -62,7 +63,8 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Misfit:
-    """A value that does not fit. `row` counts within its column; `path` is relative to it (`[2].fuel`)."""
+    """A value that does not fit. `row` is its index in the column; `path` is relative
+    to the column (`[2].fuel`)."""
 
     row: int
     path: str
@@ -73,7 +75,7 @@ class Misfit:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """One dead row. However many of its values misfit, it is one letter."""
+    """One dead row. It is one letter, even if several of its values do not fit."""
 
     source_row: int | None
     field: str

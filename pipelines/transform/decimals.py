@@ -1,13 +1,16 @@
-"""Decimals and whole numbers to decimal or integer types: by Arrow where a proof allows it, else digit by digit.
+"""Converts decimals and whole numbers to decimal or integer types: with Arrow if a proof
+allows it, else digit by digit.
 
-Arrow's checked cast multiplies the unscaled number within the width of the type, and reports an overflow only when the
-product is smaller than the number. A product that wraps to a larger number passes for right. So a cast is left to
-Arrow only if the extremes of the column prove that no product leaves the width:
+Arrow's checked cast multiplies the unscaled number in the width of the type, and reports an overflow only if
+the product is smaller than the number. If an overflow gives a larger number, Arrow takes it as correct. So
+Arrow does a cast only if the extremes of the column prove that no product leaves the width:
 
-- a value that fits the target has at most as many digits as the target holds, and these fit the target's own bits;
+- a value that fits the target has at most as many digits as the target holds, and these fit the target's own
+  bits;
 - the power of ten is one that Arrow has in its table for the width (10^38 in 128 bits, 10^76 in 256 bits).
 
-The unscaled numbers are read from the buffers: Arrow cannot format a decimal whose scale is far from its precision.
+The unscaled numbers are read from the buffers: Arrow cannot format a decimal whose
+scale is far from its precision.
 """
 
 from decimal import Decimal
@@ -25,11 +28,13 @@ _DIGITS = {128: 38, 256: 76}
 def cast_exactly(array: Any, target: pa.DataType) -> Any | None:
     """`array`, decimals or whole numbers of any width, as `target`, a decimal128, decimal256, int32 or int64.
 
-    None where a value does not fit, or where Arrow cannot be trusted to tell: look at the values one by one.
+    None if a value does not fit, or if Arrow's answer is not reliable: then the
+    values must be checked one by one.
     """
     kind = array.type
     if kind == target and not (pa.types.is_decimal(kind) and kind.precision == _DIGITS[kind.bit_width]):
-        # What computes decimals of fewer digits checks them; one of the most digits holds whatever its bits hold.
+        # Every operation that produces a decimal type of fewer digits checks them. A type of the most digits
+        # (38, 76) is not checked, so its bits may hold a larger number.
         return array
     extremes = _unscaled_extremes(array)
     if extremes is None:
@@ -39,7 +44,8 @@ def cast_exactly(array: Any, target: pa.DataType) -> Any | None:
     width = max(kind.bit_width, target.bit_width, 128)
     if abs(shift) > _DIGITS[width]:
         return None
-    # Downwards a bound is rounded towards zero: what is cut off is looked for by Arrow, by its remainder.
+    # If digits are cut, a bound is rounded towards zero. Arrow itself finds digits
+    # that are lost, by the remainder.
     least, most = (
         bound * 10**shift if shift >= 0 else abs(bound) // 10**-shift * (1 if bound > 0 else -1)
         for bound in extremes
@@ -53,7 +59,7 @@ def cast_exactly(array: Any, target: pa.DataType) -> Any | None:
 
 
 def exact_values(array: Any) -> list[int | Decimal | None]:
-    """The values of an array of decimals or whole numbers as Python has them, whatever their scale."""
+    """The values of an array of decimals or whole numbers as Python numbers, whatever their scale."""
     if pa.types.is_integer(array.type):
         whole: list[int | Decimal | None] = array.to_pylist()
         return whole
@@ -68,7 +74,7 @@ def exact_decimal(scalar: Any) -> Decimal | None:
 
 
 def _decimal(unscaled: int, scale: int) -> Decimal:
-    # By its digits: arithmetic would round to the context's precision.
+    # From its digits: arithmetic would round to the context's precision.
     return Decimal((int(unscaled < 0), tuple(map(int, str(abs(unscaled)))), -scale))
 
 
@@ -77,7 +83,7 @@ def _scale(kind: pa.DataType) -> int:
 
 
 def _range(target: pa.DataType) -> tuple[int, int, int]:
-    """Scale, least and largest unscaled number."""
+    """The scale, and the smallest and the largest unscaled number."""
     if pa.types.is_decimal(target):
         largest = 10**target.precision - 1
         return int(target.scale), -largest, largest
@@ -86,7 +92,7 @@ def _range(target: pa.DataType) -> tuple[int, int, int]:
 
 
 def _unscaled_extremes(array: Any) -> tuple[int, int] | None:
-    """The least and the largest unscaled number; None where all are null."""
+    """The smallest and the largest unscaled number; None if all values are null."""
     kind = array.type
     if pa.types.is_decimal(kind):
         plain = {
@@ -101,7 +107,7 @@ def _unscaled_extremes(array: Any) -> tuple[int, int] | None:
 
 
 def _widened(array: Any) -> Any:
-    """In 128 bits at least, of the same scale."""
+    """The same values and scale in at least 128 bits."""
     kind = array.type
     if pa.types.is_integer(kind):
         return array.cast(pa.decimal128(20, 0))

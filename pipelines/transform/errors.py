@@ -1,4 +1,5 @@
-"""Mistakes of a module, as against misfits of a row: they stop the window and name the fix."""
+"""Mistakes in a module, in contrast to misfits of a row: they stop the window, and their
+error says how to fix them."""
 
 from dataclasses import dataclass
 
@@ -8,8 +9,8 @@ from resources.wording import counted
 
 @dataclass(frozen=True)
 class ConformProblem:
-    """One way in which the columns, whatever their rows, cannot become the contract's. `column`: the first that it is
-    about, where it is about one."""
+    """One reason why the columns, whatever their rows, cannot become the contract's columns. `column`: the
+    first column that it is about, if it is about columns."""
 
     problem: str
     allowed: str | None = None
@@ -20,7 +21,7 @@ class ConformProblem:
 class ConformError(SluiceError):
     """What the source or the transform returned does not have the contract's columns and types.
 
-    `problems` holds all of them; no row was looked at to find them.
+    `problems` are all of them; no row was checked to find them.
     """
 
     def __init__(self, where: str, problems: tuple[ConformProblem, ...]) -> None:
@@ -32,9 +33,9 @@ class ConformError(SluiceError):
 
 
 class TransformFailed(SluiceError):
-    """The transform raised for the window as a whole, or for more rows than can be single bad rows.
+    """The transform raised for the window as a whole, or for too many rows to be single bad rows.
 
-    `source_row` is the first row it raised for, None where the window was one frame.
+    `source_row` is the first row for which it raised; None if the window was one frame.
     """
 
     def __init__(

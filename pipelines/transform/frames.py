@@ -1,11 +1,11 @@
-"""Arrow batches to pandas frames and back, without a value changing on the way.
+"""Arrow batches to pandas frames and back, without a change of any value.
 
-A frame's index, named `source_row`, counts the rows of the window's snapshot, so that a row is known by
-its source after any filtering, sorting or exploding. Where a transform drops that index (a merge, a
-reset_index), the name goes with it, and the source rows are unknown rather than wrong.
+A frame's index, named `source_row`, counts the rows of the window's snapshot. So the source of a row is known
+after any filter, sort or explode. If a transform drops that index (a merge, a reset_index), the name is lost
+too, and the source rows are unknown, but never wrong.
 
-A NaN that the source holds stays NaN, and becomes a dead letter. One that a transform computes in an
-Arrow-backed or masked column (0 / 0) is null by pandas 3's own rule, before Sluice sees it.
+A NaN in the source stays NaN, and becomes a dead letter. A NaN that a transform computes in an Arrow-backed
+or masked column (0 / 0) is null by pandas 3's own rule, before Sluice sees it.
 """
 
 from typing import Any
@@ -22,9 +22,9 @@ SOURCE_ROW = "source_row"
 
 
 def frame_of(batch: Any, first_row: int) -> pd.DataFrame:
-    """`batch` as an Arrow-backed frame with source rows from `first_row` on as its index."""
+    """`batch` as an Arrow-backed frame; its index is the source rows, starting at `first_row`."""
     arrays = [_for_pandas(array) for array in batch.columns]
-    # By names alone: pandas metadata in a snapshot's schema would turn columns into an index again.
+    # Only the names are used: pandas metadata in a snapshot's schema would make an index of columns again.
     table = pa.Table.from_arrays(arrays, names=batch.schema.names)
     frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
     frame.index = pd.RangeIndex(first_row, first_row + batch.num_rows, name=SOURCE_ROW)
@@ -38,7 +38,7 @@ def _for_pandas(array: Any) -> Any:
 
 
 def checked_frame(result: object, where: str) -> pd.DataFrame:
-    """What a transform returned, if it is a frame."""
+    """The result of a transform, if it is a frame; otherwise raises ConformError."""
     if not isinstance(result, pd.DataFrame):
         returned = "None (no return?)" if result is None else f"a {type(result).__name__}"
         raise ConformError(where, (ConformProblem(f"the transform returned {returned}", "a DataFrame"),))
@@ -46,7 +46,7 @@ def checked_frame(result: object, where: str) -> pd.DataFrame:
 
 
 def source_rows_of(frame: pd.DataFrame, first_row: int, row_count: int) -> Any:
-    """The source row of each row as an int64 array, or None where the transform lost them."""
+    """The source row of each row as an int64 array, or None if the transform lost them."""
     index = frame.index
     if index.name != SOURCE_ROW or index.nlevels != 1 or not pd.api.types.is_integer_dtype(index.dtype):
         return None
@@ -57,10 +57,11 @@ def source_rows_of(frame: pd.DataFrame, first_row: int, row_count: int) -> Any:
 
 
 def column_of(series: "pd.Series[Any]") -> Any:
-    """A frame's column as an Arrow array, or as a list of Python objects where its type says nothing.
+    """A frame's column as an Arrow array, or as a list of Python objects if its type
+    says nothing about its values.
 
-    NaN stays NaN: only what pandas' own type calls missing becomes null. Raises ColumnMismatchError where Arrow
-    has no such type.
+    NaN stays NaN: only what pandas' own type calls missing becomes null. Raises ColumnMismatchError if Arrow
+    does not have the column's type.
     """
     dtype = series.dtype
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
@@ -70,10 +71,10 @@ def column_of(series: "pd.Series[Any]") -> Any:
     if isinstance(dtype, pd.CategoricalDtype):
         return _from_categories(series)
     try:
-        # to_numpy for numpy's own types: given the series, Arrow would take each NaN for null.
+        # to_numpy for numpy's own types: from the series itself, Arrow would make null of each NaN.
         values = series.to_numpy() if isinstance(dtype, np.dtype) else series.array
         return _one_array(pa.array(values, from_pandas=False))
-    except UnicodeEncodeError:  # lone surrogates, which only Python's own strings can hold
+    except UnicodeEncodeError:  # lone surrogates, which only Python's own strings can contain
         return [None if missing else value for value, missing in zip(series, series.isna(), strict=True)]
     except pa.ArrowException as error:
         raise ColumnMismatchError(
@@ -84,7 +85,7 @@ def column_of(series: "pd.Series[Any]") -> Any:
 def _from_categories(series: "pd.Series[Any]") -> Any:
     categories = column_of(pd.Series(series.cat.categories))
     codes = series.cat.codes.to_numpy()
-    if isinstance(categories, list):  # objects: Arrow would guess one type for them all
+    if isinstance(categories, list):  # objects: Arrow would guess one type for all of them
         return [None if code < 0 else categories[code] for code in codes]
     return categories.take(pa.array(codes, mask=codes < 0))
 
@@ -96,5 +97,5 @@ def _one_array(array: Any) -> Any:
         return array.chunk(0)
     if not array.num_chunks:
         return pa.array([], array.type)
-    # Plain first: Arrow does not concatenate dictionaries that hold a null.
+    # Decode first: Arrow does not concatenate dictionaries that contain a null.
     return pa.concat_arrays([plain(chunk) for chunk in array.chunks])

@@ -1,4 +1,4 @@
-"""The timestamp of a Kafka record that is its event time, and the one that no record can carry."""
+"""The timestamp of a Kafka record that is its event time, and the one timestamp that no record can have."""
 
 import datetime as dt
 
@@ -11,7 +11,7 @@ from pipelines.transform.value_rules import UNITS_PER_SECOND
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _LAST = 2**63 - 1
 _MICROSECOND = dt.timedelta(microseconds=1)
-# Kafka's client, librdkafka, takes a record timestamp of 0 for none, and sends the time of publication in its place.
+# librdkafka reads a record timestamp of 0 as "no timestamp" and sends the time of publication instead.
 NOT_SET_MS = 0
 NOT_SET_DETAIL = (
     'with record_timestamp="event_time" an event time that is not in the first millisecond of 1970: the Kafka client '
@@ -21,15 +21,15 @@ NOT_SET_DETAIL = (
 
 
 def milliseconds(times: pa.Array) -> npt.NDArray[np.int64]:
-    """The record timestamps of event times, instants of any unit without nulls: whole milliseconds since 1970, those
-    that have begun (of -1 microsecond -1)."""
-    # By floor division, as Java's Instant.toEpochMilli: Arrow's cast cuts towards 1970.
+    """The record timestamps of event times (instants of any unit, without nulls): whole milliseconds since
+    1970, rounded down (-1 microsecond gives -1)."""
+    # Floor division, as in Java's Instant.toEpochMilli: Arrow's cast rounds towards 1970.
     return _counts(times) // (UNITS_PER_SECOND[times.type.unit] // 1000)
 
 
 def microseconds(times: pa.Array) -> npt.NDArray[np.int64]:
-    """Event times in microseconds since 1970, in the same order: those that have begun, and where 64 bits end, the last
-    one that they hold."""
+    """Event times in microseconds since 1970, rounded down, in the same order. A time that 64 bits cannot
+    hold becomes the first or last one that they can."""
     counts, per_second = _counts(times), UNITS_PER_SECOND[times.type.unit]
     if per_second >= 1_000_000:
         return counts // (per_second // 1_000_000)
@@ -38,8 +38,9 @@ def microseconds(times: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def count_up(instant: dt.datetime, unit: str) -> int:
-    """The first whole unit since 1970 that is not before `instant`: instants of that unit are at or above `instant`
-    exactly if their count is at or above this. A unit that 64 bits do not reach is the last one that they do."""
+    """The first whole unit since 1970 that is not before `instant`. So an instant in that unit is at or
+    after `instant` exactly if its count is at least this number. If 64 bits cannot hold it, the smallest or
+    largest number that they can."""
     micros = (instant - _EPOCH) // _MICROSECOND
     return min(max(-(-micros * UNITS_PER_SECOND[unit] // 1_000_000), -_LAST - 1), _LAST)
 

@@ -1,4 +1,4 @@
-"""A row as JSON text, exactly: what JSON cannot hold becomes text, nothing is rounded."""
+"""A row as JSON text, exactly: what JSON cannot hold becomes text; nothing is rounded."""
 
 import base64
 import json
@@ -16,16 +16,16 @@ from resources.wording import text_of
 
 _T = pa.types
 
-# Fewer than 4,300 digits.
+# A number of so many bits has fewer than 4,300 digits.
 _LONGEST_BITS = 14_000
 
 
 def row_json(row: Mapping[str, object]) -> str:
     """`row` as one JSON object.
 
-    Decimals, dates, times, timestamps and uuids are strings in their ISO form, bytes are base64, NaN and
-    infinities are the strings "NaN", "Infinity", "-Infinity", a map is a list of pairs, so that a
-    repeated key is still seen.
+    Decimals, dates, times, timestamps and uuids are strings in their ISO form; bytes are base64; NaN and
+    infinities are the strings "NaN", "Infinity", "-Infinity"; a map is a list of pairs, so that a
+    repeated key is still visible.
     """
     return json.dumps({str(name): _plain(value) for name, value in row.items()}, ensure_ascii=True)
 
@@ -38,7 +38,8 @@ def _plain(value: Any) -> Any:
     ):
         value = value.item()
     if value is None or isinstance(value, (bool, int)):
-        # A number of more than 4,300 digits is text: neither Python nor any other JSON parser reads it.
+        # A number of more than 4,300 digits becomes text: Python and other JSON
+        # parsers do not read such a number.
         return text_of(value) if isinstance(value, int) and value.bit_length() > _LONGEST_BITS else value
     if isinstance(value, str):
         return str.__str__(value)
@@ -58,11 +59,12 @@ def _plain(value: Any) -> Any:
 
 
 def from_scalar(scalar: Any) -> Any:
-    """The Python value of an Arrow scalar, exactly, whatever its type holds; nested values too, a map as pairs.
+    """The exact Python value of an Arrow scalar, whatever its type holds; nested
+    values too. A map becomes pairs.
 
-    Where Python has no such value: a date or timestamp is a `WideDate` or `WideTimestamp`; one at the ends of its
-    integer, where warehouses have them, is the text "infinity" or "-infinity"; another temporal value is its count as
-    text, and broken UTF-8 is escaped.
+    If Python does not have the value: a date or timestamp becomes a `WideDate` or `WideTimestamp`; one at the
+    ends of its integer, which warehouses use for infinity, becomes the text "infinity" or "-infinity";
+    another temporal value becomes its count as text; broken UTF-8 is escaped.
     """
     kind = scalar.type
     if not scalar.is_valid:
@@ -80,7 +82,7 @@ def from_scalar(scalar: Any) -> Any:
     if _T.is_timestamp(kind) or _T.is_date(kind):
         return _moment(scalar)
     if _T.is_time(kind) and not _in_a_day(scalar):
-        return str(scalar.value)  # as_py would wrap it into the next day
+        return str(scalar.value)  # as_py would turn it into a time of the next day
     if _T.is_decimal(kind):
         return exact_decimal(scalar)
     return _or_text(scalar)
@@ -103,7 +105,7 @@ def _moment(scalar: Any) -> Any:
         return "infinity" if count > 0 else "-infinity"
     try:
         return scalar.as_py()
-    except (ValueError, OverflowError, LookupError):  # a year, or a zone, that Python has not
+    except (ValueError, OverflowError, LookupError):  # a year, or a time zone, that Python does not have
         if _T.is_date(kind):
             return date_of(count if _T.is_date32(kind) else count // (DAY_SECONDS * 1000))
         return timestamp_of(count, UNITS_PER_SECOND[kind.unit], zoned=kind.tz is not None)

@@ -1,4 +1,4 @@
-"""Whether rows are the very rows they were made of, told without looking at a value."""
+"""Whether rows are exactly the rows from which they were made, without reading a value."""
 
 from typing import Any
 
@@ -6,9 +6,11 @@ import pyarrow as pa
 
 
 def same_buffers(one: Any, other: Any) -> bool:
-    """Whether two record batches have the same columns, each of the very same bytes in memory.
+    """Whether two record batches have the same columns, each with the same bytes
+    at the same address in memory.
 
-    Values that are equal and lie elsewhere count as others, and so do all nested ones, whose bytes lie in many places.
+    Equal values at another address count as different. Nested columns always count as different, because
+    their bytes are in many places.
     """
     return (
         one.num_rows == other.num_rows

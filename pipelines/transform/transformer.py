@@ -1,4 +1,4 @@
-"""The way of a batch from source to contract: through the author's transform, then conformed."""
+"""A batch from source to contract: through the author's transform, then conformed."""
 
 import datetime as dt
 import re
@@ -28,7 +28,8 @@ from resources.errors import did_you_mean, readable
 from resources.process.waiting import waiting_for
 from resources.wording import counted, cut, raised
 
-# Single bad rows are dead letters; a transform that raises for more than this many is itself what is bad.
+# Single bad rows become dead letters. If a transform raises for more rows than this,
+# the transform itself is wrong.
 MOST_RAISED_ROWS = 100
 _NOT_IN_INDEX = re.compile(r"\['([^']*)'\] not in index")
 
@@ -37,12 +38,12 @@ Transform = Callable[[pd.DataFrame], pd.DataFrame]
 
 @dataclass(frozen=True)
 class TransformedBatch:
-    """What became of one batch. `rows_in` source rows; `rows_dropped` of them left nothing behind.
+    """The result of one batch with `rows_in` source rows; `rows_dropped` of them produced no row.
 
-    `rows` has the Arrow schema of the contract without its event id, `dead` DEAD_LETTER_SCHEMA with one
-    letter per dead row. A transform may make several rows of one, so the counts need not add up. `source_rows`
-    are those of `rows`, an int64 array, or None where the transform lost the index. `judged`: places in `rows` of those
-    that the independent judge has looked at, ascending.
+    `rows` has the Arrow schema of the contract without its event id. `dead` has DEAD_LETTER_SCHEMA, with one
+    letter per dead row. A transform may make several rows of one, so the counts need not add up.
+    `source_rows` are the source rows of `rows`, an int64 array, or None if the transform lost the index.
+    `judged`: the positions in `rows`, ascending, of the rows that the independent judge has checked.
     """
 
     rows: Any
@@ -55,11 +56,11 @@ class TransformedBatch:
 
 @dataclass(frozen=True)
 class _Piece:
-    """Rows that the transform took at once: one frame's columns and where each row came from."""
+    """Rows that the transform got in one call: the columns of one frame, and the source row of each row."""
 
     columns: dict[str, Any]
     row_count: int
-    source_rows: Any  # int64 array, or None where the transform lost the index
+    source_rows: Any  # int64 array, or None if the transform lost the index
     rows_in: int
     plain: Callable[[str], PlainColumn]  # each column as it was before it became one of `columns`
 
@@ -67,10 +68,11 @@ class _Piece:
 class Transformer:
     """Transforms the batches of one window, in order.
 
-    Rows come out in the order of their source rows where the transform kept the frame's index, else in
-    the transform's order. Raises ConformError for a mistake of the module, TransformFailed where the transform raises
-    for the whole window or for more than MOST_RAISED_ROWS rows of it, and Misjudged where a row that was chosen holds
-    another value than plain Python makes of its source; with `judged` False no row is chosen.
+    Rows come out in the order of their source rows if the transform kept the frame's index, else in the
+    transform's order. Raises ConformError for a mistake of the module. Raises TransformFailed if the
+    transform raises for the whole window, or for more than MOST_RAISED_ROWS of its rows. Raises
+    Misjudged if a chosen row contains another value than plain Python makes from its source; with
+    `judged` False no row is chosen.
     """
 
     def __init__(
@@ -110,11 +112,11 @@ class Transformer:
         self._judge = ConformJudge(target, key=key, event_time=event_time, where=where, outcome=outcome)
         self._judges = judged
         self._raised_rows = self._ended_rows = 0
-        self._first_raised = (0, "")  # source row and exception, for the error that names the fault
+        self._first_raised = (0, "")  # source row and exception, for the error that names the cause
 
     def apply(self, batch: Any, first_row: int, chosen: Sequence[int] | None = None) -> TransformedBatch:
-        """Transforms and conforms `batch`, whose first row is the window's `first_row`-th (from 0). `chosen`: rows of it
-        that are to be judged, where they were chosen before."""
+        """Transform and conform `batch`, whose first row is row `first_row` of the window (from 0). `chosen`:
+        the rows to judge, if they were already chosen."""
         letters: list[DeadLetter] = []
         parts: list[Any] = []
         source_rows: list[Any] = []
@@ -123,7 +125,8 @@ class Transformer:
         for piece in self._all_pieces(batch, first_row, letters):
             numbers = piece.source_rows
             rows, dead, alive = self._conformer.conform(piece.columns, piece.row_count, numbers)
-            # Other rows are chosen where the transform made them, or where some of the chosen are dead.
+            # Choose other rows if a transform made the rows, or if some of the
+            # chosen rows may be dead letters.
             same_rows = self._transform is None and alive is None
             if self._judges:
                 places = self._judge.judge(
@@ -152,10 +155,11 @@ class Transformer:
         )
 
     def judge_stored(self, batch: Any, first_row: int, dead_rows: Any, stored: Callable[[int], Any]) -> int:
-        """Judge what an earlier run made of `batch`; returns the number of rows that were judged.
+        """Judge the rows that an earlier run made of `batch`; returns the number of judged rows.
 
-        `dead_rows`: the source rows of its dead letters, ascending. `stored` gives the next so many of the stored rows.
-        Raises Misjudged, and NotJudged where it is not known which stored row came of which source row.
+        `dead_rows`: the source rows of its dead letters, ascending. `stored` returns the next so
+        many of the stored rows. Raises Misjudged, and NotJudged if it is not known which stored
+        row came from which source row.
         """
         judged = 0
         for piece in self._all_pieces(batch, first_row, []):
@@ -181,7 +185,8 @@ class Transformer:
         return judged
 
     def transformed(self, batch: Any, first_row: int) -> list[dict[str, Any]]:
-        """The columns that the transform makes of `batch`, not conformed; one dict for each part that it took at once."""
+        """The columns that the transform makes of `batch`, not conformed; one dict for
+        each call of the transform."""
         return [piece.columns for piece in self._all_pieces(batch, first_row, [])]
 
     def _all_pieces(self, batch: Any, first_row: int, letters: list[DeadLetter]) -> Iterator[_Piece]:
@@ -195,7 +200,8 @@ class Transformer:
     def _between(
         self, batch: Any, first_row: int, dead: Mapping[int, str], letters: list[DeadLetter]
     ) -> Iterator[_Piece]:
-        """The rows between the `dead` ones, which the transform would get with another time than the warehouse has."""
+        """The rows between the `dead` ones. The transform would get the `dead` rows with another
+        time than the warehouse has."""
         self._ended_rows += len(dead)
         if self._whole_window or self._ended_rows > MOST_RAISED_ROWS:
             columns = ", ".join(map(repr, dict.fromkeys(dead.values())))
@@ -218,7 +224,8 @@ class Transformer:
             start = row + 1
 
     def _identity(self, batch: Any, first_row: int) -> _Piece:
-        # By list, before the dict is built: a dict would keep the last of two equal names.
+        # The names as a list, before the dict is built: a dict would keep only the last of
+        # two columns with the same name.
         self._conformer.check_names(list(batch.schema.names), column=batch.column)
         count = batch.num_rows
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
@@ -226,7 +233,8 @@ class Transformer:
         return _Piece(columns, count, numbers, count, plain_arrays(columns))
 
     def _pieces(self, batch: Any, first_row: int, letters: list[DeadLetter]) -> Iterator[_Piece]:
-        """The batch through the transform, in halves and halves again around the rows it raises for."""
+        """The batch through the transform. If it raises, the batch is halved again and again until
+        the failing rows are single."""
         if batch.num_rows == 0:
             return
         assert self._transform is not None
@@ -234,7 +242,7 @@ class Transformer:
         try:
             with author_output_aside(), waiting_for(f"the transform of {self._where}"):
                 result = self._transform(frame)
-        except BaseException as error:  # sys.exit() would end the run and every window behind this one
+        except BaseException as error:  # sys.exit() would end the run and all later windows
             if asks_to_stop(error):
                 raise
             said = _said(error, batch.schema.names)
@@ -295,7 +303,7 @@ def _taken(values: Any, order: Any) -> Any:
 def _dropped(piece: _Piece) -> int:
     if piece.source_rows is None:
         return max(0, piece.rows_in - piece.row_count)
-    # Sorted by now: a new source row is a step up.
+    # They are sorted here, so each new source row is a step up.
     seen = np.count_nonzero(np.diff(piece.source_rows)) + 1 if piece.row_count else 0
     return piece.rows_in - int(seen)
 
@@ -317,9 +325,10 @@ def _joined(parts: list[Any], schema: Any) -> Any:
 
 
 def _said(error: BaseException, columns: Sequence[str] = ()) -> str:
-    """The exception as one line with the author's own line; the trace below it is no row's business. `columns` are those
-    of the frame: one that it does not have is said in words."""
-    # What calls the transform is Sluice's, here and where its calls are timed.
+    """The exception in one line, with the line of the author's code; the rest of the stack trace does
+    not belong to a row. `columns` are the frame's columns: if the code uses a column that the frame
+    does not have, the text says so."""
+    # The callers of the transform are Sluice's own code (modules of `pipelines`), and are left out.
     lines = (
         f"{frame.f_code.co_filename.rpartition('/')[2]}:{line}"
         for frame, line in traceback.walk_tb(error.__traceback__)
@@ -331,7 +340,7 @@ def _said(error: BaseException, columns: Sequence[str] = ()) -> str:
 
 
 def _in_words(error: BaseException, columns: Sequence[str]) -> str:
-    if isinstance(error, RecursionError):  # what follows depends on which call happened to be the last
+    if isinstance(error, RecursionError):  # its other text depends on which call happened to be the last
         return "RecursionError: maximum recursion depth exceeded"
     name = None
     if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):

@@ -1,10 +1,11 @@
-"""The bounds that hold for whole columns and for single values alike, and how they are said."""
+"""The limits for whole columns and for single values, and how messages describe them."""
 
 import re
 
 INTEGER_RANGE = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
-# The largest whole number below which a float of this width tells all whole numbers apart. A float beyond
-# it may be what is left of another number, so it is not taken for a whole number, nor the other way about.
+# Up to this number, a float of this width distinguishes all whole numbers. A larger float may be
+# the rounded form of another number. So it is not accepted as a whole number, and a larger whole
+# number is not accepted as a float.
 EXACT_DOUBLE = 2**53
 EXACT_FLOAT = 2**24
 EXACT_HALF = 2**11

@@ -1,8 +1,9 @@
-"""The compiled library: the loops over rows, in C.
+"""The compiled library: loops over rows, in C.
 
-A wheel contains it; an installation from the sources builds it if there is a C compiler. Without it, everything is done in
-plain Python, row by row, with the same bytes and the same errors, but much more slowly: `why_missing` says why it is not
-used. It holds no state, calls nothing back, and lets other threads run while it works.
+A wheel contains it; an installation from the sources builds it if there is a C compiler. Without it,
+plain Python does everything row by row, with the same bytes and the same errors, but much more
+slowly; `why_missing` says why it is not used. The library keeps no state, calls nothing back, and
+lets other threads run while it works.
 """
 
 import ctypes
@@ -14,16 +15,16 @@ from pathlib import Path
 
 from resources.errors import SluiceError
 
-# As in library.c.
+# Must equal the number in library.c.
 _INTERFACE = 5
-# "off", or the path of another build (`make sanitize`).
+# Its value: "off", or the path of another build (`make sanitize`).
 NAMED = "SLUICE_COMPILED"
 SLOWLY = "records are encoded and compared row by row, and a run takes some five times the processor time"
 
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The library, its functions declared; None where there is none to use."""
+    """The library with its functions declared; None if it is missing or not used."""
     wanted = os.environ.get(NAMED, "")
     if sys.byteorder != "little" or wanted.lower() in ("0", "off", "no", "false"):
         return None
@@ -37,7 +38,7 @@ def library() -> ctypes.CDLL | None:
             )
         return named
     for built in _built():
-        # One of an older build may lie beside it.
+        # A library of an older build may be in the same folder.
         if (found := _loaded(built)) is not None:
             return found
     return None
@@ -65,7 +66,7 @@ def _loaded(path: Path) -> ctypes.CDLL | None:
     try:
         found = ctypes.CDLL(str(path))
         found.sluice_interface.restype = ctypes.c_int32
-        # Built from other sources than these: not one of its functions may be called.
+        # If it was built from other sources, none of its functions may be called.
         if found.sluice_interface() != _INTERFACE:
             return None
     except (OSError, AttributeError):

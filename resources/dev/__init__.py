@@ -1,1 +1,1 @@
-"""For development alone: servers that Sluice starts itself, the embedded registry and the sample data."""
+"""Only for development: servers that Sluice starts itself, the embedded registry and the sample data."""

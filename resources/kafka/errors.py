@@ -1,4 +1,4 @@
-"""Kafka's errors in a reader's words: what happened, the likely cause, what to do."""
+"""Kafka's errors in words that a reader understands: what happened, the likely cause, what to do."""
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -8,9 +8,9 @@ from resources.settings import variable
 from resources.wording import counted
 
 ClientFault = KafkaException
-"""What the client raises, before `explain` has put it into words."""
+"""What the client raises, before `explain` makes a SluiceError of it."""
 
-# What a reader that waits behind an open transaction tells its user.
+# The next step for the user of a reader that waits for an open transaction.
 FIND_HANGING = "look for a hanging producer (kafka-transactions.sh find-hanging)"
 
 
@@ -38,7 +38,7 @@ class DeliveryFailed(TransientError):
 class ProducerThrottled(TransientError):
     """A client quota throttles the producer so much that the open transaction would not end in time.
 
-    `records` of those queued were acknowledged in `seconds`. `why`: the quota, with the throttle time.
+    `records` of the queued records were acknowledged in `seconds`. `why`: the quota and its throttle time.
     """
 
     def __init__(self, topic: str, records: int, seconds: float, why: str) -> None:
@@ -53,9 +53,10 @@ class ProducerThrottled(TransientError):
 
 
 class RecordTooLarge(KafkaRefused):
-    """A record is larger than its topic takes, or the client; it will be no smaller next time.
+    """A record is larger than its topic or the client accepts; a retry does not help.
 
-    `client_limit`: the most that the client takes before compression, where the client refused the record.
+    `client_limit`: the most bytes before compression that the client accepts, if
+    the client refused the record.
     """
 
     def __init__(
@@ -81,7 +82,8 @@ class RecordTooLarge(KafkaRefused):
         wanted = min(max(record_bytes * 2, client_limit), LARGEST_SETTING)
         step = f"set {variable('kafka.message.max.bytes')}={wanted}"
         if client_limit == topic_limit:
-            # The client's limit follows the topic's: nothing is compressed, or the topic takes more than 32 MB.
+            # The client's limit equals the topic's limit: records are not compressed, or the
+            # topic accepts more than 32 MB.
             step = f"{raise_topics}; or set a compression.type, where it is none"
         super().__init__(
             f"topic {topic}",
@@ -146,7 +148,7 @@ _AWAY = {
     KafkaError.NOT_ENOUGH_REPLICAS,
     KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
     KafkaError.CONCURRENT_TRANSACTIONS,
-    # What a reader meets while a partition changes its leader, or its broker comes back.
+    # A reader gets these while a partition changes its leader, or while the leader's broker comes back.
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
     KafkaError.OFFSET_NOT_AVAILABLE,
@@ -157,7 +159,7 @@ _AWAY = {
 }
 
 
-# Nobody answers at an address, or in time.
+# Nobody answers at an address, or nobody answers in time.
 NO_ANSWER = {
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,
@@ -175,22 +177,22 @@ def kafka_error(error: KafkaException | KafkaError) -> KafkaError:
 
 
 def is_fenced(error: KafkaError) -> bool:
-    """True when a newer producer with the same transactional.id exists."""
+    """True if a newer producer with the same transactional.id exists."""
     return error.code() in _FENCED
 
 
 def is_login(error: KafkaError) -> bool:
-    """True when a login, or a certificate, was refused."""
+    """True if a login or a certificate was refused."""
     return error.code() in _LOGIN
 
 
 def is_passing(error: KafkaError) -> bool:
-    """True when the same request may succeed later, with nothing changed."""
+    """True if the same request may succeed later without any change."""
     return error.code() in _AWAY or error.retriable()
 
 
 def explain(where: str, error: KafkaException | KafkaError) -> SluiceError:
-    """`error` as something a user can act on; TransientError when trying again later may help."""
+    """`error` as an error that a user can act on; a TransientError if a later retry may help."""
     inner = kafka_error(error)
     code, text = inner.code(), inner.str()
     if is_login(inner):

@@ -1,7 +1,7 @@
-"""The settings each kind of client gets: the user's properties below, ours above.
+"""The properties of each kind of client: the user's, and above them the ones that Sluice fixes.
 
-Ours win only where the promise depends on them; such a property in the user's settings is refused
-by name rather than overridden in silence.
+Sluice fixes a property only if exactly-once depends on it. If the user's settings contain such a property,
+they are refused and the error names it; nothing is overridden in silence.
 """
 
 import logging
@@ -25,25 +25,26 @@ from resources.kafka.native.self_test import native_library
 from resources.kafka.record_sizes import largest_record
 from resources.settings import Settings, variable
 
-# librdkafka also logs what it reports as an error; without a handler of the user's it stays quiet.
+# librdkafka also logs what it reports as an error; unless the user adds a handler, this log stays quiet.
 log = logging.getLogger("sluice.kafka")
 log.addHandler(logging.NullHandler())
 
 C = TypeVar("C")
 
-# A name that a right can be given to; nothing ever joins it.
+# A group name that a right can be given to; no consumer ever joins this group.
 READING_GROUP = "sluice-reads-without-a-group"
 
-# Long enough for a slow disk, short enough that a killed run's readers and successors are not held back long.
+# Long enough for a slow disk; short enough that a killed run does not block
+# readers and its successor for long.
 _TRANSACTION_TIMEOUT_MS = 45_000
 
 _QUEUE_KILOBYTES = 65_536
 
 _WAYS = ("auto", "native", "public")
-# What confluent-kafka does something of its own for.
+# Properties that confluent-kafka itself handles, not librdkafka.
 _PUBLIC_ONLY = ("plugin.library.paths", "sasl.oauthbearer.metadata.")
 
-# property -> why it is not the user's to set
+# property -> why the user may not set it
 _OURS = {
     "acks": "the ledger's counts must survive the loss of a leader",
     "request.required.acks": "the ledger's counts must survive the loss of a leader",
@@ -67,7 +68,7 @@ def _users(settings: Settings) -> dict[str, str]:
     return {**settings.kafka, "bootstrap.servers": settings.bootstrap_servers}
 
 
-# Settings that only one kind of client knows; librdkafka warns about the others.
+# Properties that only one kind of client knows; librdkafka warns if another kind gets them.
 _PRODUCER_ONLY = (
     "batch.", "compression.", "delivery.", "linger.ms", "message.", "queue.buffering.", "request.timeout.ms",
     "retries", "retry.backoff", "sticky.", "transaction.",
@@ -88,7 +89,10 @@ def _without(users: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, s
 
 
 def transaction_timeout_ms(settings: Settings) -> int:
-    """How long the brokers leave a transaction open. Raises KafkaRefused when it does not fit the other settings."""
+    """How long the brokers leave a transaction open, in milliseconds.
+
+    Raises KafkaRefused if it does not fit the other settings.
+    """
     told = settings.kafka.get("transaction.timeout.ms", str(_TRANSACTION_TIMEOUT_MS))
     if not told.isdecimal():
         raise KafkaRefused(
@@ -113,7 +117,7 @@ def producer(
 ) -> Producer:
     """A transactional, idempotent producer for a topic that takes batches of `max_message_bytes`.
 
-    Raises KafkaRefused for a property the client refuses.
+    Raises KafkaRefused for a property that the client refuses.
     """
     config = producer_config(settings, transactional_id, max_message_bytes, few=few)
     return _make(Producer, {**config, "logger": log, **more})
@@ -122,7 +126,7 @@ def producer(
 def appending_producer(settings: Settings, *, seconds: float) -> Producer:
     """An idempotent producer without transactions, for a few records that must all be acknowledged within `seconds`.
 
-    Raises KafkaRefused for a property the client refuses.
+    Raises KafkaRefused for a property that the client refuses.
     """
     config = producer_config(settings, "", few=True)
     for name in ("transactional.id", "transaction.timeout.ms"):
@@ -141,10 +145,11 @@ def transactional_client(
     kafka_partitions: int | None = None,
     few: bool = False,
 ) -> Client:
-    """The same, behind the protocol of both ways to produce, of the way that `settings.producing` asks for; what
-    becomes of its records goes to `deliveries`. `few`: each record is sent as it comes, and waits for no others.
+    """A client as `producer` makes it, with the protocol that both ways to produce share.
 
-    Raises KafkaRefused also where the native way is asked for and is not to be had.
+    `settings.producing` chooses the way. The outcomes of its records go to `deliveries`. `few`: each record
+    is sent at once and does not wait for others. Raises KafkaRefused for a property that the client refuses,
+    and if the native way is required and not available.
     """
     library, login = _native(settings), Login()
     if library is None:
@@ -168,26 +173,29 @@ def transactional_client(
 def producer_config(
     settings: Settings, transactional_id: str, max_message_bytes: int | None = None, *, few: bool = False
 ) -> dict[str, str]:
-    """The properties of such a producer."""
+    """The properties of a transactional producer."""
     timeout_ms = transaction_timeout_ms(settings)
     largest = largest_record(settings, max_message_bytes)
     sizes: dict[str, object] = {"message.max.bytes": largest}
     if max_message_bytes is not None:
-        # librdkafka knows no topic's limit and splits no batch: small records together would be refused. A single record
-        # may be larger than a batch, and is judged by the brokers, compressed.
+        # librdkafka does not know a topic's limit and does not split a batch: a batch of small
+        # records above the limit would be refused. A single record may be larger than batch.size;
+        # the brokers judge it, compressed.
         sizes["batch.size"] = min(max_message_bytes, 1_000_000)
     config: dict[str, object] = {
         "compression.type": "lz4",
         "linger.ms": 0 if few else 5,
-        # A window is claimed by a new producer; with the client's own patience that takes 55 ms, with this 22.
+        # A new producer claims each window; with librdkafka's default of this and the next two
+        # that takes 55 ms, with these 22.
         "retry.backoff.ms": 10,
         "reconnect.backoff.ms": 10,
         "topic.metadata.refresh.fast.interval.ms": 10,
-        # With 200,000 a publication held 15 MB more, and was no faster.
+        # With 200,000, a publication used 15 MB more memory and was no faster.
         "queue.buffering.max.messages": 65_536,
         # A record that is larger than the queue would wait for room for ever.
         "queue.buffering.max.kbytes": max(_QUEUE_KILOBYTES, largest // 1024 + 1),
-        # A killed run holds readers back until its transaction times out; nothing may wait longer than that.
+        # A killed run holds readers back until its transaction times out; no other
+        # time-out may be longer than that.
         "transaction.timeout.ms": timeout_ms,
         "socket.timeout.ms": min(30_000, timeout_ms * 2 // 3),
         "message.timeout.ms": min(40_000, timeout_ms * 8 // 9),
@@ -202,7 +210,7 @@ def producer_config(
 
 
 def _native(settings: Settings) -> Library | None:
-    """librdkafka for the native way, or None for the public way."""
+    """librdkafka for the native way; None for the public way."""
     if settings.producing not in _WAYS:
         raise KafkaRefused(
             f"setting producing={settings.producing}", "is not a way to produce", allowed=", ".join(_WAYS)
@@ -231,26 +239,28 @@ def _say_once(reason: str) -> None:
 
 
 class Reader(Consumer):
-    """confluent-kafka's Consumer, which knows how long brokers throttle it, while it is polled."""
+    """confluent-kafka's Consumer, with `throttle`: how long brokers throttle it,
+    updated while it is polled."""
 
     throttle: Throttle
 
     def begin(self, topic: str, first: Mapping[int, int]) -> None:
-        """Read these Kafka partitions of a topic from these offsets on, and no others."""
+        """Read these Kafka partitions of a topic from these offsets on, and no other partitions."""
         self.assign([TopicPartition(topic, p, offset) for p, offset in first.items()])
 
 
 def client_version() -> str:
-    """librdkafka's."""
+    """The version of librdkafka."""
     return str(libversion()[0])
 
 
 Record: TypeAlias = Message
-"""A record as the client hands it over: `key()`, `value()`, `partition()`, `offset()`, `timestamp()`, `headers()`."""
+"""A record as the client returns it: `key()`, `value()`, `partition()`, `offset()`,
+`timestamp()`, `headers()`."""
 
 
 def consumer(settings: Settings, **more: object) -> Reader:
-    """A consumer for reading back: read_committed, no group joined, no offset committed."""
+    """A consumer for reading back: read_committed; it joins no group and commits no offset."""
     throttle = Throttle()
     made = _make(Reader, {**_consumer_config(settings), **more, "logger": log, "throttle_cb": throttle})
     made.throttle = throttle
@@ -260,7 +270,8 @@ def consumer(settings: Settings, **more: object) -> Reader:
 def _consumer_config(settings: Settings) -> dict[str, object]:
     return {
         "fetch.wait.max.ms": 20,
-        # A full queue is looked at again after a second otherwise: seconds per million records.
+        # By default librdkafka checks a full queue again only after a second, which
+        # costs seconds per million records.
         "fetch.queue.backoff.ms": 5,
         **_without(_users(settings), _PRODUCER_ONLY),
         "group.id": READING_GROUP,
@@ -272,8 +283,11 @@ def _consumer_config(settings: Settings) -> dict[str, object]:
 
 
 def batch_reader(settings: Settings, *, stamps: bool = False, **more: object) -> BatchReader:
-    """The same for reading much, behind the protocol of both ways to read: the native one where records are produced
-    natively too and the compiled library is there. `stamps`: with the records' timestamps."""
+    """A consumer for reading many records, with the protocol that both ways to read share.
+
+    It reads the native way if records are produced natively too and the compiled library exists. `stamps`:
+    also return the records' timestamps.
+    """
     loops, library = c_library.library(), _native(settings)
     if loops is None or library is None:
         reader = consumer(settings, **more)

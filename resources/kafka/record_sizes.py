@@ -1,8 +1,9 @@
-"""How large a record the client takes, before compression."""
+"""The size of the largest record that the client accepts, before compression."""
 
 from resources.settings import Settings
 
-# Half of the client's queue; and a broker ends the connection for a request of 100 MB (socket.request.max.bytes).
+# Half of the client's queue. Also, a broker closes the connection for a request of 100
+# MB (socket.request.max.bytes).
 _LARGEST_COMPRESSED = 32 << 20
 _DEFAULT = 1_000_000
 LARGEST_SETTING = 1_000_000_000
@@ -15,11 +16,11 @@ def compresses(settings: Settings) -> bool:
 
 
 def largest_record(settings: Settings, max_message_bytes: int | None) -> int:
-    """Bytes of the largest record that the client takes, before compression, for a topic that takes `max_message_bytes`
-    (None: not known).
+    """The size in bytes, before compression, of the largest record that the client accepts, for a topic that
+    accepts `max_message_bytes` (None: not known). The user's message.max.bytes wins, if it is set.
 
-    The client refuses before it compresses, and a topic's limit is of what is compressed. So where records are compressed
-    the client takes what its queue takes, and the brokers judge.
+    The client checks the size before compression; a topic's limit applies after compression. So if records
+    are compressed, the client accepts at least 32 MB, and the brokers judge.
     """
     told = settings.kafka.get("message.max.bytes")
     if told is not None and told.isdecimal():

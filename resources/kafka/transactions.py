@@ -1,8 +1,8 @@
-"""A transactional producer that says what happened.
+"""A transactional producer that reports what happened.
 
-Order of use: `claim()` fences every other producer of the same transactional.id, then any number of
-`begin()`, `produce(...)`, `commit()`. Every record's acknowledgement is counted; nothing is delivered in
-silence, and nothing fails in silence. A fenced producer raises `ProducerFenced`.
+Order of use: `claim()` fences every other producer of the same transactional.id; then any number of
+`begin()`, `produce(...)`, `commit()`. Every record's acknowledgement is counted; no record is delivered, and
+none fails, without a report. A fenced producer raises `ProducerFenced`.
 """
 
 import time
@@ -43,22 +43,23 @@ from resources.wording import counted
 T = TypeVar("T")
 
 _CONNECT_SECONDS = 5.0
-# Asked again after this long: brokers end a connection that nothing uses.
+# Connect again after this long: brokers close a connection that is not used.
 _CONNECTED_SECONDS = 5.0
 _CLAIM_SECONDS = 60.0
-# Asked again after this long, with a look at why there is no answer.
+# The claim is tried again after this long; in between, the reason why there is no answer is looked up.
 _LOOK_SECONDS = 5.0
 _COMMIT_SECONDS = 90.0
-# Whether a throttled transaction can end in time is known by its pace, and that after so long; then asked so often.
+# Pace shows whether a throttled transaction can end in time. It is checked first after 3 s, then every 0.5 s.
 _PACE_AFTER_SECONDS, _PACE_SECONDS = 3.0, 0.5
-# Of the time that brokers leave a transaction open.
+# A throttled transaction must fit into this part of the time for which the brokers leave it open.
 _IN_TIME = 0.5
 
 
 class TransactionalProducer:
     """One producer for one window of one event. Not for use by several threads.
 
-    `max_message_bytes`: what the topic takes at once; `kafka_partitions`: how many it has; where they are known. `few`: so few
+    `max_message_bytes`: the largest batch that the topic accepts; None if it is not known.
+    `kafka_partitions`: how many Kafka partitions the topic has; None if it is not known. `few`: so few
     records are expected that none should wait for others.
     """
 
@@ -101,8 +102,11 @@ class TransactionalProducer:
         return self._client.way
 
     def connect(self, seconds: float = _CONNECT_SECONDS) -> bool:
-        """Make ready for the claim, which is shorter then: connected, the topics known. Nobody is fenced, and brokers
-        note nothing. False where they did not answer in time; the claim says why."""
+        """Connect and look up the topics, so that the claim takes less time. Fences
+        nobody; brokers store nothing.
+
+        False if the brokers did not answer in time; the claim then says why.
+        """
         with suppress(KafkaException, SystemError):
             if self._client.connect((self._topic, self._ledger_topic), seconds):
                 self._connected_at = time.monotonic()
@@ -111,7 +115,11 @@ class TransactionalProducer:
         return False
 
     def claim(self) -> None:
-        """Take over the window: finish or abort what a predecessor left, and fence it."""
+        """Take over the window: end a predecessor's open transaction (commit or
+        abort), and fence the predecessor.
+
+        Raises KafkaRefused, KafkaUnavailable, ProducerFenced.
+        """
         with waiting_for(f"Kafka to hand over {self._where}, whose last transaction it ends first"):
             self._claim()
 
@@ -137,7 +145,7 @@ class TransactionalProducer:
 
     @cached_property
     def _why(self) -> Admin:
-        """Finds out why brokers do not answer."""
+        """The client that finds out why brokers do not answer."""
         return admin(self._settings)
 
     def _assert_let_in(self) -> None:
@@ -147,12 +155,12 @@ class TransactionalProducer:
 
     @property
     def throttled_seconds(self) -> float:
-        """For how long `begin` waits for a client quota of the brokers."""
+        """For how many seconds `begin` waits because of a client quota of the brokers."""
         return self._client.throttle.seconds_left
 
     def begin(self) -> None:
-        """Open a transaction. Where the brokers throttle this client, that is waited out first: an open transaction holds
-        readers back, and has a time-out."""
+        """Open a transaction. If the brokers throttle this client, first wait until the throttle time is
+        over: an open transaction holds readers back and has a time-out."""
         while (seconds := self.throttled_seconds) > 0:
             self._ask(self._client.poll, min(seconds, _PACE_SECONDS))
         self._ask(self._client.begin_transaction)
@@ -162,9 +170,11 @@ class TransactionalProducer:
         self._deliveries.begin()
 
     def produce_rows(self, topic: str, rows: Rows) -> None:
-        """Queue records of the event's topic, in their order; waits while the queue is full. Raises RecordTooLarge,
-        ProducerThrottled, and DeliveryFailed for earlier ones. Records with headers or timestamps of their own take one step
-        each."""
+        """Queue records of the event's topic in their order; wait while the queue is full.
+
+        Records with their own headers or timestamps are queued one by one, others in one call. Raises
+        RecordTooLarge, ProducerThrottled, and DeliveryFailed for earlier records.
+        """
         self._queued += len(rows)
         try:
             with waiting_for(f"Kafka to take records of {self._where}"):
@@ -187,7 +197,7 @@ class TransactionalProducer:
         )
 
     def record(self, topic: str, kafka_partition: int, key: bytes, value: bytes | None) -> None:
-        """Queue the ledger's record of this transaction; it is not counted."""
+        """Queue the ledger's record of this transaction; it is not counted as delivered."""
         try:
             while not self._ask(self._client.produce_uncounted, topic, kafka_partition, key, value):
                 self._serve(0.05)
@@ -207,8 +217,8 @@ class TransactionalProducer:
             self._require_pace()
 
     def _require_pace(self) -> None:
-        """Raise ProducerThrottled where a client quota throttles the open transaction, and at the pace of its
-        acknowledgements so far it would not end in time."""
+        """Raise ProducerThrottled if a client quota throttles the open transaction and the transaction would
+        not end in time at the pace of its acknowledgements so far."""
         now = time.monotonic()
         self._look_at = now + _PACE_SECONDS
         done = self._deliveries.delivered.records + self._deliveries.unplaced
@@ -220,8 +230,9 @@ class TransactionalProducer:
             raise ProducerThrottled(self._topic, done, seconds, throttle.told(self._began))
 
     def await_acknowledgements(self) -> Delivered:
-        """Wait until every record queued so far is acknowledged; returns what the brokers acknowledged in
-        this transaction. Raises DeliveryFailed, ProducerThrottled, or KafkaUnavailable when they stay silent."""
+        """Wait until every record queued so far is acknowledged; return what the brokers acknowledged in
+        this transaction. Raises DeliveryFailed, ProducerThrottled, or KafkaUnavailable if
+        acknowledgements do not come in time."""
         deadline = time.monotonic() + _COMMIT_SECONDS
         started = time.monotonic()
         while time.monotonic() < deadline:
@@ -234,15 +245,16 @@ class TransactionalProducer:
 
     def _settled(self) -> Delivered:
         if self._deliveries.unplaced:
-            # Reading back needs the offsets; who sends again gets them.
+            # Reading back needs the offsets; after a retry of the transaction they are known.
             told = "they were acknowledged without their offsets, after they had to be sent again"
             raise DeliveryFailed(self._topic, self._deliveries.unplaced, told)
         return self._deliveries.delivered
 
     def commit(self) -> Delivered:
-        """Make the transaction visible; returns what the brokers acknowledged in it.
+        """Make the transaction visible; return what the brokers acknowledged in it.
 
-        A commit that times out may have happened: it is asked again, never aborted.
+        A commit that times out may have happened. So it is requested again until the deadline, and not
+        aborted. Raises KafkaUnavailable if the outcome stays unknown.
         """
         deadline = time.monotonic() + _COMMIT_SECONDS
         while True:
@@ -264,8 +276,11 @@ class TransactionalProducer:
         return self._deliveries.delivered
 
     def _failed_within(self, error: KafkaError) -> Exception:
-        """What to say where the brokers failed within a commit. A coordinator whose transaction a successor ends at that
-        moment may answer so (Apache Kafka 4.3); the abort says then that it has."""
+        """The error to raise if the brokers failed during a commit.
+
+        A coordinator may fail like this if a successor ends the transaction at that moment (Apache Kafka
+        4.3); a request to abort then reports that this producer is fenced.
+        """
         fatal = self._fatal()
         if fatal is not None and is_fenced(fatal):
             return self._raised(fatal)
@@ -280,7 +295,7 @@ class TransactionalProducer:
         )
 
     def abort(self) -> None:
-        """Drop the open transaction, if any; never raises, for a broker drops it later by itself."""
+        """Drop the open transaction, if any. Never raises: a broker drops the transaction later by itself."""
         if not self._open:
             return
         self._open = False
@@ -288,15 +303,16 @@ class TransactionalProducer:
             self._client.abort_transaction(10.0)
 
     def take_back(self) -> None:
-        """Abort the open transaction, to begin another one with this producer. Raises where that is not done in time."""
+        """Abort the open transaction, to begin another one with this producer.
+        Raises if that takes too long."""
         self._ask(self._client.abort_transaction, self._timeout_seconds)
         self._open = False
         self._ask(self._client.flush, 1.0)
-        # All of its records are sent again.
+        # All of the aborted records are sent again.
         self._deliveries.forget_failures()
 
     def close(self) -> None:
-        """Abort what is open and free the client."""
+        """Abort the open transaction and free the client."""
         self.abort()
         self._client.close()
 
@@ -309,8 +325,8 @@ class TransactionalProducer:
     def _inner(self, error: KafkaException | SystemError) -> KafkaError:
         """The KafkaError behind an exception of the client.
 
-        It raises a fatal one within poll, flush and commit. Where delivery callbacks run on top of that, Python wraps
-        it in SystemErrors, or loses it ("returned NULL without setting an exception").
+        The client raises a fatal error in poll, flush and commit. If delivery callbacks run at the same time,
+        Python wraps the error in SystemErrors, or loses it ("returned NULL without setting an exception").
         """
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, KafkaException):
@@ -323,18 +339,19 @@ class TransactionalProducer:
         return found
 
     def _raised(self, error: KafkaError) -> Exception:
-        """What the user is told about `error`."""
+        """The error that the user gets for `error`."""
         if error.code() == KafkaError._FATAL:
             error = self._fatal() or error
         if is_fenced(error):
             self._open = False
             open_seconds = time.monotonic() - self._began
-            # The brokers' own end of a transaction looks the same to its producer as a successor's claim.
+            # If the brokers end a transaction because of its time-out, the producer gets the same
+            # error as after a successor's claim.
             if self._began and open_seconds >= self._timeout_seconds:
                 return TransactionExpired(self._event, self._window, open_seconds, self._timeout_seconds)
             return ProducerFenced(self._event, self._window)
         if not self._deliveries.failed:
-            # "Erroneous state" follows a failed delivery that may not have been told yet.
+            # "Erroneous state" follows a failed delivery whose report may not have arrived yet.
             with suppress(KafkaException, SystemError):
                 self._client.poll(0)
         if self._deliveries.failed:
@@ -342,13 +359,13 @@ class TransactionalProducer:
         return explain(f"{self._where}, topic {self._topic}", error)
 
     def _fatal(self) -> KafkaError | None:
-        """Why this producer is dead; None when it is not. An abort is refused with the reason."""
+        """Why this producer is dead; None if it is not. The client refuses to abort and gives the reason."""
         try:
             self._client.abort_transaction(1.0)
         except KafkaException as refused:
             return kafka_error(refused)
         except SystemError:
-            return self._fatal()  # once more: callbacks of purged records ran on top of the reason
+            return self._fatal()  # once more: callbacks of purged records ran and hid the reason
         self._open = False
         return None
 
@@ -376,5 +393,5 @@ class TransactionalProducer:
 
 
 def headers_of(pairs: Mapping[str, str]) -> list[tuple[str, bytes]]:
-    """Text headers as Kafka carries them."""
+    """Text headers in the form that Kafka carries."""
     return [(name, value.encode()) for name, value in pairs.items()]

@@ -1,1 +1,1 @@
-"""What a process holds: memory, locks, scratch folders, and what it waits for."""
+"""What a process uses: memory, locks, scratch folders, and what it waits for."""

@@ -2,7 +2,8 @@
 
 
 def interruption(error: BaseException | None) -> BaseException | None:
-    """The request to stop behind an error: one that arrives within a client's C code comes out as a SystemError."""
+    """The request to stop that caused an error, or None. If it arrives inside a client's C
+    code, it becomes a SystemError."""
     while error is not None:
         if not isinstance(error, Exception):
             return error

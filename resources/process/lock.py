@@ -1,7 +1,9 @@
-"""A small file that a process keeps locked, so that another process of the same machine can tell when it has ended.
+"""A small file that a process keeps locked, so that another process of the same
+machine sees when it has ended.
 
-A pid says nothing in another pid namespace, and a host name is not unique. A lock does: whichever way a process ends, the
-kernel releases it, and it is seen by every process of this kernel that can open the file.
+A pid is no proof in another pid namespace, and a host name is not unique. A lock is a proof:
+when a process ends, in any way, the kernel releases its lock, and every process of this kernel
+that can open the file sees that.
 """
 
 import contextlib
@@ -13,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-# Locks that this process holds, by device and inode. It must not open these files again: a process that closes any
-# descriptor of a file loses its lock of it (fcntl(2)).
+# Locks that this process holds, by device and inode. This process must not open these files again: if a
+# process closes any descriptor of a file, it loses its lock on the file (fcntl(2)).
 _held: set[tuple[int, int]] = set()
 os.register_at_fork(after_in_child=_held.clear)
 
 
 @dataclass(frozen=True)
 class LockMark:
-    """Names one lock file of one running kernel: two files are the same only if boot, device and inode are."""
+    """Identifies one lock file of one running kernel: two marks mean the same file only if boot,
+    device and inode are equal."""
 
     boot: str
     device: int
@@ -30,7 +33,7 @@ class LockMark:
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> "LockMark | None":
-        """The mark that `as_dict` gave; None where it is not one."""
+        """The mark from the result of `as_dict`; None if `found` is no mark."""
         try:
             return cls(str(found["boot"]), int(found["device"]), int(found["inode"]), str(found["path"]))
         except (KeyError, TypeError, ValueError):
@@ -40,7 +43,7 @@ class LockMark:
         return asdict(self)
 
     def holder_lives(self) -> bool | None:
-        """Whether the process that held this lock still runs; None: it cannot be seen from here."""
+        """Whether the process that held this lock still runs; None if that cannot be seen from here."""
         if self.boot != boot_id():
             return None
         if (self.device, self.inode) in _held:
@@ -53,11 +56,13 @@ class LockMark:
             if not self._is(os.fstat(descriptor)):
                 return None
             try:
-                # Shared: two that look at once do not take each other for the holder.
+                # A shared lock: two processes that check at the same time do not
+                # take each other for the holder.
                 fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError):
                 return True
-            # A holder that ends in order removes its file first. A lock that is free on a removed file says nothing.
+            # A holder that ends normally removes its file first. So a free lock on
+            # a removed file proves nothing.
             return False if self._is(Path(self.path).lstat()) else None
         except OSError:
             return None
@@ -65,7 +70,7 @@ class LockMark:
             os.close(descriptor)
 
     def remove(self) -> None:
-        """Remove the file of a holder that is gone."""
+        """Remove the file of a holder that has ended."""
         with contextlib.suppress(OSError):
             if self._is(Path(self.path).lstat()):
                 Path(self.path).unlink()
@@ -82,11 +87,12 @@ class ProcessLock:
 
     @classmethod
     def hold(cls, folder: Path, name: str) -> "ProcessLock | None":
-        """A lock on a new file `folder/name`; None where this machine or this folder has none to give."""
+        """Lock a new file `folder/name`; None if this machine or this folder does not support it."""
         boot, path = boot_id(), folder.absolute() / name
         if boot is None:
             return None
-        # Under its name the file is always locked: whoever finds it unlocked there knows that its holder is gone.
+        # The file gets its name only after it is locked. So if somebody finds an unlocked file with
+        # this name, its holder has ended.
         unnamed = path.with_name(f".{name}.{os.getpid()}")
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -105,7 +111,8 @@ class ProcessLock:
         return cls(LockMark(boot, found.st_dev, found.st_ino, str(path)), descriptor)
 
     def release(self) -> None:
-        """Remove the file and release the lock. In a forked child: nothing, for the lock is its parent's."""
+        """Remove the file and release the lock. Does nothing in a forked child, because the
+        lock belongs to its parent."""
         if os.getpid() != self._pid:
             return
         self.mark.remove()
@@ -114,7 +121,7 @@ class ProcessLock:
 
 
 def boot_id() -> str | None:
-    """Names the running kernel since its start; None where the system gives no such name."""
+    """An id of the running kernel since its start; None if the system has no such id."""
     try:
         return _BOOT_ID.read_text().strip() or None
     except OSError:
@@ -122,7 +129,7 @@ def boot_id() -> str | None:
 
 
 def marks_in(folder: Path) -> dict[str, LockMark]:
-    """The marks of all lock files in `folder`, by their names."""
+    """The marks of all lock files in `folder`, by file name."""
     boot, found = boot_id(), {}
     if boot is None:
         return {}

@@ -1,8 +1,10 @@
-"""The memory of a process: allocators that keep little of what was freed, and giving back what they do keep, between the
-steps of a window, so that their peaks do not add up, and within the long ones, so that none grows with its rows.
+"""The memory of a process. Allocators keep little of what was freed, and give back the rest: between
+the steps of a window, so that the peaks of the steps do not add up, and within long steps, so that
+memory does not grow with the rows.
 
-Two rules of glibc and one of pyarrow, all for the whole process, and each left as it is where the environment says
-otherwise. None of them changes what a program computes, and measured here none of them costs time.
+Three settings of glibc and one of pyarrow, all for the whole process. Each is left alone if an
+environment variable already sets it. They do not change what a program computes, and in our
+measurements they cost no time.
 """
 
 import os
@@ -10,16 +12,19 @@ import sys
 from functools import cache
 from typing import Any
 
-# Behind fewer rows there is little to give back, and small windows should not wait for it.
+# After fewer rows there is little to give back, and small windows should not wait for it.
 MANY_ROWS = 65_536
-# Rows between two times that a step gives back: seldom enough to cost it less than a hundredth of its time.
+# A step gives memory back after so many rows: rarely enough that this takes
+# less than a hundredth of its time.
 _EVERY_ROWS = 1_000_000
 
-# What is freed in one pool of memory cannot be used in another, so there are few: pyarrow's own allocator would be one
-# besides glibc's, and glibc has up to eight for each core, of which every thread of a client fills one of its own.
+# Memory that is freed in one pool cannot be used in another pool, so there should be few pools. pyarrow's
+# own allocator would be a second one next to glibc's. glibc has up to eight per core, and each thread of
+# a client fills one of its own.
 _POOL = "ARROW_DEFAULT_MEMORY_POOL"
-# glibc's mallopt: parameter, value, and the variable that sets it. What is larger than a batch's columns goes back to
-# the system when it is freed, and so does what lies free at the end; smaller values cost page faults.
+# glibc's mallopt: parameter, value, and the environment variable that also sets it. A block larger than a
+# batch's columns goes back to the system when it is freed, and so does free memory at the end of the heap;
+# smaller values cost page faults.
 _MALLOPT = (
     (-8, 2, "MALLOC_ARENA_MAX"),
     (-3, 4 << 20, "MALLOC_MMAP_THRESHOLD_"),
@@ -28,14 +33,14 @@ _MALLOPT = (
 
 
 def choose_pool() -> None:
-    """Have pyarrow take its memory from glibc. Has an effect only before pyarrow is loaded."""
+    """Make pyarrow take its memory from glibc. Only works before pyarrow is loaded."""
     if _is_glibc():
         os.environ.setdefault(_POOL, "system")
 
 
 @cache
 def keep_little() -> None:
-    """Have glibc keep little of what is freed, from now on. Once in a process."""
+    """Make glibc keep little of what is freed from now on. Runs once in a process."""
     mallopt = _from_c("mallopt") if _is_glibc() else None
     if mallopt is None or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return
@@ -45,10 +50,11 @@ def keep_little() -> None:
 
 
 def give_back(rows: int) -> None:
-    """Return what allocators keep for later, where `rows` says that it is much. A few milliseconds."""
+    """Return the memory that allocators keep for later, if `rows` is large
+    enough. Takes a few milliseconds."""
     if rows < MANY_ROWS:
         return
-    import pyarrow as pa  # not above: the pool is chosen before it is loaded
+    import pyarrow as pa  # not at the top: the pool must be chosen before it is loaded
 
     pa.default_memory_pool().release_unused()
     trim = _from_c("malloc_trim") if sys.platform == "linux" else None
@@ -57,14 +63,15 @@ def give_back(rows: int) -> None:
 
 
 class GivingBack:
-    """For a step that many rows pass through. What it frees lies between what it still uses, and the longer it goes on the
-    more of it there is that nothing fits into; so now and then it is given back. Not for use by several threads."""
+    """For a step that processes many rows. The memory that it frees lies between blocks that are still in
+    use; over time more and more of it is too small to be used again. So it is given back from time to time.
+    Not for use by several threads."""
 
     def __init__(self) -> None:
         self._rows = 0
 
     def passed(self, rows: int) -> None:
-        """So many more rows are done with."""
+        """Count so many more processed rows; give memory back if they are enough."""
         self._rows += rows
         if self._rows >= _EVERY_ROWS:
             give_back(self._rows)
@@ -72,8 +79,8 @@ class GivingBack:
 
 
 def _from_c(name: str) -> Any:
-    """A function of the C library; None where it has none of this name."""
-    import ctypes  # not above: `choose_pool` is for every process, also one that ends at once
+    """A function of the C library; None if the library has no function of this name."""
+    import ctypes  # not at the top: every process calls `choose_pool`, also one that ends at once
 
     return getattr(ctypes.CDLL(None), name, None)
 

@@ -1,4 +1,5 @@
-"""Folders for what outgrows memory while it is worked out. They are gone afterwards, and their disk may be full."""
+"""Folders for data that does not fit into memory during a computation. They are removed
+afterwards; their disk may be full."""
 
 import errno
 import tempfile
@@ -14,20 +15,21 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class ScratchFull(SluiceError):
-    """There is no room left where temporary files are kept."""
+    """The disk for temporary files is full."""
 
 
 @contextmanager
 def scratch_folder(prefix: str) -> Iterator[Path]:
-    """A new folder below the system's temporary one, removed behind the block. Raises ScratchFull in place of what
-    writing to a full disk raises within it."""
+    """A new folder below the system's temporary folder; it is removed after the block. If a write inside the
+    block fails because the disk is full, raises ScratchFull instead."""
     with scratch_room(), tempfile.TemporaryDirectory(prefix=prefix) as folder:
         yield Path(folder)
 
 
 @contextmanager
 def scratch_room() -> Iterator[None]:
-    """For work that makes its own temporary folders: raises ScratchFull in place of what a full disk raises."""
+    """For work that creates its own temporary folders. If it fails because the disk is full,
+    raises ScratchFull instead."""
     try:
         yield
     except (OSError, duckdb.Error) as error:
@@ -37,7 +39,7 @@ def scratch_room() -> Iterator[None]:
 
 
 def scratch_full(error: Exception) -> ScratchFull:
-    """What a person is told when `is_full`."""
+    """The error for the user, if `is_full`."""
     return ScratchFull(
         f"temporary folder {tempfile.gettempdir()}",
         f"has no room for what does not fit into memory: {str(error).splitlines()[0]}",
@@ -46,10 +48,10 @@ def scratch_full(error: Exception) -> ScratchFull:
 
 
 def is_full(error: Exception) -> bool:
-    """True when a disk had no room, as Python, Arrow and DuckDB say it."""
+    """True if a disk had no space, in the errors of Python, Arrow and DuckDB."""
     if isinstance(error, OSError):
         return error.errno in _FULL
-    # DuckDB looks at the free room before it spills, and calls its absence a lack of memory.
+    # DuckDB checks the free space before it spills, and reports missing space as missing memory.
     return isinstance(error, duckdb.Error) and any(
         said in str(error)
         for said in ("failed to offload", "No space left", "File too large", "quota exceeded")

@@ -1,4 +1,4 @@
-"""What every process of Sluice does first, before it prints, logs or makes a file."""
+"""What every process of Sluice does first, before it prints, logs or creates a file."""
 
 import atexit
 import os
@@ -13,19 +13,20 @@ from resources.settings import Settings, SettingsError, load_settings
 
 
 def begin_process() -> None:
-    """No text of this process shows a secret, and no file that it makes is open to others. Harmless twice."""
+    """From now on no text of this process shows a secret, and no new file is open to others.
+    Calling it twice does no harm."""
     guard_outlets()
     _end_quietly()
     keep_files_private()
-    with suppress(SettingsError):  # said by whoever needs the settings
+    with suppress(SettingsError):  # the code that needs the settings reports this
         settings = load_settings()
         keep_files_private(settings.group_access)
         _close_folders(settings)
 
 
 def _close_folders(settings: Settings) -> None:
-    """What an earlier version left open to others. Only what Sluice has made: a home or a store may be set to a folder that
-    has other things in it."""
+    """Close what an earlier version left open to others. Only for what Sluice has created: a home or a store
+    may be set to a folder that contains other things."""
     for name in ("dagster", "servers", "snapshots", "servers.json", "sample.duckdb"):
         tighten(settings.home / name, settings.group_access)
     store = Path(settings.snapshots)

@@ -1,7 +1,7 @@
-"""Says what a process waits for, when a server or a disk has not answered for a few seconds.
+"""Reports what a process waits for, if a server or a disk has not answered for a few seconds.
 
-One thread looks at the waits of all others once a second, so that a wait costs no more than an entry in a dict. What it
-says goes to the logger `sluice.waiting`; a command shows it on stderr, a run in its log.
+One thread checks all waits once a second, so a wait costs only one entry in a dict. The reports go to the
+logger `sluice.waiting`; a command shows them on stderr, a run shows them in its log.
 """
 
 import logging
@@ -27,24 +27,26 @@ class _Wait:
 
 
 class Waits:
-    """The waits of a process. `say` gets a sentence about each that has lasted."""
+    """The waits of a process. `say` gets a sentence about each wait that takes long."""
 
     def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._say, self._clock = say, clock
         self._waits: dict[int, _Wait] = {}
-        self._waiting: set[int] = set()  # threads
-        # What was said of waits that were told by their beginning: they are made of many short ones.
+        self._waiting: set[int] = set()  # ids of threads
+        # When a wait given by `since` was last reported. Such a wait consists of many
+        # short blocks, so this must be kept.
         self._said: dict[tuple[str, float], float | None] = {}
         self._thread: threading.Thread | None = None
 
     @contextmanager
     def waiting_for(self, what: str, *, since: float | None = None) -> Iterator[None]:
-        """Within the block `what` is waited for: a server by its address, a pool, a file.
+        """Inside the block, the process waits for `what`: a server by its address, a pool, a file.
 
-        `since`: when the wait began, by `time.monotonic`, where the block is one of several with the same beginning.
+        `since`: when the wait began (`time.monotonic`), if the block is one of
+        several that belong to the same wait.
         """
         thread = threading.get_ident()
-        if thread in self._waiting:  # for a part of what the outer block waits for: said once
+        if thread in self._waiting:  # part of the outer block's wait, which is reported once
             yield
             return
         known = None if since is None else self._said.get((what, since))
@@ -63,7 +65,7 @@ class Waits:
                 self._said = {(what, since): wait.said}
 
     def look(self) -> None:
-        """Say what has lasted for so long that somebody should know."""
+        """Report each wait that has lasted long enough that somebody should know."""
         now = self._clock()
         for wait in list(self._waits.values()):
             waited = now - wait.began
@@ -99,7 +101,8 @@ class _Telling(logging.Handler):
 
 @contextmanager
 def telling(say: Callable[[str], None]) -> Iterator[None]:
-    """Within the block `say` gets what the process waits for, from a thread of its own."""
+    """Inside the block, `say` gets the reports of what the process waits for; it
+    is called in another thread."""
     handler = _Telling(say)
     log.addHandler(handler)
     try:

@@ -1,4 +1,4 @@
-"""The schema registry: where consumers find the contracts by the id in each record."""
+"""The schema registry: consumers find the contract there by the id in each record."""
 
 from resources.registry.confluent import ConfluentRegistry
 from resources.registry.errors import (

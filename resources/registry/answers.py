@@ -1,8 +1,9 @@
-"""An HTTP answer becomes a value here, or an error that says what it was instead. Nothing else reads an answer.
+"""Turns an HTTP answer into a value, or into an error that says what the answer was.
+No other code reads an answer.
 
-Whatever stands at the address may answer: a proxy, a log-in page, another API. So a success must be the registry's JSON
-in the expected shape, and "there is none" must carry the registry's own error code (Confluent Schema Registry API
-reference, "Errors"), which no other server sends with a 404.
+Anything may answer at the address: a proxy, a log-in page, another API. So a success must be the registry's
+JSON in the expected shape. And "there is none" must have the registry's own error code (Confluent Schema
+Registry API reference, "Errors"), which no other server sends with a 404.
 """
 
 import json
@@ -20,9 +21,9 @@ from resources.registry.errors import (
 )
 
 NO_SUBJECT, NO_VERSION, NO_SCHEMA, NO_LEVEL = 40401, 40402, 40403, 40408
-_LARGEST_ID = 2**31 - 1  # four bytes in the records' frame, signed in Java
+_LARGEST_ID = 2**31 - 1  # four bytes in a record's frame; Java reads them as signed
 _MOST_TOLD = 2000
-# A server that works sends these while it is busy or starting. 501 and 505 are its last word.
+# A working server sends these while it is busy or starts. 501 and 505 are final.
 MAY_PASS = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524})
 
 IS_IT_THE_API = "is the url that of a Confluent-compatible API, with its path?"
@@ -31,7 +32,8 @@ _CHECK_LOGIN = "check basic.auth.user.info or bearer.auth.* in the settings (sec
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. `value` is its JSON (None where it has none); `code` and `said` are the registry's own error."""
+    """One answer. `value` is its JSON (None if it has none); `code` and `said` are the registry's
+    own error code and message."""
 
     where: str
     status: int
@@ -46,12 +48,12 @@ class Answer:
         return 200 <= self.status < 300
 
     def says(self, *codes: int) -> bool:
-        """Whether the registry itself said that there is none, with one of these codes of its own."""
+        """Whether the registry itself said that there is none, with one of these error codes."""
         return self.status == 404 and self.code in codes
 
 
 def read_answer(where: str, status: int, headers: Mapping[str, str], content: bytes) -> Answer:
-    """The answer as it came. Raises nothing: what it is good for is asked afterwards."""
+    """The answer as it came. Raises nothing; other functions check what it means."""
     body, value = _body(headers.get("content-type", ""), content)
     code, said = None, ""
     if not 200 <= status < 300:
@@ -65,7 +67,8 @@ def read_answer(where: str, status: int, headers: Mapping[str, str], content: by
 
 
 def succeeded(answer: Answer, subject: str | None = None) -> Answer:
-    """The answer, if it is a success with JSON; else raises what it means (NotARegistry, RegistryRefused, …)."""
+    """The answer, if it is a success with JSON; otherwise raises its error
+    (NotARegistry, RegistryRefused, …)."""
     if not answer.succeeded:
         raise _refusal(answer, subject)
     if answer.body != "JSON":
@@ -78,13 +81,13 @@ def succeeded(answer: Answer, subject: str | None = None) -> Answer:
 
 
 def member(answer: Answer, name: str, kind: type, value: Any = None) -> Any:
-    """`answer[name]`, of this JSON type; raises NotARegistry where the answer has another shape.
+    """`answer[name]`, which must have this JSON type; raises NotARegistry if the answer has another shape.
 
-    `value` is the object to look in, where it is not the whole answer.
+    `value` is the object that contains the member, if it is not the whole answer.
     """
     inside = answer.value if value is None else value
     found = inside.get(name) if isinstance(inside, dict) else None
-    if type(found) is not kind:  # `isinstance` would take true for 1
+    if type(found) is not kind:  # `isinstance` would accept true as the number 1
         raise _other_shape(answer, f"{name!r} is missing or no {_NAMES[kind]}")
     return found
 
@@ -106,7 +109,7 @@ def version_number(answer: Answer) -> int:
 
 
 def version_numbers(answer: Answer) -> list[int]:
-    """A list of versions, in order."""
+    """The version numbers in the answer, in ascending order."""
     if not isinstance(answer.value, list):
         raise _other_shape(answer, "it is no list of versions")
     numbers = {_whole(one) for one in answer.value}
@@ -116,7 +119,7 @@ def version_numbers(answer: Answer) -> list[int]:
 
 
 def schema_type(answer: Answer) -> str:
-    """`AVRO`, which a registry need not say, `PROTOBUF` or `JSON`."""
+    """`AVRO` (also if the registry omits the type), `PROTOBUF` or `JSON`."""
     if isinstance(answer.value, dict) and answer.value.get("schemaType") in (None, ""):
         return "AVRO"
     return _readable(str(member(answer, "schemaType", str)))[:40].upper()
@@ -183,12 +186,12 @@ def _whole(value: object) -> int | None:
 
 
 def _elsewhere(location: str) -> str:
-    """` to host`. Path and query may hold a session or a token."""
+    """` to host`. Path and query are left out because they may contain a session or a token."""
     host = location.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
     return f" to {_readable(host)[:100]}" if host else ""
 
 
 def _readable(text: str) -> str:
-    """On one line, without what a terminal would obey."""
+    """`text` on one line, without characters that control a terminal."""
     shown = " ".join("".join(one if one.isprintable() else " " for one in text[: 2 * _MOST_TOLD]).split())
     return shown if len(shown) <= _MOST_TOLD else f"{shown[:_MOST_TOLD]}…"

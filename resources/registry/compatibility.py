@@ -1,9 +1,9 @@
-"""Which earlier schemas a new one must be compatible with, and what stands against it, field by field.
+"""Which changes make a new schema incompatible with an earlier one, field by field.
 
-The rules are Avro's ("Schema Resolution", 1.12), over schemas that the `avro` package has parsed. That
-package's own checker gives the same verdicts (a test holds the two together) but cannot say why: its
-messages are an unordered set, `{'x'}` for a field without a default, without the place inside a union.
-And it refuses a legal rename whose alias is written without its namespace. Hence this one.
+The rules are Avro's ("Schema Resolution", 1.12), for schemas that the `avro` package has parsed. That
+package's own checker gives the same verdicts (a test compares the two) but cannot give the reason: its
+messages are an unordered set, `{'x'}` for a field without a default, without the place inside a union. It
+also refuses a legal rename if the alias is written without its namespace. That is why this module exists.
 """
 
 from typing import Any
@@ -28,10 +28,10 @@ _READS_ALSO = {
 
 
 def problems(level: str, new: Any, old: Any, old_name: str) -> list[str]:
-    """What breaks between two parsed schemas at `level`; empty when nothing does.
+    """The reasons why two parsed schemas are incompatible at `level`; empty if there are none.
 
-    BACKWARD: readers of the new schema read what was written by the old one; FORWARD: readers of the
-    old one read what the new one writes; FULL: both; NONE: nothing is asked.
+    BACKWARD: readers with the new schema must read what was written with the old one. FORWARD: readers with
+    the old schema must read what is written with the new one. FULL: both. NONE: no rule.
     """
     found = []
     if level.startswith(("BACKWARD", "FULL")):
@@ -48,19 +48,20 @@ def problems(level: str, new: Any, old: Any, old_name: str) -> list[str]:
 
 
 def unreadable(reader: Any, writer: Any) -> list[str]:
-    """Why `reader` cannot read what `writer` wrote, in the reader's order; empty when it can."""
+    """Why `reader` cannot read what `writer` wrote, in the reader's order; empty if it can."""
     return list(dict.fromkeys(_Comparison().mismatches(reader, writer, "")))
 
 
 class _Comparison:
     def __init__(self) -> None:
-        # By identity, since named types may refer to themselves; the schemas outlive the comparison.
+        # By identity, because named types may refer to themselves; the schemas
+        # live longer than the comparison.
         self._known: dict[tuple[int, int], list[str]] = {}
 
     def mismatches(self, reader: Any, writer: Any, path: str) -> list[str]:
         pair = (id(reader), id(writer))
         if pair not in self._known:
-            self._known[pair] = []  # a recursive type, while it is looked at, stands in its own way no more
+            self._known[pair] = []  # a recursive type counts as compatible with itself while it is compared
             self._known[pair] = self._compare(reader, writer, path)
         return self._known[pair]
 
@@ -114,12 +115,12 @@ class _Comparison:
             if not why:
                 return []
             if branch.type == writer.type:
-                inside += why  # the branch that was meant; why the others do not fit helps nobody
+                inside += why  # only of the branch that was meant: the others help nobody
         return inside or [_at(path, f"{_shown(reader)} cannot hold {_shown(writer)}")]
 
 
 def _aliases(schema: Any) -> set[str]:
-    """Full names: an alias without a dot is in the namespace of the name it stands for."""
+    """Full names of the aliases: an alias without a dot is in the namespace of the name that it replaces."""
     space = schema.fullname.rpartition(".")[0]
     return {
         alias if "." in alias or not space else f"{space}.{alias}"

@@ -1,4 +1,4 @@
-"""Any registry that speaks Confluent's REST API."""
+"""A client for any registry with Confluent's REST API."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -34,25 +34,27 @@ from resources.settings import Settings
 
 _AVRO = "AVRO"
 _NO_PATH = (404, 405, 501)
-_MOST_VERSIONS = 10_000  # each is a request
+_MOST_VERSIONS = 10_000  # one request for each
 
 
 class ConfluentRegistry:
     """A `Registry` (see its protocol) over HTTP. Not shared between threads.
 
-    `properties` are those of confluent-kafka's SchemaRegistryClient: `url`, `basic.auth.user.info`,
-    `ssl.ca.location`, `bearer.auth.*`, …; numbers may come as text. Nothing is sent before the first call.
+    `properties` are those of confluent-kafka's SchemaRegistryClient: `url`,
+    `basic.auth.user.info`, `ssl.ca.location`, `bearer.auth.*`, …; numbers may be given as text.
+    Nothing is sent before the first call.
     """
 
     def __init__(self, properties: Mapping[str, Any]) -> None:
         self._http = RegistryHttp(properties)
-        # A schema id, and a version of a subject, never change what they are.
+        # The schema of a schema id, or of a version of a subject, never changes.
         self._texts: dict[int, str] = {}
         self._versions: dict[tuple[str, int], RegisteredSchema | None] = {}
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "ConfluentRegistry":
-        """By the settings' registry properties; raises SettingsError when no registry is known."""
+        """A registry with the registry properties of the settings; raises
+        SettingsError if no registry is set."""
         return cls({**settings.registry, "url": settings.registry_url})
 
     def lookup(self, subject: str, schema_text: str) -> int | None:
@@ -61,7 +63,7 @@ class ConfluentRegistry:
             return None
         if not answer.says(NO_SCHEMA):
             found = schema_id(succeeded(answer, subject))
-            # Some registries match by the parsing canonical form, which knows no logical types.
+            # Some registries compare schemas by the parsing canonical form, which contains no logical types.
             if same_values(self._text_of(answer, found), schema_text):
                 return found
         return self._written_otherwise(subject, schema_text)
@@ -73,7 +75,7 @@ class ConfluentRegistry:
             raise ContractIncompatible(subject, changes)
         answer = succeeded(self._post(subject, f"subjects/{_quoted(subject)}/versions", schema_text), subject)
         given = schema_id(answer)
-        with suppress(SchemaUnknown):  # of a registry of several nodes the next one may not have it yet
+        with suppress(SchemaUnknown):  # if the registry has several nodes, the next one may not have it yet
             if not same_values(self.by_id(given), schema_text):
                 raise RegistryRefused(
                     answer.where,
@@ -122,11 +124,12 @@ class ConfluentRegistry:
         return found
 
     def level(self, subject: str) -> str | None:
-        """The level that applies to the subject, its own or the registry's; None where the registry does not say."""
+        """The level that applies to the subject: its own, or the registry's. None if
+        the registry does not say it."""
         return self._level(subject).name
 
     def set_level(self, subject: str, level: str) -> None:
-        """Set the subject's own compatibility level, e.g. `FULL_TRANSITIVE`."""
+        """Set the subject's own compatibility level, for example `FULL_TRANSITIVE`."""
         answer = self._http.ask(
             "PUT", f"config/{_quoted(subject)}", {"compatibility": level}, subject=subject
         )
@@ -143,10 +146,10 @@ class ConfluentRegistry:
         return text if isinstance(text, str) else self.by_id(found)
 
     def _written_otherwise(self, subject: str, schema_text: str) -> int | None:
-        """The id of a version that is this schema in another layout, newest first.
+        """The id of a version that is the same schema written differently, newest first.
 
-        Registries compare texts; with `normalize=true` some compare less than the text says: Apicurio 3.0 then leaves
-        out docs and aliases. So the versions are compared here.
+        Registries compare texts. With `normalize=true`, some registries compare less than the text says:
+        Apicurio 3.0 then ignores docs and aliases. So the versions are compared here.
         """
         try:
             for version in self._newest_first(subject):
@@ -155,11 +158,12 @@ class ConfluentRegistry:
         except NotAvro:
             raise
         except RegistryRefused:
-            pass  # a login that may not list versions: the registry's own comparison counts
+            pass  # the login may not list versions: the registry's own comparison counts
         return None
 
     def _newest_first(self, subject: str) -> Iterator[RegisteredSchema]:
-        """The Avro versions that are not deleted. Raises NotAvro where the newest is none."""
+        """The Avro versions that are not deleted, newest first. Raises NotAvro if the
+        newest version is not Avro."""
         latest = self.latest(subject)
         if latest is None:
             return
@@ -177,7 +181,8 @@ class ConfluentRegistry:
             )
         for number in reversed(numbers):
             if (subject, number) not in self._versions:
-                # The registry judges what comes after another kind of schema: there is nothing to compare here.
+                # If the next version is of another kind, the registry decides about
+                # compatibility; there is nothing to compare.
                 with suppress(NotAvro):
                     self._versions[subject, number] = self._version(subject, str(number))
             found = self._versions.setdefault((subject, number), None)
@@ -185,7 +190,7 @@ class ConfluentRegistry:
                 yield found
 
     def _version(self, subject: str, number: str) -> RegisteredSchema | None:
-        """A version, or None where the registry says that there is none."""
+        """A version, or None if the registry says that it does not exist."""
         answer = self._http.ask("GET", f"subjects/{_quoted(subject)}/versions/{number}", subject=subject)
         if answer.says(NO_SUBJECT, NO_VERSION):
             return None
@@ -199,9 +204,11 @@ class ConfluentRegistry:
         return RegisteredSchema(schema_id(answer), version_number(answer), text)
 
     def _level(self, subject: str) -> Level:
-        """Confluent and Apicurio 3 answer for the whole with `defaultToGlobal`; older ones need a second question.
+        """The subject's level. With `defaultToGlobal`, Confluent and Apicurio 3 also answer the registry's
+        level; older registries need a second request.
 
-        The level only chooses what is compared with what, so a registry that does not tell it stops nobody.
+        The level only decides which versions are compared. So if a registry does not
+        return the level, work goes on.
         """
         try:
             answer = self._http.ask("GET", f"config/{_quoted(subject)}?defaultToGlobal=true", subject=subject)
@@ -215,12 +222,14 @@ class ConfluentRegistry:
         return Level(name)
 
     def _refusals(self, subject: str, schema_text: str, level: Level, latest: RegisteredSchema) -> list[str]:
-        """The registry's own reasons; empty where it would take the schema."""
-        # Without a version, Confluent compares with those that the level asks for, Apicurio with all.
+        """The registry's own reasons; empty if it would accept the schema."""
+        # Without a version in the path, Confluent compares with the versions that the
+        # level requires, Apicurio with all.
         compared = "versions" if level.all_versions else "versions/latest"
         answer = self._compatibility(subject, schema_text, compared)
         if answer.status in _NO_PATH and compared == "versions" and not answer.says(NO_SUBJECT, NO_VERSION):
-            # Before Confluent 6.1 one version was named; the registry still decides when it registers.
+            # Before Confluent 6.1 the path must name one version; the registry still
+            # decides when it registers the schema.
             answer = self._compatibility(subject, schema_text, "versions/latest")
         if answer.says(NO_SUBJECT, NO_VERSION):
             return []
@@ -261,19 +270,19 @@ class ConfluentRegistry:
     def _own_reasons(
         self, subject: str, schema_text: str, level: Level, latest: RegisteredSchema
     ) -> list[str]:
-        """What we see ourselves, for a registry that says no without a reason (Apicurio 3.0)."""
+        """The reasons that Sluice finds, for a registry that refuses without a reason (Apicurio 3.0)."""
         unexplained = ["the registry calls it incompatible at the subject's level, and gives no reason"]
         try:
             import avro.errors
             import avro.schema
-        except ImportError:  # of the embedded extra
+        except ImportError:  # the package belongs to the embedded extra
             return unexplained
         asked = level.name if level.name not in (None, "NONE") else "FULL"
-        # Where no level is known, none is named: the note says with what it was compared.
+        # If no level is known, the reasons name none; the note says which versions were compared.
         unnamed = "" if level.name == asked else f" (level {asked})"
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of logical types that are newer than the package
+                warnings.simplefilter("ignore")  # about logical types newer than the package
                 new = avro.schema.parse(schema_text)
                 found = [
                     why.replace(unnamed, "", 1) if unnamed else why

@@ -1,22 +1,23 @@
-"""What a schema registry can say no to, in a reader's words."""
+"""Why a schema registry may refuse, in words that a reader understands."""
 
 from resources.errors import SluiceError, TransientError
 
 
 class RegistryRefused(SluiceError):
-    """The registry, or its client, refused: a setting, a right or the schema has to change first."""
+    """The registry, or its client, refused: a setting, a right or the schema must change first."""
 
 
 class NotARegistry(RegistryRefused):
-    """What answered is not the registry's API: HTML, an empty body, other JSON, a 404 without its error code."""
+    """What answered is not the registry's API: HTML, an empty body, other JSON, a 404
+    without the registry's error code."""
 
 
 class RightMissing(RegistryRefused):
-    """The registry knows the login, and says with its own error code that it lacks the right."""
+    """The registry knows the login, and says with its own error code that the login lacks the right."""
 
 
 class NotAvro(RegistryRefused):
-    """A subject, or a schema id, holds Protobuf, JSON Schema, or what no Avro reader can use."""
+    """A subject or a schema id contains Protobuf, JSON Schema, or something that no Avro reader can use."""
 
 
 class RegistryUnavailable(TransientError):
@@ -24,7 +25,8 @@ class RegistryUnavailable(TransientError):
 
 
 class ContractIncompatible(SluiceError):
-    """The subject's compatibility level forbids this schema. `problems` says why, one sentence each."""
+    """The subject's compatibility level forbids this schema. `problems` are the
+    reasons, one sentence each."""
 
     def __init__(self, subject: str, problems: list[str]) -> None:
         self.subject, self.problems = subject, problems

@@ -1,4 +1,4 @@
-"""The versions that a new schema is compared with, and what Sluice itself sees in them."""
+"""The versions that a new schema is compared with, and the problems that Sluice itself finds in them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,29 +14,32 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class Level:
-    """A subject's compatibility level. `name` is None where the registry does not say it, and `unknown` says why."""
+    """A subject's compatibility level. `name` is None if the registry does not say it;
+    `unknown` is then the reason."""
 
     name: str | None
     unknown: str = ""
 
     @property
     def all_versions(self) -> bool:
-        """Whether a new schema must fit every version. Where nothing is promised of some, what is safe counts."""
+        """Whether a new schema must fit every version. If the level is not known or is
+        NONE, the safe answer is yes."""
         return self.name in (None, "NONE") or str(self.name).endswith("_TRANSITIVE")
 
     @property
     def backward(self) -> bool:
-        """Whether readers with the new schema must understand what was written before."""
+        """Whether readers with the new schema must understand records that were written before."""
         return self.name in (None, "NONE") or str(self.name).startswith(("BACKWARD", "FULL"))
 
     @property
     def forward(self) -> bool:
-        """Whether readers with a schema of before must understand what is written with the new one."""
+        """Whether readers with an older schema must understand records that are written with the new one."""
         return self.name in (None, "NONE") or str(self.name).startswith(("FORWARD", "FULL"))
 
     @property
     def note(self) -> str | None:
-        """What a reader of a refusal must know of the level, where it was not the registry's to ask for."""
+        """What the reader of a refusal must know about the level, if the registry's level did
+        not require the comparison."""
         if self.name is None:
             return f"compared with every version, since the compatibility level is not known: {self.unknown}"
         if self.name == "NONE":
@@ -45,9 +48,10 @@ class Level:
 
 
 def meaning_changes(level: Level, new_text: str, versions: Sequence[RegisteredSchema]) -> list[str]:
-    """One sentence for each field whose logical type the new schema changes, as against any of `versions`.
+    """One sentence for each field whose logical type differs between the new schema and one of `versions`.
 
-    `versions` are those that the level asks for; texts that are no Avro schema are left to the registry.
+    `versions` are the ones that the level requires. A text that is not an Avro schema is
+    skipped: the registry judges it.
     """
     new = parsed_schema(new_text)
     backward: dict[tuple[str, str, str], list[int]] = {}

@@ -1,8 +1,9 @@
 """Requests to a registry over confluent-kafka's connection: its properties, TLS, logins and tokens.
 
-The client's own methods are not used. They take any 404 for "not found" and any JSON for the registry's, and end in a
-traceback where it is neither. Its serializers' defaults (registering whatever is produced, 2.16's ASSOCIATED subject
-strategy) do not exist here either: the caller names the subject, and only `register` registers.
+The client's own methods are not used. They read any 404 as "not found" and any JSON as the
+registry's, and raise a traceback for everything else. The defaults of its serializers (to register
+whatever is produced; the ASSOCIATED subject strategy of 2.16) do not apply here: the caller names the
+subject, and only `register` registers.
 """
 
 import json
@@ -28,13 +29,13 @@ from resources.security.tls import certificate_fault, next_for, speaks_tls
 from resources.settings import variable
 
 with warnings.catch_warnings():
-    # The client imports authlib, which tells everybody on stderr that it would rather have httpx2.
+    # The client imports authlib, which prints on stderr that it would prefer httpx2.
     warnings.simplefilter("ignore", AuthlibDeprecationWarning)
     from confluent_kafka.schema_registry import SchemaRegistryClient
     from confluent_kafka.schema_registry.common.schema_registry_client import full_jitter
     from confluent_kafka.schema_registry.error import OAuthTokenError
 
-_TIMEOUT_SECONDS = 10  # the client's own default is to wait for ever
+_TIMEOUT_SECONDS = 10  # the client's default is no time-out
 _LARGEST_ANSWER_BYTES = 16 << 20
 _JSON = "application/vnd.schemaregistry.v1+json"
 _NUMBERS = {
@@ -45,15 +46,16 @@ _NUMBERS = {
     "retries.wait.ms",
     "retries.max.wait.ms",
 }
-# Of what is said of a connection: it was cut, which may pass. TLS where none is spoken, and a login that a proxy asks
-# for, come again however often one asks.
+# Errors of a connection. A connection that was cut may work later. TLS errors (one side has no TLS), and a
+# proxy that requires a login, come again after every retry.
 _CUT = re.compile(r"disconnected|peer closed|EOF", re.IGNORECASE)
 _NO_TLS = re.compile(r"WRONG_VERSION_NUMBER|record layer failure|PACKET_LENGTH_TOO_LONG", re.IGNORECASE)
 _TLS_OR_LOGIN = re.compile(r"\[SSL|^407", re.IGNORECASE)
 
 
 class RegistryHttp:
-    """Asks and answers, once each; what an answer means is `answers`' to say. Not shared between threads."""
+    """Sends requests and returns their answers; `answers` decides what an answer means.
+    Not shared between threads."""
 
     def __init__(self, properties: Mapping[str, Any]) -> None:
         learn(
@@ -74,9 +76,9 @@ class RegistryHttp:
             ) from None
 
     def ask(self, method: str, path: str, body: Any = None, *, subject: str | None = None) -> Answer:
-        """The answer, whatever its status. Tries again, as the properties say, what may pass.
+        """The answer, whatever its status. Retries errors that may pass, as the properties say.
 
-        Raises RegistryUnavailable where nothing answers, RegistryRefused where nothing ever will.
+        Raises RegistryUnavailable if nothing answers, RegistryRefused if no retry can help.
         """
         where = f"{self.where}, subject {subject}" if subject else self.where
         headers = {"Accept": f"{_JSON}, application/vnd.schemaregistry+json, application/json"}
@@ -99,9 +101,9 @@ class RegistryHttp:
         return replace(answer, said=hidden(answer.said))
 
     def close(self) -> None:
-        """Close connections; harmless twice."""
+        """Close connections; calling it twice does no harm."""
         self._rest.session.close()
-        # The client that asks for tokens has connections of its own, which nobody else closes.
+        # The client that fetches tokens has its own connections, which nobody else closes.
         tokens = getattr(self._rest.bearer_field_provider, "client", None)
         if tokens is not None:
             tokens.close()
@@ -109,7 +111,8 @@ class RegistryHttp:
     def _sent(
         self, method: str, path: str, headers: dict[str, str], content: str | None
     ) -> tuple[int, httpx.Headers, bytes]:
-        """By the first address that answers otherwise than with a fault that may pass, else by the last."""
+        """The answer of the first address that does not fail with an error that may pass;
+        otherwise that of the last address."""
         for number, base in enumerate(self._rest.base_urls, start=1):
             last = number == len(self._rest.base_urls)
             try:
@@ -120,7 +123,7 @@ class RegistryHttp:
                 continue
             if last or found[0] not in MAY_PASS:
                 return found
-        raise AssertionError("a registry without an address")  # the client refuses that
+        raise AssertionError("a registry without an address")  # the client refuses such settings
 
     def _tried(
         self, once: Callable[[], tuple[int, httpx.Headers, bytes]]
@@ -144,7 +147,8 @@ class RegistryHttp:
     ) -> tuple[int, httpx.Headers, bytes]:
         received = bytearray()
         with self._rest.session.stream(method, url, headers=headers, content=content) as response:
-            # The client's time-out is for each read, so a byte now and then would hold us for ever.
+            # The client's time-out is for each read, so a byte from time to time
+            # would keep us waiting for ever.
             deadline = time.monotonic() + self._rest.timeout
             for piece in response.iter_bytes():
                 received += piece
@@ -186,7 +190,8 @@ class RegistryHttp:
         except Exception as failure:
             if not of_the_client:
                 raise
-            # What a token endpoint answers, the client reads as it is meant to be: a log-in page is a KeyError.
+            # The client assumes that the token endpoint's answer has the right form: a
+            # log-in page becomes a KeyError.
             told = f"{type(failure).__name__} {hidden(str(failure))}".strip()
             raise RegistryRefused(
                 where, f"the token endpoint's answer cannot be used: {told}", next_step=_check_settings()
@@ -206,7 +211,8 @@ class RegistryHttp:
                 f"speaks plaintext, and the url says https: {told}",
                 next_step="write http:// in the url, or the port of the registry's TLS listener",
             )
-        # To a client that speaks plaintext a server of TLS may say so in its own way, or end the connection without a word.
+        # If a client sends plaintext, a TLS server may answer in its own way, or close
+        # the connection without an answer.
         if not isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout) and self._needs_tls():
             return self._says_http(where)
         if _stays(failure):
@@ -222,7 +228,7 @@ class RegistryHttp:
         )
 
     def _needs_tls(self) -> bool:
-        """Whether the url says http, and what is there speaks TLS."""
+        """Whether the url says http, and the server there uses TLS."""
         parts = urlsplit(self._rest.base_urls[-1])
         return parts.scheme == "http" and speaks_tls(parts.hostname or "", parts.port or 80)
 
@@ -235,8 +241,8 @@ class RegistryHttp:
 
 
 def hidden(text: str) -> str:
-    """What a server or the client said, without logins, tokens and the query of an address."""
-    # To the last @: a password may hold one itself, or a slash.
+    """The text of a server or the client, without logins, tokens and the query of an address."""
+    # Up to the last @: a password may itself contain an @ or a slash.
     shown = re.sub(r"//[^\s,]*@", "//", text)
     return hide(re.sub(r"(//[^\s,?]*)\?[^\s,]*", r"\1", shown))
 
@@ -261,7 +267,7 @@ def _typed(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stay_on_this_machine(rest: Any) -> None:
-    """A registry on the loopback address is not behind the proxy that HTTP_PROXY names."""
+    """Do not use the proxy of HTTP_PROXY for a registry on the loopback address."""
     hosts = {urlsplit(url).hostname for url in rest.base_urls}
     if hosts <= {"localhost", "127.0.0.1", "::1"}:
         rest.session.close()

@@ -1,9 +1,10 @@
-"""Changes of meaning that no registry refuses: another logical type, or scale, on the same bytes.
+"""Changes of meaning that no registry refuses: another logical type, or another scale, for the same bytes.
 
-Avro's schema resolution looks at the bytes alone. `timestamp-millis` made `timestamp-micros`, or a decimal's scale 2
-made 3, is compatible at every level, and a consumer that resolves old records with the new schema gets values a
-thousand or ten times off. (Avro 1.12, "Decimal": two decimals match when their scales and precisions match. A reader
-with a greater precision holds every value, and is let through here; one with a smaller precision does not.)
+Avro's schema resolution only compares the bytes. A change from `timestamp-millis` to `timestamp-micros`, or
+of a decimal's scale from 2 to 3, is compatible at every level. But a consumer that reads old records with the
+new schema gets values that are wrong by a factor of a thousand or ten. (Avro 1.12, "Decimal": two decimals
+match if their scales and precisions match. Here, a reader with a greater precision is accepted, because it
+can hold every value; a smaller precision is not accepted.)
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from typing import Any
 
 from resources.registry.schemas import named_types, resolved
 
-# Avro 1.12, "Logical Types": on other types they are to be ignored. One that is not listed here is taken as it stands.
+# Avro 1.12, "Logical Types": on other types they must be ignored. A logical type that is not
+# listed here is accepted as is.
 _BASES = {
     "date": ("int",),
     "time-millis": ("int",),
@@ -25,7 +27,7 @@ _BASES = {
     for local in ("", "local-")
     for unit in ("millis", "micros", "nanos")
 }
-# Reader -> writers whose bytes it takes (Avro 1.12, "Schema Resolution").
+# Reader -> writers whose bytes the reader accepts (Avro 1.12, "Schema Resolution").
 _PROMOTED = {
     "long": ("int",),
     "float": ("int", "long"),
@@ -37,7 +39,7 @@ _PROMOTED = {
 
 @dataclass(frozen=True)
 class Misreading:
-    """At the field `path` of the reader, what was written as `written` is read as `read`."""
+    """In the reader's field `path`, a value written as `written` is read as `read`."""
 
     path: str
     written: str
@@ -45,9 +47,9 @@ class Misreading:
 
 
 def misreadings(reader: Any, writer: Any) -> list[Misreading]:
-    """Where `reader` resolves what `writer` wrote and gets other values; two trees of `parsed_schema`.
+    """The fields in which `reader` gets other values than `writer` wrote; both are trees of `parsed_schema`.
 
-    A field counts only where both sides name a logical type, and different ones.
+    A field counts only if both schemas name a logical type, and the two differ.
     """
     comparison = _Comparison(named_types(reader), named_types(writer))
     return list(dict.fromkeys(comparison.compare(reader, writer, "")))
@@ -73,7 +75,7 @@ class _Comparison:
             yield Misreading(path, written, read)
         kind = reader["type"]
         if kind in ("record", "error"):
-            if (id(reader), id(writer)) in self._seen:  # a record within itself
+            if (id(reader), id(writer)) in self._seen:  # a record inside itself
                 return
             self._seen.add((id(reader), id(writer)))
             yield from self._fields(reader, writer, path)
@@ -90,7 +92,8 @@ class _Comparison:
                 yield from self.compare(field["type"], source["type"], f"{path}.{field['name']}".lstrip("."))
 
     def _branch(self, union: list[Any], writer: Any) -> Any:
-        """The branch that a value of `writer` is read with: its own type before one that it is promoted to."""
+        """The branch that reads a value of `writer`: one of the same type before one
+        that the type is promoted to."""
         branches = [resolved(branch, self._reader_names) for branch in union]
         branches = [branch for branch in branches if not isinstance(branch, list) and _takes(branch, writer)]
         return next(
@@ -105,7 +108,7 @@ class _Comparison:
 
 
 def _takes(reader: Any, writer: Any) -> bool:
-    """Whether the bytes of one type are read as the other at all; names are the registry's to judge."""
+    """Whether the reader can read the bytes of the writer's type at all; the registry judges the names."""
     if reader["type"] != writer["type"]:
         return writer["type"] in _PROMOTED.get(reader["type"], ())
     return bool(reader["type"] != "fixed" or reader["size"] == writer["size"])

@@ -1,4 +1,4 @@
-"""What Sluice asks of a schema registry."""
+"""What Sluice needs from a schema registry."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class RegisteredSchema:
-    """One version of a subject. `schema_id` is what stands in the records."""
+    """One version of a subject. `schema_id` is the id in the records."""
 
     schema_id: int
     version: int
@@ -14,34 +14,35 @@ class RegisteredSchema:
 
 
 class Registry(Protocol):
-    """A registry of Avro schemas. A subject is spelled out by the caller (`<topic>-value`).
+    """A registry of Avro schemas. The caller gives the full subject (`<topic>-value`).
 
-    Every method raises RegistryUnavailable when the registry does not answer (worth a retry) and
-    RegistryRefused when it says no (a setting, a right); nothing is ever registered but by `register`.
+    Every method raises RegistryUnavailable if the registry does not answer (a retry may help), and
+    RegistryRefused if it refuses (a setting, a right). Only `register` registers a schema.
     """
 
     def lookup(self, subject: str, schema_text: str) -> int | None:
-        """The id of this very schema under the subject, or None when it is not registered there."""
+        """The id of exactly this schema under the subject, or None if it is not registered there."""
 
     def register(self, subject: str, schema_text: str) -> int:
-        """Register the schema (harmless when it is there) and return its id.
+        """Register the schema and return its id; registering it again does no harm.
 
-        Raises ContractIncompatible, with the reasons, when the subject's level forbids it, or when it
-        gives old values another meaning (another logical type or decimal scale), which no level forbids:
-        an operator who wants that registers it at the registry itself, and `lookup` finds it.
+        Raises ContractIncompatible, with the reasons, if the subject's level forbids the schema.
+        Raises it also if the schema gives old values another meaning (another logical type or decimal
+        scale), which no level forbids. An operator who wants that registers the schema at the
+        registry itself; `lookup` then finds it.
         """
 
     def check_compatible(self, subject: str, schema_text: str) -> list[str]:
-        """Why the schema cannot be registered now, one sentence each; empty when it can.
+        """Why the schema cannot be registered now, one sentence each; empty if it can.
 
         A subject that does not exist yet accepts any schema. Changes nothing.
         """
 
     def by_id(self, schema_id: int) -> str:
-        """The schema's text; raises SchemaUnknown."""
+        """The text of the schema with this id; raises SchemaUnknown."""
 
     def latest(self, subject: str) -> RegisteredSchema | None:
-        """The newest version of the subject, asked for anew at each call; None when there is none."""
+        """The newest version of the subject, read again at each call; None if there is none."""
 
     def close(self) -> None:
-        """Close connections; harmless twice."""
+        """Close connections; calling it twice does no harm."""

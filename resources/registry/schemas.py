@@ -1,9 +1,10 @@
-"""Avro schemas as they are meant: two texts of one schema give one tree.
+"""Avro schemas by their meaning: two texts of the same schema give the same tree.
 
-Names are full, and what changes nothing is left out: white space, the order of members, `{"type": "int"}` for `"int"`,
-a namespace beside a full name, `"order": "ascending"`, an empty list of aliases, a decimal's scale of 0. Docs, defaults,
-aliases and unknown attributes stay: they reach consumers through the registry. (Avro's parsing canonical form drops
-them, and logical types too, so two schemas of one canonical form can give a consumer two values.)
+Names are full. What changes nothing is left out: white space, the order of members, `{"type": "int"}` for
+`"int"`, a namespace next to a full name, `"order": "ascending"`, an empty list of aliases, a decimal's scale
+of 0. Docs, defaults, aliases and unknown attributes stay, because consumers get them through the registry.
+(Avro's parsing canonical form drops them, and logical types too. So two schemas with the same canonical form
+can give a consumer different values.)
 """
 
 import hashlib
@@ -12,16 +13,17 @@ from typing import Any
 
 NAMED = ("record", "error", "enum", "fixed")
 PRIMITIVES = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
-_WORDS = (*NAMED, *PRIMITIVES, "array", "map")  # a type with one of these names cannot be referred to
+_WORDS = (*NAMED, *PRIMITIVES, "array", "map")  # a named type with one of these names cannot be referred to
 _DEEPEST = 100
-# What the bytes of a record, and the values in them, depend on.
+# The attributes that decide the bytes of a record and the values in them.
 _OF_VALUES = {
     "type", "name", "fields", "symbols", "size", "items", "values", "logicalType", "precision", "scale",
 }  # fmt: skip
 
 
 def parsed_schema(text: str) -> Any:
-    """The tree of an Avro schema's text; ValueError, in words, when the text has not the shape of a schema."""
+    """The tree of an Avro schema's text. Raises ValueError, with the reason in words, if the text does
+    not have the form of a schema."""
     try:
         return _schema(json.loads(text), "", 0)
     except RecursionError:
@@ -29,7 +31,8 @@ def parsed_schema(text: str) -> Any:
 
 
 def same_schema(text: str, other: str) -> bool:
-    """Whether two texts are one schema, docs and defaults included; a text that is no schema is like no other."""
+    """Whether two texts are the same schema, docs and defaults included. A text that is no
+    schema equals no other text."""
     try:
         return fingerprint(text) == fingerprint(other)
     except ValueError:
@@ -37,7 +40,8 @@ def same_schema(text: str, other: str) -> bool:
 
 
 def same_values(text: str, other: str) -> bool:
-    """Whether what is written with one schema has the same values read with the other, names and types included."""
+    """Whether records written with one schema have the same values when they are read with the other,
+    with the same names and types."""
     try:
         return bool(writer_schema(text) == writer_schema(other))
     except ValueError:
@@ -45,26 +49,28 @@ def same_values(text: str, other: str) -> bool:
 
 
 def writer_schema(text: str) -> Any:
-    """What a reader of records needs of the schema that they were written with: no docs, defaults or aliases, which
-    parsers refuse for reasons that do not concern the records. ValueError as in `parsed_schema`."""
+    """The parts of a schema that a reader needs to read records that were written with it. Docs, defaults
+    and aliases are left out, because parsers refuse some of them for reasons that do not concern the
+    records. Raises as `parsed_schema`."""
     return _of_values(parsed_schema(text))
 
 
 def fingerprint(text: str) -> str:
-    """Equal for texts of one schema; ValueError for a text that is none."""
+    """A hash that is equal for texts of the same schema; raises ValueError for a text that is no schema."""
     canonical = json.dumps(parsed_schema(text), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def named_types(schema: Any) -> dict[str, Any]:
-    """The definitions in a tree, by full name."""
+    """The definitions of named types in a tree, by full name."""
     found: dict[str, Any] = {}
     _collect(schema, found)
     return found
 
 
 def resolved(schema: Any, names: dict[str, Any]) -> Any:
-    """A union as a list; anything else as an object whose type is a word. A name that nothing defines is such a word."""
+    """A union as a list; anything else as an object whose `type` is a word. The word may be
+    a name that is not defined."""
     while not isinstance(schema, list):
         kind = schema if isinstance(schema, str) else schema["type"]
         if isinstance(kind, str) and (kind in _WORDS or kind not in names):
@@ -143,7 +149,8 @@ def _float(number: int) -> float | int:
 
 
 def _aliases(named: dict[str, Any], space: str) -> None:
-    """Full names, in the namespace of the name they stand for; a field's have no namespace."""
+    """Full names of the aliases, in the namespace of the name that they replace; a
+    field's aliases have no namespace."""
     if "aliases" not in named:
         return
     aliases = named["aliases"]

@@ -1,1 +1,1 @@
-"""What must not be shown, and who may read what a process writes."""
+"""What must not be shown, and who may read the files that a process writes."""

@@ -1,8 +1,9 @@
-"""Which part of a setting is secret: what is shown of its value, and what must not appear in any text.
+"""Which part of a setting is secret: what may be shown of its value, and what must not appear in any text.
 
-A value may be malformed, and a parser then cuts it anywhere. So nothing here depends on a URL that can be parsed: of an
-address, all from `://` to the last `@` is masked; of its query, every value but those of parameters known to hold none;
-of a list of `key=value`, all of it; of a property that Sluice does not know, its whole value.
+A value may be malformed, and a parser may then cut it at any place. So nothing here requires a URL that can
+be parsed. These parts are masked: in an address, everything from `://` to the last `@`; in its query, every
+value, except those of parameters that are known to hold no secret; a list of `key=value`, as a whole; a
+property that Sluice does not know, its whole value.
 """
 
 import re
@@ -12,7 +13,7 @@ from urllib.parse import unquote
 
 STARS = "********"
 
-# The properties of librdkafka 2.16 whose values may be shown. All others, also misspelt ones, are masked.
+# The properties of librdkafka 2.16 whose values may be shown. All others are masked, also misspelt ones.
 _KAFKA = frozenset(
     """
     acks allow.auto.create.topics api.version.fallback.ms api.version.request api.version.request.timeout.ms
@@ -61,16 +62,17 @@ _REGISTRY = frozenset(
     bearer.auth.scope bearer.auth.issuer.endpoint.url
     """.split()  # noqa: SIM905
 )
-# Values of these groups and settings are addresses; all other settings without a group are numbers, switches or names.
+# Values of these groups and settings are addresses; all other settings without a group
+# are numbers, switches or names.
 _ADDRESSES = re.compile(
     r"warehouse\..*|snapshots|ui_hosts|registry\.(url|proxy|.*\.url)|kafka\.(bootstrap\.servers|metadata\.broker\.list|.*\.url)"
 )
 _CONSUMERS = "consumers"
-# Users and names of things that messages speak of.
+# Users and names of things that messages mention.
 _NAMES = re.compile(
     r"warehouse\..*|consumers\..*|snapshots|home|code_location|ledger_topic|registry\.url|kafka\.(bootstrap\.servers|sasl\.username)"
 )
-# Parameters of a query (libpq's, fsspec's) whose values may be shown.
+# Parameters in the query of an address (libpq's, fsspec's) whose values may be shown.
 _PARAMETERS = frozenset(
     """
     host hostaddr port dbname user passfile require_auth channel_binding connect_timeout client_encoding options
@@ -86,7 +88,7 @@ _NAMES_A_SECRET = re.compile(
     r"\bsig\b|(access|api|account|storage|sas|shared)[._-]?key|connection[._]?string|\.pem$",
     re.IGNORECASE,
 )
-# `password=…` or `secret: …` in a text, quoted or not.
+# `password=…` or `secret: …` in a text, with or without quotes.
 _PAIR = re.compile(
     r"(?P<name>\w*(?:passw|passwd|pwd|passphrase|secret|token|api_?key|access_?key|account_?key)\w*)\s*[=:]\s*"
     r"(?P<value>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^\s;,&]+)",
@@ -97,13 +99,14 @@ _IN_A_LIST = re.compile(
 )
 _URL = re.compile(r"^[\w+.:-]*?://", re.ASCII)
 _NEXT_URL = re.compile(r",(?=\s*[\w+.-]+://)", re.ASCII)
-# In a text of others. A quote that ends the URL is followed by punctuation; one that is not may be in a password.
+# A login inside another text. A quote that ends the URL is followed by punctuation;
+# another quote may be in a password.
 _LOGIN = re.compile(r"""(?<=://)[^\s/@:]*:(?:[^\s"'<>]|["'<>](?![,:;)\]}>\s]|$)){0,3000}@""")
-# No login stands in these: what follows is a path of this machine.
+# These URLs have no login: after the scheme comes a path on this machine.
 _OF_FILES = re.compile(r"^(duckdb|file|local):///", re.IGNORECASE)
 _FILE_NAME = re.compile(r"[/.~]")
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(:\d*)?")
-# A parser would cut a login there, if it is not percent-encoded.
+# If a login is not percent-encoded, a parser would cut it at these characters.
 _CUTS = re.compile(r"[/@?#:\[\]\\\s%]+")
 _MALFORMED = re.compile(r"[/@?#\[\]\\\s]|%(?![0-9a-fA-F]{2})")
 _LEAST_TOKEN = 16
@@ -111,8 +114,8 @@ _LEAST_TOKEN = 16
 
 @dataclass(frozen=True)
 class Secret:
-    """A text that must not appear anywhere. `user`: whose password it is, where one is named beside it; `cut`: a parser
-    may take the value apart, so that parts of it appear."""
+    """A text that must not appear anywhere. `user`: the user whose password it is, if the setting names one
+    next to it. `cut`: a parser may cut the value, so that parts of it may appear."""
 
     text: str
     user: str = ""
@@ -120,12 +123,13 @@ class Secret:
 
     @property
     def parts(self) -> list[str]:
-        """Where a parser may have cut it."""
+        """The parts into which a parser may cut it; empty unless `cut`."""
         return [part for part in _CUTS.split(self.text) if part] if self.cut else []
 
 
 def is_shown(name: str) -> bool:
-    """Whether the setting `name` (`kafka.sasl.username`) is one whose value may be shown, as far as its name says."""
+    """Whether the value of the setting `name` (`kafka.sasl.username`) may be shown,
+    as far as the name decides."""
     group, _, rest = name.partition(".")
     if group == "kafka":
         return rest in _KAFKA
@@ -135,23 +139,26 @@ def is_shown(name: str) -> bool:
 
 
 def mask(name: str, value: str) -> str:
-    """What may be shown of the value of the setting `name`: `batch_rows`, `kafka.sasl.username`, `warehouse.erp`."""
+    """What may be shown of the value of the setting `name`: `batch_rows`,
+    `kafka.sasl.username`, `warehouse.erp`."""
     if not value or not is_shown(name):
         return value and STARS
     if name.startswith(f"{_CONSUMERS}."):
-        return value  # a service may be called token-service, and its group's id is no secret
+        return value  # the name of a service may be token-service, and the id of its group is no secret
     if _ADDRESSES.fullmatch(name):
         return mask_address(value)
     return STARS if _PAIR.search(value) else mask_logins(value)
 
 
 def mask_logins(text: str) -> str:
-    """`text` without the logins of the URLs in it. Their last @ ends a login, since a password may have one."""
+    """`text` without the logins of the URLs in it. A login ends at the last @, because
+    a password may contain an @."""
     return _LOGIN.sub(f"{STARS}@", text) if "@" in text else text
 
 
 def mask_address(value: str) -> str:
-    """A URL, several between commas, or a file's name, without logins and without the values of unknown parameters."""
+    """A URL, several URLs separated by commas, or a file name; without logins and without
+    values of unknown parameters."""
     return ",".join(_masked_one(one) for one in _NEXT_URL.split(value))
 
 
@@ -167,13 +174,14 @@ def _masked_one(value: str) -> str:
         return _masked_ports(value, whole=False)
     scheme, rest = found[0], value[found.end() :]
     if ":" in scheme[:-3]:
-        # What stands before `://` may be a login itself, and `://` a part of its password.
+        # The text before `://` may itself be a login, and `://` may be a part of its password.
         scheme = f"{STARS}://"
     path, mark, query = rest.partition("?")
     if _OF_FILES.match(value):
         return f"{scheme}{path}{mark}{_masked_query(query)}"
     if "@" in rest:
-        # The password may itself hold all that ends one: only the last @ is surely behind it.
+        # The password may contain every character that normally ends it: only
+        # the last @ is certainly after it.
         rest = rest.rpartition("@")[2]
         scheme = f"{scheme}{STARS}@"
         path, mark, query = rest.partition("?")
@@ -182,7 +190,8 @@ def _masked_one(value: str) -> str:
 
 
 def _masked_ports(path: str, *, whole: bool) -> str:
-    """A path that begins with hosts and ports. What stands for a port and is none may be a password without its `@`."""
+    """A path that begins with hosts and ports. A text at the place of a port that is not a port may be
+    a password without its `@`."""
     hosts, slash, rest = path.partition("/")
     if all(_HOST_AND_PORT.fullmatch(one.strip()) for one in hosts.split(",")):
         return path
@@ -204,14 +213,14 @@ def _masked_query(query: str) -> str:
 
 
 def malformed_login(url: str) -> bool:
-    """Whether user or password in the URL hold what must be percent-encoded there, so that a parser takes a part of
-    them for something else."""
+    """Whether the user or password in the URL contain characters that must be percent-encoded there, so that
+    a parser reads a part of them as something else."""
     login, at, _ = url.partition("://")[2].rpartition("@")
     return bool(at and _MALFORMED.search(login))
 
 
 def secrets_of(name: str, value: str) -> Iterator[Secret]:
-    """What is secret in the value of the setting `name`; `name` may be one that no setting has."""
+    """The secret parts of the value of the setting `name`; `name` need not be a known setting."""
     if not value or name.startswith(f"{_CONSUMERS}."):
         return
     named = bool(_NAMES_A_SECRET.search(name))
@@ -226,13 +235,13 @@ def secrets_of(name: str, value: str) -> Iterator[Secret]:
     for one in several:
         yield from _in_address(one, lax=bool(_ADDRESSES.fullmatch(name)))
     if len(several) > 1:
-        # What looks like the next of several URLs may be a part of the first one's password.
+        # What looks like the next URL of several may be a part of the first URL's password.
         yield from (Secret(secret.text) for secret in _in_address(value, lax=False))
 
 
 def secrets_of_environment(environ: Mapping[str, str]) -> Iterator[Secret]:
-    """What is secret in variables that are no settings of Sluice, and that its libraries read: PGPASSWORD, the keys of an
-    object store, the login of a proxy."""
+    """The secrets in environment variables that are not settings of Sluice, and that its libraries read:
+    PGPASSWORD, the keys of an object store, the login of a proxy."""
     for name, value in environ.items():
         if name.lower().endswith("_proxy"):
             yield from _in_address(value, lax=True)
@@ -241,8 +250,8 @@ def secrets_of_environment(environ: Mapping[str, str]) -> Iterator[Secret]:
 
 
 def shown_words(name: str, value: str) -> Iterator[str]:
-    """Users, hosts and names in a setting, which are shown: a password that is one of them as well is masked only where it
-    is a password."""
+    """Users, hosts and names in a setting, which are shown. If a password equals one of them, it is masked
+    only at the place of a password."""
     if not _NAMES.fullmatch(name):
         return
     yield from (word for word in re.findall(r"\w+", mask(name, value)) if word)
@@ -260,8 +269,8 @@ def _in_text(value: str) -> Iterator[Secret]:
             text = text[1:-1]
         yield Secret(text)
         yield Secret(re.sub(r"\\(.)", r"\1", text))
-    # In a list of `key=value` a value with blanks must be quoted. Where it is not, it goes on until the next key of such
-    # a list: any other word with an equals sign may be a part of it.
+    # In a list of `key=value`, a value with blanks must be quoted. If it is not, it ends only at the next
+    # known key of such a list: any other word with an equals sign may be a part of it.
     for pair in _IN_A_LIST.finditer(value):
         yield Secret(pair[1].strip(" '\""), cut=True)
 
@@ -273,18 +282,18 @@ def _in_address(value: str, *, lax: bool) -> Iterator[Secret]:
     if found is None and (not lax or _FILE_NAME.match(value)):
         return
     if found is None or ":" in found[0][:-3]:
-        # What stands before `://` may be a login itself, and `://` a part of its password.
+        # The text before `://` may itself be a login, and `://` may be a part of its password.
         yield from _in_rest(value, "", whole=True)
     if found:
         yield from _in_rest(value[found.end() :], found[0], whole=False)
 
 
 def _in_rest(rest: str, scheme: str, *, whole: bool) -> Iterator[Secret]:
-    """Of an address behind its scheme; `whole`: it has none."""
+    """The secrets in an address after its scheme. `whole`: the text is taken without a scheme."""
     login, at, behind = rest.rpartition("@")
     if at:
         user, _, password = login.partition(":")
-        # `host:8081/path@2`: an address with its port, and no login at all.
+        # `host:8081/path@2`: an address with its port, without a login.
         port = re.match(r"\d+/", password)
         if port:
             yield Secret(password)
@@ -303,12 +312,13 @@ def _in_rest(rest: str, scheme: str, *, whole: bool) -> Iterator[Secret]:
             if equals and unquote(name).lower() in _PARAMETERS:
                 continue
             if not equals and "@" in name:
-                continue  # it is part of a login
+                continue  # it is a part of a login
             secret = secret if equals else name
             if _NAMES_A_SECRET.search(unquote(name)) or (len(secret) >= 6 and _may_be_secret(secret)):
                 yield Secret(secret)
 
 
 def _may_be_secret(value: str) -> bool:
-    """Whether the value of an unknown property may be one: no number, switch or date, which stand in many texts."""
+    """Whether the value of an unknown property may be secret. Numbers, switches and dates are
+    not: many texts contain them."""
     return not re.fullmatch(r"[\d.,:TZ+\-]*|true|false|yes|no|on|off|none|null", value, re.IGNORECASE)

@@ -1,7 +1,8 @@
-"""Where text leaves a process: its standard output and error, and its log records. Opened by each process at its start.
+"""The places where text leaves a process: its standard output and error, and its log records. Each
+process guards them at its start.
 
-Each text passes here once as a whole, so that no command and no library needs to know about secrets (`resources.security.secrets`)
-and terminals (`resources.security.printable`).
+Each text passes through here once, as a whole. So no command and no library needs to know about secrets
+(`resources.security.secrets`) and terminals (`resources.security.printable`).
 """
 
 import json
@@ -17,15 +18,16 @@ from resources.security.masking import secrets_of_environment
 from resources.security.printable import printable
 from resources.security.secrets import hide, hide_all, learn
 
-# What commands send to a terminal: bold, dim and the eight colours. Nothing that hides a text.
+# What commands send to a terminal: bold, dim and the eight colours. Nothing here can hide a text.
 _COLOUR = re.compile(r"(\x1b\[(?:(?:[0-2]|22|3[0-79])(?:;(?:[0-2]|22|3[0-79]))*)?m)")
-# A progress bar moves the cursor, too, and has other colours.
+# A progress bar also moves the cursor, and has other colours.
 _DRAWING = re.compile(r"(\x1b\[[0-9;]*m|\x1b\[\??[0-9]*[AKhl]|\r)")
 _JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def guard_outlets() -> None:
-    """From now on no text of this process shows a secret or a control character. Harmless twice."""
+    """From now on no text of this process shows a secret or a control character.
+    Calling it twice does no harm."""
     learn(secrets_of_environment(os.environ))
     if not isinstance(sys.stdout, _Guarded):
         sys.stdout = cast(TextIO, _Guarded(sys.stdout))
@@ -36,8 +38,8 @@ def guard_outlets() -> None:
 
 
 class _Guarded:
-    """A stream whose texts are cleaned; all else is the stream's own. `says`: it has messages and logs and no data, so
-    colours are left out where no terminal shows them."""
+    """A stream whose texts are cleaned; everything else is the stream's own. `says`: the stream carries
+    messages and logs, not data, so colours are removed if it is not a terminal."""
 
     def __init__(self, stream: TextIO, own: re.Pattern[str] = _COLOUR, *, says: bool = False) -> None:
         self._stream, self._own, self._says = stream, own, says
@@ -50,7 +52,7 @@ class _Guarded:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write it, cleaned. Returns the length of what was given."""
+        """Write the text, cleaned. Returns the length of the text before cleaning."""
         if not isinstance(text, str):
             raise TypeError(f"a stream of text was given {type(text).__name__}")
         on_terminal = self._stream.isatty()
@@ -59,17 +61,18 @@ class _Guarded:
         return len(text)
 
     def close(self) -> None:
-        """Stays open: it is the process's, whatever code of others does."""
+        """Only flush. The stream stays open, because it belongs to the process,
+        whatever foreign code does."""
         self._stream.flush()
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write each, cleaned."""
+        """Write each line, cleaned."""
         for line in lines:
             self.write(line)
 
 
 def drawing(stream: TextIO) -> TextIO:
-    """The stream as a progress bar needs it, whose movements of the cursor pass. Its texts must be harmless already."""
+    """The stream for a progress bar: movements of the cursor pass. Its texts must already be harmless."""
     return cast(TextIO, stream.drawing()) if isinstance(stream, _Guarded) else stream
 
 
@@ -78,7 +81,7 @@ def _cleaned(text: str, own: re.Pattern[str] | None) -> str:
     if hidden != text and text[:1] in ("{", "["):
         with suppress(ValueError):
             json.loads(text)
-            # A number that a secret looks like stays one.
+            # Only texts in the JSON are masked: a number stays, even if a secret looks like it.
             hidden = _JSON_TEXT.sub(lambda one: hide(one[0]), text)
     if own is None or ("\x1b" not in hidden and "\r" not in hidden):
         return printable(hidden)
@@ -86,23 +89,23 @@ def _cleaned(text: str, own: re.Pattern[str] | None) -> str:
 
 
 class _Records:
-    """Makes log records whose text is cleaned, whatever handler then writes it."""
+    """Creates log records with cleaned text, whatever handler writes them."""
 
     def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
         self._make = make
 
     def __call__(self, *args: Any, **more: Any) -> logging.LogRecord:
         record = self._make(*args, **more)
-        # Part by part, since some formatters look at the parts.
+        # Each part separately, because some formatters read the parts.
         record.msg = _clean_part(record.msg)
         if isinstance(record.args, tuple):
             record.args = tuple(map(_clean_part, record.args))
-        with suppress(Exception):  # where message and arguments do not fit, logging says so itself
+        with suppress(Exception):  # if message and arguments do not match, logging itself reports it
             said = record.getMessage()
             if (cleaned := _clean_part(said)) != said:
                 record.msg, record.args = cleaned, None
         if record.exc_info and record.exc_info[0] is not None:
-            # Formatters take this where it is there.
+            # If this text is set, formatters use it.
             record.exc_text = printable(hide_all(logging.Formatter().formatException(record.exc_info)))
         return record
 

@@ -1,8 +1,9 @@
-"""Files of a process are its user's alone: snapshots hold rows, Dagster's home holds what is known of them.
+"""The files of a process belong to its user only: snapshots contain rows, and Dagster's
+home contains facts about them.
 
-The process's umask does that for every file and folder that it makes, and that its children make: snapshots, temporary
-files, Dagster's home, logs, sockets, the embedded servers. A setting gives them to the user's group, for a store that
-several users write to.
+The process's umask does this for every file and folder that the process and its children create: snapshots,
+temporary files, Dagster's home, logs, sockets, the embedded servers. A setting gives the user's group access,
+for a store that several users write to.
 """
 
 import os
@@ -17,7 +18,8 @@ _umask_before: int | None = None
 
 
 def keep_files_private(access: GroupAccess = "none") -> None:
-    """From now on, new files and folders are for this user alone, or for the group as well. Others get no access."""
+    """From now on, new files and folders are for this user only, or also for the
+    group. Others get no access."""
     global _umask_before
     before = os.umask(_MASKS[access])
     if _umask_before is None:
@@ -25,16 +27,19 @@ def keep_files_private(access: GroupAccess = "none") -> None:
 
 
 def as_the_user_likes(path: Path) -> None:
-    """Give a file or folder that is part of the project (a draft) the rights that it would have from an editor."""
+    """Give a file or folder that is part of the project (a draft) the rights that an editor would give it."""
     if _umask_before is not None:
         with suppress(OSError):
             path.chmod((0o777 if path.is_dir() else 0o666) & ~_umask_before)
 
 
 def tighten(path: Path, access: GroupAccess = "none") -> None:
-    """Close a file or folder that is there already to others, and to the group unless it has access; what is in the folder
-    is then out of their reach. A folder that is shared on purpose, with the setgid bit, keeps its group. What is another
-    user's, or everybody's (with the sticky bit), stays as it is."""
+    """Close an existing file or folder to others, and to the group unless it has access. Then others cannot
+    reach what is in the folder, either.
+
+    A folder with the setgid bit is shared on purpose and keeps its group rights. What belongs to another
+    user, and a folder with the sticky bit, which is for everybody, are not changed.
+    """
     with suppress(OSError):
         rights = path.stat()
         mode = stat.S_IMODE(rights.st_mode)

@@ -1,9 +1,9 @@
 """The secrets of this process, and texts without them.
 
-What the settings hold is learned when they are read. Every text that leaves the process passes through `hide`: errors,
-log records, standard output and error, and what Dagster stores of an exception (`resources.security.outlets`). A secret is
-replaced in each form in which it may appear: as it was written, URL-decoded, URL-encoded, within base64, and escaped as
-JSON and Python escape it.
+Secrets in the settings are learned when the settings are read. Every text that leaves the process passes
+through `hide`: errors, log records, standard output and error, and what Dagster stores of an exception
+(`resources.security.outlets`). A secret is replaced in each form in which it may appear: as written,
+URL-decoded, URL-encoded, inside base64, and escaped as in JSON and Python.
 """
 
 import base64
@@ -15,12 +15,12 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from resources.security.masking import STARS, Secret, mask_logins
 
-# A shorter one stands in every text, and is masked only in the place of a password.
+# A shorter secret occurs in every text; it is masked only at the place of a password.
 SHORTEST = 4
-# A shorter one is replaced only where it is a word of its own; so is a part of a secret.
+# A shorter secret, and a part of a secret, is replaced only if it is a separate word.
 _SHORTEST_WITHIN = 6
-# They stand in settings, commands and messages of Sluice itself: who takes one as a password hides nothing with it, and
-# without them nothing could be read. Such a password, too, is masked in its place.
+# Words that occur in settings, commands and messages of Sluice itself. They are not secret as passwords, and
+# if they were masked, no text would be readable. Such a password is masked only at the place of a password.
 _OWN_WORDS = frozenset(
     """
     sluice kafka registry warehouse snapshots settings ledger topic broker brokers event events window windows
@@ -32,7 +32,8 @@ _OWN_WORDS = frozenset(
 
 
 class KnownSecrets:
-    """Secrets as they are learned. They are never unlearned: a password that was replaced may still be in a text."""
+    """The secrets that were learned. A secret stays known when its setting changes, because a text may still
+    contain a password that was replaced; only `forget` drops them."""
 
     def __init__(self) -> None:
         self._secrets: set[Secret] = set()
@@ -40,7 +41,7 @@ class KnownSecrets:
         self._pattern: re.Pattern[str] | None = None
 
     def learn(self, secrets: Iterable[Secret], shown: Iterable[str] = ()) -> None:
-        """From now on these are replaced, but for those that are `shown` in a place of their own."""
+        """From now on, replace these secrets, except those that equal a word in `shown`."""
         new, words = set(secrets) - self._secrets, {word.lower() for word in shown} - self._shown
         if new or words:
             self._secrets |= new
@@ -48,11 +49,11 @@ class KnownSecrets:
             self._pattern = self._compiled()
 
     def hide(self, text: str) -> str:
-        """`text` with stars in the place of every known secret."""
+        """`text` with stars instead of every known secret."""
         return text if self._pattern is None else self._pattern.sub(STARS, text)
 
     def forget(self) -> None:
-        """Know none."""
+        """Drop all secrets."""
         self.__init__()  # type: ignore[misc]
 
     def _compiled(self) -> re.Pattern[str] | None:
@@ -64,7 +65,7 @@ class KnownSecrets:
                     continue
                 (within if len(text) >= _SHORTEST_WITHIN else words).update(_forms(text))
                 within.update(_in_base64(text, secret.user))
-            # A host name, which a part may be taken for, is shown in lower case.
+            # A part may be read as a host name, which is shown in lower case.
             parts = [one for part in secret.parts for one in (part, part.lower()) if not self._is_word(part)]
             words.update(form for part in parts for form in _forms(part))
         within = {form for form in within if len(form) >= _SHORTEST_WITHIN}
@@ -86,12 +87,13 @@ learn, hide, forget = _known.learn, _known.hide, _known.forget
 
 
 def hide_all(text: str) -> str:
-    """As `hide`; and without the logins of URLs, whoever knows them: for a text that somebody else wrote."""
+    """As `hide`, and without the logins of URLs, also unknown ones: for a text that somebody else wrote."""
     return mask_logins(hide(text))
 
 
 def _forms(text: str) -> Iterator[str]:
-    """As it may be written: raw, decoded and encoded as in a URL, escaped as in JSON, Python and HTML."""
+    """The forms in which a text may be written: as is, URL-decoded, URL-encoded, and escaped as in
+    JSON, Python, HTML and SQL."""
     for plain in {text, unquote(text), unquote_plus(text)}:
         data = _bytes(plain)
         encoded = {quote(data, safe=""), quote(data), quote_plus(data)}
@@ -111,13 +113,14 @@ def _forms(text: str) -> Iterator[str]:
 
 
 def _in_base64(text: str, user: str) -> Iterator[str]:
-    """As base64 shows it: alone, as the password of its user, and within anything longer."""
+    """The forms of a text inside base64 and in hex: alone, as the password of its
+    user, and inside longer data."""
     for plain in {text, unquote(text)}:
         for whole in {plain, f"{user}:{plain}", f"{unquote(user)}:{plain}"}:
             yield from _base64(_bytes(whole))
         data = _bytes(plain)
         for before in range(3):
-            # Three bytes are four characters: those that a neighbour has a part in are left out.
+            # Three bytes make four characters. Characters that also contain bits of a neighbour are left out.
             first = -before % 3
             inner = data[first : first + (len(data) - first) // 3 * 3]
             yield from _base64(inner)

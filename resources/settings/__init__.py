@@ -1,10 +1,12 @@
-"""Where the outside world is: read from the environment, then `sluice.toml`, then the embedded servers.
+"""The addresses of the outside world: read from the environment, then
+`sluice.toml`, then the embedded servers.
 
-A setting `kafka.sasl.password` is `SLUICE_KAFKA_SASL_PASSWORD` in the environment, or `"sasl.password" = ...` below
-`[kafka]` in `sluice.toml`; the environment wins. A relative folder is relative to the file that names it; in the
-environment, to the working directory. Every property of librdkafka and of the schema registry client is passed on
-unchanged, so SASL, TLS and OAuth need no code here. Nothing is read at import. Secrets in the values are learned before
-anything else happens (`resources.security.secrets`), and are never part of a printed value.
+A setting `kafka.sasl.password` is `SLUICE_KAFKA_SASL_PASSWORD` in the environment, or `"sasl.password" = ...`
+below `[kafka]` in `sluice.toml`; the environment wins. A relative folder is relative to the file that names
+it; in the environment, it is relative to the working directory. Every property of librdkafka and of the
+schema registry client is passed on unchanged, so SASL, TLS and OAuth need no code here. An import reads
+nothing. Secrets in the values are learned before anything else happens (`resources.security.secrets`), and a
+printed value never contains them.
 """
 
 from resources.settings.errors import SettingsError

@@ -1,4 +1,4 @@
-"""Environments: `[env.NAME]` tables of the settings file, of which `--env` or `SLUICE_ENV` chooses one."""
+"""Environments: `[env.NAME]` tables of the settings file; `--env` or `SLUICE_ENV` chooses one of them."""
 
 import os
 import re
@@ -28,7 +28,7 @@ _ALLOWED_NAME = "at most 40 lower-case letters, digits and single '-', beginning
 
 @dataclass(frozen=True)
 class Environment:
-    """The environment in force. `chosen_by`: `--env` or `SLUICE_ENV`."""
+    """The environment in force. `chosen_by` is `--env` or `SLUICE_ENV`."""
 
     name: str
     chosen_by: str
@@ -41,8 +41,8 @@ def choose(name: str) -> None:
 
 
 def chosen(environ: Mapping[str, str], declared: Iterable[str], where: str) -> Environment | None:
-    """The environment that the variables choose, None where they choose none. Raises SettingsError for one that is not
-    `declared` in the settings file `where`."""
+    """The environment that the variables choose; None if they choose none. Raises SettingsError for an
+    environment that is not `declared` in the settings file `where`."""
     name, names = environ.get(ENVIRONMENT), sorted(declared)
     if name is None or (not name and not names):
         return None
@@ -62,8 +62,11 @@ def chosen(environ: Mapping[str, str], declared: Iterable[str], where: str) -> E
 
 
 def declared_environments(from_file: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
-    """The `[env.NAME]` tables by name. Raises SettingsError for a name that cannot be one, and for a key that is no
-    setting, of whichever environment; their values are checked when the environment is chosen."""
+    """The `[env.NAME]` tables by name.
+
+    Raises SettingsError for a name that is not allowed, and for a key that is not a setting, in every table.
+    The values are checked when the environment is chosen.
+    """
     tables = from_file.get(TABLE, {})
     if not isinstance(tables, dict):
         raise SettingsError(where, f"{TABLE} is not a table", allowed=f"one table each: [{TABLE}.NAME]")
@@ -83,7 +86,7 @@ def declared_environments(from_file: Mapping[str, Any], where: str) -> dict[str,
 
 
 def require_key(key: str, value: object, where: str, prefix: str = "") -> None:
-    """Raise SettingsError where `key` of a table is no setting and no group of properties."""
+    """Raise SettingsError if `key` of a table is neither a setting nor a group of properties."""
     if key in GROUPS:
         if not isinstance(value, dict):
             raise SettingsError(where, f"{key} is not a table", allowed=f"properties below [{prefix}{key}]")
@@ -92,13 +95,13 @@ def require_key(key: str, value: object, where: str, prefix: str = "") -> None:
 
 
 def owner_of(name: str, declared: Iterable[str]) -> str:
-    """The environment that a variable carries the name of; "" where it carries none."""
+    """The environment whose name is in the name of a variable; "" if there is none."""
     carried = [one for one in declared if name.upper().startswith(variable_prefix(one))]
     return max(carried, key=len, default="")
 
 
 def nameless(name: str, setting: str, environment: Environment) -> SettingsError:
-    """The error for a variable without the name of an environment, beside an environment."""
+    """The error for a variable whose name contains no environment, although an environment was chosen."""
     return SettingsError(
         f"environment {environment.name} ({environment.chosen_by})",
         f"{name} carries no environment's name, so it could be meant for another one",
@@ -108,7 +111,7 @@ def nameless(name: str, setting: str, environment: Environment) -> SettingsError
 
 
 def unknown_variable(name: str, declared: Iterable[str]) -> SettingsError:
-    """The error for a variable that is neither a setting nor one of a declared environment."""
+    """The error for a variable that is neither a setting nor a setting of a declared environment."""
     names = list(declared)
     words = name[len("SLUICE_") :].split("_")
     for count in range(1, len(words)):
@@ -143,7 +146,7 @@ def _example(first: str) -> str:
 
 
 def _require_distinct(names: Iterable[str], where: str) -> None:
-    """Of `eu` and `eu-kafka`, `SLUICE_EU_KAFKA_…` would be a variable of both."""
+    """Refuse two names such as `eu` and `eu-kafka`: `SLUICE_EU_KAFKA_…` would be a variable of both."""
     ordered = sorted(names)
     for name in ordered:
         for longer in ordered:

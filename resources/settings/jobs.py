@@ -16,7 +16,7 @@ _KEYS = ("select", "cron")
 
 @dataclass(frozen=True)
 class JobSetting:
-    """A job over the events that `select` picks; with `cron`, ticks in UTC of its schedule."""
+    """A job over the events that `select` picks; with `cron`, the job also has a schedule, in UTC."""
 
     name: str
     select: str
@@ -24,8 +24,8 @@ class JobSetting:
 
 
 def declared_jobs(from_file: Mapping[str, Any], where: str) -> tuple[JobSetting, ...]:
-    """The jobs of the settings file, in its order. Raises SettingsError. What `select` and `cron` say is checked where
-    the events and Dagster are known."""
+    """The jobs of the settings file, in its order. Raises SettingsError. The contents of `select` and `cron`
+    are checked elsewhere, where the events and Dagster are known."""
     tables = from_file.get(JOBS, {})
     if not isinstance(tables, dict):
         raise SettingsError(where, f"{JOBS} is not a table", allowed=f"one table each: [{JOBS}.NAME]")

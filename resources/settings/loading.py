@@ -1,5 +1,5 @@
-"""Reads the settings: from variables, then the environment's table in `sluice.toml`, then the top of `sluice.toml`, then
-the servers of `sluice up`, then the defaults."""
+"""Reads the settings: from variables, then the environment's table in `sluice.toml`, then the top of
+`sluice.toml`, then the servers of `sluice up`, then the defaults. The first that has a value wins."""
 
 import os
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ _UP = Origin("sluice up", "`sluice up`")
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings now. Raises SettingsError naming the variable or the file."""
+    """Read the settings now. Raises SettingsError with the variable or the file."""
     environ = os.environ if environ is None else environ
     project = find_project(environ)
     path = project.settings_file
@@ -55,7 +55,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     variables = list(of_the_variables(environ, declared, environment))
     if environment:
         for one in variables:
-            if not owner_of(one.name, declared):  # the folder of this machine's state
+            if not owner_of(one.name, declared):  # the folder for this machine's state
                 found.take(one)
         found.begin(environment)
         for one in of_the_table(declared[environment.name], path, environment):
@@ -68,13 +68,13 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def settings_of_environments(environ: Mapping[str, str] | None = None) -> dict[str, Settings | SettingsError]:
-    """The settings of each declared environment, as this process would read them, or what is wrong with them."""
+    """The settings of each declared environment, as this process would read them, or the error in them."""
     environ = dict(os.environ if environ is None else environ)
     path = find_project(environ).settings_file
     declared = declared_environments(read_toml(path), str(path))
     found: dict[str, Settings | SettingsError] = {}
     for name in sorted(declared):
-        # Variables without a name are for no environment.
+        # Variables without an environment's name belong to no environment.
         own = {key: value for key, value in environ.items() if key in FOREIGN or not key.startswith(PREFIX)}
         own |= {key: value for key, value in environ.items() if owner_of(key, declared) == name}
         own |= {key: value for key, value in environ.items() if key == "SLUICE_HOME"}
@@ -87,7 +87,7 @@ def settings_of_environments(environ: Mapping[str, str] | None = None) -> dict[s
 
 @dataclass
 class _Found:
-    """The values so far. What is taken later wins."""
+    """The values so far. A value that is taken later wins."""
 
     scalars: dict[str, Any] = field(default_factory=lambda: {name: one for name, (one, _) in SCALARS.items()})
     groups: dict[str, dict[str, str]] = field(default_factory=lambda: {group: {} for group in GROUPS})
@@ -95,8 +95,9 @@ class _Found:
     files: dict[str, tuple[str, Path]] = field(default_factory=dict)
 
     def begin(self, environment: Environment) -> None:
-        """From here on `environment` speaks. Folders of all environments get one inside for it, so that what is kept of
-        one is never taken for another's; and servers for development are its own wish."""
+        """From now on, values of `environment` are taken. For it, folders of all environments get an inner
+        folder, so that its files are never taken for those of another environment. And it uses servers for
+        development only if it says so itself."""
         for name in ("home", "snapshots"):
             if self.scalars[name]:
                 self.scalars[name] = _inside(self.scalars[name], environment)
@@ -108,7 +109,7 @@ class _Found:
         self.origins.pop("embedded_servers", None)
 
     def take(self, one: Written) -> None:
-        """One more value."""
+        """Take one more value."""
         group, dot, rest = one.setting.partition(".")
         in_a_table = one.origin.kind == "environment table"
         if one.setting == "assets" and (in_a_table or one.name not in ("assets", "SLUICE_ASSETS")):
@@ -134,10 +135,10 @@ class _Found:
     def settings(
         self, environment: Environment | None, declared: tuple[str, ...], project: Project, assets: Path
     ) -> Settings:
-        """The values, with what follows from them."""
+        """The settings with these values, and what follows from them."""
         self._require()
         scalars, groups = dict(self.scalars), {group: dict(values) for group, values in self.groups.items()}
-        # Absolute: the web server, the daemon and a run may each have another working folder.
+        # Absolute, because the web server, the daemon and a run may each have another working folder.
         home = Path(scalars.pop("home") or _inside(str(project.root / ".sluice"), environment))
         del scalars["assets"]
         started = started_servers(home)
@@ -146,7 +147,7 @@ class _Found:
         if in_use:
             self._default(groups["kafka"], "kafka.bootstrap.servers", embedded["bootstrap_servers"], _UP)
             self._default(groups["registry"], "registry.url", embedded["registry_url"], _UP)
-            # A first look has nobody to ask for a topic.
+            # At a first look, there is nobody who could be asked to create a topic.
             for name in ("create_topics", "register_contracts"):
                 if name not in self.origins:
                     scalars[name], self.origins[name] = True, _UP
@@ -198,12 +199,13 @@ class _Found:
 
 
 def _inside(place: str, environment: Environment | None) -> str:
-    """The folder of an environment in a folder of all of them."""
+    """The folder of an environment inside a folder for all of them."""
     return f"{place.rstrip('/')}/{_ENVIRONMENTS}/{environment.name}" if environment else place
 
 
 def _learn_secrets(from_file: Mapping[str, Any], environ: Mapping[str, str]) -> None:
-    """Learn the secrets before any text mentions a setting, also a wrong one, and one of another environment."""
+    """Learn all secrets before any text mentions a setting; also those in a wrong setting, and in
+    one of another environment."""
     tables = from_file.get(TABLE)
     named = list(tables) if isinstance(tables, dict) else []
     rows = [
@@ -213,11 +215,11 @@ def _learn_secrets(from_file: Mapping[str, Any], environ: Mapping[str, str]) -> 
     for variable, value in environ.items():
         if variable.startswith(PREFIX) and variable not in FOREIGN:
             rest = variable[len(variable_prefix(owner_of(variable, named))) :].upper()
-            # Of an environment that is not declared: whatever its name is, the group comes behind it.
+            # For an environment that is not declared: whatever its name is, the group comes after it.
             behind = [place for group in GROUPS if (place := rest.find(f"{group.upper()}_")) >= 0]
             rest = rest[min(behind, default=0) :]
             rows.append((setting_of(rest) or rest.lower(), value))
-    # Where a secret is may be shown.
+    # The path of a file that contains a secret may be shown.
     rows = [row for row in rows if not names_a_file(*row)]
     others = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
     learn(
@@ -227,5 +229,5 @@ def _learn_secrets(from_file: Mapping[str, Any], environ: Mapping[str, str]) -> 
 
 
 def _without_table(name: str) -> str:
-    """`kafka.sasl.password` of `env.stage.kafka.sasl.password`."""
+    """`kafka.sasl.password` from `env.stage.kafka.sasl.password`."""
     return name.split(".", 2)[2] if name.startswith(f"{TABLE}.") and name.count(".") > 1 else name

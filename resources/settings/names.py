@@ -15,30 +15,30 @@ GROUPS = ("kafka", "registry", "warehouse", "consumers")
 # Variables that are no settings: they are read elsewhere, or by the test suite.
 FOREIGN = {"SLUICE_COMPILED", "SLUICE_REQUIRE_SERVERS", "SLUICE_TOML", ENVIRONMENT, CHOSEN_BY}
 FILE_SUFFIX = "_file"
-"""Ends the name of a setting whose value is in a file."""
-# The only property of librdkafka whose name has an underscore.
+"""The end of the name of a setting whose value is in a file."""
+# The only property of librdkafka with an underscore in its name.
 _UNDERSCORED = {"log_level"}
 
 
 def variable(setting: str, environment: str | None = None) -> str:
     """The environment variable of a setting (`batch_rows`, `kafka.sasl.password`, `warehouse.erp`).
 
-    `environment`: whose variable it is; None means the one that this process has chosen, "" no environment.
+    `environment`: the environment that the variable is for; None means the chosen one, "" none.
     """
     chosen = os.environ.get(ENVIRONMENT, "") if environment is None else environment
     return f"{variable_prefix(chosen)}{setting.replace('.', '_').upper()}"
 
 
 def variable_prefix(environment: str) -> str:
-    """How the variables of an environment begin; those of no environment (""), `SLUICE_`."""
+    """The beginning of the names of an environment's variables; `SLUICE_` if there is no environment ("")."""
     return f"{PREFIX}{environment.replace('-', '_').upper()}_" if environment else PREFIX
 
 
 def setting_of(rest: str) -> str | None:
-    """The setting that a variable is for, by its name without the prefix; None where there is none.
+    """The setting that a variable is for, from its name without the prefix; None if there is none.
 
-    `KAFKA_SASL_PASSWORD` is `kafka.sasl.password`, and `KAFKA_SASL_PASSWORD_FILE` is `kafka.sasl.password_file`, unless the
-    client has a property of the longer name.
+    `KAFKA_SASL_PASSWORD` is `kafka.sasl.password`, and `KAFKA_SASL_PASSWORD_FILE` is
+    `kafka.sasl.password_file`, unless the client has a property with the longer name.
     """
     name = rest.lower()
     if name in SCALARS or name.removesuffix(FILE_SUFFIX) in SCALARS:
@@ -46,7 +46,7 @@ def setting_of(rest: str) -> str | None:
     group, _, inner = name.partition("_")
     if group not in GROUPS or not inner:
         return None
-    # Names of warehouses and services are the user's; client properties are dotted.
+    # Users choose the names of warehouses and services; the names of client properties contain dots.
     if group in ("warehouse", "consumers"):
         return f"{group}.{inner}"
     in_a_file = inner.removesuffix(FILE_SUFFIX)
@@ -60,7 +60,8 @@ def _dotted(inner: str) -> str:
 
 
 def unknown_setting(where: str, name: str, *, prefix: str | None = None) -> SettingsError:
-    """The error for a name that is no setting: a key of the settings file, or a variable that begins with `prefix`."""
+    """The error for a name that is not a setting: a key of the settings file, or a
+    variable that begins with `prefix`."""
     prefix = PREFIX if prefix is None and name.startswith(PREFIX) else prefix
     if prefix is None:
         options: list[str] = [*SCALARS, *GROUPS]
@@ -76,7 +77,8 @@ def unknown_setting(where: str, name: str, *, prefix: str | None = None) -> Sett
 
 
 def first_words(names: Iterable[str] = ()) -> set[str]:
-    """How the names of variables begin that belong to no environment: no environment may have such a name."""
+    """The first words of variables that belong to no environment: the name of an
+    environment must not begin with one."""
     settings = {name.partition("_")[0] for name in (*SCALARS, *names)}
     foreign = {name.removeprefix(PREFIX).partition("_")[0].lower() for name in FOREIGN}
     return settings | foreign | set(GROUPS)

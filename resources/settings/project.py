@@ -1,8 +1,8 @@
 """The project that a process works for: its folder, its settings file, and the folder of its events.
 
-A project is found as git finds a repository: the nearest folder that holds `sluice.toml`, from the working directory
-upwards. `SLUICE_TOML` names the file instead, and is how a process passes its project on to its children. Sluice's own
-tree is the project of last resort, where Sluice runs from its tree.
+A project is found as git finds a repository: it is the nearest folder with a `sluice.toml`, starting at the
+working directory and going up. Instead, `SLUICE_TOML` can name the file; a process passes its project to its
+children in this way. If Sluice runs from its own tree, that tree is the last choice.
 """
 
 import os
@@ -19,7 +19,7 @@ ASSETS = "assets"
 
 @dataclass(frozen=True)
 class Project:
-    """`root` is the folder of the project; `settings_file` may lie elsewhere, and need not exist."""
+    """`root` is the folder of the project. `settings_file` may be in another folder, and need not exist."""
 
     root: Path
     settings_file: Path
@@ -30,21 +30,24 @@ class Project:
 
 
 def runs_from_its_tree() -> bool:
-    """Whether this is Sluice's repository, with the sample events. An installed package holds no events."""
+    """Whether this is Sluice's repository, with the sample events. An installed
+    package contains no events."""
     return (ROOT / ASSETS).is_dir() and ROOT.name not in ("site-packages", "dist-packages")
 
 
 def find_project(environ: Mapping[str, str] | None = None) -> Project:
-    """The project of this process. Raises SettingsError where SLUICE_TOML names no file, and for a file that is not TOML."""
+    """The project of this process. Raises SettingsError if SLUICE_TOML names a file that does not exist, and
+    for a file that is not TOML."""
     named = (os.environ if environ is None else environ).get("SLUICE_TOML")
     file = _named(named) if named else _nearest(Path.cwd())
-    # A settings file of Sluice's own tree may lie anywhere, `/etc/sluice.toml` for instance.
+    # The settings file for Sluice's own tree may be anywhere, for example `/etc/sluice.toml`.
     own = not runs_from_its_tree() or _has_events(file)
     return Project(file.parent if own else ROOT, file)
 
 
 def assets_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """The folder of the event modules: the setting `assets`, else `assets` in the project. It may not exist."""
+    """The folder of the event modules: the setting `assets`, or else `assets` in the
+    project. It need not exist."""
     environ = os.environ if environ is None else environ
     if named := environ.get("SLUICE_ASSETS"):
         return Path(absolute(named, Path.cwd()))
@@ -61,7 +64,7 @@ def _named(value: str) -> Path:
 
 
 def _nearest(start: Path) -> Path:
-    """`sluice.toml` of the nearest folder that has one; where none has, the place for it."""
+    """`sluice.toml` in the nearest folder that has one; if there is none, the path where it would be."""
     for folder in (start, *start.parents):
         file = folder / FILE
         if file.is_file():
@@ -74,7 +77,8 @@ def _nearest(start: Path) -> Path:
 
 
 def _require_own(file: Path) -> None:
-    """A file in a folder above, such as /tmp, may be anybody's, and a project's modules are code that runs here."""
+    """Refuse another user's file. A folder above, such as /tmp, may contain anybody's file, and a project's
+    modules are code that runs here."""
     owner = file.stat().st_uid
     if owner not in (os.geteuid(), 0):
         raise SettingsError(

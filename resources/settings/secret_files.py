@@ -1,6 +1,6 @@
-"""Values that are in files, secrets above all: `SLUICE_KAFKA_SASL_PASSWORD_FILE=/run/secrets/kafka`.
+"""Values in files, above all secrets: `SLUICE_KAFKA_SASL_PASSWORD_FILE=/run/secrets/kafka`.
 
-A file is read again whenever a client is made, so a secret that was rotated is used without a restart.
+A file is read again whenever a client is created. So a secret that was rotated is used without a restart.
 """
 
 import stat
@@ -18,9 +18,10 @@ _MOST_BYTES = 1_000_000
 
 
 def read_secret(path: Path, setting: str, name: str) -> str:
-    """The value of `setting` in a file, without the line's end. `name`: what names the file.
+    """The value of `setting` in a file, without the line end. `name`: the
+    variable or key that names the file.
 
-    Raises SettingsError where the file is missing, unreadable, empty, too large, or no text.
+    Raises SettingsError if the file is missing, unreadable, empty, too large, or not text.
     """
     where = f"{name}={path}"
     try:
@@ -59,12 +60,12 @@ def read_secret(path: Path, setting: str, name: str) -> str:
 
 
 class CurrentValues(Mapping[str, str]):
-    """Settings of one group, by name. Those that are in files are read anew each time, so that a client that is made now
-    logs in with the secret of now. A file that cannot be read at this moment keeps its last value: it may be being
-    replaced."""
+    """Settings of one group, by name. Those in files are read again at each access, so that a new client logs
+    in with the current secret. If a file cannot be read at that moment, its last value is used, because
+    somebody may be replacing it."""
 
     def __init__(self, group: str, values: Mapping[str, str], files: Mapping[str, tuple[str, Path]]) -> None:
-        """`files`: by name, what names the file, and its path."""
+        """`files`: for each name, the variable or key that names the file, and the path of the file."""
         self._group, self._values, self._files = group, dict(values), dict(files)
 
     def __getitem__(self, name: str) -> str:
@@ -86,7 +87,7 @@ class CurrentValues(Mapping[str, str]):
         return f"<{self._group}: {', '.join(self._values)}>"
 
     def fingerprint(self) -> str:
-        """Changes when the content of a file changes."""
+        """A text that changes if the content of a file changes."""
         found = sha256()
         for name in sorted(self._files):
             found.update(self[name].encode() + b"\0")

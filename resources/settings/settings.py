@@ -20,11 +20,11 @@ from resources.settings.written import Origin
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings of one process. `kafka` and `registry` hold client properties, secrets included."""
+    """All settings of one process. `kafka` and `registry` contain client properties, secrets included."""
 
     home: Path
     assets: Path
-    # Not shown: a URL may carry a password.
+    # Not shown: a URL may contain a password.
     snapshots: str = field(repr=False)
     kafka: Mapping[str, str] = field(repr=False)
     registry: Mapping[str, str] = field(repr=False)
@@ -33,7 +33,7 @@ class Settings:
     code_location: str
     topic_prefix: str
     ledger_topic: str
-    """With the prefix."""
+    """Includes the prefix."""
     ledger_partitions: int
     create_topics: bool
     topic_partitions: int
@@ -55,19 +55,19 @@ class Settings:
     embedded: bool
     """Whether Kafka is the one that `sluice up` started."""
     embedded_registry_url: str | None = None
-    """Where `sluice up` started the embedded registry, whichever registry is in use."""
+    """The address of the embedded registry that `sluice up` started, also if another registry is in use."""
     consumers: Mapping[str, str] = field(default_factory=dict)
-    """Service -> the ids of its consumer groups, between commas."""
+    """Service -> the ids of its consumer groups, separated by commas."""
     environment: Environment | None = None
-    """The environment in force, None where none is chosen."""
+    """The environment in force; None if none was chosen."""
     environments: tuple[str, ...] = ()
     """The environments that the settings file declares."""
     jobs: tuple[JobSetting, ...] = ()
     """Jobs over selections, for every environment."""
     file: Path = Path("sluice.toml")
-    """The settings file, whether it exists or not."""
+    """The settings file; it need not exist."""
     origins: Mapping[str, Origin] = field(default_factory=dict, repr=False)
-    """Where each value comes from that is no default, by setting."""
+    """For each setting that is not the default: where its value comes from."""
 
     @property
     def uses_sample_warehouse(self) -> bool:
@@ -81,7 +81,7 @@ class Settings:
 
     @property
     def bootstrap_servers(self) -> str:
-        """`host:port,…` of Kafka; raises SettingsError when none is known."""
+        """`host:port,…` of Kafka; raises SettingsError if none is known."""
         servers = self.kafka.get("bootstrap.servers")
         if not servers:
             raise self._unset("no Kafka is known", "kafka", "bootstrap.servers", "host:9092")
@@ -89,7 +89,7 @@ class Settings:
 
     @property
     def registry_url(self) -> str:
-        """Base URL of the schema registry; raises SettingsError when none is known."""
+        """The base URL of the schema registry; raises SettingsError if none is known."""
         url = self.registry.get("url")
         if not url:
             raise self._unset("no schema registry is known", "registry", "url", "http://host:8081")
@@ -97,7 +97,8 @@ class Settings:
 
     @property
     def registry_is_embedded(self) -> bool:
-        """Whether the registry in use is the one that `sluice up` started; it may be so with any Kafka."""
+        """Whether the registry in use is the one that `sluice up` started; this is
+        independent of the Kafka in use."""
         own, used = self.embedded_registry_url, self.registry.get("url")
         return bool(own and used) and comparable_address(own or "") == comparable_address(used or "")
 
@@ -114,7 +115,7 @@ class Settings:
         return self.origins.get(setting, Origin("default"))
 
     def destination(self) -> str:
-        """Where this process writes, in one line, without secrets."""
+        """What this process writes to, in one line, without secrets."""
         shown = self.printable()
         parts = [
             f"Kafka {shown.get('kafka.bootstrap.servers', 'not set')}",
@@ -127,16 +128,16 @@ class Settings:
 
     @property
     def secret_files(self) -> set[Path]:
-        """The files that hold settings."""
+        """The files that contain the value of a setting."""
         return {origin.file for origin in self.origins.values() if origin.file is not None}
 
     def secrets_fingerprint(self) -> str:
-        """Changes when the content of a file changes that holds a setting."""
+        """A text that changes if the content of such a file changes."""
         groups = (self.kafka, self.registry, self.warehouses)
         return "-".join(group.fingerprint() for group in groups if isinstance(group, CurrentValues))
 
     def printable(self) -> dict[str, str]:
-        """Every setting as text, secrets masked."""
+        """Every setting as text, with secrets masked."""
         rows = {name: mask(name, plain(getattr(self, name))) for name in SCALARS}
         for group, values in (
             ("kafka", self.kafka),

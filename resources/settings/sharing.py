@@ -7,7 +7,7 @@ from resources.settings.settings import Settings
 
 
 def shared_places(environments: Mapping[str, Settings]) -> Iterator[tuple[str, str]]:
-    """For each place that two environments share, and that each must have alone: what is wrong, and what to do."""
+    """For each place that two environments share and must not share: what is wrong, and what to do."""
     for (one, first), (other, second) in combinations(environments.items(), 2):
         both = f"environments {one} and {other}"
         brokers = sorted(_brokers(first) & _brokers(second))

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 
 def started_servers(home: Path) -> dict[str, str]:
-    """Addresses of the servers `sluice up` started and nobody stopped: `bootstrap_servers`, `registry_url`, and the latter
-    as `embedded_registry_url` if the registry is the embedded one."""
+    """The addresses of servers that `sluice up` started and nobody stopped: `bootstrap_servers`,
+    `registry_url`, and the latter also as `embedded_registry_url` if the registry is the embedded one."""
     try:
         state = json.loads((home / "servers.json").read_text())
     except (OSError, ValueError):
@@ -16,14 +16,15 @@ def started_servers(home: Path) -> dict[str, str]:
     if not isinstance(state, dict):
         return {}
     found = {name: state[name] for name in ("bootstrap_servers", "registry_url") if state.get(name)}
-    with suppress(KeyError, TypeError):  # of a server that was never started
+    with suppress(KeyError, TypeError):  # the registry was never started
         if state["servers"]["registry"]["kind"] == "embedded":
             found["embedded_registry_url"] = found["registry_url"]
     return found
 
 
 def comparable_address(url: str) -> tuple[str, str, int | None, str] | str:
-    """Scheme, host, port and path of a URL: the same however one writes this machine. A URL without them as it is."""
+    """The scheme, host, port and path of a URL, with one form for all names of this machine. A URL that
+    cannot be parsed is returned unchanged."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port

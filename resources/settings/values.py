@@ -1,4 +1,4 @@
-"""The settings that are one value each: default, meaning, and which values are allowed."""
+"""The settings that have a single value: default, meaning, and allowed values."""
 
 import re
 
@@ -7,7 +7,7 @@ from resources.settings.errors import SettingsError
 GROUP_ACCESS = ("none", "read", "write")
 _SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
-# name -> (default, what it means); the page docs/settings.md says the same with examples.
+# name -> (default, meaning); the page docs/settings.md has the same, with examples.
 SCALARS: dict[str, tuple[str | bool | int, str]] = {
     "home": ("", "folder of local state: Dagster's home, embedded servers, sample warehouse"),
     "assets": ("", "folder of the event modules"),
@@ -53,7 +53,7 @@ SCALARS: dict[str, tuple[str | bool | int, str]] = {
         "host names under which the web server is opened, besides localhost and its own address",
     ),
 }
-# What Kafka's protocol (int32, int16) and the rows of an Arrow batch (int64) can hold.
+# The most that Kafka's protocol (int32, int16) and the rows of an Arrow batch (int64) can hold.
 _MOST = {
     "replication_factor": 32_767,
     "ledger_partitions": 2**31 - 1,
@@ -62,7 +62,7 @@ _MOST = {
 }
 _MOST_OF_ANY = 2**63 - 1
 _LONGEST_TOPIC = 249
-# Kafka's own rule of a topic's name; a transactional.id is text in one line.
+# Kafka's own rule for the name of a topic; a transactional.id is text in one line.
 _TEXTS = {
     "topic_prefix": (
         r"[A-Za-z0-9._-]{0,100}",
@@ -78,7 +78,8 @@ _TEXTS = {
 
 
 def typed_value(where: str, name: str, setting: str, value: str) -> str | bool | int:
-    """`value` as the type of `setting`; `name` is how the user wrote it. Raises SettingsError saying what is allowed."""
+    """`value` in the type of `setting`; `name` is how the user wrote it. Raises
+    SettingsError with the allowed values."""
     default = SCALARS[setting][0]
     if isinstance(default, bool):
         if value.lower() not in _SWITCHES:
@@ -86,7 +87,7 @@ def typed_value(where: str, name: str, setting: str, value: str) -> str | bool |
         return _SWITCHES[value.lower()]
     if isinstance(default, int):
         least, most = min(default, 1), _MOST.get(setting, _MOST_OF_ANY)
-        # Not more digits than `most` has: Python reads no number of more than 4,300.
+        # Compare the number of digits first: Python refuses to read a number of more than 4,300 digits.
         digits = value.lstrip("0") or "0"
         whole = re.fullmatch("[0-9]+", value) is not None
         if whole and (len(digits) > len(str(most)) or int(digits) > most):
@@ -102,7 +103,7 @@ def typed_value(where: str, name: str, setting: str, value: str) -> str | bool |
 
 
 def require_topic(prefix: str, ledger_topic: str) -> None:
-    """Raise SettingsError where the ledger's topic with the prefix is too long for Kafka."""
+    """Raise SettingsError if the name of the ledger's topic, with the prefix, is too long for Kafka."""
     if len(prefix) + len(ledger_topic) > _LONGEST_TOPIC:
         raise SettingsError(
             "settings",

@@ -1,4 +1,5 @@
-"""Settings as they are written, in the settings file and in variables, each with the place that it was read from."""
+"""Settings as the user wrote them, in the settings file and in variables, each with
+the place where it was read."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -29,14 +30,15 @@ from resources.settings.secret_files import read_secret
 from resources.settings.values import SCALARS
 
 Kind = Literal["default", "settings file", "environment table", "variable", "file", "sluice up"]
-# Whichever environment uses them: the state of this machine, where each environment has a folder of its own, and the events.
+# Settings for all environments: the state of this machine, in which each environment has
+# its own folder, and the events.
 _OF_THE_MACHINE = ("home", "assets")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value comes from. `place`: the variable, the table or the file that holds it, for people; `file`: the file
-    that holds this value alone."""
+    """Where a value comes from. `place`: the variable, the table or the file that contains it, for people.
+    `file`: the file that contains only this value."""
 
     kind: Kind
     place: str = ""
@@ -48,8 +50,8 @@ class Origin:
 
 @dataclass(frozen=True)
 class Written:
-    """One value. `name`: how the user wrote the setting; `where`: what an error names; `base`: relative paths start there;
-    `file`: the file that holds the value."""
+    """One value. `name`: how the user wrote the setting. `where`: the place that an error names. `base`: the
+    folder that relative paths start from. `file`: the file that contains the value."""
 
     setting: str
     text: str
@@ -61,7 +63,7 @@ class Written:
 
 
 def of_the_file(from_file: Mapping[str, Any], path: Path) -> Iterator[Written]:
-    """What the settings file says for all environments."""
+    """The values in the settings file for all environments."""
     table = {key: value for key, value in from_file.items() if key not in (TABLE, JOBS)}
     for key, value in table.items():
         require_key(key, value, str(path))
@@ -69,7 +71,7 @@ def of_the_file(from_file: Mapping[str, Any], path: Path) -> Iterator[Written]:
 
 
 def of_the_table(table: Mapping[str, Any], path: Path, environment: Environment) -> Iterator[Written]:
-    """What the settings file says for one environment."""
+    """The values in the settings file for one environment."""
     place = f"[{TABLE}.{environment.name}]"
     origin = Origin("environment table", f"{place} of {path.name}")
     yield from _of_table(table, f"{path}: {place}", path, origin)
@@ -78,9 +80,10 @@ def of_the_table(table: Mapping[str, Any], path: Path, environment: Environment)
 def of_the_variables(
     environ: Mapping[str, str], declared: Mapping[str, object], environment: Environment | None
 ) -> Iterator[Written]:
-    """What the variables say for the environment in force. Those of other environments are left alone.
+    """The values of variables for the environment in force. Variables of other environments are ignored.
 
-    Raises SettingsError for a variable that is no setting, and for one without a name beside an environment.
+    Raises SettingsError for a variable that is not a setting, and for one without an environment in its
+    name if an environment was chosen.
     """
     chosen = environment.name if environment else ""
     found: list[Written] = []
@@ -102,7 +105,8 @@ def of_the_variables(
             if owner:
                 continue
         found.append(Written(setting, value, name, "environment", Path.cwd(), Origin("variable", name)))
-    # The name of an environment says more than none: its own home wins over the machine's.
+    # A variable with the environment's name comes later and wins: for example its
+    # own home over the machine's home.
     found.sort(key=lambda one: owner_of(one.name, declared) == chosen)
     yield from _with_files(found, beside_each_other=True)
 
@@ -118,15 +122,16 @@ def _of_table(table: Mapping[str, Any], where: str, path: Path, origin: Origin) 
 
 
 def _text(name: str, value: object) -> str:
-    """The value as text: the consumer groups of a service are a list, which a variable has between commas."""
+    """The value as text. The consumer groups of a service are a list; as text they are separated
+    by commas, as in a variable."""
     if name.startswith("consumers.") and isinstance(value, list):
         return ", ".join(map(plain, value))
     return plain(value)
 
 
 def _with_files(found: list[Written], *, beside_each_other: bool) -> Iterator[Written]:
-    """`found`, with the content of files in the place of their paths. Of one place, a value and a file for it exclude each
-    other."""
+    """`found`, with the content of files instead of their paths. In one place, a value and a file
+    for it must not both be set."""
     direct = {one.setting: one for one in found if not names_a_file(one.setting, one.text)}
     for one in found:
         if not names_a_file(one.setting, one.text):
@@ -151,8 +156,8 @@ def _same_prefix(one: Written, other: Written) -> bool:
 
 
 def names_a_file(setting: str, value: str) -> bool:
-    """Whether the value is the path of a file that holds the value. A warehouse may be called `x_file`; it has a URL. So may
-    a consumer, which is no secret."""
+    """Whether the value is the path of a file that contains the value. A warehouse may have the name
+    `x_file`; then its value is a URL. A consumer may have such a name, too, and is no secret."""
     if not setting.endswith(FILE_SUFFIX) or setting in SCALARS or setting.startswith("consumers."):
         return False
     return not (setting.startswith("warehouse.") and "://" in value)

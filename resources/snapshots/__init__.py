@@ -1,4 +1,4 @@
-"""Snapshots: immutable, content-addressed Parquet files, and what is known about each."""
+"""Snapshots: immutable, content-addressed Parquet files, and what is known about each of them."""
 
 from resources.snapshots.layout import read_as_written
 from resources.snapshots.nullability import alike

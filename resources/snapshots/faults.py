@@ -1,7 +1,8 @@
-"""What a fault of the snapshot store is called, and whether it may pass by itself.
+"""The errors of the snapshot store, and whether they may pass by themselves.
 
-A file that is damaged, or that this user may not read, stays so: a `SnapshotError` stops what needs that file, and a run
-goes on with its other windows. A server or a disk that does not answer may answer again: a `TransientError` is retried.
+A file that is damaged, or that this user may not read, stays so: a `SnapshotError` stops what needs that
+file, and the run continues with its other windows. A server or a disk that does not answer may answer later:
+a `TransientError` is retried.
 """
 
 import errno
@@ -18,7 +19,7 @@ from resources.settings import variable
 from resources.snapshots.snapshot import SnapshotError
 from resources.wording import text_of
 
-# What such an error is about stays as it is until somebody changes it.
+# The cause of such an error stays until somebody changes it.
 _LASTING = (PermissionError, IsADirectoryError, NotADirectoryError)
 _LASTING_NUMBERS = (errno.ELOOP, errno.ENAMETOOLONG, errno.EROFS)
 _DAMAGED = (pa.ArrowException, ValueError, KeyError, IndexError, OverflowError, TypeError)
@@ -27,18 +28,19 @@ _RESTORE = "restore this file from a backup of the store, or delete it and mater
 
 
 def lasts(error: OSError) -> bool:
-    """Whether the fault stays until somebody removes its cause: a directory in a file's place, a missing right."""
+    """Whether the error stays until somebody removes its cause: a directory at the place
+    of a file, a missing right."""
     return isinstance(error, _LASTING) or error.errno in _LASTING_NUMBERS
 
 
 def reason(error: BaseException) -> str:
-    """What the system says, without the path, which the message names already."""
+    """The system's reason, without the path, because the message already names the path."""
     told = getattr(error, "strerror", None) or " ".join(text_of(error).split())
     return str(told) or type(error).__name__
 
 
 def unreadable(where: str, error: OSError) -> SluiceError:
-    """The error of a file or folder that the system does not let us read."""
+    """The error for a file or folder that the system does not let this process read."""
     if lasts(error):
         return SnapshotError(
             where,
@@ -50,7 +52,7 @@ def unreadable(where: str, error: OSError) -> SluiceError:
 
 
 def unwritable(where: str, error: OSError) -> SnapshotError:
-    """The error of a place that takes no more bytes."""
+    """The error for a place that accepts no more bytes."""
     step = f"free disk space, or point {variable('snapshots')} elsewhere"
     if lasts(error):
         step = "remove what is in its place, or let this user write there"
@@ -62,7 +64,7 @@ def unwritable(where: str, error: OSError) -> SnapshotError:
 
 
 def unstored(where: str, error: OSError) -> SluiceError:
-    """The error of rows that could not be brought to their place."""
+    """The error for rows that could not be stored at their place."""
     return (
         unwritable(where, error)
         if lasts(error)
@@ -71,7 +73,7 @@ def unstored(where: str, error: OSError) -> SluiceError:
 
 
 def damaged(where: str, error: BaseException) -> SnapshotError:
-    """The error of a file whose bytes are no Parquet file that Sluice wrote."""
+    """The error for a file whose bytes are not a Parquet file that Sluice wrote."""
     return SnapshotError(
         where, f"is damaged: it is not a whole Parquet file ({reason(error)})", next_step=_MEND
     )
@@ -79,21 +81,22 @@ def damaged(where: str, error: BaseException) -> SnapshotError:
 
 @contextmanager
 def parquet_of(where: str, *, local: bool) -> Iterator[None]:
-    """Whatever reading a damaged Parquet file ends with is raised as its SnapshotError; a fault of the system as
-    `unreadable` says. Raises SluiceError."""
+    """Inside the block, every error from reading a damaged Parquet file is raised as a SnapshotError, and an
+    error of the system as `unreadable` says. Raises SluiceError."""
     try:
         yield
     except SluiceError:
         raise
     except MemoryError as error:
-        # A damaged length asks for more bytes than there can be; Arrow says how many, the system would not.
+        # A damaged length asks for more bytes than can exist. Arrow's error says how
+        # many, the system's error would not.
         if not isinstance(error, pa.ArrowException):
             raise
         raise damaged(where, error) from None
     except _DAMAGED as error:
         raise damaged(where, error) from None
     except OSError as error:
-        # Arrow's own errors about bytes are OSErrors without a number.
+        # Arrow's own errors about bytes are OSErrors without an errno.
         raise (damaged(where, error) if error.errno is None else unreadable(where, error)) from None
     except Exception as error:
         if local:
@@ -103,7 +106,8 @@ def parquet_of(where: str, *, local: bool) -> Iterator[None]:
 
 @contextmanager
 def store_call(where: str, *, local: bool) -> Iterator[None]:
-    """A question to the store's file system. Raises FileNotFoundError as it is, and SluiceError."""
+    """Inside the block, the store's file system is called. Raises FileNotFoundError
+    unchanged, and SluiceError."""
     try:
         with waiting_for(where):
             yield
@@ -123,7 +127,7 @@ def _of_client(where: str, error: Exception) -> TransientError:
 
 
 def json_object(where: str, data: bytes) -> dict[str, Any]:
-    """The object in a JSON file of the store. Raises SnapshotError where there is none."""
+    """The object in a JSON file of the store. Raises SnapshotError if there is none."""
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:

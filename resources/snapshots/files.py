@@ -1,4 +1,5 @@
-"""The files of a snapshot while they grow: named by nobody, hashed as they are written."""
+"""The files of a snapshot while they are written: without their final name, and
+hashed as they are written."""
 
 import os
 import tempfile
@@ -13,14 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 _PREFIX = ".sluice-"
-# No window takes so long to be written, not on the slowest warehouse.
+# No window takes so long to be written, not even from the slowest warehouse.
 _LEFT_SECONDS = 2 * 86_400.0
-# Takes the bytes behind those before, as the `update` of a hash does.
+# Takes the next bytes, as the `update` of a hash does.
 Update = Callable[[memoryview], None]
 
 
 class HashingFile:
-    """A binary sink that hashes what passes through it."""
+    """A binary sink that hashes the bytes that pass through it."""
 
     def __init__(self, raw: IO[bytes], update: Update) -> None:
         self._raw, self._update = raw, update
@@ -46,7 +47,8 @@ class HashingFile:
 
 
 class GrowingFile:
-    """A Parquet file under way, in a staging folder. Raises OSError where the place takes no more."""
+    """A Parquet file in a staging folder, while it is written. Raises OSError if the
+    disk accepts no more bytes."""
 
     def __init__(self, folder: str | None, update: Update) -> None:
         self.path, raw = new_file(folder, ".parquet")
@@ -56,19 +58,20 @@ class GrowingFile:
 
     @property
     def size(self) -> int:
-        """Bytes so far."""
+        """The number of bytes so far."""
         return self._sink.bytes
 
     def add(self, group: pa.Table, schema: pa.Schema, options: dict[str, Any]) -> None:
-        """Write `group` as one row group; `options` are the ParquetWriter's, of the first one."""
+        """Write `group` as one row group. `options` are those of the ParquetWriter;
+        only the first call uses them."""
         if self._parquet is None:
             self._parquet = pq.ParquetWriter(pa.PythonFile(self._sink, mode="w"), schema, **options)
         self._parquet.write_table(group, row_group_size=max(1, group.num_rows))
         self.groups += 1
 
     def finish(self, no_rows: bytes = b"") -> None:
-        """Write what stands at the end of the file, or `no_rows` where it has no row group."""
-        parquet, self._parquet = self._parquet, None  # which holds what it knows of each row group
+        """Write the end of the Parquet file, or `no_rows` if it has no row group, and close the file."""
+        parquet, self._parquet = self._parquet, None  # free the writer: it holds data about each row group
         if parquet is None:
             self._sink.write(memoryview(no_rows))
         else:
@@ -76,33 +79,35 @@ class GrowingFile:
         self._sink.close()
 
     def discard(self) -> None:
-        """Give the file up; nothing, where it has been moved to its place."""
+        """Delete the file. Does nothing if it has been moved to its place."""
         if self._parquet is not None:
             with suppress(Exception):
                 self._parquet.close()
-        # On a full disk closing fails too, for what is still to be written; the file goes anyway.
+        # On a full disk, close also fails because of buffered bytes; the file is deleted anyway.
         with suppress(OSError):
             self._sink.close()
         self.path.unlink(missing_ok=True)
 
 
 def new_file(folder: str | None, suffix: str) -> tuple[Path, IO[bytes]]:
-    """A new file with the rights any new file of this user has; tempfile's would be readable by nobody else."""
+    """A new file with the rights that any new file of this user has; a file of tempfile is
+    readable only by this user."""
     path = new_name(folder, suffix)
     return path, path.open("xb")
 
 
 def new_name(folder: str | None, suffix: str) -> Path:
-    """A name for an unfinished file, which nothing else has."""
+    """A name for an unfinished file that no other file has."""
     return Path(folder or tempfile.gettempdir()) / f"{_PREFIX}{uuid4().hex}{suffix}"
 
 
 def remove_left(folder: Path) -> None:
-    """Remove the unfinished files that killed runs have left in `folder`, once it is certain that nobody writes them."""
+    """Remove the unfinished files that killed runs have left in `folder`, once it is
+    certain that nobody writes them."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            with suppress(OSError):  # somebody else may be removing it
-                # Of a second name of an old file this is when it got it.
+            with suppress(OSError):  # another process may remove it at the same time
+                # If an old file has got a second name, ctime is the time when it got that name.
                 idle = time.time() - entry.stat().st_ctime
                 if entry.name.startswith(_PREFIX) and idle > _LEFT_SECONDS:
                     Path(entry.path).unlink()

@@ -1,20 +1,21 @@
-"""Brings the files of a window, and their names, to the disk itself: the ledger outlives a power cut, so what it names
-must too.
+"""Brings the files of a window, and their names, to the disk with fsync: the ledger survives a power cut, so
+the files that it names must survive it, too.
 
-A disk takes milliseconds, in which there is something else to do. So it is begun in a thread as soon as a window's files
-are there, and waited for where it has to be done.
+An fsync takes milliseconds, in which the process can do something else. So it begins in a thread as soon as a
+window's files exist, and the process waits for it only when it must be finished.
 """
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-# Name of a file -> which file it names. A file that takes another's place is another.
+# Name of a file -> identity of the file (inode and mtime). A file that replaces
+# another one has another identity.
 _Files = dict[str, tuple[int, int]]
 
 
 class Fsyncer:
-    """For folders below `root`, one at a time. Not for use by several threads."""
+    """Fsyncs folders below `root`, one at a time. Not for use by several threads."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -26,29 +27,30 @@ class Fsyncer:
         self._begun: Future[None] | None = None
 
     def begin(self, folder: Path) -> None:
-        """fsync what is in `folder` by now, in a thread."""
+        """Begin to fsync the files that are in `folder` now, in a thread."""
         self._turn_to(folder)
         if self._pool is None:
-            # One for all windows: to start a thread takes as long as a disk may.
+            # One thread for all windows: to start a thread may take as long as an fsync.
             self._pool = ThreadPoolExecutor(1, thread_name_prefix="sluice-fsync")
         self._begun = self._pool.submit(self._bring, folder)
 
     def finish(self, folder: Path) -> None:
-        """Returns when every snapshot in `folder` is on the disk, and its name. Raises OSError, also for what failed in
-        the thread."""
+        """Return when every snapshot in `folder`, and its name, is on the disk. Raises OSError, also
+        for an error in the thread."""
         error = self._turn_to(folder)
         if error is not None:
             raise error
         self._bring(folder)
 
     def close(self) -> None:
-        """End the thread, when what it is at is done."""
+        """End the thread after its current work is done."""
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
 
     def _turn_to(self, folder: Path) -> BaseException | None:
-        """Wait for what is under way. What it failed with, if it was of this folder; nobody waits for another's."""
+        """Wait for the fsync in progress. Returns its error if it was for this folder; an error
+        for another folder is dropped."""
         begun, self._begun = self._begun, None
         error = begun.exception() if begun is not None else None
         if folder == self._folder:
@@ -61,11 +63,12 @@ class Fsyncer:
         new = {name: file for name, file in found.items() if self._synced.get(name) != file}
         if not new and self._synced:
             return
-        # Two names of one file are brought once.
+        # If one file has two names, it needs one fsync.
         for name in {file: name for name, file in new.items()}.values():
             path = str(folder / name)
             if self._lost.get(path) == new[name]:
-                # The system tells once that it has lost what was written, and then takes the file for written.
+                # The kernel reports only once that it lost written data; after that it
+                # says that the file is written.
                 raise OSError(f"{path} was not brought to the disk before; materialize the window again")
             try:
                 _sync(path)
@@ -73,7 +76,7 @@ class Fsyncer:
                 self._lost[path] = new[name]
                 raise
         wanted, above = [folder], folder
-        # What is above holds folders alone, and each is made once.
+        # The folders above contain only folders, and each is created once.
         while above not in self._above and above != self._root and self._root in above.parents:
             above = above.parent
             wanted.append(above)
@@ -102,5 +105,5 @@ def _sync(path: str) -> None:
 
 
 def sync(path: Path) -> None:
-    """Bring one file to the disk, without its name."""
+    """fsync the content of one file; its name is not included."""
     _sync(str(path))

@@ -1,10 +1,10 @@
-"""How each column is laid out in a snapshot's file: small and quick to write and to read, by its type and, where the
-type does not tell, by the rows of the first row group.
+"""How each column is stored in a snapshot's file, so that the file is small and quick to write and to read.
+The column's type decides; if the type is not enough, the rows of the first row group decide.
 
-The bytes must depend on the rows alone, so nothing else is looked at. Whole numbers, instants and decimals of up to 18
-digits are stored as the differences of neighbours, which needs no compression. Text and the like are stored as a
-dictionary where few values repeat, else as they are, under a compression that costs little. Statistics are left out:
-nobody skips rows of a snapshot by them.
+The bytes must depend only on the rows, so nothing else is used. Whole numbers, instants and decimals of up to
+18 digits are stored as differences between neighbours, which needs no compression. Text and similar types are
+stored as a dictionary if values repeat, else as they are, with a cheap compression. There are no statistics:
+nobody uses them to skip rows of a snapshot.
 """
 
 from functools import lru_cache
@@ -17,15 +17,17 @@ import pyarrow.parquet as pq
 
 from resources.snapshots.nullability import stored_schema
 
-# Enough to tell a repeating column, taken from all over the group: neighbours may be alike without repeating.
+# Enough rows to recognise a column with repeated values. They come from all over the group: neighbours may be
+# equal in a column that repeats little.
 _SAMPLE = 8192
 
 
 @lru_cache(maxsize=256)
 def _empty(schema: pa.Schema) -> tuple[tuple[tuple[str, str], ...], pa.Schema]:
-    """Parquet's path and physical type of each column of plain values, and the schema that a file is read with.
+    """Parquet's path and physical type of each column of plain values, and the
+    schema with which a file is read.
 
-    Raises ArrowNotImplementedError where Parquet has no such type.
+    Raises ArrowNotImplementedError if Parquet does not have one of the types.
     """
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, schema, store_decimal_as_integer=True).close()
@@ -35,15 +37,15 @@ def _empty(schema: pa.Schema) -> tuple[tuple[tuple[str, str], ...], pa.Schema]:
 
 
 def leaf_columns(schema: pa.Schema) -> int:
-    """Columns of plain values that the rows are stored in. Raises ArrowNotImplementedError where Parquet has no such
-    type."""
+    """The number of columns of plain values in which the rows are stored. Raises ArrowNotImplementedError if
+    Parquet does not have one of the types."""
     leaves, _ = _empty(schema)
     return len(leaves)
 
 
 def read_as_written(schema: pa.Schema) -> bool:
-    """Whether rows of `schema` are read as the very arrays that were written: a date in milliseconds comes back as
-    one in days, and of a dictionary's values those that no row has may be gone."""
+    """Whether rows of `schema` are read back as exactly the arrays that were written. Exceptions: a date in
+    milliseconds is read as a date in days; a dictionary may lose values that no row has."""
     stored = stored_schema(schema)
     try:
         _, read = _empty(stored)
@@ -59,12 +61,12 @@ def _indirect(type_: pa.DataType) -> bool:
 
 
 def layout(schema: pa.Schema, first_group: pa.Table) -> dict[str, Any]:
-    """Options of the ParquetWriter of a file with these rows in front."""
+    """The ParquetWriter's options for a file that begins with these rows."""
     leaves, _ = _empty(schema)
     paths = [path for path, _ in leaves]
     if len(set(paths)) < len(
         paths
-    ):  # `a.b`, and a struct `a` with a field `b`: options could not tell them apart
+    ):  # `a.b`, and a struct `a` with a field `b`: options cannot tell them apart
         return {"use_dictionary": True, "compression": "lz4", "write_statistics": False}
     whole = [path for path, physical in leaves if physical in ("INT32", "INT64")]
     other = [path for path, physical in leaves if physical not in ("INT32", "INT64", "BOOLEAN")]
@@ -87,5 +89,5 @@ def _repeats(column: pa.ChunkedArray) -> bool:
     sample = column.take(pa.array(np.arange(0, len(column), step)))
     try:
         return bool(pc.count_distinct(sample).as_py() <= len(sample) // 2)
-    except pa.ArrowNotImplementedError:  # an extension's values, for instance
+    except pa.ArrowNotImplementedError:  # for example an extension type
         return False

@@ -1,8 +1,8 @@
 """Schemas as Parquet stores them.
 
-Arrow lets a null struct have null children even where a child is declared never null, and such are an
-optional nested record's rows. Parquet's writer refuses them. So files are stored with every field nullable,
-and the declared schema travels in the file's metadata and is put back on reading. Nothing is copied.
+In Arrow, a null struct may have null children even if a child is declared not null; the rows of an optional
+nested record are such structs. Parquet's writer refuses them. So files are stored with every field nullable.
+The declared schema is stored in the file's metadata, and reading puts it back. No data is copied.
 """
 
 import base64
@@ -13,7 +13,7 @@ _KEY = b"sluice.schema"
 
 
 def stored_schema(declared: pa.Schema) -> pa.Schema:
-    """`declared` with every field nullable at every depth, carrying `declared` in its metadata."""
+    """`declared` with every field nullable at every depth; its metadata contains `declared`."""
     relaxed = pa.schema([_relaxed(field) for field in declared])
     if relaxed.equals(declared):
         return declared
@@ -21,23 +21,25 @@ def stored_schema(declared: pa.Schema) -> pa.Schema:
 
 
 def declared_schema(stored: pa.Schema) -> pa.Schema:
-    """The schema that `stored` was made from."""
+    """The schema from which `stored` was made."""
     found = (stored.metadata or {}).get(_KEY)
     return stored if found is None else pa.ipc.read_schema(pa.py_buffer(base64.b64decode(found)))
 
 
 def alike(one: pa.Schema, other: pa.Schema) -> bool:
-    """Whether two schemas differ in nullability and metadata only. Nested fields are taken for different ones."""
+    """Whether two schemas differ only in nullability and metadata. Schemas with nested
+    fields always count as different."""
     if any(pa.types.is_nested(field.type) for field in one):
         return False
     return [(field.name, field.type) for field in one] == [(field.name, field.type) for field in other]
 
 
 def as_schema(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The same buffers under a schema that differs in nullability and metadata only."""
+    """The same buffers with another schema, which differs only in nullability and metadata."""
     if batch.schema.equals(schema, check_metadata=True):
         return batch
-    # Through the C data interface: a cast would look at every value to forbid what the parent's null allows.
+    # Through the C data interface: a cast would check every value, and would forbid the
+    # nulls that a null parent allows.
     _, array = batch.__arrow_c_array__()
     return pa.RecordBatch._import_from_c_capsule(schema.__arrow_c_schema__(), array)
 
@@ -50,7 +52,7 @@ def _relaxed_type(type_: pa.DataType) -> pa.DataType:
     if pa.types.is_struct(type_):
         return pa.struct([_relaxed(type_.field(i)) for i in range(type_.num_fields)])
     if pa.types.is_map(type_):
-        # A map's key is never null in Arrow itself.
+        # In Arrow itself, the key of a map is never null.
         return pa.map_(
             pa.field("key", _relaxed_type(type_.key_type), nullable=False), _relaxed(type_.item_field)
         )

@@ -1,4 +1,5 @@
-"""A snapshot store that leaves another one as it is: a folder that is thrown away, in front of it."""
+"""A snapshot store in front of another one: it writes to a temporary folder and
+leaves the other store unchanged."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,9 +13,9 @@ from resources.snapshots.store import SnapshotStore
 
 
 class StoreAside(SnapshotStore):
-    """What is written goes to `folder`, what is read comes from there or else from `behind`, which is never written to.
+    """Writes go to `folder`. Reads come from `folder`, or else from `behind`, which is never written to.
 
-    So a try of something finds what is there, and nobody finds the try.
+    So a trial finds the existing snapshots, and nobody finds the trial.
     """
 
     def __init__(self, folder: str, behind: SnapshotStore) -> None:
@@ -25,14 +26,14 @@ class StoreAside(SnapshotStore):
         """Whether the snapshot's files are in the folder."""
         return self._size(snapshot.files[0]) is not None
 
-    def store_id(self, *, make: bool = False) -> str | None:  # noqa: ARG002 - it is the other's, and that gets none here
+    def store_id(self, *, make: bool = False) -> str | None:  # noqa: ARG002 - no id is made here
         return self._behind.store_id()
 
     def url(self, snapshot: Snapshot) -> str:
         return super().url(snapshot) if self.holds_itself(snapshot) else self._behind.url(snapshot)
 
     def _keep(self, staging: Path) -> None:
-        """Nothing: no ledger names what is here."""
+        """Does nothing: no ledger names a file of this folder."""
 
     def current(self, event: str, window: str, stage: str) -> Snapshot | None:
         return super().current(event, window, stage) or self._behind.current(event, window, stage)
@@ -40,7 +41,7 @@ class StoreAside(SnapshotStore):
     def all_current(
         self, event: str, stage: str, *, unread: Callable[[SluiceError], None]
     ) -> Iterator[Snapshot]:
-        """Those of the store behind: a try is of one window."""
+        """The snapshots of the store behind: a trial is of one window only."""
         return self._behind.all_current(event, stage, unread=unread)
 
     def find(self, event: str, window: str, stage: str, sha256: str) -> Snapshot | None:
@@ -90,14 +91,14 @@ class StoreAside(SnapshotStore):
     ) -> Snapshot:
         if self.holds_itself(source):
             return super().share(source, event, window, stage, facts)
-        # Written again: the two stores have no file in common.
+        # Written again, because the two stores have no files in common.
         with self.writer(event, window, stage, self._behind.schema(source)) as out:
             for batch in self._behind.read(source, batch_rows=32_768):
                 out.write(batch)
             return out.finish(facts, make_current=False)
 
     def begin_fsync(self, event: str, window: str) -> None:
-        """Nothing: no ledger will name what is here."""
+        """Does nothing: no ledger will name a file of this folder."""
 
     def fsync_window(self, event: str, window: str) -> None:
-        """Nothing, as well."""
+        """Does nothing, for the same reason."""

@@ -1,6 +1,7 @@
-"""Where a snapshot store's files are: a folder, or any place that fsspec can reach.
+"""The place of a snapshot store's files: a folder, or any place that fsspec can reach.
 
-Paths are relative to the base. Nobody sees half a file: it grows beside the others, and gets its name when it is whole.
+Paths are relative to the base. Nobody sees an incomplete file: it is written next to the others, and
+gets its name when it is complete.
 """
 
 import errno
@@ -27,7 +28,8 @@ _STORE = ".store.json"
 
 
 class StorePlace:
-    """Files below one base folder or fsspec URL (`s3://…`, `gs://…`, `memory://…`), and the id of what is kept there."""
+    """Files below one base folder or fsspec URL (`s3://…`, `gs://…`, `memory://…`), and the id
+    of the store in that place."""
 
     def __init__(self, base: str, options: Mapping[str, Any] | None = None) -> None:
         self.base = base
@@ -51,31 +53,33 @@ class StorePlace:
 
     @property
     def shown(self) -> str:
-        """Where the store is, as it may be shown."""
+        """The store's place, in a form that may be shown."""
         return self._shown
 
     @property
     def local_folder(self) -> str | None:
-        """The store's folder; None of a store that is none of this machine's."""
+        """The store's folder; None if the store is not on this machine."""
         return self._root if self._local else None
 
     def holds(self, address: str) -> bool:
-        """Whether a URL is of a file in this store, which is a remote one. Asks nobody."""
+        """Whether a URL is the address of a file in this store; False for a local store. Sends no request."""
         base = str(self._fs.unstrip_protocol(self._root.rstrip("/")))
         inside = address.startswith(f"{base}/") and ".." not in address.split("/")
         return inside and not self._local
 
     def store_id(self, *, make: bool = False) -> str | None:
-        """The id of this store, which moves and is copied with it; None where it has none and is not to get one.
+        """The id of this store; it moves and is copied with the store. None if it has none, unless `make`.
 
-        Of several processes that make it at once, one does. Raises TransientError, SnapshotError.
+        If several processes make it at the same time, one of them succeeds, and all use its id. Raises
+        TransientError, SnapshotError.
         """
         if self._store_id is not None:
             return self._store_id
         try:
             found = self._read_json(_STORE)
         except SnapshotError as error:
-            # With another id everything in the ledger would be of another store: it is not to be deleted.
+            # With a new id, every ledger entry would belong to another store. So the
+            # user must not delete this file.
             raise SnapshotError(
                 error.where,
                 f"does not hold the store's id: it {error.problem}",
@@ -100,7 +104,7 @@ class StorePlace:
         target = self._at(_STORE)
         try:
             if self._local:
-                # Whole, or not at all; and never in the place of another's.
+                # Written completely or not at all, and never over the id of another process.
                 unfinished = new_name(self.staging_folder(), ".json")
                 try:
                     with unfinished.open("xb") as handle:
@@ -111,7 +115,7 @@ class StorePlace:
                         os.link(unfinished, target)
                     except FileExistsError:
                         raise
-                    except OSError:  # no second names here
+                    except OSError:  # this file system has no hard links
                         with Path(target).open("xb") as handle:
                             handle.write(data)
                 finally:
@@ -128,12 +132,14 @@ class StorePlace:
         try:
             self._fs.pipe_file(target, data, mode="create")
         except (NotImplementedError, TypeError, ValueError):
-            # A file system that cannot tell: whoever comes second finds it there, but for a moment.
+            # A file system without an exclusive create: the second process finds the
+            # file, except in a short moment.
             if not self._fs.exists(target):
                 self._fs.pipe_file(target, data)
 
     def staging_folder(self) -> str | None:
-        """Where unfinished files grow: beside the store when it is local, so that sealing is a rename."""
+        """The folder for unfinished files: inside a local store, so that a file is sealed by a
+        rename. None for a remote store."""
         if not self._local:
             return None
         staging = f"{self._root.rstrip('/')}/.staging"
@@ -144,23 +150,24 @@ class StorePlace:
         return staging
 
     def url_of(self, path: str) -> str:
-        """Full address of a path in the store."""
+        """The full address of a path in the store."""
         return self._at(path) if self._local else str(self._fs.unstrip_protocol(self._at(path)))
 
     def _size(self, path: str) -> int | None:
-        """Bytes of a file; None where there is none."""
+        """The size of a file in bytes; None if it does not exist."""
         at = self._at(path)
         try:
             with store_call(f"{self._shown}/{path}", local=self._local):
                 if self._local:
                     return Path(at).stat().st_size
-                # Of a folder that has the file's name there is no size; opening it says what is wrong.
+                # If a folder has the file's name, it has no size; opening it gives the error.
                 return int(self._fs.size(at) or 0) if self._fs.exists(at) else None
         except FileNotFoundError:
             return None
 
     def adopt(self, staging: Path, path: str) -> None:
-        """Move a finished staging file to its address; the same content is stored once."""
+        """Move a finished staging file to its address. Remote: if the address already exists,
+        the file is not copied again."""
         target = self._at(path)
         try:
             if self._local:
@@ -174,14 +181,14 @@ class StorePlace:
             raise unstored(f"snapshot {path}", error) from None
 
     def _keep(self, staging: Path) -> None:
-        """fsync what takes the place of a file that a ledger may name: it must not be lost, not even before the window
-        is brought to the disk."""
+        """fsync a file that replaces a file that a ledger may name: its content must not be lost, not even
+        before the fsync of the window."""
         sync(staging)
 
     def _copy(self, source: str, path: str) -> None:
         try:
             self._fs.cp_file(self._at(source), self._at(path))
-        except NotImplementedError:  # by way of here, then
+        except NotImplementedError:  # then copy by way of this machine
             passing = new_name(None, ".parquet")
             try:
                 self._fs.get_file(self._at(source), str(passing))
@@ -194,22 +201,22 @@ class StorePlace:
         try:
             try:
                 os.link(source, unfinished)
-            except OSError:  # no second names here, or this file has as many as it may
+            except OSError:  # no hard links here, or this file has as many as it may have
                 with source.open("rb") as original, unfinished.open("xb") as copy:
                     shutil.copyfileobj(original, copy, 1 << 20)
                     copy.flush()
                     os.fsync(copy.fileno())
-            # Over what stands there: it may have been altered, and this is whole.
+            # Replace an existing file: it may have been altered, and this one is complete.
             self.adopt(unfinished, path)
         finally:
-            # Renaming one name of a file to another of its names leaves both.
+            # If source and target of a rename are the same file, both names stay.
             unfinished.unlink(missing_ok=True)
 
     def _at(self, path: str) -> str:
         return f"{self._root.rstrip('/')}/{path}"
 
     def _open(self, path: str, *, native: bool = False) -> IO[bytes] | pa.NativeFile:
-        """A snapshot's bytes; `native` where it is Arrow that reads them."""
+        """A snapshot's bytes; with `native`, Arrow opens a local file."""
         at = self._at(path)
         try:
             if not self._local:
@@ -221,7 +228,7 @@ class StorePlace:
                 f"{self._shown}/{path}", "this snapshot is gone", next_step="materialize the window again"
             ) from None
         except OSError as error:
-            if error.errno is None and Path(at).is_dir():  # so Arrow says it
+            if error.errno is None and Path(at).is_dir():  # Arrow's error for a directory
                 error = IsADirectoryError(errno.EISDIR, "Is a directory")
             raise unreadable(f"{self._shown}/{path}", error) from None
 
@@ -233,7 +240,7 @@ class StorePlace:
         except FileNotFoundError:
             return None
         if not data.strip(b"\0"):
-            return None  # its name reached the disk before a power cut, its content did not
+            return None  # at a power cut, the file's name was on the disk and its content was not
         return json_object(where, data)
 
     def _write_json(self, path: str, value: Mapping[str, Any]) -> None:
@@ -265,7 +272,7 @@ def _move(staging: Path, target: Path) -> None:
 
 
 def _write_whole(target: Path, data: bytes, *, durable: bool) -> None:
-    """A reader sees the old file or the new one, never half of one."""
+    """Replace a file so that a reader sees the old file or the new one, never a part of one."""
     try:
         unfinished, handle = new_file(str(target.parent), ".json")
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A file system that is not of this machine, and may take long to answer: what is asked of it says that it is waited for."""
+"""A file system that is not on this machine and may answer slowly: each call to it is reported as a wait."""
 
 from typing import Any
 
@@ -23,7 +23,8 @@ class AwaitedFile:
 
 
 class AwaitedFileSystem:
-    """`fs`, a file system of fsspec, in every other respect. `where` names it in messages."""
+    """`fs`, a file system of fsspec, with waits reported; in all other respects it is `fs`.
+    `where` is its name in messages."""
 
     def __init__(self, fs: Any, where: str) -> None:
         self.fs, self._where = fs, where
@@ -32,7 +33,7 @@ class AwaitedFileSystem:
         return _awaited(getattr(self.fs, name), self._where)
 
     def open(self, *args: Any, **more: Any) -> AwaitedFile:
-        """The file, opened."""
+        """The opened file."""
         with waiting_for(self._where):
             return AwaitedFile(self.fs.open(*args, **more), self._where)
 

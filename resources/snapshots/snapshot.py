@@ -1,4 +1,4 @@
-"""What a snapshot is, and the error of one that is not as it should be."""
+"""What a snapshot is, and the error for a snapshot that is not as it should be."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +13,11 @@ class SnapshotError(SluiceError):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Rows that never change: a Parquet file, or many rows in several, one behind the other.
+    """Rows that never change, in one Parquet file, or, if they are many, in
+    several files, one after the other.
 
-    `path` is relative to the store, of several files the pattern that they match; `sha256` and `bytes` are those of the
-    files' bytes in their order; `facts` is what its writer said of it.
+    `path` is relative to the store; for several files it is a pattern that they match. `sha256` and `bytes`
+    are those of the files' bytes in their order. `facts` are what its writer said about it.
     """
 
     path: str
@@ -35,13 +36,15 @@ class Snapshot:
 
 
 def path_of(folder: str, stage: str, sha256: str, parts: int = 1) -> str:
-    """A snapshot's path: `<stage>-<sha256>.parquet`, or of several files `<stage>-<sha256>-*-of-0017.parquet`."""
+    """A snapshot's path: `<stage>-<sha256>.parquet`, or for several files
+    `<stage>-<sha256>-*-of-0017.parquet`."""
     of = "" if parts == 1 else f"-*-of-{parts:04d}"
     return f"{folder}/{stage}-{sha256}{of}.parquet"
 
 
 def as_noted(where: str, facts: Mapping[str, Any], stage: str) -> Snapshot:
-    """The snapshot of `stage` that a pointer names. Raises SnapshotError where the pointer contradicts itself."""
+    """The snapshot of `stage` that a pointer names. Raises SnapshotError if the
+    pointer contradicts itself."""
     again = "materialize the window again"
     try:
         found = Snapshot(**facts)
@@ -55,6 +58,6 @@ def as_noted(where: str, facts: Mapping[str, Any], stage: str) -> Snapshot:
 
 
 def _names(found: Snapshot, stage: str) -> bool:
-    # In whatever folder: that of a module that was renamed since.
+    # Any folder is accepted: the module may have been renamed since.
     folder = str(found.path).rpartition("/")[0]
     return found.path == path_of(folder, stage, found.sha256, found.parts)

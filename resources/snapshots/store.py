@@ -1,18 +1,20 @@
-"""The snapshot store: a folder, or any place fsspec can reach.
+"""The snapshot store: a folder, or any place that fsspec can reach.
 
     <base>/.store.json                                   the store's id, which ledger entries name
-    <base>/<event>/<window>/<stage>-<sha256>.parquet     the rows; never changed once written. Many are in several
-                                                         files: <stage>-<sha256>-0001-of-0017.parquet and so on
+    <base>/<event>/<window>/<stage>-<sha256>.parquet     the rows; never changed after they were written.
+                                                         Many rows are in several files:
+                                                         <stage>-<sha256>-0001-of-0017.parquet and so on
     <base>/<event>/<window>/<stage>.json                 which of them is current, and its facts
     <base>/<event>/<window>/validated-<sha256>.json      the proof that a snapshot may be published
 
-Rows are named by the hash of their bytes, so two runs that find the same rows write the same file, and
-nobody can publish bytes other than those that were validated. Two stages whose bytes are the same are two names of one
-file where the file system can do that.
+The name of a rows file is the hash of its bytes. So two runs that find the same rows write the same file, and
+nobody can publish other bytes than those that were validated. If two stages have the same bytes, they are two
+names of one file, on a file system that can do that.
 
-A window's files and their names are on the disk itself when `fsync_window` returns: the ledger outlives a power cut, so what
-it names must too. Pointers and proofs wait for no disk. One that a power cut leaves
-empty counts as absent: the window is then made again, and nothing is published without its proof.
+When `fsync_window` returns, a window's files and their names are on the disk itself: the ledger
+survives a power cut, so the files that it names must survive it, too. Pointers and proofs are not
+fsynced. If a power cut leaves one of them empty, it counts as absent: the window is then made again,
+and nothing is published without its proof.
 """
 
 import hashlib
@@ -39,19 +41,20 @@ _UNFINISHED = ".unfinished"
 
 
 class SnapshotStore(StorePlace):
-    """The snapshots of a place: rows, which of them is current, what was found about them."""
+    """The snapshots of a place: rows, which of them are current, and what was found about them."""
 
     def __init__(self, base: str, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(base, options)
         self._fsyncer = Fsyncer(Path(self._root)) if self._local else None
 
     def close(self) -> None:
-        """End what works in the background; the store can be used again."""
+        """End the background thread. The store can be used again after that."""
         if self._fsyncer is not None:
             self._fsyncer.close()
 
     def folder(self, event: str, window: str) -> str:
-        """Relative folder of a window; a colon is legal in a window key but not in every file system."""
+        """The relative folder of a window. A colon is legal in a window key but not in every
+        file system, so it is left out."""
         return f"{event}/{window.replace(':', '')}"
 
     def writer(self, event: str, window: str, stage: str, schema: pa.Schema) -> SnapshotWriter:
@@ -59,7 +62,7 @@ class SnapshotStore(StorePlace):
         return SnapshotWriter(self, event, window, stage, schema)
 
     def url(self, snapshot: Snapshot) -> str:
-        """Full address, for metadata and people; a password in the store's URL is not part of it."""
+        """The full address, for metadata and people, without a password of the store's URL."""
         return self.url_of(snapshot.path)
 
     def current(self, event: str, window: str, stage: str) -> Snapshot | None:
@@ -71,8 +74,11 @@ class SnapshotStore(StorePlace):
     def all_current(
         self, event: str, stage: str, *, unread: Callable[[SluiceError], None]
     ) -> Iterator[Snapshot]:
-        """The newest snapshot of a stage of every window of an event that has one, in the order of their folders. A window
-        whose pointer cannot be read is left out, and `unread` gets its error."""
+        """The newest snapshot of a stage for each window of an event that has one,
+        in the order of their folders.
+
+        If the pointer of a window cannot be read, the window is left out, and `unread` gets the error.
+        """
         with store_call(f"{self._shown}/{event}", local=self._local):
             paths = sorted(map(str, self._fs.glob(self._at(f"{event}/*/{stage}.json"))))
         for path in paths:
@@ -85,7 +91,7 @@ class SnapshotStore(StorePlace):
                 yield found
 
     def find(self, event: str, window: str, stage: str, sha256: str) -> Snapshot | None:
-        """A snapshot by its hash, current or not; its facts are not kept. None where a part of it is missing."""
+        """A snapshot by its hash, current or not, without its facts. None if one of its files is missing."""
         folder = self.folder(event, window)
         one_file = self._size(path_of(folder, stage, sha256)) is not None
         parts = 1 if one_file else self._parts(folder, stage, sha256)
@@ -101,9 +107,9 @@ class SnapshotStore(StorePlace):
         return replace(snapshot, rows=rows, bytes=size)
 
     def _parts(self, folder: str, stage: str, sha256: str) -> int:
-        """In how many files a snapshot is that is not in one; 1 where there is none of them."""
+        """The number of files of a snapshot that is not in a single file; 1 if none of its files exists."""
         at = self._at(folder)
-        # What an object store's client keeps of a listing would hide what others write there, now or later.
+        # An object store's client caches listings, which would hide what others write, now or later.
         self._fs.invalidate_cache(at)
         try:
             with store_call(f"{self._shown}/{folder}", local=self._local):
@@ -129,46 +135,47 @@ class SnapshotStore(StorePlace):
         return found if found and found.get("sha256") == sha256 else None
 
     def set_reconciled(self, event: str, window: str, state: Mapping[str, Any]) -> None:
-        """Note the state of the topic that was last read back and found right."""
+        """Store the state of the topic at the time when it was last read back and found correct."""
         self._write_json(f"{self.folder(event, window)}/reconciled.json", state)
 
     def reconciled(self, event: str, window: str) -> dict[str, Any] | None:
-        """What was last found right, or None."""
+        """The state that was last found correct, or None."""
         return self._read_json(f"{self.folder(event, window)}/reconciled.json")
 
     def set_note(self, event: str, name: str, note: Mapping[str, Any]) -> None:
-        """Keep a few facts about an event, by a name, in the place of those before."""
+        """Store a few facts about an event under a name; they replace the earlier ones."""
         self._write_json(f".notes/{event}/{name}.json", note)
 
     def note(self, event: str, name: str) -> dict[str, Any] | None:
-        """What was last noted of the event by this name, or None."""
+        """The facts that were last stored for the event under this name, or None."""
         return self._read_json(f".notes/{event}/{name}.json")
 
     def set_unfinished(self, event: str, window: str, facts: Mapping[str, Any]) -> None:
-        """Note that the newest run of a window ended without publishing it, and why."""
+        """Record that the newest run of a window ended without publishing it, and why."""
         self._write_json(self._unfinished(event, window), facts)
 
     def unfinished(self, event: str) -> list[dict[str, Any]]:
-        """What is noted of windows of an event, in the order of their keys. One look, however many windows there are."""
+        """The records of `set_unfinished` for an event, in the order of the window keys. One listing,
+        however many windows exist."""
         folder = self._at(f"{_UNFINISHED}/{event}")
         self._fs.invalidate_cache(folder)
         names = sorted(str(path).rsplit("/", 1)[1] for path in self._fs.glob(f"{folder}/*.json"))
         found = []
         for name in names:
-            # What is not readable says nothing of a window, and must not keep anybody from looking at the others.
+            # An unreadable file says nothing about its window, and must not prevent reading the others.
             with suppress(SnapshotError):
                 found.append(self._read_json(f"{_UNFINISHED}/{event}/{name}"))
         return [facts for facts in found if isinstance(facts, dict)]
 
     def unfinished_events(self) -> list[str]:
-        """The events of which something is noted."""
+        """The events that have such records."""
         folder = self._at(_UNFINISHED)
         self._fs.invalidate_cache(folder)
         parts = (str(path).rsplit("/", 3)[1:3] for path in self._fs.glob(f"{folder}/*/*/*.json"))
         return sorted({"/".join(part) for part in parts})
 
     def set_finished(self, event: str, window: str) -> None:
-        """Take back what `set_unfinished` noted."""
+        """Remove the record of `set_unfinished`."""
         target = self._at(self._unfinished(event, window))
         try:
             if self._local:
@@ -182,14 +189,14 @@ class SnapshotStore(StorePlace):
         return f"{_UNFINISHED}/{self.folder(event, window)}.json"
 
     def keep_text(self, kind: str, text: str) -> str:
-        """Store a text under its hash; returns its address, which fsspec opens."""
+        """Store a text under its hash; returns its address, which fsspec can open."""
         data = text.encode()
         path = f".{kind}/{hashlib.sha256(data).hexdigest()}.txt"
         self._write_bytes(path, data, durable=True)
         return self.url_of(path)
 
     def verify(self, snapshot: Snapshot) -> None:
-        """Read the files again and compare their bytes with their name; raises SnapshotError."""
+        """Read the files again and compare the hash of their bytes with their name; raises SnapshotError."""
         digest = hashlib.sha256()
         for path in snapshot.files:
             with store_call(f"{self._shown}/{path}", local=self._local), self._open(path) as handle:
@@ -211,7 +218,8 @@ class SnapshotStore(StorePlace):
         from_row: int = 0,
         columns: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Batches of at most `batch_rows` rows in snapshot order, from row `from_row` on; of all `columns`, or of these."""
+        """Batches of at most `batch_rows` rows in snapshot order, starting at row `from_row`; all
+        columns, or only `columns`."""
         skip = from_row
         for path in snapshot.files:
             with parquet_of(self.url_of(path), local=self._local), self._parquet(path) as parquet:
@@ -222,21 +230,21 @@ class SnapshotStore(StorePlace):
                 skip = 0
 
     def schema(self, snapshot: Snapshot) -> pa.Schema:
-        """Arrow schema of a snapshot."""
+        """The Arrow schema of a snapshot."""
         path = snapshot.files[0]
         with parquet_of(self.url_of(path), local=self._local), self._parquet(path) as parquet:
             return declared_schema(parquet.schema_arrow)
 
     def begin_fsync(self, event: str, window: str) -> None:
-        """Begin to bring the window's snapshots to the disk, while there is something else to do."""
+        """Begin to fsync the window's snapshots, so that the caller can do something else."""
         if self._fsyncer is not None:
             self._fsyncer.begin(Path(self._at(self.folder(event, window))))
 
     def fsync_window(self, event: str, window: str) -> None:
-        """Wait until the window's snapshots are on the disk, and their names; called before a ledger names one of them.
-        Raises TransientError."""
+        """Wait until the window's snapshots and their names are on the disk. Call it before a ledger names
+        one of them. Raises TransientError, and SnapshotError for an error that does not pass."""
         if self._fsyncer is None:
-            return  # what an object store has acknowledged is kept
+            return  # an object store keeps what it has acknowledged
         try:
             with waiting_for(f"the disk to store the snapshots of {event} {window}"):
                 self._fsyncer.finish(Path(self._at(self.folder(event, window))))
@@ -247,10 +255,11 @@ class SnapshotStore(StorePlace):
     def share(
         self, source: Snapshot, event: str, window: str, stage: str, facts: Mapping[str, Any]
     ) -> Snapshot:
-        """The bytes of `source`, a snapshot of the same window, as those of another stage too; not its newest.
+        """Make the bytes of `source`, a snapshot of the same window, a snapshot of another stage, too. It
+        does not become the stage's newest.
 
-        They are neither read nor written again where a file can have two names, or where the object store copies. Raises
-        TransientError where the place takes no more.
+        The bytes are not read or written again if the file system has hard links, or if the object store can
+        copy. Raises TransientError, and SnapshotError for an error that does not pass.
         """
         path = path_of(self.folder(event, window), stage, source.sha256, source.parts)
         shared = replace(source, path=path, facts=dict(facts))
@@ -273,10 +282,10 @@ class SnapshotStore(StorePlace):
 def _rows(
     parquet: pq.ParquetFile, batch_rows: int, skip: int, columns: Sequence[str] | None
 ) -> Iterator[pa.RecordBatch]:
-    """A file's rows behind the first `skip`."""
+    """The rows of a file after the first `skip`."""
     schema = declared_schema(parquet.schema_arrow)
     if columns is not None:
-        # In the file's order, whatever order is asked for: batches are taken to be as this schema says.
+        # In the file's order, not in the requested order, so that batches have the columns of this schema.
         columns = [name for name in schema.names if name in columns]
         schema = pa.schema([schema.field(name) for name in columns], schema.metadata)
     groups: list[int] = []
@@ -286,7 +295,7 @@ def _rows(
             skip -= rows
         else:
             groups.append(group)
-    # One group at a time: iter_batches over all of them keeps decoded groups alive.
+    # One group at a time: iter_batches over all groups keeps decoded groups in memory.
     for group in groups:
         for batch in parquet.iter_batches(
             batch_size=batch_rows, row_groups=[group], columns=columns, use_threads=False

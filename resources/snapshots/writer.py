@@ -1,4 +1,5 @@
-"""Writing one snapshot: rows to row groups of one size, row groups to Parquet files that are hashed as they grow."""
+"""Writes one snapshot: rows become row groups of one size, row groups become Parquet files
+that are hashed as they grow."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,15 +18,16 @@ from resources.snapshots.nullability import as_schema, stored_schema
 from resources.snapshots.snapshot import Snapshot, SnapshotError, path_of
 from resources.threads.write_behind import Behind
 
-# Fixed, so that the bytes depend on the rows alone and not on how the warehouse cut its batches.
+# Fixed, so that the bytes depend on the rows only, and not on the batches of the warehouse.
 ROW_GROUP_ROWS = 32_768
-# Columns times row groups of one file; more rows go to another. Of each of them pyarrow holds one to one and a half kB
-# until the file is finished, as much again while it writes them at its end, and half of it as long as the file is read.
+# The most columns times row groups in one file; more rows go to another file. For each of them, pyarrow holds
+# one to one and a half kB until the file is finished, the same again while it writes the end of the file, and
+# half of it while the file is read.
 FILE_CHUNKS = 2_048
 
 
 class Keeper(Protocol):
-    """What the writer asks of the store that it writes for: see SnapshotStore."""
+    """What the writer needs from its store: see SnapshotStore."""
 
     def staging_folder(self) -> str | None: ...
 
@@ -37,10 +39,11 @@ class Keeper(Protocol):
 
 
 class SnapshotWriter:
-    """Writes batches to staging files, then moves them to their content address. Use as a context manager.
+    """Writes batches to staging files, then moves the files to their content
+    address. Use it as a context manager.
 
-    Whole row groups are encoded, hashed and written in a thread, one at a time, while the rows of the next are made. What
-    fails there is raised by the next `write` that fills a group, or by `finish`.
+    A thread encodes, hashes and writes whole row groups, one at a time, while the rows of the next group are
+    made. An error in the thread is raised by the next `write` that fills a group, or by `finish`.
     """
 
     def __init__(self, store: Keeper, event: str, window: str, stage: str, schema: pa.Schema) -> None:
@@ -79,14 +82,14 @@ class SnapshotWriter:
             file.discard()
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Append rows; the batch must have the schema the writer was made with."""
+        """Append rows; the batch must have the schema with which the writer was created."""
         self._pending.append(as_schema(batch, self._schema))
         self._pending_rows += batch.num_rows
         self.rows += batch.num_rows
         if self._pending_rows >= ROW_GROUP_ROWS:
             table = pa.Table.from_batches(self._pending, self._schema)
             whole = table.num_rows - table.num_rows % ROW_GROUP_ROWS
-            # From one group to the next, so that no more than a few groups and a batch are ever held.
+            # Group by group, so that only a few groups and one batch are in memory.
             for first in range(0, whole, ROW_GROUP_ROWS):
                 self._groups.put(table.slice(first, ROW_GROUP_ROWS))
             rest = table.slice(whole)
@@ -94,7 +97,7 @@ class SnapshotWriter:
             self._pending_rows = rest.num_rows
 
     def _store_group(self, table: pa.Table) -> None:
-        # In one chunk: Parquet cuts its pages where chunks end, and the bytes must not tell of batches.
+        # In one chunk: Parquet ends its pages where chunks end, and the bytes must not depend on the batches.
         group = table.combine_chunks()
         if self._options is None:
             self._options = layout(self._schema, group)
@@ -111,7 +114,8 @@ class SnapshotWriter:
         return GrowingFile(self._store.staging_folder(), self._digest.update)
 
     def finish(self, facts: Mapping[str, Any], *, make_current: bool = True) -> Snapshot:
-        """Seal the rows under their hash; with `make_current` they become the window's newest of their stage."""
+        """Seal the rows under their hash. With `make_current` they become the window's
+        newest snapshot of their stage."""
         self._groups.finish()
         if self._pending_rows:
             self._store_group(pa.Table.from_batches(self._pending, self._schema))
@@ -132,7 +136,7 @@ class SnapshotWriter:
 
 @lru_cache(maxsize=64)
 def _no_rows(schema: bytes) -> bytes:
-    """The file of no rows of a schema: nearly every window has one, of its dead letters."""
+    """The bytes of a file without rows: nearly every window has one, for its dead letters."""
     empty = pa.ipc.read_schema(pa.py_buffer(schema)).empty_table()
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, empty.schema, **layout(empty.schema, empty)).close()
@@ -141,7 +145,7 @@ def _no_rows(schema: bytes) -> bytes:
 
 
 def row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of one row group each, as they will stand in the file."""
+    """The same rows in batches of one row group each, as they will be in the file."""
     pending: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:

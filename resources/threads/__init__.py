@@ -1,1 +1,1 @@
-"""Work that a thread does ahead of, or behind, whoever needs it."""
+"""Work that a thread does before its results are needed, or after it was handed on."""

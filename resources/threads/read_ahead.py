@@ -1,4 +1,4 @@
-"""Work that a thread does ahead of whoever takes its results."""
+"""Work that a thread does before its caller takes the results."""
 
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -9,17 +9,19 @@ T = TypeVar("T")
 
 
 class _End:
-    """Behind the last item; `error` is what the items ended with."""
+    """Comes after the last item; `error` is the error that ended the items, if any."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
 
 
 def ahead(items: Callable[[], Iterator[T]], *, most: int) -> Generator[T, None, None]:
-    """The items, made in a thread, of which at most `most` wait to be taken while it makes one more.
+    """The items, made in a thread. At most `most` finished items wait to be taken,
+    while the thread makes one more.
 
-    What the thread raises is raised here, behind the items before it. The thread starts when the first item is asked
-    for and has ended when this is exhausted, closed or has raised; closing waits for the item that is being made.
+    An error in the thread is raised here, after the items before it. The thread starts when the first
+    item is taken. It has ended when this generator is exhausted, is closed or has raised; closing
+    waits for the item in progress.
     """
     made: SimpleQueue[T | _End] = SimpleQueue()
     room, left = threading.Semaphore(most), threading.Event()
@@ -31,12 +33,12 @@ def ahead(items: Callable[[], Iterator[T]], *, most: int) -> Generator[T, None, 
                 if left.is_set():
                     return
                 made.put(item)
-        except BaseException as error:  # raised again where the items are taken
+        except BaseException as error:  # raised again in the caller's thread
             made.put(_End(error))
         else:
             made.put(_End())
 
-    # A daemon: a process that is told to end does not wait for what nobody will take.
+    # A daemon thread: a process that is told to end must not wait for items that nobody takes.
     thread = threading.Thread(target=make, name="sluice-ahead", daemon=True)
     thread.start()
     try:

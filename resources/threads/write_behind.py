@@ -1,4 +1,4 @@
-"""Work that a thread does behind whoever hands it on, while more is being made."""
+"""Work that a thread does while its caller already makes the next item."""
 
 import threading
 from collections.abc import Callable
@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 class Behind(Generic[T]):
-    """Does `work` with each item in a thread, one after the other in their order; one is under way at a time.
+    """Does `work` with each item in a thread, in the order of the items, one at a time.
 
-    What the thread raises is raised where the next item is put, or at the end; the items behind it are dropped. The
-    thread starts with the first item and has ended when `finish` or `leave` returns.
+    An error in the thread is raised by the next `put`, or at the end; the items after it are dropped. The
+    thread starts with the first item, and has ended when `finish` or `leave` returns.
     """
 
     def __init__(self, work: Callable[[T], None], *, name: str) -> None:
@@ -24,25 +24,26 @@ class Behind(Generic[T]):
         self._thread: threading.Thread | None = None
 
     def put(self, item: T) -> None:
-        """Hand `item` on, when the one before it is done. Raises what that one ended with."""
+        """Hand `item` to the thread, after the item before it is done. Raises
+        the error of an earlier item."""
         self._room.acquire()
         if self._error is not None:
             self._room.release()
             raise self._error
         if self._thread is None:
-            # A daemon: a process that is told to end does not wait for what nobody will take.
+            # A daemon thread: a process that is told to end must not wait for work that nobody needs.
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
         self._items.put(item)
 
     def finish(self) -> None:
-        """Wait for the last item. Raises what one of them ended with."""
+        """Wait until the last item is done. Raises the error of an item."""
         self._join()
         if self._error is not None:
             raise self._error
 
     def leave(self) -> None:
-        """Drop what is not begun and wait for what is."""
+        """Drop the items that were not started, and wait for the one in progress."""
         self._left = True
         self._join()
 
@@ -57,8 +58,8 @@ class Behind(Generic[T]):
             try:
                 if self._error is None and not self._left:
                     self._work(item)
-            except BaseException as error:  # raised again where items come from
+            except BaseException as error:  # raised again in the caller's thread
                 self._error = error
             finally:
-                del item  # not held while the next one is awaited
+                del item  # so that it is not kept in memory until the next item comes
                 self._room.release()

@@ -1,4 +1,4 @@
-"""Warehouses: where the rows come from."""
+"""Warehouses: the source of the rows."""
 
 from resources.warehouse.catalogue import Column, ForeignKey, SourceTable
 from resources.warehouse.deadline import TookTooLong

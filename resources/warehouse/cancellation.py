@@ -1,4 +1,4 @@
-"""Whether a query that ended was ended by `cancel`."""
+"""Whether a query ended because of `cancel`."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,17 +9,18 @@ _AGAIN_SECONDS = 0.05
 
 
 class Cancellation:
-    """What `Warehouse.cancel` has asked for, while a call waits for its query. Only the call that runs then is ended: a request
-    while nothing runs ends nothing later."""
+    """The request of `Warehouse.cancel`, while a call waits for its query. It ends only the call that runs at
+    that moment; a request while nothing runs has no later effect."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._running: list[object] = []  # one call, and those within it
+        self._running: list[object] = []  # one call, and the calls inside it
         self.was_asked = False
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """A call waits for the warehouse within the block. `was_asked` is about that call until the next one begins."""
+        """Within the block, a call waits for the warehouse. `was_asked` belongs to that
+        call until the next one begins."""
         call = object()
         with self._changed:
             if not self._running:
@@ -33,7 +34,7 @@ class Cancellation:
                 self._changed.notify_all()
 
     def ask(self, end: Callable[[], None]) -> None:
-        """End the call that runs, by `end`, and return when it has ended; at once where none runs."""
+        """End the running call with `end`, and return after it has ended. If no call runs, return at once."""
         with self._changed:
             if not self._running:
                 return

@@ -9,11 +9,12 @@ from resources.warehouse.names import qualified
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table, with the Arrow type its rows arrive in.
+    """A column of a table, with the Arrow type in which its rows arrive.
 
-    Where queries with the column are refused for its type, the Arrow type is an opaque one with the warehouse's name of
-    the type, and `instead` is what to write in the query in its place. `comment` is what the warehouse keeps of it;
-    `labels` are those of an enum, in its order; `own_type` is the warehouse's own name of its type.
+    If queries with the column are refused because of its type, the Arrow type is an opaque one with the
+    warehouse's name of the type, and `instead` is the SQL to write in the query instead of the column.
+    `comment` is the warehouse's comment on it; `labels` are the labels of an enum, in its order; `own_type`
+    is the warehouse's own name of its type.
     """
 
     name: str
@@ -27,7 +28,8 @@ class Column:
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """Columns that name a row of `table` (its name in SQL) by `referred`, in the same order."""
+    """Columns that refer to a row of `table` (its name in SQL) by its columns
+    `referred`, in the same order."""
 
     columns: tuple[str, ...]
     table: str
@@ -38,9 +40,10 @@ class ForeignKey:
 class SourceTable:
     """A table or view, and what the warehouse declares about it.
 
-    `parts` are its schema, left out where none is needed, and its name, as the warehouse writes them. `unique` are the
-    columns of each unique constraint or index over all rows, the primary key aside. `partitioned_by` are the columns or
-    expressions that decide in which partition a row is kept. Whatever is not declared is empty.
+    `parts` are its schema (left out if no schema is needed) and its name, as the warehouse writes
+    them. `unique` are the columns of each unique constraint or index over all rows, without the
+    primary key. `partitioned_by` are the columns or expressions that decide in which partition a row
+    is stored. What is not declared is empty.
     """
 
     parts: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Until when queries may run: for a look at a warehouse that must not take long, whatever the query is."""
+"""A time limit for queries, for a look at a warehouse that must be short, whatever the query is."""
 
 import time
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from resources.warehouse.errors import WarehouseError
 
 
 class TookTooLong(WarehouseError):
-    """A query was cancelled because its time was over. It may be a good query of a large table."""
+    """A query was cancelled because its time was over. The query may be good, and its table large."""
 
 
 class Deadline:
-    """The time that the queries of one warehouse have; unlimited outside of `within`."""
+    """The time limit for the queries of one warehouse; there is no limit outside of `within`."""
 
     def __init__(self) -> None:
         self._ends: float | None = None
@@ -20,7 +20,7 @@ class Deadline:
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """See Warehouse. Inside another one, the earlier end counts."""
+        """See Warehouse. If one block is inside another one, the earlier end counts."""
         before = self._ends, self._seconds
         ends = time.monotonic() + seconds
         if self._ends is None or ends < self._ends:
@@ -32,7 +32,8 @@ class Deadline:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long a query that starts now may run: above 0 where its time is over too; None for as long as it takes."""
+        """The seconds that a query may run if it starts now; None for no limit. Above
+        0 even if the time is over."""
         return None if self._ends is None else max(0.001, self._ends - time.monotonic())
 
     @property
@@ -41,7 +42,7 @@ class Deadline:
         return self._ends is not None and time.monotonic() >= self._ends
 
     def error(self, where: str) -> TookTooLong:
-        """What to raise for a query that was cancelled for it."""
+        """The error for a query that was cancelled because its time was over."""
         return TookTooLong(
             where,
             f"the query was cancelled: it did not answer within {self._seconds:g} s",

@@ -1,10 +1,10 @@
-"""What a warehouse raises; who catches it: see protocol.py."""
+"""What a warehouse raises. See protocol.py for who catches it."""
 
 from resources.errors import SluiceError
 
 
 class WarehouseError(SluiceError):
-    """The warehouse refused a query or is not there."""
+    """The warehouse refused a query, or it does not exist."""
 
 
 class QueryCancelled(WarehouseError):
@@ -15,8 +15,8 @@ class QueryCancelled(WarehouseError):
 
 
 class OutOfOrder(WarehouseError):
-    """Rows that were in order when they were looked at came in another one, or more were to be sorted than thought.
-    Streamed again, they are sorted as they must be."""
+    """Rows that were in order when they were checked came in another order, or there were more rows to sort
+    than expected. The caller must stream them again; then they are sorted in the right way."""
 
     def __init__(
         self, where: str, problem: str = "the query's rows came in another order than a moment before"

@@ -1,4 +1,4 @@
-"""A warehouse by its name in the settings."""
+"""Opens a warehouse by its name in the settings."""
 
 from collections.abc import Mapping
 
@@ -10,9 +10,10 @@ from resources.warehouse.protocol import Warehouse
 
 
 def open_warehouse(name: str, warehouses: Mapping[str, str], *, memory_limit: str) -> Warehouse:
-    """The warehouse `name` of the settings, by its URL (`duckdb:///path/to/file.duckdb`, `postgresql://host/database`).
+    """Open the warehouse `name` of the settings by its URL (`duckdb:///path/to/file.duckdb`,
+    `postgresql://host/database`).
 
-    `memory_limit` bounds an engine in this process; a server has its own settings.
+    `memory_limit` limits an engine inside this process; a database server has its own settings.
     """
     url = warehouses.get(name)
     if url is None:

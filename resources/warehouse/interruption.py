@@ -1,7 +1,8 @@
 """Ends a query as soon as the process is told to stop.
 
-Python runs a signal's handler in the main thread, when the call that this thread is in returns; a query may take minutes.
-But it writes the number of the signal to a file descriptor at once, and a thread reads that one.
+Python runs a signal's handler in the main thread, after the current call of this thread has returned;
+a query may take minutes. But Python writes the signal's number to a file descriptor at once, and a
+thread reads from that descriptor.
 """
 
 import os
@@ -19,7 +20,8 @@ _process: int | None = None
 
 @contextmanager
 def ended_by_signals(interrupt: Callable[[], None]) -> Iterator[None]:
-    """Within the block, which runs in the main thread, a request to stop calls `interrupt`, from another thread."""
+    """Within the block, a request to stop calls `interrupt` from another thread. Works in the main thread; in
+    another thread it does nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -34,7 +36,7 @@ def ended_by_signals(interrupt: Callable[[], None]) -> Iterator[None]:
 
 def _descriptor() -> int:
     global _writing, _process
-    if _writing is None or _process != os.getpid():  # a forked child has no thread that reads its parent's
+    if _writing is None or _process != os.getpid():  # after a fork: no thread reads the pipe here
         reading, _writing = os.pipe()
         os.set_blocking(_writing, False)
         _process = os.getpid()
@@ -49,7 +51,7 @@ def _read(reading: int) -> None:
 
 
 def _interrupt_all() -> None:
-    # A function of its own: a thread that still holds a query at the process's end makes DuckDB report leaks.
+    # A separate function: if a thread still holds a query when the process ends, DuckDB reports leaks.
     for interrupt in list(_interrupts):
-        with suppress(Exception):  # its query has ended meanwhile
+        with suppress(Exception):  # the query has ended in the meantime
             interrupt()

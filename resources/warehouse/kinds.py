@@ -1,5 +1,5 @@
-"""The kinds of warehouses, each found by the scheme of its URL. A new kind is one entry here, or an entry point of another
-package (docs/warehouses.md#a-new-warehouse)."""
+"""The kinds of warehouses; the scheme of a URL chooses the kind. A new kind is one entry here, or an entry
+point of another package (docs/warehouses.md#a-new-warehouse)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -8,20 +8,22 @@ from importlib.metadata import EntryPoint, entry_points
 from resources.warehouse.protocol import Warehouse
 
 ENTRY_POINTS = "sluice.warehouses"
-"""The group of entry points in which other packages name their warehouses: the scheme, and what opens it."""
+"""The entry point group in which other packages register warehouses: the name is the
+scheme, the value opens it."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """A warehouse of the settings. `memory_limit` bounds an engine in this process; a server has its own settings."""
+    """A warehouse of the settings. `memory_limit` limits an engine inside this process; a database
+    server has its own settings."""
 
     name: str
-    url: str = field(repr=False)  # it may carry a password
+    url: str = field(repr=False)  # it may contain a password
     memory_limit: str = "128MB"
 
     @property
     def rest(self) -> str:
-        """The URL behind its scheme."""
+        """The URL without its scheme."""
         return self.url.partition("://")[2]
 
 
@@ -30,8 +32,8 @@ Opener = Callable[[Address], Warehouse]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of warehouse: the schemes of its URLs, one URL as an example, what opens it, and the packages of its driver. The
-    driver is imported when a warehouse of its kind is opened."""
+    """A kind of warehouse: the schemes of its URLs, an example URL, the function that opens it, and the
+    packages of its driver. The driver is imported when a warehouse of this kind is opened."""
 
     schemes: tuple[str, ...]
     example: str
@@ -63,8 +65,8 @@ KINDS = (
 
 
 def kind_of(scheme: str) -> Kind | None:
-    """The kind whose URLs begin with `scheme`; None where there is none. Other packages are asked last: none of them takes the
-    place of a kind of Sluice's own, and nothing is imported for those."""
+    """The kind whose URLs begin with `scheme`; None if there is none. Other packages are searched last: they
+    cannot replace a kind of Sluice, and they are not imported for a kind of Sluice."""
     for kind in KINDS:
         if scheme in kind.schemes:
             return kind
@@ -72,7 +74,7 @@ def kind_of(scheme: str) -> Kind | None:
 
 
 def examples() -> list[str]:
-    """A URL of each kind there is."""
+    """An example URL of each kind."""
     return [*(kind.example for kind in KINDS), *(f"{point.name}://…" for point in _of_packages())]
 
 

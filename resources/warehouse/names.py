@@ -8,7 +8,7 @@ from resources.errors import did_you_mean
 from resources.wording import counted
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
-# Words that DuckDB or PostgreSQL reads as its own where a column has such a name.
+# Words that DuckDB or PostgreSQL reads as keywords; a column with such a name needs quotes.
 _RESERVED = frozenset(
     """
     all analyse analyze and anti any array as asc asof asymmetric at authorization binary both by case
@@ -25,7 +25,7 @@ _RESERVED = frozenset(
 
 
 def sql_name(name: str) -> str:
-    """`name` as a person writes it in SQL: in quotes only where it needs them."""
+    """`name` as a person writes it in SQL: in quotes only if it needs them."""
     return name if _PLAIN.fullmatch(name) and name not in _RESERVED else quoted(name)
 
 
@@ -35,25 +35,26 @@ def quoted(name: str) -> str:
 
 
 def qualified(parts: Sequence[str]) -> str:
-    """The name of a table, whose last part is its own, as a person writes it in SQL."""
+    """The name of a table as a person writes it in SQL; the last part is the table's own name."""
     return ".".join(map(sql_name, parts))
 
 
 def joined(parts: Sequence[str]) -> str:
-    """The parts of a name in one text, from which `parts_of` makes them again: in quotes only what could be taken for
-    several."""
+    """The parts of a name as one text, from which `parts_of` makes the parts again. A part is in quotes only
+    if it could be read as several parts."""
     return ".".join(quoted(part) if re.search('[."]', part) else part for part in parts)
 
 
 def parts_of(name: str) -> list[str]:
-    """The parts of a name that `joined` has made; the table's own name is the last."""
+    """The parts of a name that `joined` made; the last one is the table's own name."""
     found = re.findall(r'"((?:[^"]|"")*)"|([^."]+)', name)
     return [inside.replace('""', '"') if inside else plain for inside, plain in found]
 
 
 @dataclass(frozen=True)
 class TableName:
-    """A table that can be read; `own`: its schema need not be named; `database`: that must be named with the schema."""
+    """A table that can be read. `own`: a query need not name its schema. `database`: a database
+    that a query must name, too."""
 
     schema: str
     name: str
@@ -62,17 +63,17 @@ class TableName:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What a query must name of it."""
+        """The parts of its name that a query must write."""
         return (self.name,) if self.own else (*filter(None, [self.database]), self.schema, self.name)
 
     @property
     def plain(self) -> str:
-        """Its name, after its schema where that is to be named, as the warehouse writes them."""
+        """Its name as the warehouse writes it, with its schema if a query must name it."""
         return self.name if self.own else f"{self.schema}.{self.name}"
 
 
 class UnknownName(ValueError):
-    """No table, or several, are meant. `allowed` lists the tables there are, or those that may be meant."""
+    """The text means no table, or several. `allowed` lists all tables, or those that it may mean."""
 
     def __init__(self, problem: str, allowed: str) -> None:
         super().__init__(problem)
@@ -83,8 +84,9 @@ _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
 
 def table_named(text: str, known: Sequence[TableName]) -> TableName:
-    """The table that a person means by `text`: `shop.orders`, `"Odd Orders"`, `shop."a.b"`, or without quotes `Odd Orders`
-    and `shop.a.b`. Only where none has exactly that name is case left out of account. Raises UnknownName."""
+    """The table that a person means by `text`: `shop.orders`, `"Odd Orders"`, `shop."a.b"`, or
+    without quotes `Odd Orders` and `shop.a.b`. Case is ignored only if no table has exactly
+    that name. Raises UnknownName."""
     readings = _readings(text)
     for same in (str, str.lower):
         for reading in readings:
@@ -106,15 +108,16 @@ def _listed(tables: Sequence[TableName]) -> str:
 
 
 def _like(table: TableName, reading: tuple[str, ...]) -> tuple[str, ...]:
-    """The parts of the table's name that stand against those of `reading`; the schema may be named where it need not be."""
+    """The parts of the table's name to compare with those of `reading`. `reading` may name a
+    schema that it need not name."""
     if len(reading) == 3:
         return table.database, table.schema, table.name
     return (table.schema, table.name) if len(reading) == 2 or not table.own else (table.name,)
 
 
 def _readings(text: str) -> list[tuple[str, ...]]:
-    """What a person may mean by `text`, the likeliest first: each a name, a schema and a name, or a database before
-    these."""
+    """What a person may mean by `text`, the likeliest first: a name, a schema and a name, or a
+    database, a schema and a name."""
     parts = _sql_parts(text)
     if '"' in text and parts is not None:
         return [parts]
@@ -128,7 +131,7 @@ def _readings(text: str) -> list[tuple[str, ...]]:
 
 
 def _sql_parts(text: str) -> tuple[str, ...] | None:
-    """The one to three parts of a name as SQL writes it; None where it is none."""
+    """The one to three parts of a name in SQL; None if `text` is no such name."""
     parts: list[str] = []
     place = 0
     while found := _PART.match(text, place):

@@ -1,9 +1,9 @@
 """A warehouse's own error text without values of rows.
 
-Engines quote the value that they could not convert, with and without quotation marks, in no form that could be relied
-on. So nothing of the text is shown but what is known not to come from a row: words of the query, names of types, and
-the words of which engines make their sentences. All other words, all numbers, and whatever stands between quotation
-marks and is not part of the query are shown as stars.
+Engines quote the value that they could not convert, with or without quotation marks, in no reliable form. So
+only text is shown that cannot come from a row: words of the query, names of types, and the words from which
+engines make their sentences. All other words, all numbers, and everything between quotation marks that is not
+part of the query are shown as stars.
 """
 
 import re
@@ -46,14 +46,16 @@ _SIZED_TYPE = (
 _TOKEN = re.compile(
     rf"(?P<type>{_SIZED_TYPE})|(?P<word>\w+)|(?P<sign>[ .,:;()!?\[\]/*+<>=^%-]+)|.", re.I | re.DOTALL
 )
-# From the first to the last: what stands between them may hold some of them itself. An apostrophe ("can't") is none.
+# From the first mark to the last, because the text between them may contain marks. An
+# apostrophe ("can't") is no mark.
 _QUOTED = re.compile(r"(?<!\w)[\"'`].*[\"'`](?!\w)", re.DOTALL)
 _WORD = re.compile(r"\w+")
 _RUN = re.compile(rf"{re.escape(STARS)}(?:[^\w]*{re.escape(STARS)})+")
 
 
 def without_values(said: str, sql: str) -> str:
-    """`said`, one sentence of an engine about the query `sql`, without anything that may be a value of a row."""
+    """`said`, one sentence of an engine about the query `sql`, without anything
+    that may be a value of a row."""
     known = {word.lower() for word in _WORD.findall(sql) if not word[0].isdigit()} | _SENTENCES
     shown, end = [], 0
     if quoted := _QUOTED.search(said):
@@ -65,7 +67,8 @@ def without_values(said: str, sql: str) -> str:
 
 
 def is_part(line: str, sql: str) -> bool:
-    """Whether an engine's `line`, which points at a place, is a line of the query `sql` itself. Long ones are cut."""
+    """Whether `line`, with which an engine shows a place, is a line of the query `sql`
+    itself. Engines cut long lines."""
     written = " ".join(line.strip().removeprefix("...").removesuffix("...").split())
     return bool(written) and written in " ".join(sql.split())
 

@@ -1,8 +1,9 @@
-"""SQL as a driver wants it beside parameters."""
+"""SQL in the form that a driver requires if the query has parameters."""
 
 from resources.warehouse.protocol import ParameterStyle
 
 
 def beside_parameters(sql: str, style: ParameterStyle) -> str:
-    """SQL without parameters as it is written in a query that has some: in the style `pyformat` each `%` is doubled."""
+    """`sql`, which has no parameters, as part of a query that has some: in the style
+    `pyformat` each `%` is doubled."""
     return sql.replace("%", "%%") if style == "pyformat" else sql

@@ -1,7 +1,8 @@
-"""Values as a driver gives them to Python, or as the server writes them as text, for comparison with an Arrow snapshot.
+"""Values from a driver as Python values, or from the server as text, for comparison with an Arrow snapshot.
 
-A plain value has the form in which a snapshot's buffers are read: dates are days, times and instants integer counts in the
-unit of the column's Arrow type, maps lists of pairs. UNKNOWN stands for what Python's driver does not tell exactly.
+A plain value has the form in which a snapshot's buffers are read: dates are days; times and instants are
+integers in the unit of the column's Arrow type; maps are lists of pairs. UNKNOWN means that Python's driver
+does not give the exact value.
 """
 
 import datetime as dt
@@ -37,7 +38,8 @@ _INSTANT = re.compile(
 
 
 def number_of(kind: pa.DataType) -> Plain | None:
-    """From the text of a date, time or timestamp to its count; None where `kind` is another type."""
+    """Returns a function from the text of a date, time or timestamp to its integer;
+    None if `kind` is another type."""
     if pa.types.is_date32(kind):
         return lambda text: _date(text)
     if pa.types.is_time(kind):
@@ -85,7 +87,8 @@ def _within_day(found: "re.Match[str]", per_second: int) -> int | None:
 
 
 def _days(found: "re.Match[str]") -> int:
-    """Days since 1970 in the proleptic Gregorian calendar, of any year: Python's own dates end at 1 and 9999."""
+    """Days since 1970 in the proleptic Gregorian calendar, for any year: Python's own dates
+    end at the years 1 and 9999."""
     year, month, day = int(found["year"]), int(found["month"]), int(found["day"])
     if found["before"] or found["behind"]:
         year = 1 - year
@@ -96,7 +99,8 @@ def _days(found: "re.Match[str]") -> int:
 
 
 def of_driver(kind: pa.DataType) -> Plain:
-    """From a Python value of DuckDB's driver to the plain value of an Arrow column of type `kind`."""
+    """Returns a function from a Python value of DuckDB's driver to the plain value of an
+    Arrow column of type `kind`."""
     present = _of_driver(kind)
     return lambda value: None if value is None else present(value)
 
@@ -114,7 +118,7 @@ def _of_driver(kind: pa.DataType) -> Plain:
         )
     if types.is_map(kind):
         key, item = of_driver(kind.key_type), of_driver(kind.item_type)
-        # Keys that Python cannot hash come as two lists.
+        # If Python cannot hash the keys, the driver gives two lists.
         hashable = not types.is_nested(kind.key_type)
         return lambda value: (
             [(key(k), item(v)) for k, v in value.items()] if hashable and isinstance(value, dict) else UNKNOWN
@@ -140,7 +144,8 @@ def _of_driver(kind: pa.DataType) -> Plain:
 
 
 def _temporal(value: Any, kind: pa.DataType) -> Any:
-    """Of dates within nested values. DuckDB's infinities come as Python's last dates, and its nanoseconds are cut."""
+    """The integer of a date or time inside a nested value. DuckDB's driver gives infinities as Python's first
+    and last dates and cuts nanoseconds, so these are UNKNOWN."""
     if isinstance(value, str):
         number = number_of(kind)
         return UNKNOWN if number is None else number(value)
@@ -158,7 +163,8 @@ def _temporal(value: Any, kind: pa.DataType) -> Any:
 
 
 def of_text(kind: pa.DataType) -> Plain:
-    """From the text that PostgreSQL writes of a value to the plain value of an Arrow column of type `kind`."""
+    """Returns a function from PostgreSQL's text of a value to the plain value of an
+    Arrow column of type `kind`."""
     present = _of_text(kind)
     return lambda text: None if text is None else present(text)
 
@@ -173,7 +179,8 @@ def _of_text(kind: pa.DataType) -> Plain:
     if types.is_integer(kind):
         return int
     if types.is_float32(kind):
-        # Its shortest text is that of a number of 32 bits.
+        # PostgreSQL writes the shortest text that identifies the 32-bit number, so
+        # it must be rounded to 32 bits.
         return lambda text: struct.unpack("<f", struct.pack("<f", float(text)))[0]
     if types.is_floating(kind):
         return float
@@ -191,7 +198,8 @@ _ELEMENT = re.compile(r'"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^,{}"]*)', re.DO
 
 
 def _elements(text: str) -> list[str | None] | None:
-    """The elements of an array of one dimension, PostgreSQL's "Array Input and Output Syntax"; None for another."""
+    """The elements of an array with one dimension (PostgreSQL, "Array Input and Output
+    Syntax"); None for another array."""
     if not (text.startswith("{") and text.endswith("}")):
         return None
     found: list[str | None] = []
@@ -214,8 +222,8 @@ def _elements(text: str) -> list[str | None] | None:
 
 
 def parameter_of(value: Any, kind: pa.DataType) -> Any:
-    """A plain value of a column as a parameter that finds its rows; None where there is none (a null, a date that Python
-    does not have, a type that is not compared)."""
+    """A plain value of a column as a query parameter that finds its rows. None if there is no such parameter
+    (for a null, a date that Python does not have, a type that is not compared)."""
     types = pa.types
     if value is None:
         return None

@@ -1,4 +1,5 @@
-"""Columns of a type that a warehouse does not hand over exactly: refused before a row is read, with what to write."""
+"""Columns of a type that a warehouse does not return exactly. They are refused before a row is read,
+with the SQL to write instead."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from resources.warehouse.names import sql_name
 
 @dataclass(frozen=True)
 class RefusedType:
-    """The column `name` has the type `told`, in the warehouse's own words. `instead` is the SQL expression to write in
-    its place, `other` another choice and what it is for."""
+    """The column `name` has the type `told`, in the warehouse's own words. `instead` is the SQL expression to
+    write instead of the column; `other` is another choice, with its purpose."""
 
     name: str
     told: str
@@ -27,12 +28,12 @@ class RefusedType:
         return f"{self.instead} AS {sql_name(self.name)}{other}"
 
     def as_column(self, *, nullable: bool, vendor: str) -> Column:
-        """The column of a table, for those who list columns and read none of its rows."""
+        """The column of a table, for code that lists columns and reads no rows."""
         return Column(self.name, pa.opaque(pa.binary(), self.told, vendor), nullable, self.step)
 
 
 def refuse(where: str, refused: Sequence[RefusedType]) -> None:
-    """Raises WarehouseError for all columns at once, if there are any."""
+    """Raises one WarehouseError for all refused columns; does nothing if there are none."""
     if not refused:
         return
     names = ", ".join(one.name for one in refused)

@@ -1,4 +1,4 @@
-"""What is known of the rows of a table before anybody reads them all; and what a query would cost."""
+"""What is known about the rows of a table before all of them are read; and the cost of a query."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,16 +10,18 @@ import pyarrow.compute as pc
 from resources.warehouse.catalogue import SourceTable
 
 Source = Literal["catalogue", "sample", "all rows"]
-"""Where a statistic comes from: the warehouse keeps it; some rows, which may not be typical; every row of the table."""
+"""Where a statistic comes from: the warehouse's catalogue; a sample of rows, which
+may not be typical; all rows."""
 
 
 @dataclass(frozen=True)
 class ColumnStatistics:
-    """Statistics of one column; None where it is not known.
+    """Statistics of one column; None for what is not known.
 
-    `source` is that of `null_fraction` and `distinct`. `distinct` counts values that are not null: in the table if the source is
-    the catalogue or all rows, in the sample otherwise. `smallest` and `largest` are the values as text, in the form that Arrow gives them; they are values of rows, so
-    whoever shows them masks personal data.
+    `source` is the source of `null_fraction` and `distinct`. `distinct` counts the different values
+    that are not null: in the table if the source is the catalogue or all rows, else in the sample.
+    `smallest` and `largest` are values as text, in Arrow's form. They are values of rows, so code that
+    shows them must mask personal data.
     """
 
     null_fraction: float | None = None
@@ -31,8 +33,9 @@ class ColumnStatistics:
 
 @dataclass(frozen=True)
 class TableStatistics:
-    """Statistics of a table. `rows` is its number of rows, exact if `rows_exact`, else an estimate; None where it is not known.
-    `sampled_rows` is how many rows were read for the columns whose source is a sample."""
+    """Statistics of a table. `rows` is its number of rows: exact if `rows_exact`, else an
+    estimate; None if it is not known. `sampled_rows` is the number of rows that were read for the
+    columns whose source is a sample."""
 
     rows: int | None
     rows_exact: bool
@@ -40,9 +43,13 @@ class TableStatistics:
     columns: Mapping[str, ColumnStatistics]
 
     def as_of(self, table: SourceTable, rows: int | None, most_rows: int) -> "TableStatistics":
-        """These of a sample, read with room for one row more than `most_rows`, as those of the table, of which the catalogue says
-        that it has `rows`. Columns that were not read have no statistics. Where the sample came to its end before
-        `most_rows`, and the catalogue does not say that there is more, it is the table."""
+        """These statistics of a sample as statistics of the table; `rows` is its
+        number of rows in the catalogue.
+
+        A sample with at most `most_rows` rows is the whole table, unless the catalogue says
+        that the table has more: a small table is read with a limit of one more row. Columns
+        that were not read have no statistics.
+        """
         whole = self.sampled_rows <= most_rows and (rows is None or rows <= most_rows)
         source: Source = "all rows" if whole else "sample"
         none = ColumnStatistics(source=source)
@@ -55,7 +62,8 @@ class TableStatistics:
         return TableStatistics(self.sampled_rows if whole else rows, whole, self.sampled_rows, columns)
 
     def with_kept(self, kept: Mapping[str, ColumnStatistics]) -> "TableStatistics":
-        """These, unless they are of all rows, with what the catalogue keeps of nulls and distinct values."""
+        """These statistics, with the catalogue's numbers of nulls and distinct values;
+        unchanged if they are of all rows."""
         if self.rows_exact:
             return self
         columns = {
@@ -67,8 +75,8 @@ class TableStatistics:
 
 @dataclass(frozen=True)
 class QueryCost:
-    """What a query would cost by the warehouse's estimate: the rows and bytes it gives, and the bytes of tables it reads, which
-    some warehouses charge for. None where the warehouse does not know."""
+    """The cost of a query by the warehouse's estimate: the rows and bytes that it returns, and the bytes of
+    tables that it reads, for which some warehouses charge. None if the warehouse does not know."""
 
     rows: int | None = None
     bytes: int | None = None
@@ -76,7 +84,7 @@ class QueryCost:
 
 
 def of_rows(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> TableStatistics:
-    """Statistics of the rows themselves, for a warehouse that keeps none."""
+    """Statistics computed from rows, for a warehouse that keeps none."""
     rows = pa.Table.from_batches(list(batches), schema)
     columns = {field.name: _of_column(rows.column(place)) for place, field in enumerate(rows.schema)}
     return TableStatistics(None, False, rows.num_rows, columns)

@@ -1,1 +1,1 @@
-"""Whole columns to bytes at once."""
+"""Encodes whole columns at once."""

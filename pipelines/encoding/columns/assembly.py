@@ -1,4 +1,5 @@
-"""Byte strings in Arrow buffers: read them as numpy, make them from numpy, put them side by side."""
+"""Byte strings in Arrow buffers: read them as numpy arrays, make them from numpy arrays,
+concatenate them row by row."""
 
 from collections.abc import Sequence
 
@@ -12,7 +13,8 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def byte_view(array: pa.Array) -> tuple[Offsets, Bytes]:
-    """`(offsets of len + 1, data)` of a binary or string array of either width, its slice resolved."""
+    """`(offsets of len + 1, data)` of a binary or string array, with 32- or 64-bit
+    offsets; its slice is applied."""
     wide = pa.types.is_large_binary(array.type) or pa.types.is_large_string(array.type)
     _, offsets, data = array.buffers()
     if offsets is None or offsets.size == 0:
@@ -23,7 +25,7 @@ def byte_view(array: pa.Array) -> tuple[Offsets, Bytes]:
 
 
 def binary_from(matrix: Bytes) -> pa.LargeBinaryArray:
-    """Rows of a (rows, width) matrix as byte strings."""
+    """The rows of a (rows, width) matrix as byte strings."""
     rows, width = matrix.shape
     return binary_of(np.arange(rows + 1, dtype=np.int64) * width, np.ascontiguousarray(matrix).ravel())
 
@@ -35,7 +37,8 @@ def binary_of(offsets: Offsets, data: Bytes) -> pa.LargeBinaryArray:
 
 
 def join(pieces: Sequence[pa.Array | bytes]) -> pa.LargeBinaryArray:
-    """Row by row, the pieces one after the other; `bytes` are the same in every row. One is an array."""
+    """In each row, the pieces one after the other; a `bytes` piece is the same in every row. At least
+    one piece must be an array."""
     wide = [
         pa.scalar(piece, pa.large_binary()) if isinstance(piece, bytes) else piece.cast(pa.large_binary())
         for piece in pieces

@@ -1,4 +1,5 @@
-"""Whole columns at once through the compiled library: the bytes that fastavro writes, about a hundred times as fast."""
+"""Encodes whole columns at once with the compiled library: the same bytes as fastavro,
+about a hundred times as fast."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,19 +36,20 @@ _FIELD = np.dtype(
 )
 _REFUSALS = {1: too_many_digits, 2: not_36_characters, 3: not_hexadecimal, 4: not_utf8}
 _VARINT = 10
-# Written behind the last byte, where a whole word is quicker than its part.
+# Bytes that may be written after the last byte, because a whole word is faster than a part of it.
 _BEYOND = 8
 
 
 def usable() -> bool:
-    """Whether the library is here, and of the same mind about what a field is."""
+    """Whether the library is loaded, and its struct of a field has the same size as `_FIELD`."""
     found = library()
     return found is not None and int(found.sluice_field_bytes()) == _FIELD.itemsize
 
 
 @dataclass
 class _Field:
-    """One field of the C program's list: its numbers, the most bytes that it writes, and what keeps them alive."""
+    """One field in the C program's list: its numbers, the most bytes that it writes, and the
+    objects that own its memory."""
 
     column: Column
     kind: int
@@ -61,12 +63,12 @@ class _Field:
 
 
 class CompiledWriter:
-    """Writes a group of fields as one Avro record body without its frame."""
+    """Writes a group of fields as an Avro record body, without a frame."""
 
     strategy = STRATEGY
 
     def bodies(self, columns: Sequence[Column], length: int, prefix: bytes = b"") -> pa.LargeBinaryArray:
-        """`length` bodies, each after `prefix`."""
+        """`length` bodies, each with `prefix` before it."""
         fields = [field for column in columns for field in _fields(column)]
         listed = np.zeros(len(fields), _FIELD)
         for entry, field in zip(listed, fields, strict=True):
@@ -125,7 +127,7 @@ def _fields(column: Column) -> Iterator[_Field]:
 
 
 def _items(column: Column) -> _Field:
-    """Avro 1.12, "Arrays", "Maps": the items of all rows encoded first, then laid where they belong."""
+    """Avro 1.12, "Arrays", "Maps": the items of all rows are encoded first, then each row gets its own."""
     counts = column.counts
     assert counts is not None
     items = CompiledWriter().bodies(column.children, column.children[0].length)
@@ -165,7 +167,7 @@ def _block(column: Column, width: int) -> _Field:
 
 
 def _numbers(column: Column, kind: int, width: int, most: int) -> _Field:
-    """Values of `width` bytes, as they stand in the buffer (also under nulls)."""
+    """Values of `width` bytes, as they are in the buffer (also under nulls)."""
     array = column.leaf
     data = array.buffers()[1]
     if data is None:

@@ -1,6 +1,7 @@
-"""Arrow arrays laid beside the schema's tree: slices resolved, hidden values gone, nulls judged.
+"""Arrow arrays next to the schema's tree: slices are applied, values under a null
+are removed, nulls are checked.
 
-Both ways of encoding start here, so both refuse the same inputs and agree on what is there.
+Both ways of encoding begin here. So both refuse the same inputs, and both see the same values.
 """
 
 from collections.abc import Iterable
@@ -20,12 +21,12 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Column:
-    """Values of one node, `length` places of them.
+    """The values of one node, in `length` places.
 
-    `present` says where the parent record exists, so where anything is written; `valid` where a value
-    (not null) is written; None means everywhere. An array's or map's `counts` are its items per place
-    (0 where not valid) and its child columns hold exactly those items, in order; a map's keys are
-    `children[0]`, its values `children[1]`. `values` is the Arrow array of a leaf.
+    `present` is true where the parent record exists, so where something is written. `valid` is true where a
+    value (not null) is written. None means everywhere. For an array or map, `counts` is the number of its
+    items in each place (0 where not valid), and its child columns contain exactly those items, in order. For
+    a map, the keys are `children[0]` and the values `children[1]`. `values` is the Arrow array of a leaf.
     """
 
     node: Node
@@ -44,7 +45,7 @@ class Column:
 
 
 def columns_of(nodes: Iterable[Node], arrays: Iterable[pa.Array]) -> list[Column]:
-    """One column for each field; raises `EncodingError` for a null where the contract requires a value."""
+    """One column for each field; raises `EncodingError` for a null if the contract requires a value."""
     return [_column(node, array, None) for node, array in zip(nodes, arrays, strict=True)]
 
 
@@ -84,7 +85,8 @@ def _valid(node: Node, array: pa.Array, present: Mask | None) -> Mask | None:
 
 
 def _items(array: Any, valid: Mask | None) -> tuple[npt.NDArray[np.int64], tuple[pa.Array, ...]]:
-    """Items per place and the items of all places, without those that hide under a null."""
+    """The number of items in each place, and the items of all places, without items
+    that are hidden under a null."""
     offsets = array.offsets.to_numpy().astype(np.int64)
     starts, counts = offsets[:-1], np.diff(offsets)
     children = (array.keys, array.items) if pa.types.is_map(array.type) else (array.values,)
@@ -105,9 +107,10 @@ def _ranges(starts: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> npt
 def _in_key_order(
     counts: npt.NDArray[np.int64], keys: pa.Array, items: pa.Array
 ) -> tuple[pa.Array, pa.Array]:
-    """Entries in byte order of their keys within each map.
+    """The entries of each map, in the byte order of their keys.
 
-    A map has no order, but its bytes do: equal maps must give equal bytes, or one event would get two ids.
+    A map has no order, but its bytes have one: equal maps must give equal bytes, otherwise one event would
+    get two ids.
     """
     if len(keys) < 2:
         return keys, items

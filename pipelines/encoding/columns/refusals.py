@@ -1,11 +1,11 @@
-"""What both ways of encoding say of a value that has no bytes."""
+"""The errors of both ways of encoding for a value that cannot be encoded."""
 
 from pipelines.encoding.errors import EncodingError
 from pipelines.encoding.nodes import Node
 
 
 def decimal_bytes(node: Node) -> int:
-    """Bytes of two's complement that the precision can need. A decimal that needs more is refused."""
+    """The most bytes of two's complement that the precision needs. A decimal that needs more is refused."""
     most: int = 10**node.avro.precision - 1
     return most.bit_length() // 8 + 1
 

@@ -1,4 +1,4 @@
-"""Symbols of an enum as their places in the schema."""
+"""Symbols of an enum as their indexes in the schema."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,8 @@ from pipelines.encoding.errors import EncodingError
 
 
 def symbol_places(column: Column) -> npt.NDArray[np.int32]:
-    """Where each value stands among its enum's symbols; 0 under nulls. Raises `EncodingError` for another one."""
+    """The index of each value among its enum's symbols; 0 under nulls. Raises
+    `EncodingError` for an unknown symbol."""
     array = column.leaf
     places = pc.index_in(array, pa.array(column.node.avro.symbols, pa.string()))
     if places.null_count:

@@ -1,1 +1,1 @@
-"""Values to the contract's types, exactly or not at all."""
+"""Converts values to the contract's types, exactly or not at all."""

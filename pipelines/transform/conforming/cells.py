@@ -1,7 +1,7 @@
-"""Python values, one by one, to the exact values that Arrow stores: for object columns.
+"""Converts Python values, one by one, to the exact values that Arrow stores: for object columns.
 
-Arrow's own inference would mix ints into floats and drop zones and nanoseconds without a word, so
-nothing of a Python value reaches it before it was checked here.
+Arrow's own inference would mix ints into floats and drop time zones and nanoseconds in silence. So each
+Python value is checked here before Arrow gets it.
 """
 
 import datetime as dt
@@ -40,7 +40,7 @@ _MICROSECOND = dt.timedelta(microseconds=1)
 
 
 class CellMisfitError(Exception):
-    """A Python value does not fit; `path` grows on the way out of nested values."""
+    """A Python value does not fit. While the error leaves nested values, `path` grows."""
 
     def __init__(self, reason: Reason, value: object, detail: str) -> None:
         super().__init__(detail)
@@ -55,7 +55,8 @@ class CellMisfitError(Exception):
 
 
 def read_cells(values: list[Any], avro: AvroType) -> tuple[list[Any], list[Misfit]]:
-    """`values` as what `pa.array(..., arrow_type(avro))` stores unchanged; None where a misfit says why."""
+    """`values` as values that `pa.array(..., arrow_type(avro))` stores unchanged; None
+    where a misfit gives the reason."""
     read = reader(avro)
     exact: list[Any] = []
     misfits: list[Misfit] = []
@@ -69,7 +70,7 @@ def read_cells(values: list[Any], avro: AvroType) -> tuple[list[Any], list[Misfi
 
 
 def reader(avro: AvroType) -> Reader:
-    """A function from one Python value to its exact form; it raises CellMisfitError."""
+    """A function from one Python value to its exact form; the function raises CellMisfitError."""
     match avro.kind, avro.logical:
         case _, "decimal":
             inner: Reader = partial(_decimal, precision=avro.precision, scale=avro.scale)
@@ -119,7 +120,7 @@ def _nullable_or_not(value: Any, *, read: Reader, nullable: bool, avro: AvroType
 
 
 def _unwrapped(value: Any, avro: AvroType) -> Any:
-    """A numpy or Arrow scalar as the Python value that says the same."""
+    """The Python value of a numpy or Arrow scalar."""
     if isinstance(value, pa.Scalar):
         exact = from_scalar(value)
         if pa.types.is_temporal(value.type) and isinstance(exact, str | WideDate | WideTimestamp):
@@ -168,12 +169,12 @@ def _integer(value: Any, *, kind: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise _wrong(value, "a whole number")
     if isinstance(value, (float, Decimal)):
-        # Decimal's own answer: as a float, 1E+1000000 would be infinite.
+        # Decimal's own method: as a float, 1E+1000000 would be infinite.
         if not (value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)):
             raise CellMisfitError(Reason.INFINITE, value, integer_detail(kind))
         if isinstance(value, Decimal) and value and value.adjusted() > 20:
             raise CellMisfitError(Reason.OUT_OF_RANGE, value, integer_detail(kind))
-        # to_integral_value, unlike %, does not know the context's precision.
+        # to_integral_value does not depend on the context's precision; % does.
         if value != (value.to_integral_value() if isinstance(value, Decimal) else math.trunc(value)):
             raise CellMisfitError(Reason.FRACTION, value, integer_detail(kind))
         if isinstance(value, float) and abs(value) > EXACT_DOUBLE:
@@ -218,7 +219,7 @@ def _string(value: Any) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise CellMisfitError(Reason.INVALID_UTF8, value, "text without lone surrogates") from None
-    return str.__str__(value)  # plain text, also of a subclass of str
+    return str.__str__(value)  # a plain str, also from a subclass of str
 
 
 def _bytes(value: Any) -> bytes:
@@ -266,7 +267,7 @@ def _decimal(value: Any, *, precision: int, scale: int) -> Decimal:
     allowed = (
         f"decimal({precision}, {scale}): at most {precision - scale} digits before the point, {scale} after"
     )
-    # Before any arithmetic: 1E+1000000 is a short Decimal and a very long integer.
+    # Checked before any arithmetic: 1E+1000000 is a short Decimal but a very long integer.
     if number.adjusted() + 1 > precision - scale:
         raise CellMisfitError(Reason.TOO_MANY_DIGITS, value, allowed)
     surplus = max(0, -exponent - scale)
@@ -323,16 +324,16 @@ def _timestamp(value: Any, *, per_second: int, local: bool) -> int:
 
 
 def _units(value: dt.datetime, zoned: bool) -> tuple[int, int]:
-    """Whole units since 1970 (UTC where zoned) and how many of them make a second, exactly."""
+    """Whole units since 1970 (in UTC if `zoned`), and the number of units in a second. Exact."""
     if isinstance(value, pd.Timestamp):
-        raw = value.asm8  # counts in UTC where zoned
+        raw = value.asm8  # a count in UTC if zoned
         return int(raw.astype("int64")), UNITS_PER_SECOND[np.datetime_data(raw.dtype)[0]]
     return (value - (_EPOCH_UTC if zoned else _EPOCH)) // _MICROSECOND, 1_000_000
 
 
 def _array(value: Any, *, read: Reader) -> list[Any]:
     if isinstance(value, (pa.Array, pa.ChunkedArray)):
-        value = list(value)  # as scalars: not every value of Arrow is one of Python
+        value = list(value)  # as scalars: not every value of Arrow exists in Python
     elif isinstance(value, pd.Series):
         value = list(pa.array(value.array) if isinstance(value.dtype, pd.ArrowDtype) else value.array)
     if not isinstance(value, (list, tuple, np.ndarray)):

@@ -1,4 +1,5 @@
-"""Columns of any depth to the contract's Arrow type: nested values by their flattened children."""
+"""Converts columns of any depth to the contract's Arrow type: nested values
+through their flattened children."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,8 +16,8 @@ from pipelines.transform.conforming.cells import read_cells
 from pipelines.transform.conforming.leaves import ColumnMismatchError, conform_leaf, require_none
 from pipelines.transform.dead_letters import Misfit, Reason
 
-# A column of Python objects is judged as a whole only when it has this many values, all of a wrong type:
-# fewer may be single bad rows at the end of a window.
+# A column of Python objects counts as having a wrong type only if it has at least so many values, all of a
+# wrong type. Fewer values may be single bad rows at the end of a window.
 WHOLE_COLUMN = 10
 _TYPE_REASONS = {Reason.WRONG_TYPE, Reason.NAIVE_TIMESTAMP, Reason.ZONED_TIMESTAMP}
 
@@ -24,7 +25,7 @@ _TYPE_REASONS = {Reason.WRONG_TYPE, Reason.NAIVE_TIMESTAMP, Reason.ZONED_TIMESTA
 def conform_column(source: Any, avro: AvroType) -> tuple[Any, list[Misfit]]:
     """`source`, an Arrow array or a list of Python objects, as an array of `arrow_type(avro)`.
 
-    Rows with a misfit hold null there. Raises ColumnMismatchError where no row could fit.
+    A row with a misfit becomes null. Raises ColumnMismatchError if no row can fit.
     """
     if isinstance(source, list):
         return _conform_objects(source, avro)
@@ -44,8 +45,8 @@ def _conform_objects(values: list[Any], avro: AvroType) -> tuple[Any, list[Misfi
 
 
 def _require_fields(records: list[Mapping[str, Any]], avro: AvroType) -> None:
-    """Raises ColumnMismatchError with every field of these records whose values are of a wrong type: reading a record ends at
-    the first."""
+    """Raise ColumnMismatchError with every field of these records whose values have a wrong type. This is
+    needed because reading a record stops at its first misfit."""
     found = []
     for child in avro.fields:
         try:
@@ -56,10 +57,10 @@ def _require_fields(records: list[Mapping[str, Any]], avro: AvroType) -> None:
 
 
 def plain(array: Any) -> Any:
-    """`array` without dictionary, run-end, view or extension type: the same values, plainly stored."""
+    """`array` with the same values, but without dictionary, run-end, view or extension type."""
     kind = array.type
     if isinstance(kind, pa.BaseExtensionType):
-        # Known ones only: what an unknown extension's storage means, its storage does not say.
+        # Only known extension types: the storage of an unknown one does not say what its values mean.
         if kind.extension_name == "arrow.bool8":
             return pc.not_equal(array.storage, 0)
         if kind.extension_name in ("arrow.uuid", "arrow.json"):
@@ -77,7 +78,7 @@ def plain(array: Any) -> Any:
 
 
 def _conform_array(array: Any, avro: AvroType, present: Any = None) -> tuple[Any, list[Misfit]]:
-    """`present`: a numpy mask of where there is a record for the values to be in; None: everywhere."""
+    """`present`: a numpy mask that is true where the parent record exists; None: everywhere."""
     array = plain(array)
     misfits: list[Misfit] = []
     if array.null_count and not avro.nullable:
@@ -85,7 +86,7 @@ def _conform_array(array: Any, avro: AvroType, present: Any = None) -> tuple[Any
         rows = np.flatnonzero(missing if present is None else missing & present).tolist()
         misfits += [Misfit(row, "", Reason.NULL, None, f"{avro}, not null") for row in rows]
     if array.null_count == len(array):
-        # Nothing but nulls, or nothing at all: no value that a type could alter.
+        # Only nulls, or nothing: there is no value that a change of type could alter.
         return pa.nulls(len(array), arrow_type(avro)), misfits
     try:
         match avro.kind:
@@ -112,7 +113,7 @@ def _is_fixed_size(kind: Any) -> bool:
 
 
 def _parents(lists: Any) -> tuple[Any, Any, Any]:
-    """For a list array: offsets from 0, and for every child its parent row and its position in it."""
+    """For a list array: offsets from 0, and for each child its parent row and its position in that row."""
     lengths = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     parents = np.repeat(np.arange(len(lists)), lengths)
@@ -167,7 +168,7 @@ def _conform_map(array: Any, avro: AvroType) -> tuple[Any, list[Misfit]]:
         Misfit(int(parents[m.row]), f"[{names[m.row]!r}]{m.path}", m.reason, m.value, m.detail)
         for m in bad_values
     ]
-    if bad_keys:  # their rows are dead; a map array takes no null key all the same
+    if bad_keys:  # their rows become dead letters, but a map array cannot be built with a null key
         keys = keys.fill_null("")
     built = pa.MapArray.from_arrays(
         _int32(offsets), keys, values, type=arrow_type(avro), mask=lists.is_null()
@@ -203,7 +204,7 @@ def _conform_struct(array: Any, avro: AvroType, present: Any) -> tuple[Any, list
         told, step = difference(missing, extra, of=len(expected))
         allowed = f"a struct with the fields {listing(expected)}"
         wrong.append(ColumnMismatchError(f"a struct of other fields ({told})", allowed, step))
-    # What a child holds where there is no struct is neither missing nor wrong.
+    # Where there is no struct, what a child contains is neither missing nor wrong.
     absent = array.is_null() if array.null_count else None
     if absent is not None:
         own = array.is_valid().to_numpy(zero_copy_only=False)

@@ -1,4 +1,4 @@
-"""Columns to contract rows: what fits goes on, what does not becomes dead letters, nothing in between."""
+"""Converts columns to contract rows: rows that fit go on, all other rows become dead letters."""
 
 import datetime as dt
 from collections import defaultdict
@@ -23,11 +23,11 @@ from resources.errors import did_you_mean
 
 
 class Conformer:
-    """Conforms columns to `contract`, which is already without the field of the event id.
+    """Conforms columns to `contract`; the field of the event id must already be removed from it.
 
-    `window` is `(start, end)`, aware and half-open: rows with their event time outside are dead; None
-    leaves event times alone. `stamps_records`: the event times become record timestamps, so rows whose timestamp would
-    be 0 are dead.
+    `window` is `(start, end)`, with time zones and half-open: rows with an event time outside it become dead
+    letters. None: event times are not checked. `stamps_records`: event times become record timestamps, so
+    rows whose timestamp would be 0 become dead letters.
     """
 
     def __init__(
@@ -54,9 +54,10 @@ class Conformer:
         *,
         column: Callable[[Any], Any] | None = None,
     ) -> None:
-        """Raises ConformError unless `names` are the contract's fields, in any order, each once.
+        """Raise ConformError unless `names` are the contract's fields, in any order, each once.
 
-        `column` gives the column of a name that is there once, so that other types are said together with other names.
+        `column` returns the column of a name that occurs once, so that one error reports wrong
+        types together with wrong names.
         """
         problems: list[ConformProblem] = []
         twice = sorted({str(name) for name in names if names.count(name) > 1})
@@ -69,7 +70,7 @@ class Conformer:
         if not (problems or extras or absent):
             return
         others = [name for name in extras if name != self._event_id]
-        # What is in the frame's index is no difference of columns.
+        # A column in the frame's index is not a difference of columns.
         lost = [name for name in absent if name not in index_names]
         types = [] if column is None else self._other_types(names, column)
         if len(lost) + len(others) + len(types) > 1 and len(lost) == len(absent):
@@ -92,7 +93,8 @@ class Conformer:
         raise ConformError(self._where, tuple(problems))
 
     def require_types(self, column: Callable[[Any], Any]) -> None:
-        """Raises ConformError where columns cannot become their fields. `column` gives that of a field's name."""
+        """Raise ConformError if columns cannot become their fields. `column` returns
+        the column of a field's name."""
         if types := self._other_types(self._names, column):
             raise ConformError(self._where, (self._differs((), (), types),))
 
@@ -109,7 +111,8 @@ class Conformer:
     def _differs(
         self, missing: Sequence[str], extra: Sequence[str], types: Sequence[OtherType]
     ) -> ConformProblem:
-        """One cause, and one message: the query is of another table, say, or of another version of the contract."""
+        """One problem for all differences: they have one cause, for example a query of another table or for
+        another version of the contract."""
         if not missing and not extra and len(types) == 1:
             (one,) = types
             told = f"column {one.column!r} is {one.given}, its field is {one.field}"
@@ -137,11 +140,11 @@ class Conformer:
     def conform(
         self, columns: Mapping[str, Any], row_count: int, source_rows: Any
     ) -> tuple[Any, list[DeadLetter], Any]:
-        """The rows that fit, as a record batch of the contract's Arrow schema; the others' dead letters; and which rows
-        fit, as a mask, None for all.
+        """The rows that fit, as a record batch with the contract's Arrow schema; the dead letters of the
+        other rows; and a mask of the rows that fit, None if all fit.
 
-        A column is an Arrow array or a list of Python objects; `source_rows` an int array or None where
-        they are unknown.
+        A column is an Arrow array or a list of Python objects. `source_rows` is an int array, or None if the
+        source rows are not known. Raises ConformError.
         """
         self.check_names(list(columns))
         arrays: list[Any] = []
@@ -189,7 +192,8 @@ class Conformer:
             return []
         start, end = self._window
         counts = times.view(pa.int64())
-        # An instant is inside when its count is at or above the start's, and below the end's, rounded up.
+        # An instant is inside if its count is at least the start's and less than
+        # the end's; both are rounded up.
         first, stop = (count_up(bound, times.type.unit) for bound in (start, end))
         extremes = pc.min_max(counts).as_py()
         if extremes["min"] is None or (first <= extremes["min"] and extremes["max"] < stop):

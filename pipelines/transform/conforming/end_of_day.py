@@ -1,4 +1,4 @@
-"""The time 24:00, which warehouses have and Python has not: as a Python value it would read 00:00."""
+"""The time 24:00, which exists in warehouses but not in Python: as a Python value it would become 00:00."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,8 @@ _Holds = Callable[[Any], bool]
 
 
 def end_of_day(batch: Any) -> dict[int, str]:
-    """The rows of `batch`, ascending, in which a column holds 24:00, also further in; with the first such column."""
+    """The rows of `batch`, ascending, that contain 24:00 in a column, also in a nested value;
+    with the first such column."""
     found: dict[int, str] = {}
     for name, array in zip(batch.schema.names, batch.columns, strict=True):
         holds = _holds(array.type)
@@ -37,14 +38,15 @@ def end_of_day(batch: Any) -> dict[int, str]:
 
 
 def _may_hold(array: Any) -> bool:
-    """False where no value of a column of times is 24:00; a null may have anything in its place."""
+    """False if no value of a column of times is 24:00. Under a null, the buffer may contain anything."""
     counts = np.frombuffer(array.buffers()[1] or b"", np.dtype(f"i{array.type.bit_width // 8}"))
     own = counts[array.offset : array.offset + len(array)]
     return bool((own >= _DAY[array.type.unit]).any())
 
 
 def _holds(kind: Any) -> _Holds | None:
-    """Whether a value of this type that `reader_of` read holds 24:00; None where none can."""
+    """A function that says whether a value of this type, read by `reader_of`, contains
+    24:00; None if no value can."""
     types = pa.types
     if types.is_time(kind):
         day = _DAY[kind.unit]

@@ -1,4 +1,5 @@
-"""Conformed rows judged: the source values, converted in plain Python, must be what the conformer made of them."""
+"""Judges conformed rows: it converts the source values in plain Python and compares them
+with the conformer's result."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,13 +16,13 @@ from pipelines.independent_judge.values import Read, UnreadableType, reader_of, 
 from pipelines.transform.conforming.cells import CellMisfitError
 from pipelines.transform.conforming.plain import Convert, of_arrow, of_python
 
-# A column that went into the conformer: its Arrow type (None for Python objects) and the reader of its values.
+# A column that the conformer got: its Arrow type (None for Python objects) and the reader of its values.
 PlainColumn = tuple[Any, Read]
 
 
 class ConformJudge:
-    """Judges the batches of one window, in their order. `where` names the event and window, `outcome` says what becomes of
-    a row that is wrong."""
+    """Judges the batches of one window, in their order. `where` names the event and window; `outcome` says
+    what happens to a row that is wrong."""
 
     def __init__(self, contract: Contract, *, key: str, event_time: str, where: str, outcome: str) -> None:
         self._contract, self._key, self._event_time, self._where = contract, key, event_time, where
@@ -40,11 +41,11 @@ class ConformJudge:
         source_rows: Any,
         chosen: Sequence[int] | None = None,
     ) -> Sequence[int]:
-        """Judge chosen rows of those that went into the conformer as `columns` and came out as `rows`.
+        """Judge chosen rows among those that the conformer got as `columns` and returned as `rows`.
 
-        `plain` gives each column before any Arrow kernel saw it; `alive` says which of `count` rows came out, None for all;
-        `source_rows` numbers them. `chosen`: those to judge, where they are known. Returns their places in `rows`. Raises
-        Misjudged.
+        `plain` returns each column as it was before any Arrow kernel saw it. `alive` says which of `count`
+        rows were returned; None for all. `source_rows` are their numbers. `chosen` are the rows to judge, if
+        they are already known. Returns their positions in `rows`. Raises Misjudged.
         """
         if chosen is None:
             arrays = [(name, values) for name, values in columns.items() if not isinstance(values, list)]
@@ -56,7 +57,8 @@ class ConformJudge:
             try:
                 kind, read = plain(field.name)
             except UnreadableType:
-                # The conformer takes no value of such a type either: it is a column of nulls.
+                # The conformer accepts such a type only for a column of nulls,
+                # so there is nothing to compare.
                 continue
             convert = self._converter(field.name, kind)
             conformed, form = reader_of(rows.column(n)), of_rows(field.type)
@@ -116,7 +118,7 @@ def plain_arrays(columns: Mapping[str, Any]) -> Callable[[str], PlainColumn]:
 
 
 def plain_frame(frame: pd.DataFrame, order: Any) -> Callable[[str], PlainColumn]:
-    """The columns of a frame, its rows in `order` (None: as they stand)."""
+    """The columns of a frame, with its rows in `order` (None: unchanged)."""
 
     def column(name: str) -> PlainColumn:
         kind, read = _of_series(frame[name])
@@ -132,7 +134,7 @@ def _of_series(series: "pd.Series[Any]") -> PlainColumn:
         return chunked.type, _of_chunks(chunked)
     if isinstance(dtype, np.dtype):
         return None, lambda row: values[row]
-    # What the column's own type calls missing: NaN in a text column, for instance.
+    # The column's own type decides what is missing: for example NaN in a text column.
     return None, lambda row: None if _missing(value := values[row]) else value
 
 

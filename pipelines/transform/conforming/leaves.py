@@ -1,7 +1,9 @@
-"""Whole Arrow columns of plain values to the contract's type: checked by Arrow, never trusted to it.
+"""Converts whole Arrow columns of plain values to the contract's type: with Arrow's
+kernels, whose results are checked.
 
-Every function returns the column in its exact target type with null where a flaw says why, and the
-flaws as masks; a column whose type cannot hold the field's values at all is a ColumnMismatchError.
+Every function returns the column in its exact target type, with null where a value does not fit;
+the column keeps these values as misfits. If a column's type cannot hold the field's values at
+all, raises ColumnMismatchError.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,12 +42,13 @@ def _cast(sql: str, pandas: str) -> str:
 
 
 class ColumnMismatchError(Exception):
-    """The column's type cannot become the field's, whatever the rows hold. `path` grows on the way out, `field` is the type
-    of the field there, and `others` are further mismatches within the same column."""
+    """The column's type cannot become the field's type, whatever its rows contain. While the error leaves
+    nested types, `path` grows. `field` is the type of the field at that path; `others` are further
+    mismatches in the same column."""
 
     def __init__(self, found: object, allowed: str, next_step: str | None = None) -> None:
         super().__init__(f"{found}: {allowed}")
-        # How wide the offsets of a type are is nothing that an author chose.
+        # An author does not choose the width of a type's offsets, so `large_` is not shown.
         self.found, self.allowed = str(found).replace("large_", ""), allowed
         self.next_step, self.path = next_step, ""
         self.field: AvroType | None = None
@@ -53,7 +56,7 @@ class ColumnMismatchError(Exception):
 
     @property
     def each(self) -> "tuple[ColumnMismatchError, ...]":
-        """This one and the others."""
+        """This mismatch and the others."""
         return (self, *self.others)
 
     def of(self, field: AvroType) -> "ColumnMismatchError":
@@ -68,7 +71,7 @@ class ColumnMismatchError(Exception):
 
 
 def require_none(found: Sequence[ColumnMismatchError]) -> None:
-    """Raises what was found within one column, as one error."""
+    """Raise all mismatches that were found in one column as one error; do nothing if there are none."""
     if found:
         first, *others = [one for mismatch in found for one in mismatch.each]
         first.others = tuple(others)
@@ -77,14 +80,15 @@ def require_none(found: Sequence[ColumnMismatchError]) -> None:
 
 @dataclass
 class Column:
-    """An Arrow array on its way; `flag` takes values out of it and keeps them as misfits."""
+    """An Arrow array during its conversion; `flag` removes values from it and keeps them as misfits."""
 
     source: Any
     array: Any
     misfits: list[Misfit] = field(default_factory=list)
 
     def flag(self, mask: Any, reason: Reason, detail: str) -> None:
-        """Values where `mask` is true are misfits; null where the mask is."""
+        """Values where `mask` is true become misfits, and null in the array; a
+        null in the mask means false."""
         if not pc.any(mask).as_py():
             return
         rows = np.flatnonzero(mask.fill_null(False).to_numpy(zero_copy_only=False))
@@ -148,7 +152,8 @@ def _integer(column: Column, avro: AvroType) -> Any:
         )
     extremes = pc.min_max(column.array).as_py()
     if extremes["min"] is not None and (extremes["min"] < low or extremes["max"] > high):
-        # Bounds that the source type itself cannot pass are not compared: they have no scalar of it.
+        # A bound that the source type cannot pass is not compared: the source
+        # type cannot represent that bound.
         for bound, beyond, passes in (
             (low, pc.less, extremes["min"] < low),
             (high, pc.greater, extremes["max"] > high),
@@ -187,7 +192,7 @@ def _whole_floats(column: Column, kind: str) -> None:
 
 
 def _flag_not_finite(column: Column, detail: str) -> None:
-    # NaN and infinity are the only floats that is_finite denies: one pass where all is well.
+    # Only NaN and infinity are not finite: so one pass is enough if all values are good.
     if pc.all(pc.is_finite(column.array)).as_py() is not False:
         return
     column.flag(pc.is_nan(column.array), Reason.NAN, NAN_DETAIL)
@@ -291,8 +296,8 @@ def _uuid(column: Column, avro: AvroType) -> Any:  # noqa: ARG001 - one signatur
     _flag_broken_text(column)
     text = column.array.cast(pa.string())
     if pc.all(pc.match_substring_regex(text, _CANONICAL_UUID)).as_py() is False:
-        # Capitals say the same uuid; only their form is made one.
-        # Not ascii_lower: it shifts texts whose first one does not begin at the start of their buffer.
+        # Capitals mean the same uuid; they are changed to lower case. Not with ascii_lower: it shifts the
+        # texts of an array whose first text does not begin at the start of its buffer.
         text = column.array = pc.utf8_lower(text)
         bad = pc.invert(pc.match_substring_regex(text, _CANONICAL_UUID))
         column.flag(bad, Reason.BAD_UUID, "a uuid as 8-4-4-4-12 hexadecimal digits")
@@ -310,7 +315,7 @@ def uuid_text(array: Any) -> Any:
 def _decimal(column: Column, avro: AvroType) -> Any:
     found = column.source.type
     if not (pa.types.is_decimal(found) or pa.types.is_integer(found)):
-        # PostgreSQL's lists of numerics are text whatever they are cast to.
+        # PostgreSQL's lists of numerics arrive as text, whatever cast the query has.
         step = (
             "CAST(... AS DECIMAL(p, s)) in the SQL; for texts in a list, Decimal(text) of each in the transform"
             if pa.types.is_string(found) or pa.types.is_large_string(found)
@@ -321,7 +326,8 @@ def _decimal(column: Column, avro: AvroType) -> Any:
 
 
 def _by_cast_or_cells(column: Column, avro: AvroType) -> Any:
-    """The whole column at once where every value provably fits; else value by value, to say which does not."""
+    """Cast the whole column if it is proved that every value fits. Otherwise convert value by
+    value, to say which does not fit."""
     target = arrow_type(avro)
     converted = cast_exactly(column.array, target)
     if converted is not None:
@@ -333,17 +339,17 @@ def _by_cast_or_cells(column: Column, avro: AvroType) -> Any:
 
 
 def _as_nullable(avro: AvroType) -> AvroType:
-    # Nulls were looked at before the leaf was: here they only pass through.
+    # Nulls were checked before this function: here they only pass through.
     return replace(avro, null_branch=0)
 
 
 def _raw(array: Any) -> Any:
-    """The integers behind a temporal array, as int64, without a copy where it is 64 bits wide."""
+    """The integers of a temporal array, as int64; not copied if they have 64 bits."""
     return array.view(pa.int64()) if array.type.bit_width == 64 else array.view(pa.int32()).cast(pa.int64())
 
 
 def _flag_infinite(column: Column, limit: int) -> None:
-    """Warehouses hand their 'infinity' over as the largest integer, which is no instant anybody meant."""
+    """Warehouses return their 'infinity' as the largest integer, which is not a real instant."""
     extremes = pc.min_max(column.array).as_py()
     if extremes["max"] is not None and (extremes["max"] >= limit or extremes["min"] <= -limit):
         mask = pc.or_(pc.greater_equal(column.array, limit), pc.less_equal(column.array, -limit))
@@ -351,7 +357,7 @@ def _flag_infinite(column: Column, limit: int) -> None:
 
 
 def _rescale(column: Column, per_second: int, target_per_second: int) -> None:
-    """`column.array`, int64 counts, from one unit to another, exactly or flagged."""
+    """Convert `column.array`, int64 counts, from one unit to another, exactly; other values are flagged."""
     if target_per_second > per_second:
         factor = target_per_second // per_second
         _flag_beyond(column, _LONG_MAX // factor, f"a count of 1/{target_per_second} s that fits 64 bits")

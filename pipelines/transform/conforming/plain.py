@@ -1,4 +1,5 @@
-"""Source values to contract values in plain Python: the rules of `cells`, for values read from Arrow's buffers too.
+"""Converts source values to contract values in plain Python: the rules of `cells`, also for values that
+were read from Arrow's buffers.
 
 The result has the form of `pipelines.independent_judge.contract_form`.
 """
@@ -21,7 +22,7 @@ _EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
 def of_arrow(kind: Any, avro: AvroType) -> Convert:
     """A function from a value of Arrow type `kind`, as the judge reads it, to the field's value.
 
-    It raises CellMisfitError for what the field cannot hold.
+    The function raises CellMisfitError for a value that the field cannot hold.
     """
     convert = _of_arrow(_storage(kind), avro)
 
@@ -68,7 +69,8 @@ def _of_arrow(kind: Any, avro: AvroType) -> Convert:
 
 
 def _never(kind: Any, avro: AvroType) -> Convert:
-    """Of a column whose type cannot hold the field's values: the conformer takes it where it has none."""
+    """For a column whose type cannot hold the field's values: the conformer accepts
+    it only if it has no values."""
 
     def convert(value: Any) -> Any:
         raise CellMisfitError(Reason.WRONG_TYPE, value, f"{avro}, not {kind}")
@@ -77,7 +79,8 @@ def _never(kind: Any, avro: AvroType) -> Convert:
 
 
 def _counts(kind: Any, avro: AvroType) -> Convert:
-    """Temporal counts by integer arithmetic: `cells` takes Python's dates, which end at the year 9999."""
+    """Converts temporal counts by integer arithmetic: `cells` uses Python's dates,
+    which end at the year 9999."""
     day = avro.logical == "date"
     seconds = _seconds(kind)
     if seconds is None:
@@ -96,7 +99,7 @@ def _counts(kind: Any, avro: AvroType) -> Convert:
 
 
 def _seconds(kind: Any) -> tuple[int, int] | None:
-    """A count of `kind` times the first, divided by the second, is seconds; None for what is no date or time."""
+    """Two numbers for a type: count * first / second is in seconds. None if `kind` is no date or time."""
     if pa.types.is_date32(kind):
         return DAY_SECONDS, 1
     if pa.types.is_date64(kind):
@@ -107,7 +110,7 @@ def _seconds(kind: Any) -> tuple[int, int] | None:
 
 
 def of_python(avro: AvroType) -> Convert:
-    """The same for a Python object, a numpy scalar or one of pandas."""
+    """The same as `of_arrow`, for a Python object, or a scalar of numpy or pandas."""
     read = reader(avro)
     return lambda value: _plain(read(value), avro)
 

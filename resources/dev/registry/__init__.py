@@ -1,5 +1,5 @@
-"""A small schema registry: the Confluent REST subset that Avro producers and consumers use, on SQLite.
+"""A small schema registry: the part of Confluent's REST API that Avro producers and consumers use, on SQLite.
 
-For a first look and for tests, started by `resources.dev.servers`. It speaks plain HTTP, knows no users and
-no schema references, and keeps Avro only.
+For a first look and for tests; `resources.dev.servers` starts it. It uses plain HTTP, has no users and no
+schema references, and stores only Avro schemas.
 """

@@ -24,7 +24,7 @@ def main() -> None:
             lifespan="off",
             log_level="warning",
             access_log=False,
-            # A client that keeps its connection open must not hold up `down`.
+            # `down` must not wait for a client that keeps its connection open.
             timeout_graceful_shutdown=2,
         )
 

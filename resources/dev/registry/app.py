@@ -22,7 +22,7 @@ Body = dict[str, Any]
 
 
 def registry_app(store: SchemaStore) -> Starlette:
-    """The application; `store` stays the caller's to close."""
+    """The application. The caller closes `store`."""
     registry = _Registry(store)
     routes: list[tuple[str, str, Callable[[Request, Body], Any]]] = [
         ("GET", "/", lambda _request, _body: {}),
@@ -129,7 +129,7 @@ class _Registry:
         return {"compatibility": level}
 
     def test_compatibility(self, request: Request, body: Body) -> Body:
-        """Against one version, or, without one, against those that the subject's level asks for."""
+        """Compare with one version, or, without a version, with those that the subject's level requires."""
         subject = request.path_params["subject"]
         text = _schema_text(body)
         if "version" in request.path_params:
@@ -178,7 +178,7 @@ def _compared(level: str, versions: list[Version]) -> list[Version]:
 
 
 def _schema_text(body: Body) -> str:
-    """The request's schema, known to be one."""
+    """The schema in the request; raises RefusedError if it is not a valid schema."""
     if body.get("schemaType", "AVRO") != "AVRO" or body.get("references"):
         raise refusals.invalid_schema("this registry keeps Avro schemas without references only")
     text = body.get("schema")

@@ -1,11 +1,11 @@
-"""The registry's answers when it says no, with Confluent's HTTP and error codes.
+"""The answers with which the registry refuses, with Confluent's HTTP and error codes.
 
 Source: Confluent Schema Registry API reference, "Errors".
 """
 
 
 class RefusedError(Exception):
-    """Answered as `{"error_code": …, "message": …}` with the HTTP status `http_status`."""
+    """The registry answers it as `{"error_code": …, "message": …}` with the HTTP status `http_status`."""
 
     def __init__(self, http_status: int, error_code: int, message: str) -> None:
         self.http_status = http_status
@@ -48,7 +48,7 @@ def incompatible(subject: str, messages: list[str]) -> RefusedError:
 
 
 def invalid_schema(why: str) -> RefusedError:
-    # What cannot be said in UTF-8, half a surrogate pair, is in the message because it was in the schema.
+    # The message may quote the schema, which may contain half of a surrogate pair; UTF-8 cannot encode that.
     shown = why.encode("utf-8", "backslashreplace").decode()
     return RefusedError(422, 42201, f"Invalid schema: {shown}")
 

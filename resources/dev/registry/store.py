@@ -1,7 +1,8 @@
 """Schemas, subjects and levels in one SQLite file.
 
-An id belongs to a schema, not to a subject: the same schema under two subjects, or registered again
-after a deletion, has the same id for ever. A deletion only marks; version numbers are never used again.
+An id belongs to a schema, not to a subject: the same schema under two subjects, or registered again after a
+deletion, has the same id for ever. A deletion only marks the versions, and their numbers are not used again.
+A permanent deletion removes the versions; the ids of their schemas stay.
 """
 
 import sqlite3
@@ -22,7 +23,7 @@ CREATE TABLE IF NOT EXISTS versions (
     deleted INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (subject, version));
 CREATE TABLE IF NOT EXISTS levels (subject TEXT PRIMARY KEY, level TEXT NOT NULL);
 """
-_FINGERPRINTS = 1  # in the file's user_version: how its fingerprints were made
+_FINGERPRINTS = 1  # the version of the fingerprints, in the file's user_version
 _GLOBAL = ""  # no subject has this name
 
 
@@ -38,11 +39,11 @@ class Version:
 
 
 class SchemaStore:
-    """One connection, one caller at a time; `exclusive()` makes several calls one transaction."""
+    """One connection, one caller at a time. `exclusive()` makes one transaction of several calls."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Requests come from a pool of threads; the lock below lets in one at a time.
+        # Requests come from a pool of threads; the lock below lets one in at a time.
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._lock = threading.RLock()
         self._connection.executescript(_TABLES)
@@ -53,7 +54,7 @@ class SchemaStore:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """All or nothing, and nobody else in between."""
+        """All calls inside the block take effect or none does, and no other caller gets in between."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -64,13 +65,13 @@ class SchemaStore:
             self._connection.execute("COMMIT")
 
     def subjects(self, *, deleted: bool = False) -> list[str]:
-        """Names in order; those with deleted versions only are left out unless `deleted`."""
+        """Names in order. Subjects with only deleted versions are left out unless `deleted`."""
         condition = "" if deleted else "WHERE NOT deleted"
         rows = self._all(f"SELECT DISTINCT subject FROM versions {condition} ORDER BY subject")
         return [row[0] for row in rows]
 
     def versions(self, subject: str, *, deleted: bool = False) -> list[Version]:
-        """Oldest first; empty when there is no such subject."""
+        """Oldest first; empty if there is no such subject."""
         rows = self._all(
             "SELECT subject, version, id, text, deleted FROM versions JOIN schemas ON id = schema_id "
             "WHERE subject = ? AND (? OR NOT deleted) ORDER BY version",
@@ -82,12 +83,12 @@ class SchemaStore:
         ]
 
     def schema(self, schema_id: int) -> str | None:
-        """The text of an id, whether or not any subject still has it: records with that id may live on."""
+        """The text of an id, also if no subject has it any more: records with that id may still exist."""
         rows = self._all("SELECT text FROM schemas WHERE id = ?", schema_id)
         return str(rows[0][0]) if rows else None
 
     def uses(self, schema_id: int) -> list[Version]:
-        """Where an id is a version that is not deleted."""
+        """The versions with this id that are not deleted."""
         return [
             version
             for subject in self.subjects()
@@ -96,12 +97,12 @@ class SchemaStore:
         ]
 
     def find(self, subject: str, text: str) -> Version | None:
-        """The version of the subject that is this schema."""
+        """The version of the subject that has this schema."""
         wanted = fingerprint(text)
         return next((one for one in self.versions(subject) if fingerprint(one.text) == wanted), None)
 
     def add(self, subject: str, text: str) -> Version:
-        """A new version of the subject. Inside `exclusive()`, after the caller's checks."""
+        """A new version of the subject. Call it inside `exclusive()`, after the checks."""
         self._all("INSERT OR IGNORE INTO schemas (fingerprint, text) VALUES (?, ?)", fingerprint(text), text)
         [(schema_id, kept)] = self._all(
             "SELECT id, text FROM schemas WHERE fingerprint = ?", fingerprint(text)
@@ -116,7 +117,7 @@ class SchemaStore:
         return Version(subject, last + 1, schema_id, kept)
 
     def delete(self, subject: str, *, permanent: bool) -> None:
-        """Mark all versions of the subject deleted, or remove them; its level goes too."""
+        """Mark all versions of the subject as deleted, or remove them; its level is removed, too."""
         if permanent:
             self._all("DELETE FROM versions WHERE subject = ?", subject)
         else:
@@ -124,7 +125,7 @@ class SchemaStore:
         self._all("DELETE FROM levels WHERE subject = ?", subject)
 
     def level(self, subject: str | None = None) -> str | None:
-        """The level set for the subject, or globally; None when none was set."""
+        """The level that was set for the subject, or the global one; None if none was set."""
         rows = self._all("SELECT level FROM levels WHERE subject = ?", subject or _GLOBAL)
         return str(rows[0][0]) if rows else None
 
@@ -132,7 +133,8 @@ class SchemaStore:
         self._all("INSERT OR REPLACE INTO levels (subject, level) VALUES (?, ?)", subject or _GLOBAL, level)
 
     def _fingerprint_again(self) -> None:
-        """Files of an earlier version have other fingerprints; of two schemas that are one now, the older has it."""
+        """Compute the fingerprints again in a file of an earlier version. If two schemas now have the same
+        fingerprint, the older one gets it."""
         [(version,)] = self._all("PRAGMA user_version")
         if version == _FINGERPRINTS:
             return
@@ -141,7 +143,7 @@ class SchemaStore:
             for schema_id, text in self._all("SELECT id, text FROM schemas ORDER BY id"):
                 try:
                     wanted = fingerprint(text)
-                except ValueError:  # nested deeper than is compared now
+                except ValueError:  # nested deeper than schemas are compared now
                     wanted = f"of id {schema_id}"
                 unique = wanted if wanted not in known else f"{wanted} of id {schema_id}"
                 known.add(wanted)

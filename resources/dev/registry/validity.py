@@ -1,8 +1,8 @@
-"""Is a text an Avro schema (Avro 1.12), down to its names and defaults?
+"""Is a text an Avro schema (Avro 1.12), including its names and defaults?
 
-The `avro` package alone accepts what no reader can use: field names with a dash, defaults of the wrong
-type. `fastavro` alone accepts repeated field names and nested unions. So both must agree, and the
-defaults are looked at here.
+The `avro` package alone accepts schemas that no reader can use: field names with a dash, defaults of the
+wrong type. `fastavro` alone accepts repeated field names and nested unions. So both packages must accept a
+schema, and this module checks the defaults.
 """
 
 import json
@@ -22,14 +22,14 @@ _INT_BITS = {"int": 31, "long": 63}
 
 
 def parsed(text: str) -> avro.schema.Schema:
-    """The schema; RefusedError (42201) when the text is not one."""
+    """The schema; raises RefusedError (42201) if the text is not a schema."""
     try:
         parsed_schema(text)
-        text.encode()  # half a surrogate pair cannot be stored
+        text.encode()  # half of a surrogate pair cannot be stored
         value = json.loads(text)
         with warnings.catch_warnings():
-            # `avro` warns of logical types newer than itself (local-timestamp-*, timestamp-nanos), which
-            # are right, and of impossible decimals, which fastavro refuses.
+            # `avro` warns about logical types that are newer than itself (local-timestamp-*,
+            # timestamp-nanos), which are correct, and about impossible decimals, which fastavro refuses.
             warnings.simplefilter("ignore")
             schema = avro.schema.parse(text)
         fastavro.parse_schema(value)
@@ -61,7 +61,7 @@ def _look_at_fields(schema: Any, path: str, seen: set[str]) -> None:
 
 
 def _fits(schema: Any, value: Any) -> bool:
-    """Whether a JSON value is a default of this type (Avro 1.12, "Complex Types, Records")."""
+    """Whether a JSON value is a valid default for this type (Avro 1.12, "Complex Types, Records")."""
     kind = schema.type
     if kind == "union":
         return any(_fits(branch, value) for branch in schema.schemas)

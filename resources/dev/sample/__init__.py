@@ -1,4 +1,5 @@
-"""A warehouse to look at and to test with: the flights that left New York in 2013, with all their traps."""
+"""A warehouse for a first look and for tests: the flights that left New York in 2013,
+with all traps of the data."""
 
 from resources.dev.sample.nycflights import SampleError, build_sample_warehouse
 

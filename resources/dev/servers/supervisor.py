@@ -1,8 +1,7 @@
 """`up`, `down` and `status`: a broker and a registry for one home folder.
 
-Everything of a server (data, configuration, log) is in `<home>/servers/<kind of server>/`; it stays
-there when the server stops, so `up` after `down` finds the same topics and schemas, and tries the same
-ports first.
+All files of a server (data, configuration, log) are in `<home>/servers/<kind of server>/`. They stay there
+when the server stops. So `up` after `down` finds the same topics and schemas, and tries the same ports first.
 """
 
 from collections.abc import Callable
@@ -27,7 +26,7 @@ _SERVERS: dict[tuple[Role, str], Callable[[], Server]] = {
     ("registry", "embedded"): EmbeddedRegistry,
     ("registry", "apicurio"): Apicurio,
 }
-# Tried first the first time; beside the usual 9092 and 8081, which others often hold.
+# The ports to try first at the first start; other than the usual 9092 and 8081, which are often in use.
 _FIRST_PORTS: dict[Role, tuple[int, ...]] = {"kafka": (19092, 19093), "registry": (18081,)}
 
 
@@ -46,7 +45,7 @@ class ServerStatus:
 
 @dataclass(frozen=True)
 class Servers:
-    """The two servers that `up` leaves running."""
+    """The two servers that run after `up`."""
 
     kafka: ServerStatus
     registry: ServerStatus
@@ -68,10 +67,11 @@ def up(
     registry: RegistryKind = "embedded",
     progress: Progress = lambda _: None,
 ) -> Servers:
-    """Start what is not running yet and return once both servers are ready; harmless when both are.
+    """Start each server that does not run yet, and return when both are ready. If
+    both are ready, nothing changes.
 
-    Raises ServerUnavailable (something is missing here), ServerFailed (its log says why) or
-    OtherKindRunning. A server that came up before the other failed stays up; the next `up` keeps it.
+    Raises ServerUnavailable (this machine lacks something), ServerFailed (its log says why) or
+    OtherKindRunning. If one server fails, the other one stays up; the next `up` keeps it.
     """
     home = home.resolve()
     with locked(home):
@@ -107,7 +107,7 @@ def up(
 def down(home: Path, *, progress: Progress = lambda _: None) -> list[ServerStatus]:
     """Stop the servers that `up` started in this home, and nothing else; their data stays.
 
-    Returns those that were running; harmless when none is.
+    Returns the servers that ran; if none ran, nothing changes.
     """
     home = home.resolve()
     if not home.exists():
@@ -115,7 +115,7 @@ def down(home: Path, *, progress: Progress = lambda _: None) -> list[ServerStatu
     with locked(home):
         entries = load(home)
         stopped = []
-        # The registry first: while it runs, nothing else of ours needs the broker to be there.
+        # In the reverse order of `up`: the registry first, then the broker.
         for role in reversed(ROLES):
             entry = entries.get(role)
             if entry is None or entry.process is None:
@@ -131,7 +131,7 @@ def down(home: Path, *, progress: Progress = lambda _: None) -> list[ServerStatu
 
 
 def status(home: Path) -> list[ServerStatus]:
-    """The servers ever started in this home, the broker first; starts and changes nothing."""
+    """The servers that were ever started in this home, the broker first. Starts and changes nothing."""
     home = home.resolve()
     return [_status(home, role, entry) for role, entry in load(home).items()]
 

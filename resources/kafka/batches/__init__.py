@@ -1,1 +1,1 @@
-"""Records in batches, on their way to the brokers and back: what is asked of a client, and the public way to ask."""
+"""Records in batches, to the brokers and back: what a client must offer, and the public way to do it."""

@@ -1,4 +1,5 @@
-"""What reading much of a log asks of librdkafka, and the public way to ask: confluent-kafka's Consumer."""
+"""What reading many records needs from librdkafka, and the public way to get it:
+confluent-kafka's Consumer."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -19,19 +20,23 @@ from confluent_kafka import (
 
 from resources.kafka.connecting.throttle import Throttle
 
-# Messages are objects that the garbage collector counts, and from 700 new ones on it looks through all that the process
-# holds: with more at a time, that took longer than reading them. What is kept of a message it does not count.
+# Each message is an object that the garbage collector counts. After 700 new objects it scans all
+# objects of the process; with more messages at a time, that took longer than reading them. It does not
+# count the values kept of a message.
 _AT_A_TIME = 500
-# No timestamp of the producer's: message.timestamp.type=LogAppendTime, or a record older than timestamps.
+# No timestamp from the producer: message.timestamp.type=LogAppendTime, or a record older than timestamps.
 BROKERS_TIME = -(2**63)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Records as they came, row for row, keys and values large_binary and null where there is none; and where
-    kafka_partitions ended (kafka_partition -> offset) for now: `ends` may name one before its last records here.
-    `stamps_ms`, where they were asked for: the timestamp that the producer gave each record, BROKERS_TIME where the
-    brokers wrote their own."""
+    """Records in the order in which they came; each row is a record. Keys and values are
+    large_binary, null if the record has none.
+
+    `ends`: kafka_partition -> offset, for the Kafka partitions that ended for now; the last records before
+    that end may come in a later batch. `stamps_ms`, if requested: the timestamp that the producer gave each
+    record; BROKERS_TIME if the brokers wrote their own.
+    """
 
     kafka_partitions: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
@@ -45,30 +50,31 @@ class Batch:
 
 
 class BatchReader(Protocol):
-    """One consumer of kafka_partitions that it is told. All but `look_up` and `close` raise KafkaException. Not for
-    use by several threads."""
+    """A consumer of the Kafka partitions that are assigned to it. All methods but `look_up` and `close` raise
+    KafkaException. Not for use by several threads."""
 
     throttle: Throttle
-    """How long brokers throttle it, while it is read."""
+    """How long brokers throttle it, updated while it is read."""
 
     @property
     def way(self) -> str:
         """`native` or `public`."""
 
     def look_up(self, topic: str, seconds: float) -> None:
-        """Ask for the topic, so that it is known when it is read; never raises."""
+        """Look up the topic, so that the client knows it when it is read; never raises."""
 
     def assign(self, topic: str, first: Mapping[int, int]) -> None:
-        """Read these kafka_partitions from these offsets, and no others."""
+        """Read these Kafka partitions from these offsets, and no others."""
 
     def drop(self, topic: str, kafka_partitions: Iterable[int]) -> None:
-        """Read no more of these."""
+        """Stop reading these Kafka partitions."""
 
     def unassign(self) -> None:
         """Read nothing more."""
 
     def next(self, most: int, seconds: float) -> Batch:
-        """What is here, about `most` records at most; waits so long for the first one, and may find nothing."""
+        """The records that are here, about `most` at most. Waits up to `seconds` for the first
+        one; the batch may be empty."""
 
     def close(self) -> None:
         """Free the client."""
@@ -99,14 +105,14 @@ class PublicReader:
     def next(self, most: int, seconds: float) -> Batch:
         columns, ends = _Columns(self._stamps), dict[int, int]()
         first = self._consumer.poll(seconds)
-        # Not `if first`: a message is as true as its value is long, and a tombstone has none.
+        # Not `if first`: a message is true if its value has bytes, and a tombstone has none.
         messages = [] if first is None else [first]
         while messages:
             if any(map(Message.error, messages)):
                 ends |= _ended(messages)
                 messages = [message for message in messages if message.error() is None]
             columns.add(messages)
-            del messages  # freed before the next are made
+            del messages  # freed before the next ones are created
             if len(columns) >= most:
                 break
             messages = self._consumer.consume(_AT_A_TIME, timeout=0)
@@ -129,7 +135,7 @@ def _ended(messages: list[Message]) -> dict[int, int]:
 
 
 class _Columns:
-    """What is wanted of messages, column by column."""
+    """The requested fields of messages, as columns."""
 
     def __init__(self, stamps: bool) -> None:
         self._stamps: list[int] | None = [] if stamps else None

@@ -1,4 +1,4 @@
-"""Where Java producers put a key: Kafka's murmur2 over many keys at once.
+"""The Kafka partition that Java producers choose for a key: Kafka's murmur2 over many keys at once.
 
 Source: `org.apache.kafka.common.utils.Utils.murmur2` and `BuiltInPartitioner.partitionForKey`, which
 librdkafka's `partitioner=murmur2_random` follows for keys that are not null.
@@ -16,7 +16,8 @@ _32_BITS = 0xFFFFFFFF
 
 
 def murmur2(keys: pa.BinaryArray) -> npt.NDArray[np.uint32]:
-    """Kafka's 32-bit murmur2 of each key, as unsigned; Java's int is the same bits. Keys must not be null."""
+    """Kafka's 32-bit murmur2 of each key, as unsigned; Java's int has the same
+    bits. Keys must not be null."""
     offsets, data = _buffers(keys)
     hashes = np.empty(len(keys), np.uint32)
     if (compiled := library()) is None:
@@ -27,7 +28,7 @@ def murmur2(keys: pa.BinaryArray) -> npt.NDArray[np.uint32]:
 
 
 def plain_murmur2(key: bytes) -> int:
-    """The same of one key, in plain Python."""
+    """The same hash of one key, in plain Python."""
     found = _SEED ^ len(key)
     whole = len(key) & ~3
     for place in range(0, whole, 4):

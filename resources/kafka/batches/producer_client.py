@@ -1,6 +1,7 @@
-"""What a transactional producer asks of librdkafka, and the public way to ask: confluent-kafka's Producer.
+"""What a transactional producer needs from librdkafka, and the public way to get
+it: confluent-kafka's Producer.
 
-Producer and client, of whichever way, speak in confluent-kafka's errors: `KafkaException` around a `KafkaError`.
+Producer and client, in both ways, use confluent-kafka's errors: `KafkaException` around a `KafkaError`.
 """
 
 import time
@@ -15,15 +16,16 @@ from resources.kafka.connecting.logins import Login
 from resources.kafka.connecting.throttle import Throttle
 from resources.kafka.errors import kafka_error
 
-# Serve acknowledgements this often; each is a callback, so not on every record.
+# Serve acknowledgements once per so many records. Each acknowledgement is a
+# callback, so not after every record.
 _SERVE_EVERY = 512
 SLICE_SECONDS = 1.0
-# Answers from an address that was configured, whose connection then is not dropped after all.
+# After so many answers from a bootstrap address, assume that its connection is not dropped.
 _DROPPED_AT_MOST = 50
 
 
 class TooLarge(Exception):
-    """A record is larger than the client takes; it and what follows was not queued."""
+    """A record is larger than the client accepts. Neither this record nor the ones after it were queued."""
 
     def __init__(self, record_bytes: int) -> None:
         self.record_bytes = record_bytes
@@ -31,57 +33,63 @@ class TooLarge(Exception):
 
 
 class Client(Protocol):
-    """One transactional client. What became of the records goes to the `Deliveries` it was made with, while it
-    is being served; nothing is queued or acknowledged unseen.
+    """One transactional client. It reports the outcome of its records to the `Deliveries` that it was created
+    with, while it is served; every queued record is reported there.
 
-    All but `close` raise KafkaException; the public way also SystemError, where callbacks ran on top of one.
+    All methods but `close` raise KafkaException. The public way also raises SystemError, if callbacks ran
+    while a KafkaException was raised.
     """
 
     login: Login
-    """What brokers say of its login, while it is served."""
+    """What the brokers report about its login, updated while the client is served."""
     throttle: Throttle
-    """How long they throttle it, while it is served."""
+    """How long the brokers throttle it, updated while the client is served."""
 
     @property
     def way(self) -> str:
         """`native` or `public`."""
 
     def connect(self, topics: Sequence[str], seconds: float) -> bool:
-        """Connect to a broker and learn where the topics are, ahead of their use; writes nothing, fences nobody. False
-        when none has answered in time."""
+        """Connect to a broker and look up the topics, before they are used. Writes nothing and fences nobody.
+
+        False if no broker answered in time.
+        """
 
     def init_transactions(self, timeout: float) -> None:
-        """Fence predecessors. Retriable errors mean: ask again."""
+        """Fence predecessors. After a retriable error, call it again."""
 
     def begin_transaction(self) -> None:
         """Open a transaction."""
 
     def produce_rows(self, topic: str, rows: Rows, serve: Callable[[float], None]) -> None:
-        """Queue all rows in their order, each counted when acknowledged. Calls `serve` with the seconds to wait
-        where the queue is full. Raises TooLarge."""
+        """Queue all rows in their order; each is counted when it is acknowledged.
+
+        While the queue is full, calls `serve` with the seconds to wait. Raises TooLarge.
+        """
 
     def produce_uncounted(self, topic: str, kafka_partition: int, key: bytes, value: bytes | None) -> bool:
-        """Queue a record that is not counted when acknowledged; False while the queue is full. Raises TooLarge."""
+        """Queue a record that is not counted when it is acknowledged. False if the
+        queue is full. Raises TooLarge."""
 
     def poll(self, seconds: float) -> None:
-        """Serve what has happened; waits for something at most this long."""
+        """Serve the events that have happened; if there are none, wait up to `seconds` for one."""
 
     def flush(self, seconds: float) -> int:
-        """Send what is queued; how many records are still unacknowledged after so long."""
+        """Send the queued records; returns how many records are still not acknowledged after `seconds`."""
 
     def commit_transaction(self, timeout: float) -> None:
-        """Send what is queued, and commit. Retriable errors mean: ask again."""
+        """Send the queued records, and commit. After a retriable error, call it again."""
 
     def abort_transaction(self, timeout: float) -> None:
         """Drop the transaction."""
 
     def close(self) -> None:
-        """Drop what is queued and free the client; never raises."""
+        """Drop the queued records and free the client; never raises."""
 
 
 def patiently(call: Callable[[float], object], timeout: float, first_seconds: float = SLICE_SECONDS) -> None:
-    """Ask for something of a transaction in slices, until it is done or the time is up: librdkafka resumes what was
-    asked before, and between two slices a request to stop is seen."""
+    """Repeat a call for a transaction in slices until it is done or the time is up. librdkafka continues the
+    earlier call, and between two slices a request to stop is noticed."""
     deadline, seconds = time.monotonic() + timeout, first_seconds
     while True:
         left = deadline - time.monotonic()
@@ -96,12 +104,14 @@ def patiently(call: Callable[[float], object], timeout: float, first_seconds: fl
 
 
 def reach(asked: Callable[[float], int], seconds: float) -> bool:
-    """Ask for metadata until a broker of the cluster answers: `asked` takes the seconds to wait and returns its id.
+    """Ask for metadata until a broker of the cluster answers. `asked` takes the seconds to
+    wait and returns the broker's id.
 
-    The first answer comes from an address that was configured, id -1, and librdkafka (2.16) drops that connection for
-    it. Who asks for a transaction's coordinator before there is another one waits half a second: nothing tells that
-    timer. Where no broker is connected librdkafka connects to one when it is asked, but not twice within 11 ms: it is
-    asked again soon, and with more patience each time, for brokers that are far.
+    The first answer comes from a bootstrap address, with id -1, and librdkafka (2.16) then drops that
+    connection. A request for a transaction's coordinator before there is another connection waits half a
+    second, because nothing wakes that timer. If no broker is connected, librdkafka connects to one when it
+    gets a request, but not twice within 11 ms. So the request is repeated soon, with a longer time-out each
+    time for brokers that are far away.
     """
     deadline, patience, dropped = time.monotonic() + seconds, 0.015, 0
     while (left := deadline - time.monotonic()) > 0 and dropped < _DROPPED_AT_MOST:
@@ -184,7 +194,7 @@ class PublicClient:
         if error is not None:
             self._fail(error, message)
         else:
-            # A batch that was sent again may have been acknowledged without its offsets.
+            # The acknowledgement of a batch that was sent again may have no offsets.
             offset = message.offset()
             offset = -1 if offset is None else offset
             self._deliveries.acknowledge(message.partition() or 0, offset, offset)
@@ -207,5 +217,5 @@ def _more(headers: Headers, timestamp_ms: int) -> dict[str, Any]:
 
 
 def _record_bytes(key: Any, value: Any) -> int:
-    # Without headers: a refused record comes back without them.
+    # Headers are not included: a refused record comes back without them.
     return len(key or b"") + len(value or b"")

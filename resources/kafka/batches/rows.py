@@ -1,4 +1,4 @@
-"""Records in columns, on their way to a producer."""
+"""Records in columns, for a producer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ Headers = Sequence[tuple[str, bytes]]
 
 @dataclass(frozen=True)
 class Rows:
-    """Records in columns, row for row: `keys` binary, `values` large_binary (null: a tombstone).
+    """Records in columns; each row is a record. `keys` are binary, `values` are
+    large_binary (null: a tombstone).
 
     `headers`: one list of pairs for each row, or None. `timestamps_ms`: int64 (0: the time of publishing), or
     None. Raises ValueError for columns of other types or of different lengths.
@@ -41,7 +42,8 @@ class Rows:
 
     @property
     def total_bytes(self) -> int:
-        """Bytes of all keys and values, before compression and Kafka's own framing; headers are not counted."""
+        """The bytes of all keys and values, before compression and without Kafka's own
+        framing; headers are not counted."""
         return sum(int(pc.sum(pc.binary_length(column)).as_py() or 0) for column in (self.keys, self.values))
 
     @property
@@ -50,7 +52,7 @@ class Rows:
         return int(self.values.null_count)
 
     def slice(self, first: int, length: int) -> "Rows":
-        """`length` rows from `first` on, or as many as there are; nothing is copied."""
+        """`length` rows from row `first`, or fewer if there are fewer; nothing is copied."""
         end = first + length
         return Rows(
             self.keys.slice(first, length),

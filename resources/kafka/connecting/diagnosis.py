@@ -1,9 +1,11 @@
-"""Why a client that was given an address gets no answer: what listens there, and what the brokers call themselves.
+"""Why a client gets no answer from its bootstrap address: what listens there, and which
+addresses the brokers advertise.
 
-librdkafka tries again for ever and says that a request timed out. Three causes do not pass by themselves and look the
-same to it: one side speaks TLS and the other does not; the broker's certificate is not valid here; the brokers answer,
-and the addresses that they name in their answer (`advertised.listeners`) cannot be reached from this machine. Each is
-found by connecting once more, within seconds.
+librdkafka retries for ever and reports a request that timed out. Three causes do not end without a
+change of settings, and librdkafka reports them all in the same way: one side uses TLS and the other
+side does not; the broker's certificate is not valid here; the brokers answer, but the addresses that
+they advertise (`advertised.listeners`) cannot be reached from this machine. Each cause is found within
+seconds by another connection.
 """
 
 import socket
@@ -30,7 +32,8 @@ _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 _NEXT_LISTENER = "have advertised.listeners of the brokers name an address that this machine reaches, or make the name resolve here"
 
 Metadata = Callable[[float], Mapping[int, tuple[str, int]]]
-"""The brokers' own addresses by their ids, as the cluster tells them within so many seconds. Raises what the client does."""
+"""The brokers' own addresses by broker id, as the cluster reports them within this many seconds.
+Raises the client's errors."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,10 @@ class Address:
 
 
 def diagnose(config: Mapping[str, str], metadata: Metadata) -> SluiceError | None:
-    """Why a client with these properties of librdkafka gets no answer; None where that is none of these causes.
+    """Why a client with these properties of librdkafka gets no answer; None if
+    it is none of the causes above.
 
-    KafkaRefused where it stays so until somebody changes a setting, KafkaUnavailable where it may pass.
+    Returns KafkaRefused if the cause stays until somebody changes a setting, KafkaUnavailable if it may pass.
     """
     where = f"Kafka {config.get('bootstrap.servers', '')}"
     for address, trouble in _reached(_addresses(config)).items():
@@ -55,7 +59,7 @@ def diagnose(config: Mapping[str, str], metadata: Metadata) -> SluiceError | Non
             return found
     try:
         brokers = {number: Address(*one) for number, one in metadata(_SECONDS).items()}
-    except Exception:  # whatever it is, there is no answer to look at
+    except Exception:  # after any error there is no answer to check
         return None
     return _of_brokers(where, brokers, config)
 
@@ -72,9 +76,9 @@ def _of_brokers(where: str, brokers: Mapping[int, Address], config: Mapping[str,
     if not away:
         return None
     if len(away) == len(brokers):
-        # One of them has just answered, by another address.
+        # One of the brokers has just answered, at another address.
         told = ", ".join(f"{address}, which {trouble}" for address, trouble in dict.fromkeys(away.values()))
-        # A broker that is too busy takes connections, too.
+        # A broker that is too busy also takes connections without an answer.
         kind = KafkaUnavailable if _SILENT in answering.values() else KafkaRefused
         return kind(
             where, f"the brokers call themselves {told} (advertised.listeners)", next_step=_NEXT_LISTENER
@@ -100,21 +104,22 @@ def _addresses(config: Mapping[str, str]) -> list[Address]:
 
 
 def _reached(addresses: Iterable[Address]) -> dict[Address, str | None]:
-    """What is wrong with each address, None where something listens there. All are tried at once."""
+    """What is wrong with each address; None if something listens there. All addresses
+    are tried at the same time."""
     return _tried(addresses, _connection_trouble, _NO_ANSWER)
 
 
 def _tried(
     addresses: Iterable[Address], trouble_of: Callable[[Address], str | None], in_time: str
 ) -> dict[Address, str | None]:
-    """What `trouble_of` says of each address, `in_time` where it says nothing in time."""
+    """What `trouble_of` returns for each address; `in_time` if it does not return in time."""
     wanted = list(dict.fromkeys(addresses))
     found: dict[Address, str | None] = dict.fromkeys(wanted, in_time)
 
     def look(address: Address) -> None:
         found[address] = trouble_of(address)
 
-    # Daemons: a name server that does not answer holds nobody.
+    # Daemon threads: a name server that does not answer must not keep the process alive.
     threads = [threading.Thread(target=look, args=(one,), daemon=True) for one in wanted]
     for thread in threads:
         thread.start()
@@ -142,7 +147,7 @@ def _of_listener(where: str, address: Address, config: Mapping[str, str]) -> Slu
     if "ssl" in protocol.lower():
         try:
             trouble = handshake(address.host, address.port, _context(config))
-        except (OSError, ValueError):  # a file that is not there, which librdkafka itself names
+        except (OSError, ValueError):  # a file that does not exist; librdkafka itself reports it
             return None
         if isinstance(trouble, ssl.SSLCertVerificationError):
             return KafkaRefused(
@@ -168,7 +173,7 @@ def _of_listener(where: str, address: Address, config: Mapping[str, str]) -> Slu
 
 
 def _context(config: Mapping[str, str]) -> ssl.SSLContext:
-    """As librdkafka judges a broker's certificate."""
+    """A TLS context that judges a broker's certificate by the same rules as librdkafka."""
     if config.get("enable.ssl.certificate.verification", "true").lower() == "false":
         return any_certificate()
     place = config.get("ssl.ca.location")
@@ -177,9 +182,10 @@ def _context(config: Mapping[str, str]) -> ssl.SSLContext:
 
 
 def _broker_trouble(address: Address, config: Mapping[str, str]) -> str | None:
-    """What is wrong with an address that takes connections; None where a broker answers in the protocol of the settings."""
+    """What is wrong with an address that takes connections; None if a broker answers in
+    the protocol of the settings."""
     if "ssl" in config.get("security.protocol", "plaintext").lower():
-        # A broker that wants a client's certificate says so after the handshake.
+        # A broker that requires a client certificate says so after the handshake.
         trouble = handshake(address.host, address.port, any_certificate())
         other = isinstance(trouble, ssl.SSLError) and not isinstance(trouble, ssl.SSLEOFError)
         return (_NO_BROKER if other else _SILENT) if trouble else None
@@ -190,12 +196,12 @@ def _broker_trouble(address: Address, config: Mapping[str, str]) -> str | None:
 
 
 def _speaks_kafka(address: Address) -> bool:
-    """Whether a broker answers there without TLS."""
+    """True if a broker answers there without TLS."""
     return _is_kafka(_first_bytes(address))
 
 
 def _first_bytes(address: Address) -> bytes:
-    """The first eight bytes of the answer to a request of Kafka's; fewer where there is no such answer."""
+    """The first eight bytes of the answer to a Kafka request; fewer bytes if there is no such answer."""
     with suppress(OSError), connected(address.host, address.port) as connection:
         connection.sendall(_API_VERSIONS)
         return connection.recv(8, socket.MSG_WAITALL)
@@ -203,5 +209,5 @@ def _first_bytes(address: Address) -> bytes:
 
 
 def _is_kafka(answer: bytes) -> bool:
-    # A length of sense, and the number that we gave the request.
+    # Eight bytes: the length of the answer, which is not checked, and the correlation id of our request.
     return len(answer) == 8 and answer[4:] == struct.pack(">i", 1)

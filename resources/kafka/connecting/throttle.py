@@ -8,38 +8,40 @@ from confluent_kafka import ThrottleEvent
 class Throttle:
     """The throttle callback of one client, served while the client is polled.
 
-    A broker answers a request that exceeds a quota at once, with a throttle time, and takes no other request of that
-    connection until it is over (KIP-219).
+    A broker answers a request that exceeds a quota at once, with a throttle time. It reads no other request
+    from that connection until the throttle time is over (KIP-219).
     """
 
     def __init__(self) -> None:
         self.milliseconds = 0
         """The last throttle time."""
         self.until = float("-inf")
-        """When it is over, as `time.monotonic()`."""
+        """When that throttle time is over, as `time.monotonic()`."""
 
     def __call__(self, event: ThrottleEvent) -> None:
         self.hold(int(event.throttle_time * 1000))
 
     def hold(self, milliseconds: int) -> None:
-        """A broker named this throttle time; 0 where it throttles no longer."""
+        """Note the throttle time that a broker reported, in milliseconds; 0 or less changes nothing."""
         if milliseconds > 0:
             self.milliseconds = milliseconds
             self.until = max(self.until, time.monotonic() + milliseconds / 1000)
 
     @property
     def seconds_left(self) -> float:
-        """For how long a broker takes no request, at least 0."""
+        """For how many seconds the broker takes no request; at least 0."""
         return max(0.0, self.until - time.monotonic())
 
     def told(self, since: float) -> str:
-        """Why nothing came since `since` (`time.monotonic()`), where a quota is the reason; else empty."""
+        """The reason why nothing came since `since` (`time.monotonic()`) if it is a
+        quota; otherwise an empty string."""
         if self.until < since:
             return ""
         return f"a client quota of the brokers throttles this client (throttle time {self.milliseconds:,} ms)"
 
     def reader_waits(self, since: float, why: str, next_step: str) -> tuple[str, str]:
-        """Why a reader got nothing since `since`, and what to do: because of a quota, or else `why` and `next_step`."""
+        """Why a reader got nothing since `since`, and what to do: the quota if it is one,
+        else `why` and `next_step`."""
         told = self.told(since)
         raised = (
             "raise consumer_byte_rate or request_percentage (kafka-configs.sh --alter --entity-type clients)"

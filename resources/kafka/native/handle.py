@@ -1,4 +1,5 @@
-"""What every native client begins with: its properties as text, its errors as ours, its log in Python's."""
+"""How every native client is opened: properties as text, errors as KafkaException,
+log lines to Python's logging."""
 
 import ctypes
 import logging
@@ -9,15 +10,19 @@ from confluent_kafka import KafkaError, KafkaException
 from resources.kafka.connecting.throttle import Throttle
 from resources.kafka.native.library import EVENT_LOG, THROTTLED, Library
 
-# Of syslog, to Python's.
+# From syslog's levels to Python's.
 _LEVELS = [logging.CRITICAL] * 3 + [logging.ERROR, logging.WARNING, logging.INFO, logging.INFO, logging.DEBUG]
 
 
 def opened(
     library: Library, kind: int, config: Mapping[str, str], throttle: Throttle, events: int = 0
 ) -> tuple[int, object]:
-    """A client of this kind, whose main queue gets these events and its log lines; `throttle` hears of throttle times
-    while that queue is polled. Returns the client, and what must live as long as it does. Raises KafkaException."""
+    """Create a client of this kind.
+
+    Its main queue gets these events and the client's log lines; `throttle` gets throttle times
+    while that queue is polled. Returns the client, and an object that must live as long as the
+    client. Raises KafkaException.
+    """
     text = ctypes.create_string_buffer(512)
     properties = library.conf_new()
     for name, value in {**config, "log.queue": "true"}.items():
@@ -36,7 +41,7 @@ def opened(
 
 
 def say(library: Library, event: int, log: logging.Logger) -> None:
-    """Pass on a line of librdkafka's log."""
+    """Pass on a line of librdkafka's log to Python's."""
     facility, text, level = ctypes.c_char_p(), ctypes.c_char_p(), ctypes.c_int()
     library.event_log(event, facility, text, level)
     told = [(part.value or b"").decode(errors="replace") for part in (facility, text)]

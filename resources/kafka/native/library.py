@@ -1,8 +1,8 @@
-"""librdkafka itself, the copy that confluent-kafka carries, through its public C interface.
+"""librdkafka itself: the copy that confluent-kafka brings, called through its public C interface.
 
-Nothing private of confluent-kafka is touched: its extension module only tells where the library is. Whether the
-library is the one these declarations are about is tried out once per process (`native_check`), and whoever finds
-it is not goes the public way.
+Nothing private of confluent-kafka is used: its extension module only shows where the library is.
+Once per process `native_library` tries out whether these declarations fit the library. If they do
+not, records go the public way.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ import confluent_kafka
 import numpy as np
 from confluent_kafka import KafkaError, KafkaException, cimpl
 
-# From rdkafka.h, where all of these are part of the stable interface.
+# From rdkafka.h; all of these are part of the stable interface.
 PRODUCER, CONSUMER = 0, 1
 PARTITION_UNASSIGNED = -1
 MSG_F_COPY = 0x2
@@ -43,7 +43,7 @@ MESSAGE = np.dtype(
         "itemsize": 72,
     }
 )
-# rd_kafka_vu_t: one property of a record; `first` to `third` are what its union holds for the property.
+# rd_kafka_vu_t: one property of a record. `first` to `third` are the fields of its union for that property.
 PROPERTY = np.dtype(
     {
         "names": ["vtype", "first", "second", "third"],
@@ -53,14 +53,14 @@ PROPERTY = np.dtype(
     }
 )
 
-# The callback for throttle times: client, name and id of the broker, milliseconds, the client's opaque.
+# The callback for throttle times: client, broker name, broker id, milliseconds, the client's opaque.
 THROTTLED = CFUNCTYPE(None, c_void_p, c_char_p, c_int32, c_int, c_void_p)
 
-# rd_kafka_metadata_t: which broker an answer came from, -1 for an address that was configured.
+# rd_kafka_metadata_t: the broker that sent the answer, -1 for a bootstrap address.
 METADATA = np.dtype({"names": ["orig_broker_id"], "formats": ["i4"], "offsets": [32], "itemsize": 48})
 
-# name -> (result, arguments). Those of _QUICK keep the interpreter's lock: they neither wait nor work long, and
-# giving it up and taking it back would cost more than they do.
+# name -> (result, arguments). The functions outside _WAITING keep the interpreter's lock (GIL): they do not
+# wait and their work is short, so to release and take the lock would cost more than the work.
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "version": (c_int, []),
     "version_str": (c_char_p, []),
@@ -132,17 +132,18 @@ _WAITING = {
 
 
 class NativeUnavailable(Exception):
-    """Why producing, or reading, goes the public way here."""
+    """The reason why records are produced or read the public way here."""
 
 
 class Library:
-    """The functions, without their prefix `rd_kafka_`. Raises NativeUnavailable where one is missing."""
+    """The functions, named without their prefix `rd_kafka_`. Raises NativeUnavailable if one is missing."""
 
     def __init__(self) -> None:
         if ctypes.sizeof(c_void_p) != 8 or np.dtype(c_uint64).byteorder == ">":
             raise NativeUnavailable("records are laid out for 64-bit little-endian machines")
         try:
-            # The extension's own handle finds the functions of the libraries it was linked with.
+            # The handle of the extension module also finds the functions of the
+            # libraries that it was linked with.
             waiting, quick = ctypes.CDLL(cimpl.__file__), ctypes.PyDLL(cimpl.__file__)
             for name, (result, arguments) in _FUNCTIONS.items():
                 function = getattr(waiting if name in _WAITING else quick, f"rd_kafka_{name}")
@@ -157,15 +158,15 @@ class Library:
             raise NativeUnavailable(f"librdkafka {found:#x} is not of the line 2")
 
     def __getattr__(self, name: str) -> Any:
-        # For the type checker; the functions are attributes of the instance.
+        # Only for the type checker; the functions are attributes of the instance.
         raise AttributeError(name)
 
     def kafka_error(self, code: int) -> KafkaError:
-        """The error of a code."""
+        """The error for an error code."""
         return KafkaError(code, self.err2str(code).decode())
 
     def check(self, error: int | None) -> None:
-        """Raise KafkaException for an rd_kafka_error_t, which is freed; nothing for none."""
+        """Raise KafkaException for an rd_kafka_error_t and free it; do nothing for None."""
         if not error:
             return
         told = KafkaError(
@@ -181,5 +182,5 @@ class Library:
 
 @cache
 def library() -> Library:
-    """The library, loaded once. Raises NativeUnavailable."""
+    """The library; it is loaded once per process. Raises NativeUnavailable."""
     return Library()

@@ -1,12 +1,14 @@
-"""The native way to produce: a librdkafka client of our own, one call for a batch, one event for many acknowledgements.
+"""The native way to produce: our own librdkafka client, one call for a batch, one
+event for many acknowledgements.
 
-Every call is of librdkafka's public C interface. Three rules keep it from waiting for ever:
+Every call uses librdkafka's public C interface. Three rules make sure that it never waits for ever:
 
-- Records are never queued with MSG_F_BLOCK, and never with a kafka_partition named before the topic is known:
-  librdkafka's partitioner places them when it knows the topic, and a full queue is waited for here.
-- Acknowledgements arrive as events, and librdkafka's own flush, commit and abort wait for them without serving
-  them: before each, this class has served all there are, and gives none of them more than a second.
-- A client belongs to the process that made it: after a fork the child neither uses nor frees it.
+- No record is queued with MSG_F_BLOCK; if the queue is full, this class waits. The event's records do not
+  name a kafka_partition: librdkafka's partitioner chooses it when it knows the topic.
+- Acknowledgements arrive as events. librdkafka's own flush, commit and abort wait for acknowledgements but do
+  not serve the events. So this class serves all events before each of these calls and gives each call at most
+  a second.
+- A client belongs to the process that created it: after a fork, the child neither uses nor frees it.
 """
 
 import ctypes
@@ -51,14 +53,15 @@ from resources.kafka.native.library import (
 from resources.kafka.native.records import grouped, messages, properties
 
 _UNCOUNTED = 1
-# A flush looks for acknowledgements this often, a millisecond apart, before it waits for them.
+# A flush checks for acknowledgements so many times, a millisecond apart, before it waits for longer.
 _EAGER_TURNS = 100
 _LINGER = ("linger.ms", "queue.buffering.max.ms")
 
 
 class NativeClient:
-    """A client of librdkafka's own. `config` holds its properties as text, `kafka_partitions` is how many its
-    topic has, where that is known. Raises KafkaException for a property."""
+    """Our own client of librdkafka. `config` holds its properties as text. `kafka_partitions` is
+    how many Kafka partitions its topic has, if that is known. Raises KafkaException for a
+    property that librdkafka refuses."""
 
     way = "native"
 
@@ -77,13 +80,14 @@ class NativeClient:
         self._kafka_partitions = kafka_partitions or 0
         events = EVENT_DR | EVENT_ERROR
         self._client, self._callback = opened(library, PRODUCER, config, self.throttle, events)
-        # Behind it: what is no number is refused there, by its name.
+        # After the client is created: librdkafka refuses a value that is no number and names the property.
         self._lingers = any(float(config.get(name, 0)) > 0 for name in _LINGER)
         self._queue: int = library.queue_get_main(self._client)
         self._topics: dict[str, int] = {}
-        # Freed by `close` alone, which the transaction has been aborted before. Destroying a client whose transaction is
-        # being opened at that moment can end the process on an assertion of librdkafka (2.16, AddPartitionsToTxn); one
-        # that nobody closes lives until its process ends, and the brokers end its transaction then.
+        # Only `close` frees the client, after the transaction was aborted. If a client is destroyed
+        # while its transaction is being opened, an assertion of librdkafka can end the process
+        # (2.16, AddPartitionsToTxn). A client that nobody closes lives until its process ends; the
+        # brokers then end its transaction.
         self._process: int | None = os.getpid()
 
     def connect(self, topics: Sequence[str], seconds: float) -> bool:
@@ -92,7 +96,7 @@ class NativeClient:
         return reach(self._asked, seconds)
 
     def _asked(self, seconds: float) -> int:
-        """Ask for the topics that this client knows by name; which broker answered."""
+        """Ask for the topics that this client knows by name; returns the id of the broker that answered."""
         answer = ctypes.c_void_p()
         code = self._library.metadata(self._client, 0, None, answer, max(1, int(seconds * 1000)))
         if code:
@@ -117,11 +121,11 @@ class NativeClient:
         patiently(self._served(self._library.commit_transaction), deadline - time.monotonic())
 
     def abort_transaction(self, timeout: float) -> None:
-        # The first call drops the records, which become events to be served before it can end.
+        # The first call drops the records. They become events, which must be served before the abort can end.
         patiently(self._served(self._library.abort_transaction), timeout, first_seconds=0.02)
 
     def _served(self, call: Callable[[int, int], int | None]) -> Callable[[float], None]:
-        """The call, with every event served before it."""
+        """The call; all events are served before it."""
 
         def served(seconds: float) -> None:
             self._serve(0)
@@ -137,8 +141,9 @@ class NativeClient:
         serve(0)
 
     def _produce_batch(self, topic: int, rows: Rows, serve: Callable[[float], None]) -> None:
-        # Records of one kafka_partition are sent and freed together. Allocated together, too, they cost half as much
-        # (cache misses). Only where they go is not decided here: that is librdkafka's own partitioner's.
+        # Records of one kafka_partition are sent and freed together. If their memory is also allocated
+        # together, they cost half as much (cache misses). This only sorts the records: librdkafka's own
+        # partitioner still chooses the kafka_partition.
         batch = messages(rows, grouped(rows, self._kafka_partitions))
         while len(batch):
             taken = self._library.produce_batch(
@@ -149,9 +154,10 @@ class NativeClient:
                 serve(0.05)
 
     def _not_taken(self, batch: npt.NDArray[Any], taken: int) -> npt.NDArray[Any]:
-        """The rest of a batch whose first `taken` records were queued: those behind the one that found it full.
+        """The rest of a batch whose first `taken` records were queued: the record that found
+        the queue full, and all after it.
 
-        Raises for every other outcome: a record behind one that was refused must not overtake it.
+        Raises for every other outcome, because no record may overtake an earlier record that was refused.
         """
         refused = np.flatnonzero(batch["err"])
         if len(refused) == 0 and taken == len(batch):
@@ -219,9 +225,11 @@ class NativeClient:
             waiting: int = self._library.outq_len(self._client)
             if not waiting or left_ms <= 0:
                 return waiting
-            # Tells its threads to send now, which holds while it waits, and no longer: the records of a transaction may
-            # be sent only when the brokers have noted their kafka_partition, some milliseconds from here, and then
-            # they would wait for more (linger.ms). It could not end, as the acknowledgements are served below.
+            # flush() makes librdkafka's threads send at once, without linger.ms, but only while
+            # flush() waits. The records of a transaction can be sent only some milliseconds from
+            # here, after the brokers have noted their kafka_partition; without this call they would
+            # then wait for linger.ms. flush() itself uses its whole millisecond: it does not serve
+            # acknowledgements, they are served below.
             if self._lingers:
                 self._library.flush(self._client, 1)
             if turn >= _EAGER_TURNS or not self._lingers:
@@ -248,14 +256,15 @@ class NativeClient:
         return self._topics[name]
 
     def _serve(self, wait_ms: int) -> None:
-        """Take every event there is, waiting for the first one. Raises the client's fatal error."""
+        """Take all events, and wait for the first one up to `wait_ms`. Raises the client's fatal error."""
         while event := self._library.queue_poll(self._queue, wait_ms):
             try:
                 self._take(event)
             finally:
                 self._library.event_destroy(event)
             wait_ms = 0
-        # Asked each time: the records that a fatal error drops may be told before the error is.
+        # Checked after every call: a fatal error drops records, and their events may come
+        # before the event of the error.
         text = ctypes.create_string_buffer(512)
         if code := self._library.fatal_error(self._client, text, len(text)):
             raise KafkaException(KafkaError(code, text.value.decode(errors="replace"), fatal=True))
@@ -267,12 +276,14 @@ class NativeClient:
         elif kind == EVENT_LOG:
             say(self._library, event, self._log)
         elif kind == EVENT_ERROR:
-            # Of brokers out of reach, too, which passes, and of fatal errors, which are asked for after it.
+            # Also an unreachable broker, which may pass, and fatal errors;
+            # `_serve` checks for those after this.
             told = self._library.event_error_string(event) or b""
             self.login(KafkaError(self._library.event_error(event), told.decode(errors="replace")))
 
     def _delivered(self, event: int) -> None:
-        """Count the records of one event: usually one batch of one kafka_partition, with offsets in a row."""
+        """Count the records of one event: usually one batch of one
+        kafka_partition, with consecutive offsets."""
         library = self._library
         count = library.event_message_count(event)
         pointers = (ctypes.c_void_p * count)()
@@ -319,7 +330,7 @@ def _structure(address: int | None, kind: np.dtype[np.void]) -> np.void:
 
 def _free(library: Library, client: int, queue: int, topics: dict[str, int], process: int) -> None:
     if os.getpid() != process:
-        return  # its threads, which freeing it waits for, did not come along
+        return  # freeing the client waits for its threads, which a forked child does not have
     for topic in topics.values():
         library.topic_destroy(topic)
     library.queue_destroy(queue)

@@ -1,8 +1,8 @@
-"""The native way to read: a librdkafka consumer of our own, a batch of messages in one call, copied into columns by
-the compiled library, which frees each message as it goes.
+"""The native way to read: our own librdkafka consumer. One call takes a batch of messages; the compiled
+library copies them into columns and frees each message as it goes.
 
-A client belongs to the process that made it: after a fork the child neither uses nor frees it. Every message that was
-taken is freed before anything else is asked of the client, or closing it would wait for ever.
+A client belongs to the process that created it: after a fork, the child neither uses nor frees it. Every
+message is freed before the next call of the client; otherwise closing the client would wait for ever.
 """
 
 import ctypes
@@ -28,8 +28,8 @@ _COLUMN = np.dtype([("offsets", "u8"), ("data", "u8"), ("valid", "u8"), ("nulls"
 
 
 class NativeReader:
-    """A consumer of librdkafka's own. `config` holds its properties as text; `loops` is the compiled library.
-    Raises KafkaException for a property."""
+    """Our own consumer of librdkafka. `config` holds its properties as text; `loops` is the compiled library.
+    Raises KafkaException for a property that librdkafka refuses."""
 
     way = "native"
 
@@ -46,16 +46,17 @@ class NativeReader:
         self._messages = Messages(library, loops, stamps=stamps)
         self.throttle = Throttle()
         self._client, self._callback = opened(library, CONSUMER, config, self.throttle)
-        # Of records, of nothing else: what must be served besides comes to the main one.
+        # This queue holds records only; all other events come to the main queue.
         self._queue: int = library.queue_get_consumer(self._client)
         self._main: int = library.queue_get_main(self._client)
-        # Also where nobody closes it, as confluent-kafka frees its own; not where the interpreter ends.
+        # Freed also if nobody closes it, as confluent-kafka does with its own clients; but
+        # not at the interpreter's exit.
         queues, self._process = (self._queue, self._main), os.getpid()
         self._freed = finalize(self, _free, library, self._client, queues, self._process)
         self._freed.atexit = False
 
     def look_up(self, topic: str, seconds: float) -> None:
-        self._serve()  # a login's token may be fetched here
+        self._serve()  # this may fetch a token for the login
         handle = self._library.topic_new(self._client, topic.encode(), None)
         if not handle:
             return
@@ -73,13 +74,13 @@ class NativeReader:
             self._library.check(self._library.incremental_unassign(self._client, places))
 
     def unassign(self) -> None:
-        # Not in a child, where it is called too when a generator ends that was being read.
+        # Not in a forked child, where this is called too when a generator that was reading ends.
         if self._process == os.getpid():
             self._check(self._library.assign(self._client, None))
 
     @contextmanager
     def _places(self, topic: str, wanted: Mapping[int, int | None]) -> Iterator[int]:
-        """A list of kafka_partitions, with offsets where there are."""
+        """A list of Kafka partitions, with an offset for each that has one."""
         places: int = self._library.topic_partition_list_new(len(wanted))
         try:
             for p, offset in wanted.items():
@@ -99,7 +100,8 @@ class NativeReader:
         return self._messages.take(self._queue, most, seconds)
 
     def _serve(self) -> None:
-        """Take what librdkafka wants to be taken besides records: its log, throttle times, and the fetching of tokens."""
+        """Serve librdkafka's events other than records: log lines, throttle
+        times, requests for login tokens."""
         while event := self._library.queue_poll(self._main, 0):
             if self._library.event_type(event) == EVENT_LOG:
                 say(self._library, event, self._log)
@@ -107,13 +109,13 @@ class NativeReader:
 
     def close(self) -> None:
         if self._freed.alive and self._process == os.getpid():
-            self._serve()  # the last of the log
+            self._serve()  # the last log lines
         self._freed()
 
 
 def _free(library: Library, client: int, queues: Iterable[int], process: int) -> None:
     if os.getpid() != process:
-        return  # its threads, which freeing it waits for, did not come along
+        return  # freeing the client waits for its threads, which a forked child does not have
     library.consumer_close(client)
     for queue in queues:
         library.queue_destroy(queue)
@@ -121,7 +123,7 @@ def _free(library: Library, client: int, queues: Iterable[int], process: int) ->
 
 
 class Messages:
-    """Messages of a queue as columns."""
+    """Takes the messages of a queue as columns."""
 
     def __init__(self, library: Library, loops: ctypes.CDLL, *, stamps: bool = False) -> None:
         self._library, self._loops = library, loops
@@ -133,7 +135,8 @@ class Messages:
         self._taken = np.empty(0, np.uint64)
 
     def take(self, queue: int, most: int, seconds: float) -> Batch:
-        """What is in `queue`, at most `most` messages. Raises KafkaException for the first that is an error."""
+        """The messages in `queue`, at most `most`; waits up to `seconds` for the first one. Raises
+        KafkaException for the first message that is an error."""
         if len(self._taken) < most:
             self._taken = np.empty(most, np.uint64)
         told, taken = np.zeros(1, _TOLD), self._taken.ctypes.data
@@ -145,7 +148,8 @@ class Messages:
             self._refuse(int(told["first_error"][0]))
             batch, count = self._gathered(told[0], count), 0
         finally:
-            # Whatever happened: those that were gathered are freed already.
+            # After an error, all messages must still be freed. `count` is 0 after success:
+            # gathered messages are already freed.
             self._loops.sluice_free_messages(self._destroy, taken, count)
         return batch
 
@@ -181,7 +185,7 @@ class Messages:
 
 
 class _Column:
-    """Room for one side of records."""
+    """Memory for the keys, or for the values, of records."""
 
     def __init__(self, records: int, size: int) -> None:
         self._ends = np.empty(records + 1, np.int64)

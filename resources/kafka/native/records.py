@@ -1,6 +1,7 @@
-"""Columns of records as the structures librdkafka reads: addresses into Arrow's buffers, nothing copied here.
+"""Columns of records in the structures that librdkafka reads: addresses of Arrow's
+buffers; nothing is copied here.
 
-What is returned holds addresses only: the columns must outlive every call that is given them.
+The results hold addresses only: the columns must live longer than every call that gets the results.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from resources.kafka.native.library import (
     VTYPE_VALUE,
 )
 
-# Where an empty value or key "is": librdkafka takes null for none at all.
+# The address of an empty value or key: librdkafka reads a null address as no value or key at all.
 _SOMEWHERE = np.zeros(8, np.uint8)
 
 _WORTH_GROUPING = 1024
@@ -34,7 +35,8 @@ _Places = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
 
 
 def messages(rows: Rows, order: npt.NDArray[np.intp] | None = None) -> npt.NDArray[Any]:
-    """One rd_kafka_message_t for each row, in `order` where one is given; headers and timestamps are not part of it."""
+    """One rd_kafka_message_t for each row, in `order` if it is given; headers and
+    timestamps are not included."""
     filled = np.zeros(len(rows), MESSAGE)
     columns = (*_places(rows.keys, np.int32), *_places(rows.values, np.int64))
     for name, column in zip(("key", "key_len", "payload", "len"), columns, strict=True):
@@ -43,25 +45,26 @@ def messages(rows: Rows, order: npt.NDArray[np.intp] | None = None) -> npt.NDArr
 
 
 def grouped(rows: Rows, kafka_partitions_: int) -> npt.NDArray[np.intp] | None:
-    """An order of the rows in which those of one kafka_partition stand together, in their own order; None: as they are."""
+    """An order of the rows that puts the rows of one kafka_partition together, in their
+    own order. None: as they are."""
     if len(rows) < _WORTH_GROUPING or rows.keys.null_count or not 1 < kafka_partitions_ < 2**16:
         return None
-    # Of 16 bits: those are sorted by counting.
+    # 16 bits, because numpy sorts these by radix sort, in linear time.
     return np.argsort(kafka_partitions(rows.keys, kafka_partitions_).astype(np.uint16), kind="stable")
 
 
 @dataclass(frozen=True)
 class PropertyLists:
-    """For each row a list of rd_kafka_vu_t, for records with headers or timestamps of their own."""
+    """For each row a list of rd_kafka_vu_t, for records that have headers or timestamps of their own."""
 
     lists: npt.NDArray[Any]
     counts: npt.NDArray[np.int64]
-    # What the lists point to, besides the columns.
+    # Memory that the lists point to, in addition to the columns.
     kept: tuple[object, ...]
 
     @property
     def addresses(self) -> npt.NDArray[np.int64]:
-        """Of each row's list."""
+        """The address of each row's list."""
         return self.lists.ctypes.data + np.arange(len(self.lists), dtype=np.int64) * self.lists.strides[0]
 
 
@@ -88,7 +91,8 @@ def properties(rows: Rows, topic: int) -> PropertyLists:
 def _headers(
     pairs: list[tuple[str, bytes]],
 ) -> tuple[tuple[npt.NDArray[np.uint64], object], tuple[_Places, object]]:
-    """Addresses of the names, each ended by a zero byte, and places of the values; each with what holds them."""
+    """The addresses of the names, each of which ends with a zero byte, and the places of the values; each of
+    the two with the object that holds its memory."""
     distinct = sorted({name for name, _ in pairs})
     texts = [name.encode() + b"\0" for name in distinct]
     blob = np.frombuffer(b"".join(texts) or b"\0", np.uint8)
@@ -101,7 +105,7 @@ def _headers(
 
 
 def _places(column: pa.Array, offset_type: type[np.signedinteger[Any]]) -> _Places:
-    """Address and length of each value; null has the address 0."""
+    """The address and the length of each value; a null has the address 0."""
     validity, offsets, data = column.buffers()
     if len(column) == 0 or offsets is None:
         return np.zeros(len(column), np.uint64), np.zeros(len(column), np.uint64)

@@ -1,7 +1,8 @@
-"""Tries out, without a broker, whether librdkafka reads and reports records as we lay them out.
+"""Checks, without a broker, whether librdkafka reads and reports records in the
+layout that this package uses.
 
-Records are queued for a topic that no broker was asked about, dropped again, and compared with what the events of
-their end say: the fields of the structures go there and back.
+Records are queued for a topic that was never looked up, and dropped again. Then they are compared with the
+events that report their end. So the fields of the structures are checked in both directions.
 """
 
 import ctypes
@@ -22,13 +23,14 @@ from resources.kafka.native.producer import NativeClient
 _KEYS: list[bytes | None] = [b"not sent", b"key", b"", b"k" * 300, None]
 _VALUES: list[bytes | None] = [b"not sent", b"value", None, b"", b"v" * 3000]
 _HEADERS = [[], [("a", b"1"), ("bc", b"")], [("bc", b"\x00\xff")], []]
-_STAMPS = np.array([0, 1, 2**40, 1_600_000_000_000], np.int64)  # sent, but a record that failed tells none
+_STAMPS = np.array([0, 1, 2**40, 1_600_000_000_000], np.int64)  # queued; a failed record does not report it
 _UNKNOWN_OFFSET = -1001
 
 
 @cache
 def native_library() -> Library:
-    """The library, tried out. Raises NativeUnavailable, with the reason, where it is not as expected."""
+    """The library, after the check. Raises NativeUnavailable, with the reason, if the
+    library is not as expected."""
     loaded = library()
     seen = _Seen(loaded)
     try:
@@ -48,7 +50,7 @@ def native_library() -> Library:
 
 
 class _Seen(NativeClient):
-    """A client that keeps what its records ended as."""
+    """A client that keeps what was reported for its records."""
 
     def __init__(self, loaded: Library) -> None:
         silent = logging.getLogger("sluice.kafka.check")
@@ -58,7 +60,7 @@ class _Seen(NativeClient):
         self.records: list[tuple[Any, ...]] = []
 
     def queue_and_drop(self) -> None:
-        """Queue all records, drop them, and wait for the events that say so."""
+        """Queue all records, drop them, and wait for the events that report this."""
         plain = Rows(pa.array(_KEYS, pa.binary()).slice(1), pa.array(_VALUES, pa.large_binary()).slice(1))
         self.produce_rows("check", plain, lambda _: None)
         more = Rows(plain.keys, plain.values, _HEADERS, _STAMPS)

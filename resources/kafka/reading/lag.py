@@ -12,7 +12,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-# The package names what it exports in no way mypy can see.
+# mypy cannot see the names that the package exports.
 from resources.errors import SluiceError, did_you_mean
 from resources.kafka.errors import KafkaRefused, kafka_error
 from resources.kafka.factory import admin, consumer
@@ -31,9 +31,10 @@ class GroupHidden(KafkaRefused):
 class GroupLag:
     """A group on one topic: `records` is the sum over its partitions of end minus committed offset.
 
-    The end is what a read_committed consumer can reach. `committed` and `ends` are offsets by kafka_partition; one
-    without a committed offset is in `ends` alone, and counts from the beginning of its log. Transaction markers and
-    aborted records take offsets too, so a group that has read everything may be a little behind.
+    The end is the last offset that a read_committed consumer can reach. `committed` and `ends` are
+    offsets by kafka_partition. A partition without a committed offset is in `ends` only, and all its
+    records count. Transaction markers and aborted records have offsets too, so a group that has read
+    everything may still have a small lag.
     """
 
     group: str
@@ -43,13 +44,14 @@ class GroupLag:
 
 
 class GroupReader:
-    """Asks the brokers; joins no group and commits nothing. Close it after use."""
+    """Reads the offsets of groups; joins no group and commits nothing. Close it after use."""
 
     def __init__(self, settings: Settings, *, seconds: float = _SECONDS) -> None:
         self._settings, self._seconds = settings, seconds
         self._admin = admin(settings)
-        # One for each group. Not the admin client's list_consumer_group_offsets: in librdkafka 2.16 it ends the whole
-        # process (SIGSEGV) when the brokers answer that the group's coordinator has moved or is not there yet.
+        # One consumer for each group, instead of the admin client's list_consumer_group_offsets: in
+        # librdkafka 2.16 that function ends the whole process (SIGSEGV) if the brokers answer that the
+        # group's coordinator moved or does not exist.
         self._members: dict[str, Consumer] = {}
         self._readable: set[str] = set()
 
@@ -62,7 +64,7 @@ class GroupReader:
     def lag(self, topic: str, group: str) -> GroupLag:
         """How far `group` is behind on `topic`.
 
-        Raises KafkaRefused where the login may not ask, KafkaUnavailable where nobody answers.
+        Raises KafkaRefused if the login has no right to do this, KafkaUnavailable if nobody answers.
         """
         kafka_partitions = self._partitions(topic)
         committed = self.committed(group, {topic: kafka_partitions})[topic]
@@ -73,8 +75,8 @@ class GroupReader:
         return GroupLag(group, records, committed, ends)
 
     def nothing_left(self, topic: str, lag: GroupLag) -> bool:
-        """True when between the committed offsets and the ends there is no record that a consumer would be given:
-        only markers, and records of aborted transactions."""
+        """True if a consumer would get no record between the committed offsets and the ends: only transaction
+        markers and records of aborted transactions are there."""
         places = {p: lag.committed.get(p, 0) for p, end in lag.ends.items() if lag.committed.get(p, 0) < end}
         reader = consumer(self._settings)
         try:
@@ -83,13 +85,13 @@ class GroupReader:
             taken = read_until(reader, topic, ends, hidden="", stalled="", patience_seconds=_SECONDS)
             return not any(found.records for found in taken)
         except (ReadStalled, SluiceError):
-            return False  # nobody can tell, for want of a right or an answer: then there may be one
+            return False  # a right or an answer is missing, so nobody can say: there may be a record
         finally:
             reader.close()
 
     def existing(self, groups: Collection[str]) -> set[str]:
-        """Those of `groups` that may have committed offsets: asked in one request. A group that nobody has ever used is not
-        among them; one of which nobody can tell is."""
+        """The groups among `groups` that may have committed offsets, in one request. A group that was never
+        used is not among them. A group for which the brokers give another error is among them."""
         if not groups:
             return set()
         asked = self._admin.describe_consumer_groups(list(groups), request_timeout=self._seconds)
@@ -106,7 +108,8 @@ class GroupReader:
         return found
 
     def similar(self, group: str) -> str:
-        """` Did you mean 'x'?` for the nearest name of a group that the login may see, or an empty string."""
+        """` Did you mean 'x'?` with the nearest name of a group that the login
+        can see, or an empty string."""
         try:
             listed = self._admin.list_consumer_groups(request_timeout=self._seconds).result()
         except KafkaException:
@@ -114,7 +117,8 @@ class GroupReader:
         return did_you_mean(group, [one.group_id for one in listed.valid if one.group_id != group])
 
     def _partitions(self, topic: str) -> list[int]:
-        # Not list_topics(name): a broker that creates topics by itself would create it for being asked.
+        # Not list_topics(name): a broker with auto.create.topics.enable would create the
+        # topic because of that request.
         try:
             described = self._admin.describe_topics(TopicCollection([topic]), request_timeout=self._seconds)
             return sorted(partition.id for partition in described[topic].result().partitions)
@@ -122,12 +126,13 @@ class GroupReader:
             raise self._admin.explained(f"topic {topic}", error) from None
 
     def committed(self, group: str, places: Mapping[str, Iterable[int]]) -> dict[str, dict[int, int]]:
-        """The offsets that `group` has committed on these topics' Kafka partitions, by topic, in one request; a partition
-        without a committed offset is left out. Raises as `lag`."""
+        """The offsets that `group` has committed for Kafka partitions of these topics, by topic, in one
+        request. A partition without a committed offset is left out. Raises as `lag`."""
         if group not in self._members:
             if group not in self._readable:
                 self._assert_readable(group)
-            # Never subscribed, so it does not join; a consumer that only asks leaves the group as it is.
+            # Never subscribed, so it does not join the group; reading committed
+            # offsets does not change a group.
             self._members[group] = consumer(self._settings, **{"group.id": group})
         try:
             found = self._members[group].committed(
@@ -135,19 +140,19 @@ class GroupReader:
                 self._seconds,
             )
         except KafkaException as error:
-            # A right that was taken away looks like a coordinator that is not to be found.
+            # A right that was taken away looks like a coordinator that cannot be found.
             self._assert_readable(group)
             raise self._unreadable(group, error) from None
         committed: dict[str, dict[int, int]] = {topic: {} for topic in places}
         for partition in found:
             if partition.error is not None:
                 raise self._unreadable(group, partition.error)
-            if partition.offset >= 0:  # one without a commit has -1001
+            if partition.offset >= 0:  # a partition without a commit has -1001
                 committed[partition.topic][partition.partition] = partition.offset
         return committed
 
     def forget(self, group: str) -> None:
-        """Free the client that asks for this group."""
+        """Free the client that reads the offsets of this group."""
         if (member := self._members.pop(group, None)) is not None:
             member.close()
 
@@ -155,7 +160,8 @@ class GroupReader:
         try:
             self._admin.describe_consumer_groups([group], request_timeout=self._seconds)[group].result()
         except KafkaException as error:
-            # Anything else (a group that nobody has used yet, a coordinator that is only being made) the asking tells.
+            # Any other error (nobody has used the group yet, its coordinator is being created) is
+            # reported by the request itself.
             if kafka_error(error).code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
                 raise self._unreadable(group, error) from None
 

@@ -1,4 +1,5 @@
-"""First and last offsets of a topic's Kafka partitions, as they are now. Nothing else asks for offsets."""
+"""First and last offsets of a topic's Kafka partitions, as they are now. All
+offset requests are made here."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,8 +14,9 @@ from resources.kafka.errors import KafkaUnavailable, is_passing, kafka_error
 from resources.process.waiting import waiting_for
 
 _ASK_SECONDS = 15
-# What the client knows of the topic is old: partitions were added, or a leader was elected, since it last looked. After a
-# broker stood still, a request with the epoch of before was refused for as long as it was repeated (librdkafka 2.16).
+# The client's metadata of the topic is out of date: since its last look, partitions were added or a leader
+# was elected. After a broker was paused, a request with the old leader epoch was refused however often it
+# was repeated (librdkafka 2.16).
 _OUTDATED = (
     KafkaError._UNKNOWN_PARTITION,
     KafkaError.FENCED_LEADER_EPOCH,
@@ -28,7 +30,7 @@ EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 
 
 Asked = Sequence[Mapping[TopicPartition, "Future[ListOffsetsResultInfo]"]]
-"""Requests under way: for each of the wished offsets, one for each Kafka partition."""
+"""Requests in progress: for each requested kind of offset, one request for each Kafka partition."""
 
 
 def ask_offsets(
@@ -39,7 +41,10 @@ def ask_offsets(
     *,
     committed: bool = False,
 ) -> Asked:
-    """Begin to ask; `offsets_of` waits. `committed`: as a read_committed consumer sees them, without open transactions."""
+    """Send the requests; `offsets_of` waits for the answers.
+
+    `committed`: offsets as a read_committed consumer sees them, without open transactions.
+    """
     isolation = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
     partitions = sorted(kafka_partitions)
     return [
@@ -61,8 +66,11 @@ def offsets_of(
     committed: bool = False,
     asked: Asked | None = None,
 ) -> list[dict[int, int]]:
-    """For each of `specs` the offset of each Kafka partition; open transactions included, but with `committed`. `asked`:
-    the same was asked already. Raises as `explain` says, and KafkaUnavailable where the brokers do not answer."""
+    """For each of `specs`, the offset of each Kafka partition.
+
+    Open transactions are included unless `committed`. `asked`: the same requests, if they were sent already.
+    Raises as `explain` says, and KafkaUnavailable if the brokers do not answer.
+    """
     partitions = sorted(kafka_partitions)
     if not partitions:
         return [{} for _ in specs]
@@ -82,21 +90,22 @@ def _answered(
     deadline = time.monotonic() + _ASK_SECONDS
     while True:
         try:
-            # All are on their way before the first is waited for.
+            # All requests are sent before the first answer is waited for.
             asked = asked or ask_offsets(client, topic, partitions, specs, committed=committed)
             found = [{place.partition: told.result().offset for place, told in one.items()} for one in asked]
             break
         except KafkaException as error:
             asked = None
             outdated = kafka_error(error).code() in _OUTDATED
-            # A leader that has just moved, or of a topic that was just made, is found by asking again.
+            # If a leader has just moved, or the topic was just created, a retry finds the leader.
             if not (outdated or is_passing(kafka_error(error))) or time.monotonic() > deadline:
                 raise client.explained(f"topic {topic}", error) from None
-            if outdated:  # the client does not look again by itself
+            if outdated:  # the client does not refresh its metadata by itself
                 with suppress(KafkaException):
                     client.list_topics(topic, timeout=_ASK_SECONDS)
             time.sleep(0.1)
-    # A request that timed out is no exception but a negative offset, which would pass for an empty topic.
+    # A request that timed out gives a negative offset instead of an exception; it
+    # would look like an empty topic.
     if unknown_to := sorted({p for one in found for p, offset in one.items() if offset < 0}):
         raise client.named(
             KafkaUnavailable(

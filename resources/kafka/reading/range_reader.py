@@ -21,7 +21,8 @@ Positions = Mapping[int, int]
 
 
 class ReadStalled(Exception):
-    """The end of what was to be read is hidden for longer than the patience: `why`, and the next `step`."""
+    """The end of the range is hidden for longer than the patience. `why` is the
+    reason, `step` the next step."""
 
     def __init__(self, why: str, step: str) -> None:
         super().__init__(why)
@@ -30,8 +31,9 @@ class ReadStalled(Exception):
 
 @dataclass(frozen=True)
 class Taken:
-    """Records as they come, those of a Kafka partition in the order of its log, and the offsets that were reached by
-    them and by what is not handed over: markers, and records of aborted transactions."""
+    """Records in the order in which they came, for each Kafka partition in the order of its log. `reached`:
+    the next offset of each Kafka partition, after these records and after what is not returned: transaction
+    markers and records of aborted transactions."""
 
     records: list[Record]
     reached: dict[int, int]
@@ -48,18 +50,20 @@ def read_until(
     patience_seconds: float,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Taken]:
-    """What `reader`, which reads these Kafka partitions already, is given until each of them has reached its end; perhaps
-    something behind an end too.
+    """Yield what `reader` gets, until each of these Kafka partitions has reached its end. `reader` must
+    already read them. Records after an end may be among them.
 
-    `hidden`: what hides the end if nothing comes for some seconds, for `say`, behind `what`; `stalled`: the same for the error. Raises
-    ReadStalled, and as `explain` says.
+    If nothing comes for some seconds, `say` gets a line with `what` and then `hidden`, the reason why
+    the end is hidden. `stalled` is that reason for the error. Raises ReadStalled after
+    `patience_seconds`, and as `explain` says.
     """
     left = dict(ends)
     moved, said = time.monotonic(), False
     while left:
         one = reader.poll(0.2)
-        # Not `if one`: a message is as true as its value is long, and a tombstone has none. consume() waits out its whole
-        # time-out for a full batch; after one message, what is here is taken.
+        # Not `if one`: a message is true if its value has bytes, and a tombstone has none. consume() waits
+        # for a full batch until its timeout; so poll() waits for one message, and consume() then takes the
+        # messages that are already here.
         messages = [] if one is None else [one, *reader.consume(_BATCH, timeout=0)]
         records: list[Record] = []
         reached: dict[int, int] = {}
@@ -67,13 +71,14 @@ def read_until(
             p, error = message.partition() or 0, message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 raise explain(f"topic {topic}", error)
-            # Markers and aborted records are not handed over; the end of what can be read is.
+            # Markers and aborted records are not returned, but the end-of-partition
+            # event gives the offset after them.
             place = (message.offset() or 0) + (error is None)
             reached[p] = max(place, reached.get(p, 0))
             if error is None:
                 records.append(message)
             if p in left:
-                moved = time.monotonic()  # a quota slows a reader, and an open transaction stops it
+                moved = time.monotonic()  # a quota makes a reader slow; an open transaction stops it
                 if place >= left[p]:
                     del left[p]
         if reached:
@@ -89,7 +94,8 @@ def read_until(
 class RangeReader:
     """Reads one topic from offset to offset, with one consumer. Not for use by several threads.
 
-    `committed`: read_committed, which waits for open transactions to end; otherwise whatever is on the log.
+    `committed`: read_committed, which waits until open transactions end; otherwise
+    all records that are on the log.
     """
 
     def __init__(
@@ -106,9 +112,9 @@ class RangeReader:
         self._consumer = consumer(settings, **_isolation(committed))
 
     def ends(self, kafka_partitions: int) -> dict[int, int]:
-        """Where each kafka_partition ends now, open transactions included."""
+        """The end offset of each kafka_partition now, open transactions included."""
         if kafka_partitions > self._looked_up:
-            # A client does not look for partitions that were added by itself.
+            # A client does not look for added partitions by itself.
             self._looked_up = kafka_partitions
             with suppress(KafkaException):
                 self._consumer.list_topics(self._topic, timeout=_ASK_SECONDS)
@@ -118,7 +124,7 @@ class RangeReader:
     def read(self, first: Positions, end: Positions) -> Iterator[list[Record]]:
         """Records from `first` up to, not including, `end`, each kafka_partition in the order of its log.
 
-        Raises KafkaUnavailable where an open transaction hides them for longer than any may be open.
+        Raises KafkaUnavailable if an open transaction hides them for longer than a transaction may be open.
         """
         left = {p: end[p] for p in end if first.get(p, 0) < end[p]}
         if not left:

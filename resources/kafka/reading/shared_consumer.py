@@ -1,4 +1,4 @@
-"""A consumer that is connected once and lent for one reading after the other."""
+"""A consumer that connects once and is lent to one reader after the other."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,8 +12,11 @@ _ASK_SECONDS = 5.0
 
 
 class LentConsumer:
-    """Whoever borrows it assigns what is to be read; to connect costs more than to read a few records. Between two
-    readings nothing is assigned, so nothing is fetched. To be closed; not for use by several threads."""
+    """A consumer for short reads: to connect costs more than to read a few records.
+
+    The borrower assigns the partitions to read. Between two borrowers nothing is assigned, so nothing is
+    fetched. Close it after use. Not for use by several threads.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -22,11 +25,12 @@ class LentConsumer:
 
     @contextmanager
     def lent(self, topic: str) -> Iterator[Reader]:
-        """The consumer, which knows `topic`; another one while it is lent already. Not lent again behind an error."""
+        """The consumer, which knows `topic`; another one if it is already lent. After an
+        error it is not lent again."""
         kept, self._kept = self._kept, None
         reader = kept or consumer(self._settings)
         if kept is None or topic not in self._topics:
-            # A topic that a connected consumer has not heard of is looked up once a second only.
+            # A connected consumer looks up a topic that it does not know only once a second.
             with suppress(KafkaException):
                 reader.list_topics(topic, timeout=_ASK_SECONDS)
         sound = True

@@ -1,7 +1,7 @@
 """What a login can see of a cluster, of some of its topics, and of its own rights there.
 
-Everything is asked at once and nothing is created: not a topic, not a producer id. What the login may not
-see is said to be so, never guessed.
+All requests are sent at the same time, and nothing is created: no topic, no producer id. If the login may not
+see something, the answer says so; nothing is guessed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
-# The package names what it exports in no way mypy can see.
+# mypy cannot see the names that the package exports.
 from confluent_kafka.admin import ConfigResource, ResourceType
 
 from resources.kafka.connecting.logins import Admin
@@ -23,7 +23,7 @@ from resources.settings import Settings
 
 _SECONDS = 15
 
-# hidden: Kafka does not tell a login without any right to a topic whether it is there.
+# hidden: if a login has no right to a topic, Kafka does not say whether the topic exists.
 Presence = Literal["there", "missing", "hidden"]
 
 _CANNOT_SAY = {
@@ -42,8 +42,9 @@ _NO_RIGHT = {
 class TopicState:
     """A topic as one login sees it.
 
-    `topic` is None unless it is there; its `config` is empty where the login may not read it. `rights` are the
-    operations that the brokers say the login has (`Write`, `DescribeConfigs`, …), None where they do not say.
+    `topic` is None unless presence is `there`; its `config` is empty if the login may not read it.
+    `rights` are the operations that the login has according to the brokers (`Write`,
+    `DescribeConfigs`, …); None if they do not say.
     """
 
     name: str
@@ -55,18 +56,19 @@ class TopicState:
 
     @property
     def config(self) -> Mapping[str, str]:
-        """The topic's settings; empty where they may not be read."""
+        """The topic's settings; empty if the login may not read them."""
         return self.topic.config if self.topic else {}
 
     def number(self, name: str) -> int | None:
-        """A setting that is a whole number; None where it may not be read or the brokers do not know it."""
+        """A setting that is a whole number; None if it may not be read or if the brokers do not know it."""
         told = self.config.get(name)
         return int(told) if told else None
 
 
 @dataclass(frozen=True)
 class ClusterState:
-    """A cluster as one login sees it. `config` are one broker's settings, empty where they may not be read."""
+    """A cluster as one login sees it. `config` are one broker's settings; empty if
+    the login may not read them."""
 
     brokers: int
     topics: Mapping[str, TopicState]
@@ -77,10 +79,11 @@ class ClusterState:
 
     @property
     def authorizer(self) -> bool | None:
-        """Whether ACLs are in force; None where nobody can tell."""
+        """Whether ACLs are in force; None if that is not known."""
         if "authorizer.class.name" in self.config:
             return bool(self.config["authorizer.class.name"])
-        # A login that lacks any right of any of these is proof; one that has all proves nothing.
+        # If the login lacks a right on any of these, ACLs are in force. If it has
+        # all rights, that proves nothing.
         seen = [self.rights, *(state.rights for state in self.topics.values() if state.presence == "there")]
         if any(state.presence == "hidden" for state in self.topics.values()):
             return True
@@ -90,7 +93,7 @@ class ClusterState:
 
 
 def describe(settings: Settings, topics: Sequence[str], *, client: Admin | None = None) -> ClusterState:
-    """The cluster and these topics, as the settings' login sees them. Raises as `explain` says."""
+    """The cluster and these topics, as the login of the settings sees them. Raises as `explain` says."""
     with waiting_for(f"Kafka {settings.bootstrap_servers}"):
         return _described(settings, topics, client or admin(settings))
 
@@ -98,7 +101,7 @@ def describe(settings: Settings, topics: Sequence[str], *, client: Admin | None 
 def _described(settings: Settings, topics: Sequence[str], client: Admin) -> ClusterState:
     asked: dict[str, Any] = {"request_timeout": _SECONDS}
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in topics]
-    # All on their way before the first is waited for.
+    # All requests are sent before the first answer is waited for.
     described = client.describe_topics(
         TopicCollection(list(topics)), include_authorized_operations=True, **asked
     )
@@ -170,7 +173,7 @@ def _may_describe(group: Any, where: str) -> bool | None:
             return False
         if code == KafkaError.GROUP_ID_NOT_FOUND:
             return True
-        # A coordinator that is only just being made will be there when it is needed.
+        # A coordinator that is just being created will exist when it is needed.
         if code in _CANNOT_SAY or is_passing(kafka_error(error)):
             return None
         raise explain(where, error) from None
@@ -184,7 +187,8 @@ def _result(client: Admin, future: Future[Any], where: str) -> Any:
 
 
 def _rights(operations: Any) -> frozenset[str] | None:
-    """Names as Kafka's documentation and `kafka-acls.sh` write them; None where the brokers do not say."""
+    """Operation names as Kafka's documentation and `kafka-acls.sh` write them;
+    None if the brokers do not say."""
     if not operations:
         return None
     return frozenset("".join(part.title() for part in one.name.split("_")) for one in operations)

@@ -1,6 +1,6 @@
-"""The journal topic: append-only, read by key, never compacted and never deleted for its age.
+"""The journal topic: append-only, read by key, never compacted and never deleted because of age.
 
-A key's records are all in one Kafka partition, so reading one key costs a part of the topic, not all of it.
+All records of a key are in one Kafka partition, so reading one key means reading a part of the topic.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,14 +20,14 @@ from resources.wording import counted
 
 JOURNAL_CONFIG = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 _SUFFIX = ".journal"
-# Kafka's own limit of a topic's name.
+# Kafka's own limit for the length of a topic name.
 _LONGEST_NAME = 249
 _APPEND_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A record of the journal as it is on the topic. `value` is None for a record without one."""
+    """A record of the journal as it is on the topic. `value` is None if the record has no value."""
 
     key: str
     value: bytes | None
@@ -36,7 +36,8 @@ class Entry:
 
 
 def journal_topic(settings: Settings) -> str:
-    """The journal's topic: `<ledger topic>.journal`. Raises KafkaRefused where that name is too long for Kafka."""
+    """The journal's topic: `<ledger topic>.journal`. Raises KafkaRefused if that
+    name is too long for Kafka."""
     name = f"{settings.ledger_topic}{_SUFFIX}"
     if len(name) > _LONGEST_NAME:
         raise KafkaRefused(
@@ -48,7 +49,8 @@ def journal_topic(settings: Settings) -> str:
 
 
 def problem_of(settings: Settings, found: Topic) -> tuple[str, str] | None:
-    """What makes a topic unfit as the journal, and what to do; None where it is fit, as far as its settings may be read."""
+    """What makes a topic unfit as the journal, and what to do. None if it is fit, as far
+    as its settings may be read."""
     if found.partitions != settings.ledger_partitions:
         return (
             f"has {counted(found.partitions, 'partition')}, and the settings say {settings.ledger_partitions}: the records "
@@ -77,15 +79,16 @@ class JournalTopic:
         self.name = journal_topic(settings)
 
     def append(self, records: Sequence[tuple[str, bytes]], *, seconds: float = _APPEND_SECONDS) -> None:
-        """Write records (key, value) in their order; when this returns, all in-sync replicas have them.
+        """Write records (key, value) in their order; after it returns, all in-sync replicas have them.
 
-        The topic is created where the settings allow it. Raises TopicMissing, KafkaRefused, KafkaUnavailable and
-        DeliveryFailed: then any of the records may be on the topic or not.
+        The topic is created if the settings allow that. Raises TopicMissing, KafkaRefused, KafkaUnavailable
+        and DeliveryFailed; after an error any of the records may or may not be on the topic.
         """
         if not records:
             return
-        # Made before the topic is asked for: a new client (librdkafka 2.16) needs some milliseconds without a request to
-        # find a broker for its producer id. Otherwise it looks for one again only after half a second.
+        # The producer is created before the topic is looked up: a new client (librdkafka 2.16) needs some
+        # milliseconds without a request to find a broker for its producer id. Otherwise it looks for a broker
+        # again only after half a second.
         producer = appending_producer(self._settings, seconds=seconds)
         found = ensure_topic(
             self._settings, self.name, partitions=self._settings.ledger_partitions, config=JOURNAL_CONFIG
@@ -106,7 +109,7 @@ class JournalTopic:
                 failed.append(error)
 
         try:
-            # The same half a second passes if it is not connected when the first record comes.
+            # If the client is not connected when the first record is queued, the same half a second passes.
             producer.list_topics(self.name, timeout=seconds)
             for key, value in records:
                 place = ledger_partition(key, self._settings.ledger_partitions)
@@ -125,10 +128,11 @@ class JournalTopic:
             raise DeliveryFailed(self.name, missing, f"no acknowledgement within {seconds:g} s")
 
     def read(self, keys: Iterable[str] | None = None) -> Iterator[Entry]:
-        """Records of these keys (None: of all), those of a key in the order in which they were written. Reads only the
-        Kafka partitions of the keys. Nothing where the topic does not exist.
+        """Records of these keys (None: of all keys); the records of a key in the
+        order in which they were written.
 
-        Raises KafkaRefused for a topic that is no journal, and KafkaUnavailable.
+        Reads only the Kafka partitions of the keys. Yields nothing if the topic does not exist. Raises
+        KafkaRefused for a topic that is no journal, and KafkaUnavailable.
         """
         wanted = None if keys is None else set(keys)
         if wanted == set():
@@ -142,7 +146,8 @@ class JournalTopic:
             if wanted is None
             else {ledger_partition(key, found.partitions) for key in wanted}
         )
-        # Not as read_committed: nothing here is in a transaction, and a foreign producer's open one would hide the end.
+        # Not read_committed: no journal record is in a transaction, and a foreign
+        # producer's open one would hide the end.
         with closing(RangeReader(self._settings, self.name, committed=False)) as reader:
             ends = reader.ends(found.partitions)
             for records in reader.read({}, {p: ends[p] for p in places}):

@@ -1,8 +1,8 @@
 """The ledger topic as a map from key to its newest committed value.
 
 The reader asks for the high watermark as *read_uncommitted* and then reads *read_committed* up to it. The
-last stable offset would not do: behind another producer's open transaction it hides this window's own
-last commit, and the window would be published twice.
+last stable offset is not enough: if another producer has an open transaction, it hides this window's own last
+commit, and the window would be published twice.
 """
 
 import zlib
@@ -26,7 +26,8 @@ from resources.wording import counted
 LEDGER_CONFIG = {"cleanup.policy": "compact", "retention.ms": "-1"}
 
 _ASK_SECONDS = 15
-# An open transaction of a killed run ends after its transaction.timeout.ms and the broker's next look.
+# A killed run's open transaction ends after its transaction.timeout.ms, when the
+# broker next checks for expired ones.
 _WAIT_SECONDS = 120.0
 _SAY_AFTER_SECONDS = 3.0
 _FETCH_WAIT_MS = 3
@@ -37,7 +38,7 @@ class LedgerBlocked(KafkaUnavailable):
 
 
 class LedgerRemade(KafkaRefused):
-    """The ledger was deleted and made again, or its log was cut, after this process had read it."""
+    """The ledger was deleted and created again, or its log was truncated, after this process had read it."""
 
     def __init__(self, topic: str, told: str) -> None:
         super().__init__(
@@ -49,8 +50,8 @@ class LedgerRemade(KafkaRefused):
 
 
 class LedgerValue(bytes):
-    """The value of a ledger record, which knows where it is. `misplaced`: not in the partition of its key, so whoever wrote
-    it was not Sluice, and no run may go by it."""
+    """The value of a ledger record, with its Kafka partition and offset. `misplaced`: it is not in the Kafka
+    partition of its key, so Sluice did not write it, and no run may use it."""
 
     kafka_partition: int
     offset: int
@@ -58,20 +59,22 @@ class LedgerValue(bytes):
 
 
 def ledger_partition(key: str, partitions: int) -> int:
-    """Where a key lives: CRC-32 of its UTF-8, the same in every language."""
+    """The Kafka partition of a key: CRC-32 of the key's UTF-8 bytes, modulo `partitions`;
+    the same in every language."""
     return zlib.crc32(key.encode()) % partitions
 
 
 class LedgerLog:
-    """Follows the ledger; each partition is read once, then only what was added to it."""
+    """Follows the ledger. Each Kafka partition is read once; after that only what was added to it."""
 
     def __init__(self, settings: Settings, *, say: Callable[[str], None] = lambda _: None) -> None:
         self._settings = settings
         self._say = say
         self._topic = settings.ledger_topic
         self._admin = admin(settings)
-        # Described by the client that is asked for offsets below: a client's very first request may be lost with
-        # the connection to the bootstrap address (librdkafka 2.16), and one for offsets is repeated after 3 s.
+        # The same client describes the topic and asks for offsets below. A client's very first request may be
+        # lost together with the connection to the bootstrap address (librdkafka 2.16), and a lost request for
+        # offsets is repeated after 3 s.
         found = describe_topic(settings, self._topic, client=self._admin) or ensure_topic(
             settings,
             self._topic,
@@ -94,8 +97,9 @@ class LedgerLog:
                 f"{self._topic} --add-config cleanup.policy=compact",
             )
         self.partitions, self.topic_id = found.partitions, found.topic_id
-        # A partition that ends with a commit is known to end by a fetch that found nothing, which waits this long for
-        # something. Fetched is only while the ledger is followed: a partition is assigned for that, and not longer.
+        # The last record of a partition may be a commit marker. Then only a fetch that finds nothing shows
+        # the end, and such a fetch waits this long for new records. Partitions are assigned, and so fetched,
+        # only while the ledger is followed.
         self._consumer = consumer(settings, **{"fetch.wait.max.ms": _FETCH_WAIT_MS})
         self._values: dict[str, LedgerValue] = {}
         self._misplaced: dict[str, LedgerValue] = {}
@@ -104,12 +108,16 @@ class LedgerLog:
         self._followed: list[TopicPartition] = []
 
     def known(self, key: str) -> tuple[bool, bytes | None]:
-        """Whether the partition of `key` has been read, and the newest value of then. Asks nobody."""
+        """Whether the Kafka partition of `key` has been read, and the newest value at
+        that time. Sends no request."""
         return ledger_partition(key, self.partitions) in self._once_read, self._values.get(key)
 
     def ask(self, key: str) -> Callable[[], bytes | None]:
-        """Begin to look for the newest committed value of `key` as of now, while there is something else to do; what is
-        returned waits for it, and raises, as `latest` does."""
+        """Begin to look for the newest committed value of `key` as of now, so that
+        the caller can do something else.
+
+        The returned function waits for the value and raises as `latest` does.
+        """
         kafka_partition = ledger_partition(key, self.partitions)
         asked = ask_offsets(self._admin, self._topic, [kafka_partition])
         if kafka_partition in self._read_to:
@@ -122,9 +130,9 @@ class LedgerLog:
         return answer
 
     def latest(self, key: str, *, patience_seconds: float = _WAIT_SECONDS) -> bytes | None:
-        """The newest committed value of `key`, as of now or later.
+        """The newest committed value of `key`, as of now or later; None if there is none.
 
-        Raises LedgerBlocked when an open transaction hides the end for longer than `patience_seconds`.
+        Raises LedgerBlocked if an open transaction hides the end for longer than `patience_seconds`.
         """
         self._follow([ledger_partition(key, self.partitions)], patience_seconds)
         return self._values.get(key)
@@ -132,13 +140,14 @@ class LedgerLog:
     def newest(
         self, keys: Iterable[str], *, patience_seconds: float = _WAIT_SECONDS
     ) -> dict[str, bytes | None]:
-        """The newest committed value of each of `keys`, asked for at once; else as `latest`."""
+        """The newest committed value of each of `keys`, read at the same time; otherwise as `latest`."""
         wanted = list(keys)
         self._follow(sorted({ledger_partition(key, self.partitions) for key in wanted}), patience_seconds)
         return {key: self._values.get(key) for key in wanted}
 
     def entries(self, *, patience_seconds: float = _WAIT_SECONDS) -> Iterator[tuple[str, bytes]]:
-        """Newest committed value of every key of every partition, and those that are misplaced; raises as `latest`."""
+        """The newest committed value of every key of every Kafka partition, and the misplaced
+        values. Raises as `latest`."""
         self._follow(list(range(self.partitions)), patience_seconds)
         yield from sorted([*self._values.items(), *self._misplaced.items()])
 
@@ -165,7 +174,7 @@ class LedgerLog:
             new = [p for p in marks if p not in self._read_to]
             if new:
                 if not self._read_to:
-                    # A topic that a connected consumer has not heard of is looked up once a second only.
+                    # A connected consumer looks up a topic that it does not know only once a second.
                     with suppress(KafkaException):
                         self._consumer.list_topics(self._topic, timeout=_ASK_SECONDS)
                 self._read_to |= dict.fromkeys(new, 0)
@@ -184,7 +193,7 @@ class LedgerLog:
                 )
 
     def _fetch(self, kafka_partitions: list[int]) -> None:
-        """From now on fetch these, from where they were read to, and no others."""
+        """From now on fetch these Kafka partitions, from the offset to which each was read, and no others."""
         if sorted(kafka_partitions) == sorted(one.partition for one in self._followed):
             return
         if self._followed:
@@ -194,7 +203,7 @@ class LedgerLog:
             self._consumer.incremental_assign(self._followed)
 
     def _read(self, marks: dict[int, int], patience_seconds: float) -> None:
-        """Take what is there up to the marks, and perhaps more."""
+        """Read the records up to the marks, and perhaps more."""
         ours = f"another run's transaction is open (a killed run's ends within {_WAIT_SECONDS:.0f} s)"
         try:
             for taken in read_until(
@@ -212,7 +221,7 @@ class LedgerLog:
                 for p, reached in taken.reached.items():
                     self._read_to[p] = max(reached, self._read_to.get(p, 0))
         except ReadStalled as stalled:
-            self._watermarks(list(marks))  # raises, with the better reason, when the brokers are away
+            self._watermarks(list(marks))  # if no broker answers, this raises, with the better reason
             raise LedgerBlocked(
                 f"topic {self._topic}",
                 f"could not be read to its end in {patience_seconds:.0f} s: {stalled.why}",

@@ -1,4 +1,4 @@
-"""Topics: what a topic is like, and making one where the settings allow it."""
+"""Topics: the properties of a topic, and the creation of one if the settings allow that."""
 
 import time
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
-# The package names what it exports in no way mypy can see.
+# mypy cannot see the names that the package exports.
 from confluent_kafka.admin import (
     ConfigResource,
     NewTopic,
@@ -27,13 +27,13 @@ _NO_ID = "A" * 22
 
 
 class TopicMissing(SluiceError):
-    """A topic is not there and may not be created by Sluice."""
+    """A topic does not exist and Sluice may not create it."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as the cluster describes it. `config` holds the topic's settings as text; `topic_id` is another one when
-    the topic was deleted and made again, and None where the brokers give no ids."""
+    """A topic as the cluster describes it. `config` holds the topic's settings as text. `topic_id` changes if
+    the topic is deleted and created again; None if the brokers give no ids."""
 
     name: str
     partitions: int
@@ -43,29 +43,30 @@ class Topic:
 
     @property
     def compacted(self) -> bool:
-        """True when old values of a key may be removed."""
+        """True if old values of a key may be removed."""
         return "compact" in self.config.get("cleanup.policy", "delete")
 
     @property
     def max_message_bytes(self) -> int | None:
-        """Largest batch of records the topic takes, after compression; None when it may not be read."""
+        """The largest batch of records in bytes that the topic accepts, after compression;
+        None if it may not be read."""
         told = self.config.get("max.message.bytes")
         return int(told) if told else None
 
     @property
     def deletes(self) -> bool:
-        """True when records are removed for their age or for the topic's size, whatever their key."""
+        """True if records are removed because of their age or the topic's size, whatever their key."""
         return "delete" in self.config.get("cleanup.policy", "delete")
 
     @property
     def retention_ms(self) -> int | None:
-        """How long a record is kept, by its timestamp; -1 for ever, None when it may not be read."""
+        """How long a record is kept, counted from its timestamp; -1 for ever, None if it may not be read."""
         kept = self.config.get("retention.ms")
         return None if kept is None else int(kept)
 
 
 def describe_topic(settings: Settings, name: str, *, client: Admin | None = None) -> Topic | None:
-    """The topic, or None when the cluster has no such topic."""
+    """The topic, or None if the cluster has no such topic."""
     client = client or admin(settings)
     with waiting_for(f"Kafka {settings.bootstrap_servers}, topic {name}"):
         described_topic = _described(client, name)
@@ -78,7 +79,8 @@ def describe_topic(settings: Settings, name: str, *, client: Admin | None = None
         described = client.answer(client.describe_configs([resource], request_timeout=_SECONDS)[resource])
         config = {key: entry.value for key, entry in described.items()}
     except KafkaException as error:
-        # Describing needs a right that publishing does not; without it the preflight says less.
+        # Reading a topic's settings needs a right that publishing does not need;
+        # without it the preflight checks less.
         if kafka_error(error).code() not in (
             KafkaError.TOPIC_AUTHORIZATION_FAILED,
             KafkaError.UNSUPPORTED_VERSION,
@@ -89,13 +91,15 @@ def describe_topic(settings: Settings, name: str, *, client: Admin | None = None
 
 
 def topic_id_of(described: TopicDescription) -> str | None:
-    """The id that the cluster gave a topic (KIP-516); None where it is all zeros, which means that it gives none."""
+    """The id that the cluster gave a topic (KIP-516); None if it is all zeros, which
+    means that the topic has no id."""
     told = str(described.topic_id or "")
     return None if told in ("", _NO_ID) else told
 
 
 def _described(client: Admin, name: str) -> TopicDescription | None:
-    # Not list_topics(name): a broker that creates topics by itself would create it for being asked.
+    # Not list_topics(name): a broker with auto.create.topics.enable would create the
+    # topic because of that request.
     try:
         described = client.answer(
             client.describe_topics(TopicCollection([name]), request_timeout=_SECONDS)[name]
@@ -110,7 +114,7 @@ def _described(client: Admin, name: str) -> TopicDescription | None:
 def ensure_topic(
     settings: Settings, name: str, *, partitions: int | None = None, config: Mapping[str, str] | None = None
 ) -> Topic:
-    """The topic, created if the settings allow that. Raises TopicMissing with the command to run."""
+    """The topic; it is created if the settings allow that. Raises TopicMissing with the command to run."""
     client = admin(settings)
     found = describe_topic(settings, name, client=client)
     if found is not None:
@@ -135,7 +139,7 @@ def ensure_topic(
 def create_command(
     settings: Settings, name: str, partitions: int, config: Mapping[str, str] | None = None
 ) -> str:
-    """The command an administrator runs to create a topic as Sluice would."""
+    """The command with which an administrator creates a topic as Sluice would create it."""
     replicas = f" --replication-factor {settings.replication_factor}" if settings.replication_factor else ""
     extra = "".join(f" --config {key}={value}" for key, value in (config or {}).items())
     return (
@@ -145,7 +149,7 @@ def create_command(
 
 
 def alter_command(settings: Settings, name: str, config: Mapping[str, str]) -> str:
-    """The command an administrator runs to change a topic's settings."""
+    """The command with which an administrator changes a topic's settings."""
     values = ",".join(
         f"{key}=[{value}]" if "," in value else f"{key}={value}" for key, value in config.items()
     )
@@ -156,7 +160,7 @@ def alter_command(settings: Settings, name: str, config: Mapping[str, str]) -> s
 
 
 def _wait_for_leaders(settings: Settings, name: str, client: Admin) -> Topic:
-    """A new topic is listed before its partitions can be written; wait for their leaders."""
+    """A new topic is listed before its Kafka partitions have leaders; wait until they can be written."""
     deadline = time.monotonic() + _SECONDS
     while time.monotonic() < deadline:
         described = _described(client, name)

@@ -1,4 +1,4 @@
-"""Whether topics are still the ones they were: asked again and again, in one request for several."""
+"""Checks again and again whether topics are still the same topics, with one request for several topics."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,21 +17,21 @@ from resources.kafka.topics.topics import topic_id_of
 from resources.settings import Settings
 
 _SECONDS = 15
-# Brokers of a cluster learn of a change one after the other.
+# After a change, the brokers of a cluster learn of it one after the other.
 _LAG_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class TopicNow:
-    """A topic at this moment: its id, None where the brokers give it none (KIP-516: Kafka before 2.8, the embedded
-    broker), and how many Kafka partitions it has, 0 where there is no such topic."""
+    """A topic at this moment. `topic_id` is None if the brokers give none (KIP-516: Kafka before 2.8, the
+    embedded broker). The number of Kafka partitions is 0 if the topic does not exist."""
 
     topic_id: str | None
     partitions: int
 
 
 class TopicWatch:
-    """Asks with one client. Not for use by several threads."""
+    """Uses one client for all requests. Not for use by several threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -41,11 +41,12 @@ class TopicWatch:
         return admin(self._settings)
 
     def close(self) -> None:
-        """Free the client; the next question makes another one, with the login of then."""
+        """Free the client. The next request creates another client, with the login that is valid then."""
         self.__dict__.pop("_admin", None)
 
     def ask(self, *names: str) -> Callable[[], dict[str, TopicNow]]:
-        """Begin to ask for these topics; what is returned waits for the answer, and raises as `explain` says."""
+        """Send the request for these topics. The returned function waits for the answer
+        and raises as `explain` says."""
         asked = self._describe(names)
 
         def answer() -> dict[str, TopicNow]:
@@ -54,25 +55,25 @@ class TopicWatch:
         return answer
 
     def now(self, name: str) -> TopicNow:
-        """One topic, at once."""
+        """One topic; waits for the answer."""
         return self.ask(name)()[name]
 
     def settled(self, name: str, least: int) -> TopicNow:
-        """One topic that had `least` Kafka partitions a moment ago: a broker that has not heard of it yet, or of all
-        of its partitions, is given some seconds to."""
+        """One topic that had `least` Kafka partitions a moment ago. If the broker does not know the topic
+        yet, or not all of its Kafka partitions, ask again for some seconds."""
         deadline = time.monotonic() + _LAG_SECONDS
         while (found := self.now(name)).partitions < least and time.monotonic() < deadline:
             time.sleep(0.2)
         return found
 
     def ends(self, name: str, kafka_partitions: Iterable[int]) -> dict[int, int]:
-        """Where these Kafka partitions end, open transactions included."""
+        """The end offset of each of these Kafka partitions, open transactions included."""
         (found,) = offsets_of(self._admin, name, kafka_partitions)
         return found
 
     @cached_property
     def cluster_id(self) -> str | None:
-        """The id of the Kafka cluster; None where the brokers have none."""
+        """The id of the Kafka cluster; None if the brokers have none."""
         try:
             about = self._admin.answer(self._admin.describe_cluster(request_timeout=_SECONDS))
         except KafkaException as error:
@@ -80,7 +81,8 @@ class TopicWatch:
         return about.cluster_id or None
 
     def _describe(self, names: Iterable[str]) -> Mapping[str, Future[Any]]:
-        # Not list_topics(name): a broker that creates topics by itself would create it for being asked.
+        # Not list_topics(name): a broker with auto.create.topics.enable would create the
+        # topic because of that request.
         return self._admin.describe_topics(TopicCollection(list(names)), request_timeout=_SECONDS)
 
     def _answer(self, name: str, asked: Future[Any]) -> TopicNow:

@@ -1,1 +1,1 @@
-"""DuckDB behind the warehouse protocol."""
+"""DuckDB as a warehouse of the protocol."""

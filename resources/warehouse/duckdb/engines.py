@@ -1,8 +1,9 @@
-"""DuckDB engines with one file attached read-only: one for each way of working, opened when first needed.
+"""DuckDB engines with one file attached read-only: one for each kind of work, opened when it is first needed.
 
-What an engine holds grows with its threads, each has rows under way of its own, and with the blocks of the file that it
-keeps. Joins and aggregations are what threads are for. Rows of one table are read faster by one thread than they are
-stored, and sorted by one they need a third less memory; passed through, they need none but the block they stand in.
+An engine's memory grows with its threads, because each thread has its own rows in progress, and with the
+blocks of the file that it keeps. Joins and aggregations need threads. For the rows of one table, one thread
+reads faster than the rows are stored. One thread sorts them with a third less memory. If it only passes rows
+on, it needs no memory but the block that it reads.
 """
 
 import tempfile
@@ -22,7 +23,7 @@ from resources.warehouse.names import quoted
 
 
 class Work(Enum):
-    """What an engine is for."""
+    """What an engine is used for."""
 
     ANYTHING = "anything"
     SORTING = "the rows of one table"
@@ -31,18 +32,19 @@ class Work(Enum):
     PASSING = "the rows of one table as they lie"
 
 
-# Parts of the memory limit. What a sort may have it fills, whatever it needs; rows that pass through need the blocks of
-# their columns alone, and more would only be kept.
+# Parts of the memory limit. A sort fills the memory that it may have, whatever it needs. Rows that are only
+# passed on need the blocks of their columns, and more memory would only keep old blocks.
 _SHARES = {Work.SORTING: 0.375, Work.SORTING_LONG: 0.5, Work.SORTING_WIDE: 1.0, Work.PASSING: 0.125}
-# Rows that wait for whoever reads them. DuckDB's own 10 MB are for readers that it has to bridge pauses of.
+# Buffer for rows that wait for the reader. DuckDB's default of 10 MB is for readers that make long pauses.
 _WAITING = "2MB"
-# Databases and schemas of DuckDB's own: a file called so is attached under another name.
+# Names of DuckDB's own databases and schemas: a file with such a name is attached under another name.
 _RESERVED = {"memory", "system", "temp", "main", "information_schema", "pg_catalog"}
 _UNITS = {unit: 1024.0**power for power, unit in enumerate(("bytes", "KiB", "MiB", "GiB", "TiB", "PiB"))}
 
 
 class Engines:
-    """The engines over the file at `path`, with `memory_limit`, or less where less will do; to be closed."""
+    """The engines for the file at `path`, with `memory_limit`, or less if less is
+    enough. Close them after use."""
 
     def __init__(self, path: Path, memory_limit: str) -> None:
         self._path, self._memory_limit = path, memory_limit
@@ -52,18 +54,20 @@ class Engines:
 
     @property
     def catalog(self) -> str:
-        """What DuckDB itself would call the database: the file's name, so that `sales.main.orders` works."""
+        """DuckDB's own name for the database: the file's name without suffix, so
+        that `sales.main.orders` works."""
         stem = self._path.stem
         return f"{stem}_file" if stem.lower() in _RESERVED else stem
 
     def get(self, work: Work) -> duckdb.DuckDBPyConnection:
-        """A connection to the engine for this work. Raises WarehouseError, and TransientError where a writer is at work."""
+        """A connection to the engine for this work. Raises WarehouseError, and TransientError if
+        a writer has the file open."""
         if work not in self._opened:
             self._opened[work] = self._open(work)
         return self._opened[work][0]
 
     def memory(self, work: Work) -> float:
-        """Bytes that the engine for this work may have. Raises as `get` does."""
+        """The bytes of memory that the engine for this work may use. Raises as `get` does."""
         return _memory(self.get(Work.ANYTHING)) * _SHARES.get(work, 1)
 
     def _open(self, work: Work) -> tuple[duckdb.DuckDBPyConnection, tempfile.TemporaryDirectory[str]]:
@@ -82,7 +86,7 @@ class Engines:
             if work in _SHARES:
                 connection.execute("SET threads = 1")
                 connection.execute(f"SET memory_limit = '{_memory(connection) * _SHARES[work]:.0f} bytes'")
-            # Instants leave as UTC whatever zone this machine is in.
+            # Instants are returned as UTC, whatever the time zone of this machine is.
             connection.execute("SET GLOBAL TimeZone = 'UTC'")
             path = str(self._path).replace("'", "''")
             connection.execute(f"ATTACH '{path}' AS {quoted(self.catalog)} (READ_ONLY)")
@@ -101,7 +105,7 @@ class Engines:
 
     @contextmanager
     def cursor(self, work: Work) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor of its own for a query: two open readers on one connection would cut each other off."""
+        """A separate cursor for each query: two open readers on one connection would stop each other."""
         cursor = self.get(work).cursor()
         self._in_use[work] += 1
         self._cursors.append(cursor)
@@ -114,12 +118,13 @@ class Engines:
             cursor.close()
 
     def interrupt(self) -> None:
-        """End what every cursor is at; from any thread."""
+        """End what each cursor is doing; from any thread."""
         for cursor in list(self._cursors):
             cursor.interrupt()
 
     def give_back(self) -> None:
-        """Close the engines of single tables that no query uses, for the blocks they keep; opening takes milliseconds."""
+        """Close the engines for single tables that no query uses, because of the blocks that they keep. To
+        open one again takes milliseconds."""
         for work in set(self._opened) - {Work.ANYTHING}:
             if not self._in_use[work]:
                 self._close(work)
@@ -130,7 +135,7 @@ class Engines:
         spill.cleanup()
 
     def close(self) -> None:
-        """Close every engine and remove what it spilled."""
+        """Close all engines and remove their spilled files."""
         for work in list(self._opened):
             self._close(work)
 

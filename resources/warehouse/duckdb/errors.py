@@ -1,4 +1,5 @@
-"""What DuckDB said, in a reader's words: what may pass, what must be mended, and no value of a row."""
+"""DuckDB's errors in words that a reader understands: what may pass, what must be
+fixed, and no value of a row."""
 
 import duckdb
 
@@ -8,7 +9,8 @@ from resources.settings import variable
 from resources.warehouse.errors import WarehouseError
 from resources.warehouse.own_words import is_part, without_values
 
-# Said before a row is read, or about a file or the memory. Known by the text: Arrow passes on no class.
+# Errors that DuckDB raises before it reads a row, or about a file or the memory. They are known by their
+# text, because Arrow does not pass on the class of the error.
 _NO_ROW = (
     "Binder",
     "Catalog",
@@ -24,12 +26,12 @@ _LINE = "LINE "
 
 
 class NeedsMemory(WarehouseError):
-    """A query that the memory there is does not do for."""
+    """A query needs more memory than it may use."""
 
 
 def refused(where: str, error: Exception, sql: str) -> SluiceError:
-    """What to raise where DuckDB refused `sql`, at once or in the middle of its rows."""
-    if is_full(error):  # it is no fault of the query
+    """The error to raise if DuckDB refused `sql`, at once or in the middle of its rows."""
+    if is_full(error):  # not the query's fault
         return scratch_full(error)
     if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in str(error):
         return NeedsMemory(
@@ -41,7 +43,8 @@ def refused(where: str, error: Exception, sql: str) -> SluiceError:
 
 
 def first_lines(error: Exception) -> str:
-    """The engine's own words with its pointer to the place, without its trailing dump. For what is about no row."""
+    """The engine's own words with the line that shows the place, without the dump after it.
+    Only for errors about no row."""
     told = []
     for line in str(error).splitlines():
         if line.strip(" ^"):
@@ -55,7 +58,7 @@ def _told(error: Exception, sql: str) -> str:
     text = str(error)
     if text.startswith(tuple(f"{kind} Error:" for kind in _NO_ROW)):
         return first_lines(error)
-    # Below the first line engines repeat the value, and point at the place in the query.
+    # After the first line, engines repeat the value and show the place in the query.
     first, *more = text.splitlines() or [""]
     place = next(
         (line for line in reversed(more) if line.startswith(_LINE) and is_part(line.partition(": ")[2], sql)),

@@ -1,24 +1,25 @@
-"""What DuckDB estimates without reading rows, and which rows stand for a table."""
+"""What DuckDB estimates without reading rows, and the SQL that takes a sample of a table."""
 
 import json
 from collections.abc import Mapping, Sequence
 
 import duckdb
 
-# Both numbers of the sample are fixed, so that the same table gives the same rows.
+# The seed of the sample is fixed, so that the same table gives the same rows.
 _SEED = 42
 _ROWS = """
 SELECT estimated_size FROM duckdb_tables() WHERE database_name = current_catalog()
     AND schema_name = $schema AND table_name = $name
 """
 _SCHEMA = "main"
-# DuckDB takes or leaves out so many rows at once.
+# A sample of DuckDB takes or leaves out whole vectors of so many rows.
 _VECTOR = 2048
 _VECTORS = 8
 
 
 def estimated_rows(plan: str) -> int | None:
-    """Rows that a plan gives, as EXPLAIN (FORMAT json) writes it; None where no operator has an estimate."""
+    """The number of rows that a plan estimates, in the form of EXPLAIN (FORMAT json); None if
+    no operator has an estimate."""
     try:
         return _estimate(json.loads(plan))
     except (ValueError, LookupError, TypeError, AttributeError):
@@ -40,15 +41,16 @@ def _estimate(operators: Sequence[Mapping[str, object]]) -> int | None:
 
 
 def rows_of(cursor: duckdb.DuckDBPyConnection, parts: Sequence[str]) -> int | None:
-    """How many rows a table has, as DuckDB keeps it; None for a view."""
+    """The number of rows of a table that DuckDB keeps; None for a view."""
     schema = parts[-2] if len(parts) > 1 else _SCHEMA
     found = cursor.execute(_ROWS, {"schema": schema, "name": parts[-1]}).fetchone()
     return None if found is None else int(found[0])
 
 
 def sample(rows: int | None, most_rows: int) -> str:
-    """What follows a table of so many rows, so that at most `most_rows` and one more are read: blocks of rows from all over
-    the table. Rows of a view, and of a table of few blocks, are taken from the beginning."""
+    """SQL to write after a table with `rows` rows, so that at most `most_rows` + 1 rows are
+    read: blocks from all over the table. For a view (`rows` None) and for a small table, the
+    rows are taken from the beginning."""
     if rows is None or rows <= max(most_rows, _VECTORS * _VECTOR):
         return f" LIMIT {most_rows + 1}"
     percent = 100 * max(most_rows, _VECTORS * _VECTOR) / rows

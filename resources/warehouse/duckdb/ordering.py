@@ -1,15 +1,15 @@
-"""Whether rows come in their order already, so that nobody need sort them: as they do from a table that grows by
-appending."""
+"""Whether rows already come in their order, so that no sort is needed. They do if
+the table grows by appending."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 
 class Ascending:
-    """Told the batches of a query one by one, says whether every row is above the one before by `names`, an instant
-    or a number and then a text or a number.
+    """Gets the batches of a query one by one, and says whether every row is greater than the row before it by
+    `names`: an instant or a number, and then a text or a number.
 
-    Rows that are equal in both, or null in one, are not ascending: what decides their order stands in other columns.
+    Rows that are equal in both columns, or null in one, are not ascending: other columns decide their order.
     """
 
     def __init__(self, names: tuple[str, str]) -> None:
@@ -17,7 +17,7 @@ class Ascending:
         self._last: list[pa.Array] | None = None
 
     def goes_on(self, batch: pa.RecordBatch) -> bool:
-        """Whether the rows of `batch` ascend, from the last of the batch before on."""
+        """Whether the rows of `batch` ascend, starting after the last row of the batch before."""
         if not batch.num_rows:
             return True
         columns = [batch.column(name) for name in self._names]
@@ -36,7 +36,7 @@ class Ascending:
 
 
 def _comparable(first: pa.Array, second: pa.Array) -> bool:
-    """Whether Arrow orders these as DuckDB does."""
+    """Whether Arrow orders these values as DuckDB does."""
     kind, key = first.type, second.type
     return bool(
         (pa.types.is_timestamp(kind) or pa.types.is_date32(kind) or pa.types.is_integer(kind))

@@ -1,7 +1,8 @@
-"""A long sort cut into several: rows of one stretch of an ordered column after those of another are sorted together.
+"""Divides a long sort into several: the rows are cut into ranges of the first column of the order
+("stretches"), and each range is sorted by its own query, one after the other.
 
-What an external sort holds in memory grows with the parts that it merges, slowly, until it does not fit any more. So a
-long one is done stretch by stretch, each from its own look at the table.
+The memory of an external sort grows slowly with the number of parts that it merges, until it does not fit any
+more. So each range of a long sort is sorted separately.
 """
 
 from collections.abc import Sequence
@@ -13,10 +14,11 @@ import pyarrow.compute as pc
 
 
 def bounds(sample: pa.Array, stretches: int) -> list[Any]:
-    """Values, ascending, at which about `stretches` stretches of as many rows end, from a sample of the column."""
+    """Ascending values that divide the column into about `stretches` ranges with equally
+    many rows, from a sample of it."""
     values = sample.drop_null()
     if pa.types.is_timestamp(values.type) and values.type.unit == "ns":
-        # Python knows no nanoseconds, and where a stretch ends precisely does not matter.
+        # Python has no nanoseconds, and the exact end of a range does not matter.
         values = values.cast(pa.timestamp("us", values.type.tz), safe=False)
     if not len(values):
         return []
@@ -27,7 +29,8 @@ def bounds(sample: pa.Array, stretches: int) -> list[Any]:
 
 
 def _bindable(value: Any) -> Any:
-    """The Python value, None where there is none (infinity, a year after 9999): a neighbour ends the stretch then."""
+    """The Python value, or None if Python has none (infinity, a year after 9999). Such a value ends
+    no range, so two ranges stay one."""
     try:
         return value.as_py()
     except (ValueError, OverflowError):
@@ -35,8 +38,8 @@ def _bindable(value: Any) -> Any:
 
 
 def conditions(column: str, ends: Sequence[Any]) -> list[tuple[str, dict[str, Any]]]:
-    """For each stretch, in their order, its condition and the parameters of that. Every row is in exactly one, and
-    rows without a value are in the last, as in a sort."""
+    """For each range, in their order, its SQL condition and the parameters of the condition. Every row is in
+    exactly one range. Rows without a value are in the last range, as in a sort."""
     if not ends:
         return [("TRUE", {})]
     found: list[tuple[str, dict[str, Any]]] = [(f"{column} < $sluice_end", {"sluice_end": ends[0]})]

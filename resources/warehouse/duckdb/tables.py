@@ -1,4 +1,4 @@
-"""What DuckDB declares about a table: its keys, comments and enums. Nothing of its rows is read."""
+"""What DuckDB declares about a table: its keys, comments and enums. No row is read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ SELECT expressions FROM duckdb_indexes() WHERE database_name = current_catalog()
 
 @dataclass(frozen=True)
 class Declared:
-    """See SourceTable. `comments` are of columns."""
+    """See SourceTable. `comments` are the comments of columns."""
 
     kind: str
     comment: str | None
@@ -47,17 +47,18 @@ class Declared:
 
 
 def tables_of(cursor: duckdb.DuckDBPyConnection, catalog: str) -> list[TableName]:
-    """The tables and views of the current database, which is called `catalog`."""
+    """The tables and views of the current database, which has the name `catalog`."""
     rows = cursor.execute(_TABLES).fetchall()
     return [
-        # A schema that is called as its database is found only with it.
+        # If a schema has the same name as its database, DuckDB finds the schema only with
+        # the database's name before it.
         TableName(schema, name, schema == "main", catalog if schema.lower() == catalog.lower() else "")
         for schema, name in rows
     ]
 
 
 def declared(cursor: duckdb.DuckDBPyConnection, table: TableName, columns: Sequence[str]) -> Declared:
-    """What is declared about a table with these columns."""
+    """What DuckDB declares about a table with these columns."""
     place = {"schema": table.schema, "name": table.name}
     as_written = {name.lower(): name for name in columns}
 
@@ -82,7 +83,7 @@ def declared(cursor: duckdb.DuckDBPyConnection, table: TableName, columns: Seque
         keys[0] if keys else (),
         tuple(dict.fromkeys(unique)),
         tuple(
-            # A foreign key never leaves its schema in DuckDB.
+            # In DuckDB, a foreign key refers to a table of the same schema.
             ForeignKey(own(names), sql_name(other), tuple(referred))
             for is_a, names, other, referred in constraints
             if is_a == "FOREIGN KEY"
@@ -91,7 +92,8 @@ def declared(cursor: duckdb.DuckDBPyConnection, table: TableName, columns: Seque
 
 
 def _names(expressions: str) -> list[str]:
-    """The columns of an index, as DuckDB writes them: `[x, '"y z"', '((x + 1))']`. An expression is no column's name."""
+    """The columns of an index, from DuckDB's text: `[x, '"y z"', '((x + 1))']`. An expression
+    is not the name of a column."""
     found, rest = [], expressions.strip()[1:-1].strip()
     while rest:
         if rest.startswith("'") and "'" in rest[1:]:
@@ -105,7 +107,7 @@ def _names(expressions: str) -> list[str]:
 
 
 def labels_of(kind: DuckDBPyType) -> tuple[str, ...]:
-    """The labels of an enum, in its order; none of another type."""
+    """The labels of an enum, in its order; empty for another type."""
     if str(kind.id) != "enum":
         return ()
     return tuple(label for _, labels in kind.children if isinstance(labels, list) for label in labels)

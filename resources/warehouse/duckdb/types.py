@@ -1,8 +1,8 @@
-"""Which of DuckDB's types reach Arrow with all of their meaning. DuckDB's own type decides, never its Arrow image.
+"""Which of DuckDB's types keep their whole meaning in Arrow. DuckDB's own type decides, not the Arrow type.
 
-DuckDB gives every type to Arrow as something: a UHUGEINT as a signed number, a TIMETZ without its offset, a BIT as its
-storage. So only types that are known to be exact are taken, also inside other types; a type of a later DuckDB or of an
-extension is refused until somebody has looked at it.
+DuckDB gives Arrow something for every type: for a UHUGEINT a signed number, for a TIMETZ a time without its
+offset, for a BIT its storage. So only types that are known to be exact are accepted, also inside other types.
+A type of a later DuckDB or of an extension is refused until somebody has checked it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,19 +12,21 @@ from duckdb.sqltypes import DuckDBPyType
 from resources.warehouse.names import quoted, sql_name
 from resources.warehouse.refusal import RefusedType
 
-# By DuckDB's id of a type. A HUGEINT of 39 digits is kept, and is a dead letter unless the contract has the digits.
+# DuckDB's ids of types. A HUGEINT of 39 digits is kept; it becomes a dead letter unless
+# the contract has so many digits.
 _EXACT = frozenset(
     """
     boolean tinyint smallint integer bigint hugeint utinyint usmallint uinteger ubigint float double decimal
     varchar blob date time time_ns timestamp timestamp_s timestamp_ms timestamp_ns timestamptz_ns uuid enum null
     """.split()  # noqa: SIM905 - a page of quoted words reads worse
 ) | {"timestamp with time zone"}
-# Of other names with an id above: what an extension makes of it may have another meaning. Not JSON: it is text.
+# Types that have an id from above and another name are refused: an extension's type may have another meaning.
+# JSON is not refused, because it is text.
 _EXACT_NAMES = frozenset({"json"})
-# What a refused type becomes, that says the same or the next best.
+# For each refused type, a type to cast to that has the same meaning, or the nearest one.
 _CASTS = {
     "time with time zone": "TIME",
-    # The name of the member stays with the value, and so does the structure.
+    # With JSON, the name of the union's member stays with the value, and so does the structure.
     "union": "JSON",
     "variant": "JSON",
 }
@@ -38,7 +40,7 @@ _OTHER = {
 
 
 def refused_type(name: str, kind: DuckDBPyType) -> RefusedType | None:
-    """What to say of the column `name` of the type `kind`; None where it is exact."""
+    """The refusal of the column `name` of type `kind`; None if the type is exact."""
     found = [leaf for leaf in _leaves(kind) if not _is_exact(leaf)]
     if not found:
         return None
@@ -49,9 +51,12 @@ def refused_type(name: str, kind: DuckDBPyType) -> RefusedType | None:
 
 
 def read_as(name: str, kind: DuckDBPyType) -> str | None:
-    """SQL of the column `name` of an exact type where it is to be read as another one, which has the same values.
+    """SQL for the column `name` of an exact type, if it must be read as another type
+    with the same values; else None.
 
-    Parquet has no seconds, and Arrow would multiply the largest number, which stands for infinity, to milliseconds."""
+    Parquet has no unit of seconds; Arrow would multiply the largest number, which
+    means infinity, to milliseconds.
+    """
     if not any(_id(leaf) == "timestamp_s" for leaf in _leaves(kind)):
         return None
     written = _written(kind, lambda leaf: "TIMESTAMP_MS" if _id(leaf) == "timestamp_s" else str(leaf))
@@ -72,7 +77,8 @@ def _is_exact(kind: DuckDBPyType) -> bool:
 
 
 def _is_nested(kind: DuckDBPyType) -> bool:
-    """Whether it is a type of DuckDB that is made of others, and no extension's that looks like one."""
+    """Whether it is one of DuckDB's own types that contain other types, and not an
+    extension's type that looks like one."""
     shown = str(kind)
     match _id(kind):
         case "struct" | "tuple" | "map":
@@ -85,12 +91,12 @@ def _is_nested(kind: DuckDBPyType) -> bool:
 def _leaf_instead(kind: DuckDBPyType) -> str:
     if not _is_exact(kind):
         return _CASTS.get(_id(kind), _ANY_OTHER)
-    # The labels of an enum would be written out.
+    # Otherwise the labels of an enum would be written out.
     return "VARCHAR" if _id(kind) == "enum" else str(kind)
 
 
 def _written(kind: DuckDBPyType, leaf: Callable[[DuckDBPyType], str]) -> str:
-    """The type as it is written in a cast, each type that is not made of others as `leaf` says."""
+    """The type as a cast writes it; `leaf` gives the text of each type that contains no others."""
     if not _is_nested(kind):
         return leaf(kind)
     children = _children(kind)
@@ -107,7 +113,7 @@ def _written(kind: DuckDBPyType, leaf: Callable[[DuckDBPyType], str]) -> str:
 
 
 def _children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
-    # An array has its size among them.
+    # The children of an array include its size, which is not a type.
     return [(name, child) for name, child in kind.children if isinstance(child, DuckDBPyType)]
 
 
@@ -116,7 +122,7 @@ def _id(kind: DuckDBPyType) -> str:
 
 
 def _told(kind: DuckDBPyType, found: Sequence[DuckDBPyType]) -> str:
-    """The type's name; of a long one its beginning, and what of it is refused."""
+    """The type's name. For a long name: its beginning, and the part that is refused."""
     shown = str(kind)
     if len(shown) <= _LONGEST:
         return shown

@@ -1,12 +1,13 @@
-"""DuckDB behind the warehouse protocol.
+"""DuckDB as a warehouse of the protocol.
 
-The file is attached read-only to an engine of our own, so any number of runs may read it at once, in one
-process too (a second connection to the file itself would have to have the very same configuration), and
-each query sorts in bounded memory (`memory_limit`, spilling to a temporary folder).
+The file is attached read-only to an engine of our own. So any number of runs may read it at the same time,
+also in one process. (A second connection to the file itself would need exactly the same configuration.) Each
+query sorts in bounded memory (`memory_limit`, with spill files in a temporary folder).
 
-Sorting costs more than all else that is done to source rows. A query that scans one table, without joining or
-aggregating, gives them in the order they were appended in; where a look at event time and key shows that this is the
-order wanted, they are streamed as they come. Where it is not, many rows are sorted stretch by stretch of event time.
+Sorting costs more than everything else that happens to source rows. A query that scans one table, without a
+join or an aggregation, returns the rows in the order in which they were appended. If a look at event time and
+key shows that this is the required order, the rows are streamed without a sort. Otherwise, many rows are
+sorted range by range of event time (stretches.py).
 """
 
 import json
@@ -43,17 +44,18 @@ from resources.warehouse.plain_values import number_of, of_driver, parameter_of
 from resources.warehouse.refusal import RefusedType, refuse
 from resources.warehouse.statistics import QueryCost, TableStatistics, of_rows
 
-# Operators that give rows in the order of the table.
+# Operators that keep the order of the table.
 _KEEP_ORDER = {"PROJECTION", "FILTER", "SEQ_SCAN"}
 _LOOK_ROWS = 131_072
-# Ways to sort, each for rows that the one before it fails with: an engine, and the bytes of rows that are sorted at once,
-# in parts of its memory. Where rows are so wide that the few thousands it holds for each part that it merges fill its
-# memory, each sort must fit as a whole.
+# Ways to sort, each for rows with which the way before it fails: an engine, and how many bytes of
+# rows are sorted at once, as a multiple of the engine's memory. A sort holds some thousand rows for
+# each part that it merges. If rows are so wide that these fill the memory, each sort must fit in
+# memory as a whole (the last way).
 _SORTS = ((Work.SORTING, 9.0), (Work.SORTING_LONG, 9.0), (Work.SORTING_WIDE, 9.0), (Work.SORTING_WIDE, 0.25))
-# Bytes of a row that the first of them is known to do for; with longer ones it is not tried.
+# The first way is known to work up to so many bytes per row; for longer rows it is not tried.
 _SORTED_BYTES = 200
-# And to pass rows on, for the same ones: what they need is the block of each column that they stand in, and more where
-# its values are long.
+# Engines that pass rows on without a sort, for the same rows. They need the current block of each column, and
+# more memory if the column's values are long.
 _PASSES = (Work.PASSING, Work.SORTING_LONG, Work.SORTING_WIDE, Work.SORTING_WIDE)
 _SAMPLE = 16_384
 _WIDTH_ROWS = 1_024
@@ -65,20 +67,21 @@ class DuckDBWarehouse:
     """A DuckDB file. `path` is the part of the URL after `duckdb://`."""
 
     dialect = "duckdb"
-    holds_off_writers = True  # DuckDB locks a file that any process has open
+    holds_off_writers = True  # while a process has the file open, DuckDB's lock keeps writers out
     parameter_style: Literal["duckdb"] = "duckdb"
 
     def __init__(self, path: str, *, memory_limit: str = "128MB") -> None:
-        # duckdb:///var/x is absolute, duckdb:////var/x too; duckdb://x is relative to where one stands.
+        # duckdb:///var/x is absolute, duckdb:////var/x too; duckdb://x is relative to the working directory.
         self._path = Path("/" + path.lstrip("/")) if path.startswith("/") else Path(path)
         self._engines = Engines(self._path, memory_limit)
-        # What was found out about a query, while the file is attached and so cannot change.
+        # What is known about a query. It is valid while the file is attached,
+        # because the file cannot change then.
         self._schemas: dict[str, pa.Schema] = {}
         self._sources: dict[str, str] = {}  # the query as it is read
         self._appended: dict[str, bool] = {}
         self._rows_before: dict[str, int] = {}
         self._looked_at = 0
-        self._sort: Counter[str] = Counter()  # the place in _SORTS
+        self._sort: Counter[str] = Counter()  # the index in _SORTS
         self._deadline = Deadline()
         self._cancellation = Cancellation()
 
@@ -88,8 +91,8 @@ class DuckDBWarehouse:
 
     @contextmanager
     def _answering(self, sql: str) -> Iterator[None]:
-        """Within the block DuckDB works at a query of `sql`. Raises its errors, and KeyboardInterrupt where the query was
-        ended because the process is to stop."""
+        """Within the block, DuckDB works on the query `sql`. Raises DuckDB's errors as `refused` explains
+        them, and KeyboardInterrupt if the query was ended because the process must stop."""
         try:
             with (
                 self._cancellation.running(),
@@ -104,7 +107,7 @@ class DuckDBWarehouse:
                 raise KeyboardInterrupt from None
             raise self._refused(error, sql) from None
         except RuntimeError as error:
-            # So DuckDB passes on what a signal's handler raised within it.
+            # DuckDB passes on in this form what a signal's handler raised inside it.
             if "interrupted" in str(error) and not self._deadline.passed:
                 raise KeyboardInterrupt from None
             raise
@@ -124,7 +127,7 @@ class DuckDBWarehouse:
                 yield cursor
             finally:
                 timer.cancel()
-                timer.join()  # a thread that still has the cursor at the process's end makes DuckDB report leaks
+                timer.join()  # if a thread still has the cursor when the process ends, DuckDB reports leaks
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
         """See Warehouse."""
@@ -144,7 +147,8 @@ class DuckDBWarehouse:
         if sql not in self._schemas:
             with self._cursor() as cursor:
                 relation = self._relation(cursor, f"SELECT * FROM (\n{sql}\n) AS source LIMIT 0", parameters)
-                # Before its Arrow image is asked for: DuckDB has none of some types, and a wrong one of others.
+                # Checked before the Arrow type is read: DuckDB has no Arrow type for some
+                # types and a wrong one for others.
                 refuse(self._where, _refused_types(relation))
                 others = ", ".join(filter(None, map(read_as, relation.columns, relation.types)))
             source = f"SELECT *{others and f' REPLACE ({others})'} FROM (\n{sql}\n) AS source"
@@ -159,13 +163,13 @@ class DuckDBWarehouse:
             return dict(zip(relation.columns, map(str, relation.types), strict=True))
 
     def cost(self, sql: str, parameters: Mapping[str, datetime]) -> QueryCost:
-        """See Warehouse. DuckDB estimates rows alone."""
+        """See Warehouse. DuckDB estimates rows only."""
         with self._cursor() as cursor, self._answering(sql):
             rows = cursor.execute(f"EXPLAIN (FORMAT json) {sql}", dict(parameters) or None).fetchall()
         return QueryCost(rows=estimated_rows(rows[0][1]))
 
     def statistics(self, table: str, *, most_rows: int) -> TableStatistics:
-        """See Warehouse. From the rows: DuckDB keeps the number of rows alone."""
+        """See Warehouse. All but the number of rows is computed from rows: DuckDB keeps only that number."""
         found = self.table(table)
         with self._cursor() as cursor:
             rows = rows_of(cursor, found.parts)
@@ -206,7 +210,7 @@ class DuckDBWarehouse:
             raise self._sorted_otherwise(sql, error) from None
         columns = ", ".join(quoted(name) for name in order)
         work, stretches = Work.ANYTHING, [("TRUE", dict[str, Any]())]
-        # Few, as in its last window, are not counted: that takes as long as sorting them.
+        # If the last window had few rows, they are not counted first: counting takes as long as sorting them.
         uncounted = self._rows_before.get(sql, MANY_ROWS) < MANY_ROWS and not self._sort[sql]
         if self._appended.get(sql):
             if not uncounted:
@@ -214,7 +218,7 @@ class DuckDBWarehouse:
                     stretches = self._stretches(sql, parameters, order[0])
                 except NeedsMemory as error:
                     raise self._sorted_otherwise(sql, error) from None
-                self._engines.give_back()  # what the looks have read
+                self._engines.give_back()  # frees the blocks that these looks have read
             work, _ = _SORTS[self._sort[sql]]
 
         def batches() -> Generator[pa.RecordBatch, None, None]:
@@ -232,7 +236,8 @@ class DuckDBWarehouse:
                         raise OutOfOrder(self._where, _MORE) from None
                     raise self._sorted_otherwise(sql, error) from None
             if len(stretches) > 1 and given != self._looked_at:
-                # Its rows are others at each look (random(), now()): one look it must be.
+                # The query returns other rows each time (random(), now()), so it
+                # must be one query over all rows.
                 self._appended[sql] = False
                 raise OutOfOrder(self._where)
 
@@ -240,16 +245,18 @@ class DuckDBWarehouse:
             yield self._counted(sql, found)
 
     def _passing(self, sql: str) -> Work:
-        """The engine for what is not sorted."""
+        """The engine for rows that are not sorted."""
         return _PASSES[self._sort[sql]]
 
     def _asking(self, sql: str) -> Work:
-        """The engine that is asked again about rows that it has streamed: another one would read their blocks once more."""
+        """The engine for another query about rows that were just streamed; a different engine
+        would read their blocks again."""
         many = self._rows_before.get(sql, 0) >= MANY_ROWS
         return self._passing(sql) if many and self._appended.get(sql) else Work.ANYTHING
 
     def _sorted_otherwise(self, sql: str, error: WarehouseError) -> WarehouseError:
-        """What to raise where rows need more memory than they may have: `error` itself where there is no other way."""
+        """The error to raise if rows need more memory than they may use: OutOfOrder if there is another way
+        to sort, else `error` itself."""
         if not self._appended.get(sql) or self._sort[sql] + 1 == len(_SORTS):
             return error
         self._sort[sql] += 1
@@ -258,7 +265,8 @@ class DuckDBWarehouse:
     def _stretches(
         self, sql: str, parameters: Mapping[str, datetime], column: str
     ) -> list[tuple[str, dict[str, Any]]]:
-        """Conditions that cut the rows of one table into what can be sorted in the memory there is. Finds out how."""
+        """SQL conditions that divide the rows of one table into ranges that can be sorted in the memory that
+        may be used. Counts the rows and measures their width for that."""
         source = f"FROM (\n{sql}\n) AS source"
         with self._query(f"SELECT count(*) AS rows {source}", parameters, 1, self._passing(sql)) as reader:
             rows = sum(batch.column(0)[0].as_py() for batch in self._batches(reader, sql))
@@ -282,9 +290,9 @@ class DuckDBWarehouse:
         return conditions(name, bounds(sample, parts))
 
     def _in_order(self, sql: str, parameters: Mapping[str, datetime], names: tuple[str, str]) -> bool:
-        """Whether the query's rows ascend by these two columns as they come."""
+        """Whether the query returns its rows in ascending order of these two columns."""
         if self._rows_before.get(sql, MANY_ROWS) < MANY_ROWS:
-            return False  # few, as in its last window: sorting is quicker than looking whether it is needed
+            return False  # the last window had few rows: a sort is quicker than this check
         if sql not in self._appended:
             self._appended[sql] = self._keeps_order(sql, parameters)
         if not self._appended[sql]:
@@ -296,14 +304,15 @@ class DuckDBWarehouse:
             return all(ascending.goes_on(batch) for batch in self._batches(reader, sql))
 
     def _keeps_order(self, sql: str, parameters: Mapping[str, datetime]) -> bool:
-        """Whether the query gives the rows of one table in the order they lie in, and text is ordered by its bytes."""
+        """Whether the query returns the rows of one table in their stored order, and
+        text is ordered by its bytes."""
         with self._cursor() as cursor:
             try:
                 rows = cursor.execute(f"EXPLAIN (FORMAT json) {sql}", dict(parameters) or None).fetchall()
                 tables = cursor.execute("SELECT sql FROM duckdb_tables()").fetchall()
                 operators = _operators(json.loads(rows[0][1]))
             except (duckdb.Error, ValueError, LookupError, TypeError):
-                return False  # the query itself will say what is wrong with it
+                return False  # the query itself will raise the error
         collated = any("collate" in str(text).lower() for text in (sql, *tables))
         return not collated and operators <= _KEEP_ORDER
 
@@ -313,7 +322,7 @@ class DuckDBWarehouse:
         ascending = Ascending(names)
         for batch in batches:
             if not ascending.goes_on(batch):
-                self._appended[sql] = False  # a query that says something else each time, for instance
+                self._appended[sql] = False  # for example, a query that returns other rows each time
                 raise OutOfOrder(self._where)
             yield batch
 
@@ -325,7 +334,7 @@ class DuckDBWarehouse:
         self._rows_before[sql] = rows
 
     def _batches(self, reader: pa.RecordBatchReader, sql: str) -> Iterator[pa.RecordBatch]:
-        """Of the query `sql`."""
+        """The batches of `reader`; `sql` is the query that errors are about."""
         while True:
             try:
                 with self._answering(sql):
@@ -344,7 +353,7 @@ class DuckDBWarehouse:
     ) -> Iterator[pa.RecordBatchReader]:
         with self._cursor(work) as cursor:
             relation = self._relation(cursor, sql, parameters)
-            # The relation streams; cursor.execute(...) would hold the whole result first.
+            # The relation streams; cursor.execute(...) would first hold the whole result in memory.
             with self._answering(sql):
                 reader = relation.to_arrow_reader(batch_rows)
             try:
@@ -368,8 +377,8 @@ class DuckDBWarehouse:
         most_rows: int,
         in_full: bool = False,
     ) -> list[dict[str, object]]:
-        """See Warehouse. The file stays attached, so it is the same; the values are those of DuckDB's own driver, dates
-        and times their text, because Python's end at the year 9999."""
+        """See Warehouse. The file stays attached, so it does not change. The values are those of DuckDB's own
+        driver; dates and times are text, because Python's dates end at the year 9999."""
         schema = self.describe(sql, parameters)
         shown, plain = [], []
         for field in schema:
@@ -399,12 +408,12 @@ class DuckDBWarehouse:
             return cursor.execute(query, bound).fetchall()
 
     def tables(self) -> list[str]:
-        """Names of the tables and views, qualified when not in the main schema."""
+        """Names of the tables and views, with the schema if it is not the main schema."""
         with self._cursor() as cursor:
             return [one.plain for one in tables_of(cursor, self._engines.catalog)]
 
     def table(self, name: str) -> SourceTable:
-        """See Warehouse. A column of a type that is refused comes as Arrow's opaque type."""
+        """See Warehouse. A column of a refused type has Arrow's opaque type."""
         with self._cursor() as cursor:
             try:
                 found = table_named(name, tables_of(cursor, self._engines.catalog))
@@ -418,7 +427,7 @@ class DuckDBWarehouse:
             without = {one.name: one for one in _refused_types(relation)}
         taken = [quoted(column) for column, *_ in described if column not in without]
         schema = self.describe(f"SELECT {', '.join(taken)} FROM {sql}", {}) if taken else pa.schema([])
-        kinds = iter(schema.types)  # by their place: Arrow's names end where DuckDB's have a NUL
+        kinds = iter(schema.types)  # by position: Arrow ends a name at a NUL, DuckDB does not
         columns = [
             without[column].as_column(nullable=null != "NO", vendor="DuckDB")
             if column in without
@@ -446,7 +455,8 @@ class DuckDBWarehouse:
     def close(self) -> None:
         """See Warehouse."""
         self._engines.close()
-        # Others may write now. How many rows there were, and how they had to be sorted, is only a guess at the next ones.
+        # Others may write now. The number of rows and the way to sort are kept,
+        # because they are only guesses.
         for known in (self._schemas, self._sources, self._appended):
             known.clear()
 

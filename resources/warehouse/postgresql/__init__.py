@@ -1,4 +1,4 @@
-"""PostgreSQL behind the warehouse protocol, through ADBC and binary COPY."""
+"""PostgreSQL as a warehouse of the protocol, through ADBC and binary COPY."""
 
 from resources.warehouse.postgresql.warehouse import PostgreSQLWarehouse
 

@@ -1,4 +1,4 @@
-"""Why a server's certificate is not valid: libpq says only that it is not."""
+"""Why a server's certificate is not valid. libpq only says that it is not valid."""
 
 import socket
 import ssl
@@ -8,12 +8,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from resources.security.tls import handshake, judging
 
-# SSLRequest (PostgreSQL, "Message Formats"): its length, and a number that no version of the protocol has.
+# SSLRequest (PostgreSQL, "Message Formats"): its length, and a number that is not a version of the protocol.
 _SSL_REQUEST = struct.pack(">ii", 8, 80877103)
 
 
 def certificate_problem(url: str) -> ssl.SSLCertVerificationError | None:
-    """OpenSSL's reason for the first host of the URL; None where none is found. Asks the server once."""
+    """OpenSSL's reason for the first host of the URL; None if none is found. Connects to the server once."""
     try:
         parts = urlsplit(url)
         given = {name: values[-1] for name, values in parse_qs(parts.query).items()}

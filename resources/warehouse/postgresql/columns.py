@@ -1,9 +1,10 @@
-"""How a PostgreSQL column leaves the server, how it takes part in the order, and what it becomes in Arrow.
+"""How the server sends a PostgreSQL column, how the column takes part in the
+order, and what it becomes in Arrow.
 
-The server's type of the column decides. The driver reads binary COPY and hands most types over as they are. What it
-would alter without a word is dealt with here: `infinity` (it wraps to a date far in the past), arrays of several
-dimensions or with another first index than 1 (it flattens them, and drops the index), `money` and `oid` (it makes plain
-integers of them), `numeric` (an opaque string). Nothing is rounded.
+The server's type of the column decides. The driver reads binary COPY and returns most types unchanged. This
+module handles what the driver would change in silence: `infinity` (it becomes a date far in the past), arrays
+with several dimensions or a first index other than 1 (the driver makes them flat and drops the index),
+`money` and `oid` (they become plain integers), `numeric` (it becomes an opaque string). Nothing is rounded.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ _NATIVE: dict[str, pa.DataType] = {
     "timestamptz": pa.timestamp("us", "UTC"),
 }
 _TEXTS = ("text", "varchar", "bpchar")
-# Their text is the same in every session and says all there is.
+# Types whose text is the same in every session and contains the whole value.
 _AS_TEXT = (
     "name",
     "char",
@@ -49,7 +50,7 @@ _AS_TEXT = (
     ENUM,
 )
 _MAX_PRECISION = 76
-# What to write in place of a type that is refused, where that is not `x::text`.
+# What to write instead of a refused type, if that is not `x::text`.
 _INSTEAD = {"money": "{}::numeric(19, 2)", "oid": "{}::bigint", "timetz": "{}::time", "inet": "host({})"}
 _OTHER = {
     "interval": "EXTRACT(EPOCH FROM {}) for its seconds",
@@ -57,10 +58,10 @@ _OTHER = {
     "inet": "{}::text to keep the netmask",
 }
 
-# Microseconds and days from 1970 to 4713 BC, where PostgreSQL's own calendar begins.
+# Microseconds and days from 1970 back to 4713 BC, where PostgreSQL's own calendar begins.
 _FIRST_MICROSECOND, _FIRST_DAY = -210_866_803_200_000_000, -2_440_588
-# PostgreSQL counts from 2000 and has its infinities at the ends of the integer; the driver adds the thirty years
-# between, and the sum wraps.
+# PostgreSQL counts from 2000; its infinities are the smallest and the largest integer. The driver adds the
+# thirty years from 1970 to 2000, and the sum overflows.
 _EPOCH_MICROSECONDS, _EPOCH_DAYS = 946_684_800_000_000, 10_957
 
 Convert = Callable[[Any], Any]
@@ -68,9 +69,10 @@ Convert = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class SourceColumn:
-    """`expression` is what the server sends, `order` what its rows are ordered by (`order_first` where the column
-    leads the order), `convert` makes the driver's array one of `arrow_type`, and raises WarehouseError naming the
-    column where a value has no place there. `flag` is an expression that must be true of no row."""
+    """`expression` is what the server sends. `order` is the sort key of its rows (`order_first` if the column
+    is in `order_by`). `convert` makes an array of `arrow_type` from the driver's array; it raises
+    WarehouseError with the column's name if a value cannot be converted. `flag` is an SQL expression that
+    must not be true for any row."""
 
     name: str
     arrow_type: pa.DataType
@@ -82,7 +84,7 @@ class SourceColumn:
 
 
 def source_column(field: pa.Field, kind: ServerType, where: str) -> SourceColumn | RefusedType:
-    """The column behind a field of the driver's schema, of the type that the server says it has."""
+    """The column for a field of the driver's schema; `kind` is the type that the server reports for it."""
     name, element = field.name, kind.element
     column = f"{ALIAS}.{quoted(name)}"
     place = f"{where}, column {name}"
@@ -97,7 +99,7 @@ def source_column(field: pa.Field, kind: ServerType, where: str) -> SourceColumn
         return SourceColumn(name, target or pa.string(), text, (text,), (column, text), convert)
     if element in _TEXTS and field.type == pa.string():
         ordered = f'{column} COLLATE "C"'
-        # Blanks at the end do not count where char(n) is compared.
+        # When char(n) values are compared, blanks at the end do not count.
         tie = (f"octet_length({column})",) if element == "bpchar" else ()
         order = (ordered, *tie)
         return SourceColumn(name, pa.string(), ordered, order, order, _same)
@@ -105,18 +107,18 @@ def source_column(field: pa.Field, kind: ServerType, where: str) -> SourceColumn
         return SourceColumn(name, pa.string(), text, (text,), (text,), _same)
     if element in _NATIVE and field.type == _NATIVE[element]:
         zero = f"CASE WHEN {column} = 0 THEN {element}send({column}) END"
-        # 0.0 and -0.0 compare equal, and are not the same bytes.
+        # 0.0 and -0.0 are equal but have different bytes.
         order = (column, zero) if element in ("float4", "float8") else (column,)
         return SourceColumn(name, field.type, column, order, order, _native(place, field.type))
     return _refused(name, kind)
 
 
 def _array(field: pa.Field, kind: ServerType, column: str, place: str) -> SourceColumn | None:
-    """An array as the list of its elements; None where its elements are of no type for that."""
+    """An array column as a list of its elements; None if the type of the elements is not supported."""
     element = kind.element
-    # A list has neither dimensions nor a first index. An array without elements has none of both.
+    # A list has no dimensions and no first index. An array without elements has neither, too.
     flag = f"(array_ndims({column}) > 1 OR array_lower({column}, 1) <> 1)"
-    # The driver takes such an array for a lost connection, or flattens it.
+    # For such an array the driver reports a lost connection, or makes it flat.
     sent = f"CASE WHEN {flag} THEN NULL ELSE {column} END"
     text = f'{column}::text COLLATE "C"'
     if element == "numeric" or element in _AS_TEXT:
@@ -144,20 +146,22 @@ def _refused(name: str, kind: ServerType) -> RefusedType:
 
 
 def arrow_schema(columns: Sequence[SourceColumn]) -> pa.Schema:
-    """The schema of the rows; every column may be null, as far as a query tells."""
+    """The schema of the rows. Every column may be null, as far as a query shows."""
     return pa.schema([pa.field(column.name, column.arrow_type) for column in columns])
 
 
 def decimal_type(field: pa.Field) -> pa.DataType | None:
-    """decimal128 or decimal256 that holds every value of a declared numeric(p, s); None where none is declared, or
-    beyond 76 digits."""
+    """The decimal128 or decimal256 that holds every value of a declared numeric(p, s). None if nothing is
+    declared, or more than 76 digits are needed."""
     modifier = int((field.metadata or {}).get(b"POSTGRESQL:typmod", b"-1"))
     if modifier < 4:
         return None
-    # PostgreSQL, numeric.c: precision in the upper half, eleven bits of signed scale in the lower.
+    # PostgreSQL, numeric.c: the precision is in the upper half, the scale in the
+    # lower eleven bits, with a sign.
     precision = (modifier - 4 >> 16) & 0xFFFF
     scale = ((modifier - 4 & 0x7FF) ^ 1024) - 1024
-    # numeric(3, 5) is 0.00999 at most and numeric(5, -2) 9999900: Avro and Parquet want 0 <= scale <= precision.
+    # numeric(3, 5) is at most 0.00999 and numeric(5, -2) at most 9999900. Avro and
+    # Parquet need 0 <= scale <= precision.
     digits, scale = (precision - scale, 0) if scale < 0 else (max(precision, scale), scale)
     if digits > _MAX_PRECISION:
         return None
@@ -231,7 +235,8 @@ def _native(place: str, arrow_type: pa.DataType) -> Convert:
 def _with_infinities(
     array: Any, place: str, integer: pa.DataType, first: int, epoch: int, arrow_type: pa.DataType
 ) -> Any:
-    """The infinities as the ends of the integer, where Sluice knows them for what they are: dead letters."""
+    """The infinities as the ends of the integer. There Sluice recognises them,
+    and they become dead letters."""
     counts = array.view(integer)
     least = pc.min(counts).as_py()
     if least is None or least >= first:

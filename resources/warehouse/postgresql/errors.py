@@ -1,4 +1,5 @@
-"""What PostgreSQL, libpq or the driver said, in a reader's words: what may pass, what must be mended, and no secret."""
+"""Errors of PostgreSQL, libpq and the driver in words that a reader understands: what may pass, what
+must be fixed, and no secret."""
 
 import re
 import ssl
@@ -11,12 +12,13 @@ from resources.security.tls import next_for
 from resources.warehouse.errors import WarehouseError
 from resources.warehouse.own_words import is_part, without_values
 
-# PostgreSQL, appendix A: connection exceptions, a transaction to try again, no room, a server going down or
+# PostgreSQL, appendix A: connection exceptions, a transaction to retry, no space or memory, a server that
+# shuts down or starts, a lock that was not granted in time, a failing disk.
 # coming up, a lock not had in time, a failing disk.
 _PASSING = ("08", "40", "53", "57P", "55P03", "58")
 CANCELLED = "57014"
 _FORBIDDEN = "42501"
-# Of these no sentence holds a value of a row.
+# Messages with these codes contain no value of a row.
 _NO_ROW = (*_PASSING, CANCELLED, _FORBIDDEN)
 _TEMP_FILE_LIMIT = "53400"
 _NO_UTF8 = "22021"
@@ -25,7 +27,8 @@ _WITH_POSITION = re.compile(r"\nLINE (\d+): (.*)\n( *)\^")
 _WORD = re.compile(r'"[^"]*"|\w+|\S')
 _HINT = re.compile(r"\n(?:DETAIL|HINT):\s+(.*)")
 
-# libpq has no codes for a login that failed, only words. What is not known here may pass by itself.
+# libpq has no codes for a failed login, only text. A text that is not listed here is
+# taken as an error that may pass.
 _LASTING = (
     ("authentication failed", "mend user or password in the URL, or in libpq's own PGPASSWORD or ~/.pgpass"),
     ("no password supplied", "put the password into the URL, or into libpq's own PGPASSWORD or ~/.pgpass"),
@@ -48,7 +51,7 @@ _LASTING = (
     ("service file", "mend `service` in the URL, or PGSERVICE"),
 )
 _MAY_PASS = ("starting up", "shutting down", "Temporary failure", "too many", "remaining connection slots")
-# libpq could not make sense of the URL, and its words may quote any part of it.
+# libpq could not read the URL; its message may quote any part of it.
 _UNREADABLE = re.compile(
     r"invalid (URI|percent|integer|port|connection option)|forbidden value|end of string reached"
     r"|unexpected (character|spaces)|(missing|extra) (\"=\"|key/value)|unterminated|could not match"
@@ -57,16 +60,16 @@ _UNREADABLE = re.compile(
 
 @dataclass(frozen=True)
 class Explainer:
-    """Says the errors of one warehouse: `where` is how users know it; `malformed`: user or password in its URL are not
-    percent-encoded, so that libpq takes parts of them for host, port or database."""
+    """Makes the errors of one warehouse. `where` is the warehouse's name for users. `malformed`: the user or
+    password in its URL is not percent-encoded, so libpq takes parts of it for the host, port or database."""
 
     where: str
     malformed: bool = False
     certificate: Callable[[], ssl.SSLCertVerificationError | None] = lambda: None
-    """Why the server's certificate is not valid, as far as that can be found out."""
+    """Returns the reason why the server's certificate is not valid, if it can be found out."""
 
     def refused_login(self, error: Exception) -> SluiceError:
-        """Why no connection was had."""
+        """The reason why there is no connection."""
         said = " ".join(
             _plain(str(error)).removeprefix("Failed to connect: ").replace("FATAL:  ", "").split()
         )
@@ -76,7 +79,7 @@ class Explainer:
             return WarehouseError(
                 self.where,
                 f"libpq cannot read the URL{told}",
-                # Not with a password in its place, which would be shown as stars, as every other one.
+                # No password in the example, because it would be shown as stars like every other password.
                 allowed="postgresql://user@host:5432/database?sslmode=verify-full; a password stands behind its user, as in "
                 "user:password",
                 next_step="percent-encode what is special in user and password (@ as %40, / as %2F, % as %25); the "
@@ -97,7 +100,7 @@ class Explainer:
         )
 
     def refused(self, error: Exception, sql: str) -> SluiceError:
-        """Why the statement `sql` failed, at once or in the middle of its rows."""
+        """The reason why the statement `sql` failed, at once or in the middle of its rows."""
         state = getattr(error, "sqlstate", None)
         said = _told(hide(_plain(str(error))), state, sql, lost=_is_io(error))
         if state is None and _is_io(error):
@@ -123,7 +126,7 @@ class Explainer:
                 self.where, said, next_step="have SELECT on it, and USAGE on its schema, granted to this role"
             )
         if state == _NO_UTF8:
-            # A database in SQL_ASCII keeps whatever bytes it was given.
+            # A database with the encoding SQL_ASCII stores any bytes.
             return WarehouseError(
                 self.where,
                 f"a text is not UTF-8: {said}",
@@ -141,7 +144,7 @@ def _is_io(error: Exception) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Without the driver's own wrapping: its status before, the query and the SQLSTATE behind."""
+    """`text` without what the driver adds: its status before it, and the query and the SQLSTATE after it."""
     text = re.sub(r"^[A-Z_]+: ", "", text)
     text = re.sub(r"\s*(\.\s+)?SQLSTATE: \w+$", "", text).partition("\n\nQuery was:")[0]
     text = re.sub(r"^(\[libpq\] )?Failed to (prepare|execute) query[^:]*: ", "", text)
@@ -150,12 +153,14 @@ def _plain(text: str) -> str:
 
 
 def _told(text: str, state: str | None, sql: str, *, lost: bool) -> str:
-    """The server's sentence, the place it points at and its hints; without the values of rows that it quotes. `lost`: it is
-    libpq's about the connection, where it has no state."""
+    """The server's sentence, the place in the query and the hints, without the values of rows that it quotes.
+
+    `lost`: if there is no SQLSTATE, the text is libpq's and about the connection.
+    """
     place = _WITH_POSITION.search(text)
-    # It points at a place in the query itself, and not in a function's.
+    # The place is in the query itself, and not in a function.
     parsing = place is not None and is_part(place[2], sql)
-    # What a function raises can have any code; the context names the function.
+    # An error raised by a function can have any code; then the context names the function.
     about_no_row = "\nCONTEXT:" not in text and (
         lost if state is None else state.startswith(_NO_ROW) or (parsing and state.startswith("42"))
     )
@@ -173,7 +178,7 @@ def _parts(text: str) -> list[str]:
 
 def _place(position: "re.Match[str]") -> str:
     number, line, blanks = position.groups()
-    # The caret stands below the line with its "LINE 1: " before it.
+    # The caret is below the line, which begins with "LINE 1: ".
     place = len(blanks) - len(f"LINE {number}: ")
     word = _WORD.match(line, max(place, 0))
     return f"at {word[0]!r} in line {number}, {line.strip()!r}" if word else f"at the end of line {number}"

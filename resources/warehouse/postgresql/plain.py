@@ -1,4 +1,4 @@
-"""Rows of a query as texts, found by values of some columns."""
+"""A query for rows as text, found by values of some columns."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,8 @@ def plain_query(
     *,
     in_full: bool,
 ) -> tuple[str, list[str]]:
-    """SQL that gives each column as text, named c0, c1 and so on; and its parameters, each a JSON array."""
+    """SQL that returns each column as text, with the names c0, c1 and so on; and its
+    parameters, each a JSON array."""
     by_name = {column.name: column for column in columns}
     conditions, values = [], []
     for n, (name, wanted) in enumerate(places.items(), start=1):
@@ -38,7 +39,7 @@ def plain_query(
         conditions.append(_one_of(name, kind, n))
         values.append(json.dumps([_text(parameter_of(value, kind)) for value in wanted]))
         if pa.types.is_string(kind):
-            # A char(n) has no blanks at its end where it is compared.
+            # When char(n) values are compared, blanks at the end do not count.
             values[-1] = json.dumps([text for value in wanted for text in {value, value.rstrip(" ")}])
     shown = ", ".join(f"{_shown(column)} AS c{n}" for n, column in enumerate(columns))
     where = " AND ".join(conditions) or "TRUE"
@@ -58,7 +59,7 @@ def _one_of(name: str, kind: pa.DataType, parameter: int) -> str:
 
 
 def _shown(column: SourceColumn) -> str:
-    # The type's own output: a cast to text takes the blanks at the end of a char(n).
+    # format() uses the type's own output: a cast to text removes the blanks at the end of a char(n).
     place = f"{ALIAS}.{quoted(column.name)}"
     return f"CASE WHEN {place} IS NOT NULL THEN format('%s', {place}) END"
 

@@ -1,4 +1,5 @@
-"""Sessions of one PostgreSQL server: opened when needed, kept while idle, one transaction at a time in each."""
+"""Sessions on one PostgreSQL server: opened when needed, kept while idle, each
+with one transaction at a time."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -15,8 +16,8 @@ from resources.warehouse.deadline import Deadline
 from resources.warehouse.errors import QueryCancelled, WarehouseError
 from resources.warehouse.postgresql.errors import CANCELLED, Explainer
 
-# Where the URL says nothing. The application's name is but the fallback: PGAPPNAME is the user's. Keepalives end
-# a read from a server that is gone without a word, after about a minute.
+# Defaults for what the URL does not set. The application name is only a fallback, because PGAPPNAME belongs
+# to the user. With these keepalives, a read from a server that disappeared ends after about a minute.
 _CONNECTION = {
     "fallback_application_name": "sluice",
     "connect_timeout": "10",
@@ -24,10 +25,11 @@ _CONNECTION = {
     "keepalives_interval": "10",
     "keepalives_count": "3",
 }
-# SET LOCAL: it ends with the transaction, so that a pooler between us and the server may hand the session on.
-# One snapshot for the description and every row. No timeout may cut a long stream, whatever the role's default
-# is; waiting for a lock (a table being altered) is what may not last. Time zone, encoding and forms of text are
-# pinned, so that the same rows give the same bytes. JIT pays on long aggregates, and costs here.
+# SET LOCAL ends with the transaction, so a connection pooler may give the session to somebody else
+# after it. The description and all rows use one snapshot. No time-out may cut a long stream, whatever
+# the role's default is; only a wait for a lock (somebody alters the table) is limited. Time zone,
+# encoding and text forms are fixed, so that the same rows give the same bytes. JIT is useful for long
+# aggregates; here it only costs time.
 _BEGIN = """
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL TimeZone = 'UTC';
@@ -60,17 +62,19 @@ class Transaction:
         self._deadline = deadline
         self._cancellation = cancellation
         self.reading = False
-        """Set it before the first row of `copied`; the last one takes it back. While it stands, the query runs at the
-        server, and must be cancelled by whoever wants no more of it."""
+        """Set it to True before the first row of `copied` is read; after the last row
+        `copied` sets it to False. While it is True, the query runs on the server; a caller
+        who does not read on must cancel it."""
 
     def schema(self, sql: str) -> pa.Schema:
-        """The driver's schema of the query's rows; the server parses it and runs nothing."""
-        # That takes a moment, unless the server waits for a lock.
+        """The driver's schema of the query's rows. The server parses the query and does not run it."""
+        # This is quick, unless the server waits for a lock.
         what = f"{self._explain.where} to describe a query, whose tables another session may have locked"
         return self._answer(what, lambda: self._cursor.adbc_execute_schema(sql), sql)
 
     def rows(self, sql: str, *values: str) -> list[dict[str, Any]]:
-        """All rows of a small query, its `$1` bound by the driver."""
+        """All rows of a small query; `values` are its parameters `$1`, `$2` and
+        so on, bound by the driver."""
 
         def asked() -> list[dict[str, Any]]:
             self._cursor.execute(sql, parameters=values or None)
@@ -83,7 +87,7 @@ class Transaction:
         explain = f"EXPLAIN (FORMAT JSON)\n{sql}"
 
         def asked() -> str:
-            # By COPY, as the driver reads every other query, there is no EXPLAIN.
+            # The driver reads queries by COPY, and EXPLAIN does not work inside COPY.
             self._cursor.adbc_statement.set_options(**{_BY_COPY: "false"})
             try:
                 self._cursor.execute(explain)
@@ -96,8 +100,8 @@ class Transaction:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Queries within it have the time that the warehouse has at the moment; one that fails leaves the transaction as
-        it was."""
+        """Queries inside the block have the time limit that the warehouse has now. After the block, the
+        transaction is as it was before, also if a query failed."""
         seconds = self._deadline.seconds_left
         bound = "" if seconds is None else f"SET LOCAL statement_timeout = {math.ceil(seconds * 1000)};"
         with self._explained():
@@ -105,12 +109,13 @@ class Transaction:
         try:
             yield
         finally:
-            with suppress(Exception):  # a lost connection is found by whoever goes on
+            with suppress(Exception):  # the next statement finds a lost connection
                 self._cursor.executescript("ROLLBACK TO SAVEPOINT sluice_aside")
 
     def copied(self, sql: str, *, batch_bytes: int) -> Iterator[pa.RecordBatch]:
-        """The query's rows by binary COPY, in batches of about `batch_bytes`. For one thread."""
-        # Not `fetch_record_batch`: the reader below it drops the SQLSTATE of a fault in the middle of the rows.
+        """The query's rows by binary COPY, in batches of about `batch_bytes` bytes. For one thread."""
+        # Not `fetch_record_batch`: it wraps this reader and loses the SQLSTATE of an
+        # error in the middle of the rows.
         from adbc_driver_manager._reader import AdbcRecordBatchReader
 
         with self._explained(sql):
@@ -121,8 +126,8 @@ class Transaction:
             self.reading = False
 
     def _answer(self, what: str, call: Callable[[], T], sql: str) -> T:
-        """What `call` returns, in a thread: in the main one the driver takes a Ctrl-C for itself, and what comes of it looks
-        as if somebody had cancelled the query at the server."""
+        """The result of `call`, which runs in another thread. In the main thread the driver would handle a
+        Ctrl-C itself, with an error as if somebody had cancelled the query on the server."""
         with (
             self._explained(sql),
             self._cancellation.running(),
@@ -134,10 +139,10 @@ class Transaction:
                 return asked.result()
             finally:
                 if not asked.done():
-                    self.cancel()  # else the thread would be waited for as long as the query takes
+                    self.cancel()  # otherwise this waits for the thread until the query ends
 
     def cancel(self) -> None:
-        """Have the server give up what it is doing; from any thread."""
+        """Tell the server to stop what it is doing; from any thread."""
         with suppress(Exception):
             self._cursor.adbc_cancel()
 
@@ -149,7 +154,7 @@ class Transaction:
             driver_s = type(error).__module__.startswith("adbc_driver_manager")
             if not driver_s and not isinstance(error, (OSError, pa.ArrowException)):
                 raise
-            # Before its time is over somebody else cancels it.
+            # If the deadline has not passed, somebody else cancelled the query.
             if self._deadline.passed and getattr(error, "sqlstate", None) == CANCELLED:
                 raise self._deadline.error(self._explain.where) from None
             if self._cancellation.was_asked and getattr(error, "sqlstate", None) == CANCELLED:
@@ -157,25 +162,25 @@ class Transaction:
             raise self._explain.refused(error, sql) from None
 
     def begin(self) -> None:
-        """Begin it; the driver's own BEGIN knows no snapshot and no READ ONLY."""
+        """Begin the transaction. The driver's own BEGIN has neither a snapshot nor READ ONLY."""
         seconds = self._deadline.seconds_left
         bound = "" if seconds is None else f"SET LOCAL statement_timeout = {math.ceil(seconds * 1000)};"
         with self._explained(), waiting_for(f"{self._explain.where} to begin a transaction"):
             self._cursor.executescript(_BEGIN + bound)
 
     def commit(self) -> None:
-        """End it in order."""
+        """End the transaction with COMMIT."""
         with self._explained(), waiting_for(f"{self._explain.where} to end a transaction"):
             self._cursor.executescript("COMMIT")
 
     def close(self) -> None:
-        """Give its statement back."""
+        """Free its statement."""
         with suppress(Exception):
             self._cursor.close()
 
 
 class Sessions:
-    """Idle sessions are used again; one whose transaction did not end in order is closed."""
+    """Idle sessions are used again. A session whose transaction did not end with COMMIT is closed."""
 
     def __init__(self, url: str, explain: Explainer, deadline: Deadline, cancellation: Cancellation) -> None:
         self._url = _with_defaults(url)
@@ -186,13 +191,14 @@ class Sessions:
         self._open: list[Transaction] = []
 
     def cancel(self) -> None:
-        """Have the server give up what each transaction is doing; from any thread."""
+        """Tell the server to stop what each transaction is doing; from any thread."""
         for transaction in list(self._open):
             transaction.cancel()
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """A transaction, begun. Left by an exception, or before its rows were read to the end, its session is closed."""
+        """A transaction that has begun. After an exception, or if its rows were not all
+        read, its session is closed."""
         connection, transaction = self._begun()
         orderly = False
         self._open.append(transaction)
@@ -214,7 +220,7 @@ class Sessions:
             connection = self._idle.pop()
             with suppress(Exception):
                 return connection, self._begin(connection)
-            # The server has ended it meanwhile: the next one, or a new one.
+            # The server has ended this session in the meantime: try the next idle one, then a new one.
         connection = self._connected()
         return connection, self._begin(connection)
 

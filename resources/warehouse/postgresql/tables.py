@@ -1,4 +1,4 @@
-"""What PostgreSQL declares about a table: its keys, comments and enums. Nothing of its rows is read."""
+"""What PostgreSQL declares about a table: its keys, comments and enums. No row is read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ from resources.warehouse.names import TableName, qualified, quoted
 from resources.warehouse.postgresql.session import Transaction
 from resources.warehouse.statistics import ColumnStatistics
 
-# Partitions are rows of their table, and are tables for those who name them.
+# Without `hidden`, a partition is not listed, because its rows are rows of its
+# table. A person may still name it.
 _TABLES = """
 SELECT n.nspname::text AS schema, c.relname::text AS name, pg_table_is_visible(c.oid) AS own
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -48,7 +49,8 @@ SELECT a.attname::text AS name, NOT (a.attnotnull OR t.typnotnull) AS nullable,
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
 """
-# Of a table and the tables that inherit from it where there are any: those are the rows that a query of it gives.
+# Statistics of a table together with the tables that inherit from it, if there are any: a query of the table
+# returns the rows of all of them.
 _STATISTICS = """
 SELECT DISTINCT ON (s.attname) s.attname::text AS name, s.null_frac::float8 AS null_fraction,
     CASE WHEN s.n_distinct >= 0 THEN s.n_distinct::bigint WHEN c.reltuples >= 0 THEN (-s.n_distinct * c.reltuples)::bigint END
@@ -57,7 +59,8 @@ FROM pg_catalog.pg_stats s JOIN pg_catalog.pg_class c ON c.oid = to_regclass($1)
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE s.schemaname = n.nspname AND s.tablename = c.relname ORDER BY s.attname, s.inherited DESC
 """
-# An index without a condition, over columns alone; INCLUDEd columns stand behind those that are unique.
+# A unique index without a condition, over columns only. INCLUDEd columns come after
+# the unique ones and are left out.
 _UNIQUE = """
 SELECT i.indisprimary AS primary, ARRAY(SELECT a.attname::text
     FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place)
@@ -81,7 +84,8 @@ WHERE f.conrelid = to_regclass($1) AND f.contype = 'f' ORDER BY f.conname COLLAT
 
 @dataclass(frozen=True)
 class Declared:
-    """See SourceTable. `rows`: how many there are about; `columns` are facts of each column by its name: nullable, comment, labels, own_type."""
+    """See SourceTable. `rows` is an estimate of their number. `columns` are facts about each column by its
+    name: nullable, comment, labels, own_type."""
 
     kind: str
     comment: str | None
@@ -95,7 +99,8 @@ class Declared:
 
 
 def kept_statistics(transaction: Transaction, table: TableName) -> dict[str, ColumnStatistics]:
-    """What the server keeps of the columns of a table, since it was analysed last, as far as this role may read them."""
+    """What the server keeps about the columns of a table since the last ANALYZE, as
+    far as this role may read it."""
     rows = transaction.rows(_STATISTICS, f"{quoted(table.schema)}.{quoted(table.name)}")
     return {
         row["name"]: ColumnStatistics(row["null_fraction"], row["distinct_values"], source="catalogue")
@@ -104,13 +109,14 @@ def kept_statistics(transaction: Transaction, table: TableName) -> dict[str, Col
 
 
 def tables_of(transaction: Transaction, *, hidden: bool = False) -> list[TableName]:
-    """The tables and views that this role may read; with the `hidden` ones also partitions, and those it may not."""
+    """The tables and views that this role may read. With `hidden`, also partitions and
+    tables that it may not read."""
     rows = transaction.rows(_TABLES.format(shown="" if hidden else _SHOWN))
     return [TableName(row["schema"], row["name"], row["own"]) for row in rows]
 
 
 def declared(transaction: Transaction, table: TableName) -> Declared:
-    """What is declared about a table."""
+    """What PostgreSQL declares about a table."""
     name = f"{quoted(table.schema)}.{quoted(table.name)}"
     (kind,) = transaction.rows(_KIND, name)
     unique = [] if kind["inherited"] else transaction.rows(_UNIQUE, name)

@@ -1,7 +1,8 @@
-"""The types of a query's columns, as the server knows them: behind domains and arrays, whatever their names are.
+"""The types of a query's columns, as the server knows them: inside domains and
+arrays, whatever their names are.
 
-The driver knows a type by its name alone, which says little: a schema may have a composite type called uuid. And it
-describes an array of a domain as one of the domain's base type.
+The driver knows a type only by its name, which is not enough: a schema may have a composite type with the
+name uuid. And the driver describes an array of a domain as an array of the domain's base type.
 """
 
 from collections.abc import Sequence
@@ -10,15 +11,18 @@ from dataclasses import dataclass
 from resources.warehouse.names import quoted
 
 ENUM = "enum"
-# Text that compares without regard to case, from an extension. Only a superuser can make a base type of that name.
+# An extension's text type that is compared without regard to case. Only a superuser can
+# create a base type with that name.
 _CITEXT = "citext"
 
 
 @dataclass(frozen=True)
 class ServerType:
-    """A column's type: `shown` as the server writes it, `arrays` how many array types are around its `element`.
+    """A column's type. `shown` is its name as the server writes it. `arrays` is the number
+    of array types around `element`.
 
-    `element` is the name of one of PostgreSQL's own base types, `enum`, `citext`, or None for every other type.
+    `element` is the name of one of PostgreSQL's own base types, `enum`,
+    `citext`, or None for every other type.
     """
 
     shown: str
@@ -27,7 +31,8 @@ class ServerType:
 
 
 def types_query(query: str, columns: Sequence[str]) -> str:
-    """A query for the types of the columns of `query`. The server plans `query` for it and reads none of its rows."""
+    """A query for the types of the columns of `query`. For it, the server plans `query`
+    and reads none of its rows."""
     types = ", ".join(f"pg_catalog.pg_typeof(source.{quoted(name)})" for name in columns)
     return f"""
 WITH RECURSIVE "sluice.columns" (n, type) AS (
@@ -60,7 +65,7 @@ ORDER BY s.n, s.step DESC
 
 
 def server_type(row: dict[str, object]) -> ServerType:
-    """A row of `types_query`."""
+    """The type in a row of `types_query`."""
     name, kind = str(row["name"]), row["kind"]
     element = None
     if kind == "e":

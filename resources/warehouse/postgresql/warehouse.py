@@ -1,8 +1,8 @@
-"""PostgreSQL: ordered rows by binary COPY, over one snapshot, in flat memory.
+"""PostgreSQL: ordered rows by binary COPY, from one snapshot, in constant memory.
 
-COPY takes no parameters, and the driver reads a query that has some into memory whole. So the window's
-bounds, which are instants that Sluice itself makes, are written into the query as literals, by `_literal`
-alone: docs/decisions/0013-postgresql-through-adbc.md has the ways tried and their cost.
+COPY takes no parameters, and the driver reads all rows of a query with parameters into memory. So the bounds
+of the window, which are instants that Sluice itself computes, are written into the query as literals. Only
+`_literal` does this. docs/decisions/0013-postgresql-through-adbc.md compares the alternatives and their cost.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,13 +37,13 @@ from resources.warehouse.refusal import RefusedType, refuse
 from resources.warehouse.statistics import QueryCost, TableStatistics, of_rows
 from resources.wording import counted
 
-# Bytes of rows the driver gathers before it hands them over.
+# The driver collects so many bytes of rows before it returns them.
 _BATCH_BYTES = 8 * 1024 * 1024
 
 
 class PostgreSQLWarehouse:
-    """A PostgreSQL database. `url` is libpq's (`postgresql://user@host/database?sslmode=verify-full`), `name` the
-    warehouse's in the settings."""
+    """A PostgreSQL database. `url` is a libpq URL (`postgresql://user@host/database?sslmode=verify-full`),
+    `name` the warehouse's name in the settings."""
 
     dialect = "postgres"
     holds_off_writers = False
@@ -61,7 +61,7 @@ class PostgreSQLWarehouse:
             self._deadline,
             self._cancellation,
         )
-        # The server's types of a query's columns, with the driver's schema that they belong to.
+        # For each query: the driver's schema, and the server's types of its columns.
         self._types: dict[str, tuple[pa.Schema, list[ServerType]]] = {}
 
     def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
@@ -81,7 +81,7 @@ class PostgreSQLWarehouse:
             return {name: kind.shown for name, kind in zip(schema.names, types, strict=True)}
 
     def cost(self, sql: str, parameters: Mapping[str, datetime]) -> QueryCost:
-        """See Warehouse. The server estimates the rows that the query gives and their width."""
+        """See Warehouse. The server estimates the number of rows that the query returns, and their width."""
         query = _written(sql, parameters)
         with self._sessions.transaction() as transaction:
             return estimated(transaction.plan(query))
@@ -92,7 +92,8 @@ class PostgreSQLWarehouse:
     ) -> Iterator[Iterator[pa.RecordBatch]]:
         """See Warehouse."""
         query = _written(sql, parameters)
-        # The driver reads in a thread of its own: the next rows are decoded while these are used, and a request to
+        # The driver reads in its own thread. So the next rows are decoded while the caller uses these rows,
+        # and a request to stop is noticed while the server still sorts.
         # stop is heard while the server still sorts.
         with (
             self._sessions.transaction() as transaction,
@@ -106,7 +107,8 @@ class PostgreSQLWarehouse:
             finally:
                 self._streaming = None
                 if transaction.reading:
-                    # Before the thread is waited for; else it would wait for a sort that nobody wants.
+                    # Cancel before the thread is joined; otherwise this would
+                    # wait for a sort that nobody needs.
                     transaction.cancel()
 
     def plain_rows(
@@ -118,7 +120,8 @@ class PostgreSQLWarehouse:
         most_rows: int,
         in_full: bool = False,
     ) -> list[dict[str, object]]:
-        """See Warehouse. In the transaction of the stream; every value is the text that the server writes of it."""
+        """See Warehouse. Runs in the transaction of the stream. Every value comes from the
+        text that the server writes."""
         query = _written(sql, parameters)
         with ExitStack() as opened:
             transaction = self._streaming or opened.enter_context(self._sessions.transaction())
@@ -178,14 +181,14 @@ class PostgreSQLWarehouse:
         if not names:
             raise WarehouseError(self._where, "the query gives no columns", allowed="at least one column")
         known, types = self._types.get(sql, (None, []))
-        # A column that was given another type since has another field in the driver's schema.
+        # If the type of a column has changed, the driver's schema has changed, too.
         if known is None or not known.equals(schema, check_metadata=True):
             types = [server_type(row) for row in transaction.rows(types_query(query, names))]
             self._types[sql] = schema, types
         return [source_column(field, kind, self._where) for field, kind in zip(schema, types, strict=True)]
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
-        """See Warehouse. The server itself cancels them (statement_timeout)."""
+        """See Warehouse. The server itself cancels the queries (statement_timeout)."""
         return self._deadline.within(seconds)
 
     def cancel(self) -> None:
@@ -193,12 +196,13 @@ class PostgreSQLWarehouse:
         self._cancellation.ask(self._sessions.cancel)
 
     def tables(self) -> list[str]:
-        """Names of the tables and views this role may read, qualified where its search path does not find them."""
+        """Names of the tables and views that this role may read, with the schema if the
+        search path does not contain it."""
         with self._sessions.transaction() as transaction:
             return [one.plain for one in tables_of(transaction)]
 
     def table(self, name: str) -> SourceTable:
-        """See Warehouse. A column of a type that is refused comes as Arrow's opaque type."""
+        """See Warehouse. A column of a refused type has Arrow's opaque type."""
         with self._sessions.transaction() as transaction:
             found = self._named(transaction, name)
             return self._table(transaction, found, declared(transaction, found))
@@ -219,8 +223,8 @@ class PostgreSQLWarehouse:
         )
 
     def statistics(self, table: str, *, most_rows: int) -> TableStatistics:
-        """See Warehouse. Nulls and distinct values as the server keeps them, where the table was analysed; the rest from a
-        sample."""
+        """See Warehouse. Nulls and distinct values are the server's statistics if the table was analysed;
+        the rest comes from a sample."""
         with self._sessions.transaction() as transaction:
             found = self._named(transaction, table)
             facts = declared(transaction, found)
@@ -230,7 +234,7 @@ class PostgreSQLWarehouse:
         place = f"{quoted(found.schema)}.{quoted(found.name)}"
         query = f"SELECT {taken or 'NULL::int AS nothing'} FROM {place}"
         seen = self._seen(f"{query}{sample(facts, most_rows)}", most_rows)
-        if not seen.sampled_rows and facts.rows:  # of so few pages none may be in the sample
+        if not seen.sampled_rows and facts.rows:  # the sample may contain none of a few pages
             seen = self._seen(f"{query} LIMIT {most_rows}", most_rows)
         return seen.as_of(columns, facts.rows, most_rows).with_kept(kept)
 
@@ -244,7 +248,7 @@ class PostgreSQLWarehouse:
         except UnknownName as error:
             problem, allowed = error.problem, error.allowed or "none: this role may read no table"
         try:
-            # The server says which right is missing.
+            # The server's error will say which right is missing.
             return table_named(name, tables_of(transaction, hidden=True))
         except UnknownName:
             raise WarehouseError(self._where, problem, allowed=allowed) from None
@@ -274,17 +278,17 @@ def _column(found: SourceColumn | RefusedType, facts: Mapping[str, Any]) -> Colu
 
 
 def _begun(transaction: Transaction, query: str) -> None:
-    """Have the server plan the query and check every right; its description alone asks for none."""
+    """Make the server plan the query and check all rights; a description alone checks no right."""
     transaction.rows(f"SELECT 1 AS one FROM (\n{query}\n) AS {ALIAS} LIMIT 0")
 
 
 def _written(sql: str, parameters: Mapping[str, datetime]) -> str:
-    """The SQL with its parameters filled in; without any it is taken as it stands."""
+    """The SQL with its parameters filled in; without parameters, the SQL unchanged."""
     return sql % {name: _literal(value) for name, value in parameters.items()} if parameters else sql
 
 
 def _literal(instant: datetime) -> str:
-    """A literal of digits and signs alone, which means the same in every session."""
+    """A literal made of digits and signs only, which means the same in every session."""
     return f"(TIMESTAMPTZ '{instant.astimezone(UTC).isoformat(sep=' ')}')"
 
 
@@ -293,7 +297,7 @@ def _ordered(query: str, columns: Sequence[SourceColumn], order_by: Sequence[str
     order = [key for name in order_by for key in by_name[name].order_first]
     order += [key for column in columns if column.name not in order_by for key in column.order]
     sent = [f"{column.expression} AS {quoted(column.name)}" for column in columns]
-    # Behind the columns, and taken off again.
+    # Sent after the columns, and removed again from each batch.
     sent += [
         f"{column.flag} AS {quoted(f'sluice.flag.{n}')}" for n, column in enumerate(columns) if column.flag
     ]

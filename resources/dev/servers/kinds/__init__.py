@@ -1,1 +1,1 @@
-"""The servers themselves: real ones by Maven, embedded ones by wheel."""
+"""The servers themselves: real ones, which Maven fetches, and embedded ones from wheels."""

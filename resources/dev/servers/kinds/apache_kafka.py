@@ -16,7 +16,7 @@ from resources.dev.servers.server import Launch, Progress
 
 _HEAP = "-Xmx512m"
 
-# Paths are relative to the server's folder, its working directory: no path needs escaping then.
+# Paths are relative to the server's folder, which is its working directory: so no path needs escaping.
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -78,7 +78,7 @@ rootLogger.appenderRef.console.ref=console
 class ApacheKafka:
     """Apache Kafka in KRaft mode; data in `<folder>/data`, its own log in `<folder>/kafka.log`.
 
-    `overrides` are broker properties added to ours, e.g. `{"num.partitions": "3"}`.
+    `overrides` are broker properties that are added to ours, for example `{"num.partitions": "3"}`.
     """
 
     name = "kafka-apache"
@@ -110,7 +110,7 @@ class ApacheKafka:
 
 
 def _format(java: Sequence[str], folder: Path) -> None:
-    # Kafka's own form of a cluster id; a leading `-` would be read as an option.
+    # Kafka's own form of a cluster id. It must not begin with `-`, which would be read as an option.
     cluster_id = "S" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
     command = [*java, "kafka.tools.StorageTool", "format", "--standalone"]
     answer = subprocess.run(
@@ -131,7 +131,7 @@ def _format(java: Sequence[str], folder: Path) -> None:
 
 
 def _cluster_id(folder: Path) -> str | None:
-    """The id that formatting gave this data, or None when there is none yet."""
+    """The cluster id with which this data was formatted, or None if it was not formatted yet."""
     meta = folder / "data" / "meta.properties"
     if not meta.exists():
         return None

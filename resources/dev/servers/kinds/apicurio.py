@@ -1,4 +1,4 @@
-"""Apicurio Registry: a Confluent-compatible registry that is not ours, jars by Maven."""
+"""Apicurio Registry: somebody else's Confluent-compatible registry; Maven fetches its jars."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ _PATH = "/apis/ccompat/v7"
 
 
 class Apicurio:
-    """Apicurio Registry 3 under its Confluent-compatible path; data in `<folder>/data` (H2)."""
+    """Apicurio Registry 3 at its Confluent-compatible path; data in `<folder>/data` (H2)."""
 
     name = "registry-apicurio"
     port_count = 1
@@ -45,7 +45,8 @@ class Apicurio:
         waiting_for = http_not_ready(LOOPBACK, ports[0], f"{_PATH}/subjects")
         configured = folder / "configured"
         if waiting_for is None and not configured.exists():
-            # As Confluent's default; Apicurio's own is to check nothing. Once: later it is the user's.
+            # Confluent's default; Apicurio's own default is no check. Set only
+            # once: after that it is the user's.
             level = b'{"compatibility": "BACKWARD"}'
             waiting_for = http_not_ready(LOOPBACK, ports[0], f"{_PATH}/config", put=level)
             if waiting_for is None:

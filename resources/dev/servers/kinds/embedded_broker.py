@@ -1,8 +1,8 @@
 """The embedded broker: `noida-db`, one native program from a wheel, without Java.
 
-For a first look and for fast tests. Measured on 0.2.3: transactions, fencing, read_committed and
-compaction behave; it is a single node, keeps its data in memory and saves it to one file when it ends
-(SIGTERM saves; a kill can lose the last second's acknowledged records).
+For a first look and for fast tests. Measured with 0.2.3: transactions, fencing, read_committed and compaction
+work. It is a single node; it keeps its data in memory and saves them to one file when it ends (SIGTERM saves;
+after a kill, the acknowledged records of the last second can be lost).
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,8 @@ class EmbeddedBroker:
 
     def prepare(self, folder: Path, ports: Sequence[int], progress: Progress) -> Launch:  # noqa: ARG002
         return Launch(
-            # The program inside the wheel, not the wheel's Python wrapper: the pid must be the server's.
+            # The program inside the wheel, not the wheel's Python wrapper: the
+            # pid must be that of the server.
             [
                 str(_program()),
                 "start",
@@ -52,7 +53,7 @@ def _program() -> Path:
     for place in (spec.submodule_search_locations or ()) if spec else ():
         program = Path(place) / "noida-db"
         if program.is_file():
-            if not program.stat().st_mode & 0o100:  # some installers drop the bit
+            if not program.stat().st_mode & 0o100:  # some installers remove the bit
                 program.chmod(0o755)
             return program
     raise ServerUnavailable(

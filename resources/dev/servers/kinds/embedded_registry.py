@@ -15,7 +15,7 @@ _NEEDS = ("starlette", "uvicorn", "avro")
 
 
 class EmbeddedRegistry:
-    """Confluent REST subset; data in `<folder>/registry.sqlite`."""
+    """A subset of Confluent's REST API; data in `<folder>/registry.sqlite`."""
 
     name = "registry-embedded"
     port_count = 1
@@ -31,7 +31,7 @@ class EmbeddedRegistry:
                 next_step="install the extra: pip install 'sluice[embedded]'; or use a registry of your own",
             )
         database = folder / "registry.sqlite"
-        # -P: a folder named `resources` in the working directory must not win the import.
+        # -P: Python must not import a folder named `resources` in the working directory instead.
         command = [sys.executable, "-P", "-m", "resources.dev.registry"]
         return Launch(
             [*command, "--host", LOOPBACK, "--port", str(ports[0]), "--db", str(database)],

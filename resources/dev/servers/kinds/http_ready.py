@@ -4,7 +4,7 @@ import http.client
 
 
 def http_not_ready(host: str, port: int, path: str, *, put: bytes | None = None) -> str | None:
-    """None when `GET path` (or `PUT`, with a JSON body) answers 200, else what was answered instead."""
+    """None if `GET path` (or `PUT`, with a JSON body) answers 200, else what it answered instead."""
     method = "GET" if put is None else "PUT"
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:

@@ -14,7 +14,8 @@ MINIMUM = 17
 
 
 def java_program(server: str) -> str:
-    """The absolute path of `java`, from JAVA_HOME or PATH; ServerUnavailable when older than Java 17."""
+    """The absolute path of `java`, from JAVA_HOME or PATH; raises ServerUnavailable
+    if it is older than Java 17."""
     home = os.environ.get("JAVA_HOME")
     found = shutil.which("java", path=str(Path(home) / "bin")) if home else None
     found = found or shutil.which("java")

@@ -1,4 +1,4 @@
-"""When a Kafka broker is ready: not when its port opens, but when a transaction can start."""
+"""When a Kafka broker is ready: not when its port is open, but when a transaction can start."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ CHECK_SECONDS = 5.0
 
 
 def kafka_not_ready(bootstrap: str, *, cluster_id: str | None = None) -> str | None:
-    """None when the broker answers as `cluster_id` (if known) and lets a producer initialise transactions.
+    """None if the broker answers as `cluster_id` (if known) and lets a producer initialise transactions.
 
-    A fresh broker refuses transactions for about a second after its port opens (`Coordinator load in
-    progress`), and a client that starts then fails.
+    A new broker refuses transactions for about a second after its port opens (`Coordinator load in
+    progress`), and a client that starts in that second fails.
     """
-    # Not at the top: `sluice --help` imports this package and must not pay for librdkafka.
+    # Not imported at the top: `sluice --help` imports this package and must not load librdkafka.
     from confluent_kafka import KafkaException, Producer
     from confluent_kafka.admin import AdminClient
 

@@ -1,4 +1,5 @@
-"""The real servers' jars: fetched once by Maven from the pom files beside this module, then kept per user."""
+"""The jars of the real servers: Maven fetches them once, from the pom files next to this module;
+then they are kept per user."""
 
 import hashlib
 import os
@@ -25,15 +26,16 @@ def cache_folder() -> Path:
 
 
 def fetch(application: str, *, server: str, progress: Progress) -> Path:
-    """The folder of the application's files (its jars, or its unpacked archive), fetched the first time.
+    """The folder with the application's files (its jars, or its unpacked archive); fetched the first time.
 
-    Keyed by version, and made under another name and renamed when complete: an interrupted or a second
-    fetch at the same time never leaves half a folder. Raises ServerUnavailable when Maven is missing or
-    cannot reach its repository.
+    The folder's name contains the version. It is made under another name and renamed when it is complete: so
+    a fetch that is interrupted, or a second one at the same time, never leaves an incomplete folder. Raises
+    ServerUnavailable if Maven is missing or cannot reach its repository.
     """
     pom = Path(__file__).parent / application / "pom.xml"
     artifact, version = _artifact(pom)
-    # The pom's own hash too: a change of its other dependencies must not meet an older folder.
+    # The hash of the pom is also in the name: if its other dependencies change, an
+    # older folder must not be used.
     fingerprint = hashlib.sha256(pom.read_bytes()).hexdigest()[:8]
     ready = cache_folder() / f"{artifact}-{version}-{fingerprint}"
     if ready.is_dir():
@@ -57,7 +59,7 @@ def fetch(application: str, *, server: str, progress: Progress) -> Path:
         try:
             made.rename(ready)
         except OSError:
-            if not ready.is_dir():  # else another process has finished the same fetch meanwhile
+            if not ready.is_dir():  # otherwise another process has finished the same fetch in the meantime
                 raise
     return ready
 

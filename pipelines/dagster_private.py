@@ -1,10 +1,11 @@
-"""Everything that Sluice uses of Dagster's private interfaces: what for, the public way, and when the use may go.
+"""Everything that Sluice uses of Dagster's private interfaces: why, the public way, and when it may end.
 
-Private is what Dagster's documentation does not promise: modules and attributes with an underscore, the packages
-`dagster_shared`, `dagster_webserver` and `dagster_graphql`, methods without Dagster's own mark `@public`, and names of tags and
-variables that no page documents. No other module imports them or replaces a part of them: ruff refuses the imports
-(`TID251` in pyproject.toml), and tests/pipelines/test_dagster_private.py refuses what an import does not show.
-`make newest-dagster` runs the tests on the newest Dagster that the version range allows.
+Private is what Dagster's documentation does not promise: modules and attributes with an underscore, the
+packages `dagster_shared`, `dagster_webserver` and `dagster_graphql`, methods without Dagster's own mark
+`@public`, and names of tags and variables that no page documents. No other module imports them or replaces a
+part of them: ruff refuses the imports (`TID251` in pyproject.toml), and
+tests/pipelines/test_dagster_private.py refuses what an import does not show. `make newest-dagster` runs the
+tests on the newest Dagster that the version range allows.
 
 Imported or called:
 
@@ -32,8 +33,8 @@ Imported or called:
 | dagster._cli.dev (`run_dagster_dev`), dagster._daemon (`DAEMON`), dagster_webserver (`WEBSERVER`) | `sluice ui` runs the guarded web server and watches the code servers | `sluice webserver` and `dagster-daemon run`, each started by hand | when `dagster dev` takes the server's command |
 | dagster_webserver.cli (`webserver_command`) | the guarded server takes every option of `dagster-webserver` | none: the command makes its app and serves it in one function | when the command takes middleware |
 
-Methods of the instance and of its storages without the mark `@public` (`UNMARKED`): nearly all that a program outside a
-step may ask an instance lacks the mark. They may go one by one, when they get it.
+Methods of the instance and of its storages without the mark `@public` (`UNMARKED`): nearly all that a program
+outside a step may ask of an instance lacks the mark. Their use may end one by one, when they get the mark.
 
 Variables of the environment that no page documents (`VARIABLES`):
 
@@ -141,7 +142,8 @@ UNMARKED: Mapping[str, Sequence[str]] = {
     ),
     "dagster._core.storage.daemon_cursor:DaemonCursorStorage": ("get_cursor_values", "set_cursor_values"),
 }
-"""What is called without an import, by where it is defined. `python -m tests.dagster_interfaces` looks for each."""
+"""What is called without an import, by where it is defined.
+`python -m tests.dagster_interfaces` looks for each."""
 REPLACED: Mapping[str, Sequence[str]] = {
     "dagster:Shape": ("post_process",),
     "dagster._cli.dev": ("dev_command", "open_ipc_subprocess"),
@@ -163,7 +165,7 @@ _from_traceback = SerializableErrorInfo.from_traceback.__func__  # type: ignore[
 
 
 def store_errors_as(changed: Callable[[SerializableErrorInfo], SerializableErrorInfo]) -> None:
-    """From now on, what Dagster stores of an exception is what `changed` returns. The last call wins."""
+    """From now on Dagster stores of an exception what `changed` returns. The last call wins."""
 
     def from_traceback(
         cls: type[SerializableErrorInfo], tb: traceback.TracebackException
@@ -176,14 +178,15 @@ def store_errors_as(changed: Callable[[SerializableErrorInfo], SerializableError
 def refuse_at_launch(
     fields: Mapping[str, Any], sound: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 ) -> None:
-    """Dagster calls `sound` with the values of these fields when a run is launched; it may raise."""
-    # Assets take a plain mapping. Dagster makes one shape of equal mappings, and keeps it: this one, for every event.
+    """Dagster calls `sound` with the values of these fields when a run is launched; `sound` may raise."""
+    # Assets take a plain mapping.
+    # Dagster makes one shape for equal mappings and keeps it: this one, for every event.
     shape: Any = dg.Shape(fields)  # type: ignore[no-untyped-call]
     shape.post_process = sound
 
 
 def instance_of(launcher: RunLauncher[Any]) -> dg.DagsterInstance:
-    """The instance that has made the launcher."""
+    """The instance that created the launcher."""
     found: dg.DagsterInstance = launcher._instance
     return found
 
@@ -209,7 +212,8 @@ Start = Callable[..., "Popen[Any]"]
 
 
 def run_dagster_dev(arguments: Sequence[str], instead: Callable[[Start], Start]) -> None:
-    """Run `dagster dev` with these options. `instead` gets Dagster's way to start a process and returns the one to use."""
+    """Run `dagster dev` with these options. `instead` gets Dagster's function that starts a process, and
+    returns the function to use in its place."""
     import dagster._cli.dev as module
 
     dev: Any = module

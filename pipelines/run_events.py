@@ -1,5 +1,5 @@
-"""What a run tells while it works, as typed values. Nobody reads them out of a sentence: sentences are made of them here,
-for people, and nowhere else."""
+"""What a run reports while it works, as typed values. Sentences for people are made of them here and nowhere
+else, so that no program must parse a sentence."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +13,11 @@ from resources.wording import counted
 Outcome = Literal[
     "published", "no_rows", "no_events", "unchanged", "stale", "gone", "not_selected", "not_repaired"
 ]
-"""`published`: at least one record. Otherwise nothing was sent, and why: `no_rows`, the window has none; `no_events`, none
-of its rows became an event; `unchanged`, its events are on the topic already; `stale`, they were left out since their
-keys have newer values there; `gone`, events vanished and no tombstone tells of it; `not_selected`, by a replay;
-`not_repaired`, no dead letter fits now."""
+"""`published`: at least one record was sent. Otherwise nothing was sent, for one of these reasons. `no_rows`:
+the window has no rows. `no_events`: none of its rows became an event. `unchanged`: its events are on the
+topic already. `stale`: its records were left out because the topic has newer values of their keys. `gone`:
+events vanished, and there is no tombstone for them. `not_selected`: a replay selects none of its events.
+`not_repaired`: no dead letter fits now."""
 
 Cause = Literal["operator", "consumer_lag", "rate", "storage", "pool", "other"]
 """What a run waits for."""
@@ -24,10 +25,10 @@ Cause = Literal["operator", "consumer_lag", "rate", "storage", "pool", "other"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunEvent:
-    """Something that a run tells; of a window, where `window` is its key."""
+    """Something that a run reports; if `window` is given, about that window."""
 
     level: ClassVar[int] = logging.INFO
-    """As `logging` counts it: from WARNING on it is shown whatever else is left out."""
+    """The level as in `logging`. From WARNING on the event is shown, whatever else is left out."""
 
     window: str | None = None
 
@@ -51,7 +52,7 @@ class Warned(Said):
 
 @dataclass(frozen=True, kw_only=True)
 class WindowStarted(RunEvent):
-    """The run has come to the window, after `done` of `of`."""
+    """The run starts with the window, after `done` of `of` windows."""
 
     done: int
     of: int
@@ -59,7 +60,7 @@ class WindowStarted(RunEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class WindowDone(RunEvent):
-    """A window's publication has ended well; counts as in PublishResult."""
+    """A window's publication has ended well; the counts are those of PublishResult."""
 
     action: str
     because: str
@@ -73,15 +74,15 @@ class WindowDone(RunEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class WindowReconciled(RunEvent):
-    """The window was read back from its topic; `told` is what was found."""
+    """The window was read back from its topic; `told` is the result."""
 
     told: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowFailed(RunEvent):
-    """The window was not published; `same_as`: a window that failed for the same reason before. `passing`: the run goes on
-    from it later."""
+    """The window was not published. `same_as`: a window that failed for the same reason before. `passing`:
+    the fault may pass; the run continues from this window later."""
 
     problems: tuple[Problem, ...]
     same_as: str | None = None
@@ -94,7 +95,7 @@ class WindowFailed(RunEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting(RunEvent):
-    """The run waits for `what`, since `seconds`."""
+    """The run has waited for `what` for `seconds`."""
 
     level = logging.WARNING
 
@@ -105,7 +106,7 @@ class Waiting(RunEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Paused(RunEvent):
-    """The run stands still since an operator said so, since `seconds`."""
+    """The run has been paused by an operator for `seconds`."""
 
     level = logging.WARNING
 
@@ -116,7 +117,7 @@ class Paused(RunEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class WentOn(RunEvent):
-    """The wait is over, after `seconds`; `what` is there now, where there is a word for it."""
+    """The wait is over, after `seconds`; `what` says what is available now, if there is a word for it."""
 
     level = logging.WARNING
 
@@ -127,7 +128,7 @@ class WentOn(RunEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Retrying(RunEvent):
-    """The run begins again in so many seconds, where it stopped."""
+    """The run starts again in `seconds` seconds, from where it stopped."""
 
     seconds: float
 
@@ -150,12 +151,12 @@ _KINDS: Mapping[str, type[RunEvent]] = {
 
 
 def as_dict(event: RunEvent) -> dict[str, Any]:
-    """For JSON; `from_dict` is its inverse."""
+    """The event for JSON; `from_dict` is the inverse."""
     return {"kind": type(event).__name__, **asdict(event)}
 
 
 def from_dict(told: Mapping[str, Any]) -> RunEvent:
-    """The event that `as_dict` made this of. Raises KeyError, TypeError for anything else."""
+    """The inverse of `as_dict`. Raises KeyError or TypeError for anything else."""
     fields = {name: value for name, value in told.items() if name != "kind"}
     if "problems" in fields:
         fields["problems"] = tuple(Problem(**one) for one in fields["problems"])
@@ -163,7 +164,7 @@ def from_dict(told: Mapping[str, Any]) -> RunEvent:
 
 
 def sentence(event: RunEvent) -> str:
-    """The event for people, in one line; "" for what needs no word."""
+    """The event for people, in one line; "" for an event that needs no words."""
     told = _told(event)
     return readable(f"{event.window}: {told}" if event.window and told else told)
 
@@ -196,7 +197,7 @@ def _told(event: RunEvent) -> str:
 
 
 def done_told(event: WindowDone) -> str:
-    """What became of a window that was published, without its name."""
+    """The result of a window that was published, without the window's name."""
     match event.outcome:
         case "no_rows":
             what = "the window has no rows"
@@ -212,7 +213,7 @@ def done_told(event: WindowDone) -> str:
 
 
 def problems_of(error: Exception) -> tuple[Problem, ...]:
-    """What is wrong, by an error of any kind: one that is none of Sluice's is a defect."""
+    """The problems of an error of any kind. An error that is not a SluiceError counts as a defect."""
     if isinstance(error, SluiceError):
         return error.parts
     told = readable(f"{error} (a defect; its stack trace is in the log)")
@@ -220,12 +221,13 @@ def problems_of(error: Exception) -> tuple[Problem, ...]:
 
 
 def problems_as_json(problems: Sequence[Problem]) -> list[dict[str, str | None]]:
-    """For JSON."""
+    """The problems for JSON."""
     return [asdict(one) for one in problems]
 
 
 def but_for_window(window: str, problems: Sequence[Problem]) -> tuple[tuple[str, ...], ...]:
-    """What is the same for two windows that fail for one reason: the parts without the window's own name."""
+    """The problems without the window's own name.
+    The result is equal for two windows that fail for one reason."""
     return tuple(
         tuple(
             part.replace(window, "") if window else part

@@ -1,1 +1,2 @@
-"""What publishing or replaying windows would do, found out without writing anything; and doing exactly that."""
+"""Finds out what publishing or replaying windows would do, without writing anything;
+a run can then do exactly that."""

@@ -1,4 +1,5 @@
-"""What is different about events that a correction publishes: each beside the published event that it replaces."""
+"""Shows what differs in the events of a correction:
+each event beside the published event that it replaces."""
 
 import math
 from collections import defaultdict
@@ -17,7 +18,7 @@ from pipelines.encoding.plain_json import plain
 from pipelines.publishing.next_generation.difference import difference, take_rows
 from pipelines.publishing.next_generation.same_event import encodings
 
-# Of one key a window may hold every row; a plan shows a few events.
+# A window may hold many rows of one key, and a plan shows only a few events.
 _MOST_REPLACED = 1_000
 
 Record = Mapping[str, Any]
@@ -25,8 +26,8 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Side:
-    """Rows as they were published, or as they would be. `read` gives all of them, from the first on; `rows` is the schema
-    that they are stored with, `key` their key field, `schema` the text of their contract."""
+    """Rows as they were published, or as they would be. `read` returns all of them, from the first on; `rows`
+    is the schema of the stored rows, `key` their key field, `schema` the text of their contract."""
 
     read: Callable[[], Iterable[pa.RecordBatch]]
     rows: pa.Schema
@@ -58,10 +59,11 @@ def changes(
     event_time: str,
     memory_limit: str,
 ) -> Iterator[Mapping[str, Any]]:
-    """For each of `events` that replaces a published one of its key: what is different, JSON-ready.
+    """For each of `events` that replaces a published event of its key: what differs, ready for JSON.
 
-    `fields` are (before, after) by name, `added` and `removed` the values of fields that only one of the two contracts
-    has. Of several published events of a key that are no more, the one of the same event time is replaced, else the first.
+    `fields` are (before, after) by name; `added` and `removed` are the values of fields that only one of the
+    two contracts has. If several published events of a key are gone, the one with the same event time is
+    replaced, otherwise the first.
     """
     keys = pa.array(list(dict.fromkeys(key for key, _ in events)), pa.binary())
     replaced: dict[bytes, list[Record]] = defaultdict(list)
@@ -79,7 +81,7 @@ def changes(
 
 def _no_more(before: Side, after: Side, keys: pa.BinaryArray, memory_limit: str) -> Iterator[pa.RecordBatch]:
     """Published rows of these keys that are not among the new ones."""
-    # As a run does: what it does not publish again stays.
+    # Compared as in a run: what the run does not publish again stays.
     of_before, of_after = encodings(
         before.rows, before.key, after.rows, after.encoder, same_contract=before.schema == after.schema
     )
@@ -107,10 +109,10 @@ def _different(was: Record, now: Record) -> dict[str, Any]:
 
 
 def same(was: Any, now: Any) -> bool:
-    """Whether two decoded values say the same, whatever type each contract writes them with.
+    """Whether two decoded values mean the same, whatever type each contract gives them.
 
-    Numbers are compared as numbers, exactly; -0.0 is not 0.0, and NaN is NaN. Text, bytes and uuids are compared by
-    what they spell, instants as instants, maps and records without regard to order.
+    Numbers are compared as numbers, exactly; -0.0 differs from 0.0, and NaN equals NaN. Text, bytes and uuids
+    are compared by their spelling, instants as instants, maps and records without regard to order.
     """
     match was, now:
         case (bool(), _) | (_, bool()):
@@ -135,7 +137,7 @@ def _spelt(value: str | bytes | UUID) -> bytes:
 
 
 def first_rows(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.RecordBatch]:
-    """At most `most` rows from the front."""
+    """At most the first `most` rows."""
     for batch in batches:
         if most <= 0:
             return

@@ -1,5 +1,5 @@
-"""Finds out what a launch would do: it is launched, on snapshots in a folder that is thrown away, and what it would send
-goes nowhere."""
+"""Finds out what a launch would do.
+The launch runs on snapshots in a temporary folder, and what it would send is not sent."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -45,8 +45,8 @@ _RUN = "plan"
 
 
 class DryRun:
-    """Plans windows of `event` under `request`. `entries`: the ledger, by key; `damaged`: its records that cannot be read;
-    `keys` are looked for in rows that are made. Writes nothing that outlives a call."""
+    """Plans windows of `event` under `request`. `entries`: the ledger, by key; `damaged`: its records that
+    cannot be read; `keys` are searched in the new rows. Writes nothing that outlives a call."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class DryRun:
         self._event, self._platform, self._request = event, platform, request
         self._entries, self._damaged, self._shown = entries, damaged or {}, shown
         self._keys = keys
-        # For a plan registers nothing.
+        # A plan registers nothing.
         self._registered = RegisteredContract(event, platform, registering=False)
         if request.replay is not None:
             request.replay.require_shadow(
@@ -70,9 +70,11 @@ class DryRun:
             )
 
     def windows(self, windows: Sequence[Window]) -> Iterator[WindowPlan]:
-        """Each window's plan, in turn; what would stop one in a run is said of it and leaves the others their turn.
+        """Each window's plan, in turn. If something would stop a window in a run, its plan says so, and the
+        other windows are planned.
 
-        Raises TransientError where the warehouse or Kafka is away, and TopicOfAnother for a shadow topic that is another's.
+        Raises TransientError if the warehouse or Kafka does not answer, and TopicOfAnother for a shadow topic
+        that holds somebody else's events.
         """
         if self._request.topic is not None:
             self._read(self._platform).require_free_shadow(self._request.topic)
@@ -106,10 +108,11 @@ class _Window:
         self._event, self._request = whole._event, whole._request
         self._noted = Noted()
         self.dead = 0
-        """Rows of the new snapshot that do not fit, also if the window is then refused."""
+        """Rows of the new snapshot that do not fit, even if the window is then refused."""
         entries = whole._read(aside)
         self._delivery = DryDelivery(aside, entries)
-        # The difference is wanted also where a run would ask first. What precedes a replay or a redrive asks as in a run.
+        # The difference is shown even if a run would ask first.
+        # A correction before a replay or a redrive asks as in a run.
         self._asks = (
             self._request.on_definition_change == "ask"
             and self._request.replay is None
@@ -128,7 +131,7 @@ class _Window:
         )
 
     def plan(self) -> WindowPlan:
-        """The window's plan. Raises what a run would raise of this window before it publishes."""
+        """The window's plan. Raises what a run would raise for this window before it publishes."""
         done, replay = None, self._request.replay
         if self._request.redrive is None and (replay is None or replay.source == "fresh"):
             done = self._made()
@@ -170,7 +173,7 @@ class _Window:
         )
 
     def _asked(self, plan: WindowPlan, last: PlannedSend) -> WindowPlan:
-        """The plan of a window that a run would ask about first, where it would."""
+        """`plan`, changed into a question if a run would ask about this window first."""
         before, entry = last.before, last.entry
         redefined = before is not None and (before.code_version, before.contract) != (
             entry.code_version,
@@ -208,7 +211,7 @@ class _Window:
         )
 
     def _looked_at(self, entry: LedgerEntry) -> tuple[int, list[tuple[bytes, Mapping[str, Any]]]]:
-        """Bytes of what an entry has yet to send, and its first records with their keys."""
+        """The bytes that an entry has not sent yet, and its first records with their keys."""
         store, snapshot = self._platform.snapshots, rows_of(self._platform, entry)
         sent_bytes, sample = 0, list[tuple[bytes, Mapping[str, Any]]]()
         encoder, schema_of = self._encoder(entry, store.schema(snapshot)), self._schema_of(entry)
@@ -238,14 +241,14 @@ class _Window:
         target: LedgerEntry,
         sample: Sequence[tuple[bytes, Mapping[str, Any]]],
     ) -> tuple[Mapping[str, Any], ...]:
-        """What is different about the sampled events that replace a published one."""
+        """What differs in the sampled events that replace a published one."""
         if base is None or not sample:
             return ()
         try:
             before = self._side(base, None if base.complete else base.rows_done)
         except (
             NotPublishable
-        ):  # by a module with another event_id: its records cannot be made, and need not be
+        ):  # published by a module with another event_id: its records cannot be made and are not needed
             return ()
         limit = self._platform.settings.memory_limit
         after = self._side(target, None)

@@ -1,4 +1,4 @@
-"""A plan: what a launch would do to each window, and the state of the world that this was found in."""
+"""A plan: what a launch would do to each window, and the state in which it found them."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,19 +20,20 @@ _AGAIN = "sluice plan EVENT WINDOWS --out FILE makes one"
 
 
 class PlanUnreadable(SluiceError):
-    """A file that is no plan of this version."""
+    """A file that is not a plan of this version."""
 
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """What would become of one window.
+    """What a launch would do to one window.
 
-    `records` would be published as `generation`, `tombstones` among them, `bytes` of keys and values; `rows` are the
-    events that the window holds then, `gone` published events that it holds no more and that no event of the same key
-    replaces, `dead` rows that do not fit. `refused`: why it would not be published. `sample`: some of the events;
-    `changes`: some that replace a published event of the same key (see `pipelines.dry_run.changes`). Values are plain
-    JSON values. `problems`: the refusal, part by part. `outcome`: why nothing would be published, as a run says it; "" where something would, or where the
-    window is refused.
+    `records` would be published as `generation`, including `tombstones`; `bytes`: of their keys and values.
+    `rows`: events that the window would then hold. `gone`: published events that it would no longer hold and
+    that no event of the same key replaces. `dead`: rows that do not fit. `refused`: why it would not be
+    published. `sample`: some of the events; `changes`: some that replace a published event of the same key
+    (see `pipelines.dry_run.changes`). Values are plain JSON values. `problems`: the refusal, part by part.
+    `outcome`: why nothing would be published, in a run's words; "" if something would, or if the window is
+    refused.
     """
 
     window: str
@@ -55,9 +56,10 @@ class WindowPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """Windows of one event under one run configuration. `seconds`: about how long publishing would take, None where
-    nothing is known of the speed; `speed` says what that rests on. `unmatched_keys`: keys of a replay that are in none of
-    the windows (see `Unmatched.as_dict`); None: there are none. `environment`: the one it was made in, None: in none."""
+    """Windows of one event under one run configuration. `seconds`: about how long publishing would take, None
+    if nothing is known about the speed; `speed` says what the estimate rests on. `unmatched_keys`: keys of a
+    replay that none of the windows holds (see `Unmatched.as_dict`); None: there are none. `environment`: the
+    environment in which the plan was made; None: without one."""
 
     event: str
     code_version: str
@@ -72,7 +74,7 @@ class Plan:
 
     @property
     def keys_missing(self) -> bool:
-        """True where the plan must not be applied for the sake of keys that are in none of its windows."""
+        """True if the plan must not be applied because none of its windows holds some of the keys."""
         return self.unmatched_keys is not None and self.config.get("unmatched_keys") != "leave_out"
 
     @property
@@ -81,7 +83,7 @@ class Plan:
         return [window for window in self.windows if window.refused]
 
     def to_json(self) -> str:
-        """The plan as a file keeps it; the values of events as `pipelines.encoding.plain_json` writes them."""
+        """The plan as a file; values of events are written by `pipelines.encoding.plain_json`."""
         return to_json({"sluice_plan": _VERSION, **asdict(self)}, indent=1)
 
 

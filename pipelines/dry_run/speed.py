@@ -1,16 +1,17 @@
-"""How long records will take: by the limits that hold now, or by how fast the event went last."""
+"""Estimates how long records will take: by the present limits, or by the speed of the event's last runs."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipelines.authoring.limits import Limits
 
-# Of the newest runs' windows; older ones tell of another machine or another contract.
+# Windows of the newest runs; older runs may have used another machine or another contract.
 MOST_WINDOWS = 20
 
 
 def rows_per_second(publications: Iterable[Mapping[str, Any]]) -> float | None:
-    """The speed of windows published lately, by the metadata of their materializations; None: there are none."""
+    """The speed of recently published windows, from the metadata of their materializations;
+    None if there are none."""
     rows, seconds = 0, 0.0
     for metadata in publications:
         speed, published = metadata.get("rows_per_second"), metadata.get("rows_published")
@@ -21,7 +22,8 @@ def rows_per_second(publications: Iterable[Mapping[str, Any]]) -> float | None:
 
 
 def estimate(records: int, sent_bytes: int, limits: Limits, recent: float | None) -> tuple[float | None, str]:
-    """Seconds that so many records and bytes take, None where nothing is known, and what that rests on."""
+    """How many seconds these records and bytes take, None if nothing is known;
+    and what the estimate rests on."""
     if not records:
         return 0.0, "nothing to publish"
     found: list[tuple[float, str]] = []

@@ -1,1 +1,1 @@
-"""The ledger: what is on the topics for each window, who wrote it, and whether it is still there."""
+"""The ledger: what the topics hold for each window, who wrote it, and whether it is still there."""

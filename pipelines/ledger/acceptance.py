@@ -1,7 +1,9 @@
-"""Rewrites ledger entries by a person's word: what took the place of what they name.
+"""Rewrites ledger entries after a person's decision: what replaced the topic, cluster, store or location that
+they name.
 
-Each window is one transaction under the window's own claim, so that no run that publishes it can commit in between. A
-command that is killed has rewritten some windows and not others, and the same command again does the rest.
+Each window is rewritten in one transaction under the window's own claim, so that no run that publishes it can
+commit in between. A command that is killed has rewritten only some windows; the same command, run again,
+rewrites the rest.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,30 +18,30 @@ from resources.kafka.transactions import TransactionalProducer
 from resources.platform import Platform
 
 Change = Callable[[LedgerEntry], LedgerEntry | None]
-"""An entry as it is to be; None where there is nothing to change."""
+"""Returns the changed entry; None if there is nothing to change."""
 
 
 @dataclass(frozen=True)
 class Rewrite:
-    """An entry that is to change, and what it becomes."""
+    """An entry before and after its change."""
 
     before: LedgerEntry
     after: LedgerEntry
 
     def ids(self, part: Part) -> tuple[str, str]:
-        """What the entry names, and what it will, for people."""
+        """The id that the entry names, and the id that it will name, for people."""
         field = PARTS[part][0]
         return (getattr(self.before, field) or "-", getattr(self.after, field) or "-")
 
 
 def accepting(platform: Platform, part: Part, word: Decision) -> Change:
-    """The change that accepts what is there now in the place of `part`."""
+    """The change that accepts what exists now as the replacement of `part`."""
     here, watch = platform.identity, platform.watch
 
     def change(entry: LedgerEntry) -> LedgerEntry | None:
         now = watch.now(entry.topic)
         if not now.partitions:
-            return None  # of a topic that is not there nothing can be accepted
+            return None  # nothing can be accepted for a topic that does not exist
         told = remade_on(watch, entry, now) if part == "topic" else None
         return accepted(entry, part, here, now.topic_id, told, word)
 
@@ -47,7 +49,8 @@ def accepting(platform: Platform, part: Part, word: Decision) -> Change:
 
 
 def adopting(platform: Platform) -> Change:
-    """The change that writes the ids of now into entries that name none. Entries whose topic was made again are left."""
+    """The change that writes the present ids into entries that lack them.
+    Entries whose topic was created again are not changed."""
     here, watch = platform.identity, platform.watch
 
     def change(entry: LedgerEntry) -> LedgerEntry | None:
@@ -60,7 +63,7 @@ def adopting(platform: Platform) -> Change:
 
 
 def wanted(entries: Iterable[LedgerEntry], change: Change) -> Iterator[Rewrite]:
-    """What `change` would rewrite. Writes nothing."""
+    """The rewrites that `change` would make. Writes nothing."""
     for entry in entries:
         after = change(entry)
         if after is not None:
@@ -68,9 +71,10 @@ def wanted(entries: Iterable[LedgerEntry], change: Change) -> Iterator[Rewrite]:
 
 
 def rewrite(platform: Platform, key: str, change: Change) -> Rewrite | None:
-    """Rewrite the newest entry of `key`, as it is behind the claim; None where nothing is to change any more.
+    """Rewrite the newest entry of `key`, as it is after the claim; None if nothing is to change any more.
 
-    Ends a run that publishes the window, here or under the code location that the entry names.
+    The claim fences a run that publishes the window under this code location or under the one that the entry
+    names.
     """
     settings, ledger = platform.settings, platform.ledger
     entry = read_entry(key, ledger.latest(key))

@@ -1,7 +1,7 @@
-"""A ledger entry: what is on the topic for one window, as JSON in the ledger topic.
+"""A ledger entry: what a topic holds for one window, as JSON in the ledger topic.
 
-The key is `topic|window`, not the event's name: a renamed module goes on where it was instead of publishing
-everything again, and a new topic (`….v2`) starts empty, whatever was on the old one.
+The key is `topic|window`, without the event's name: a renamed module continues where it was instead of
+publishing everything again, and a new topic (`….v2`) starts empty, whatever the old topic holds.
 """
 
 import json
@@ -19,32 +19,34 @@ from resources.wording import text_of
 
 
 class LedgerDamaged(SluiceError):
-    """A ledger record that this version of Sluice cannot read; publishing on would be a guess."""
+    """A ledger record that this version of Sluice cannot read. To publish in spite of it would be a guess."""
 
 
 class TopicOfAnother(SluiceError):
-    """A topic that holds another event's publications or replays; nothing was written."""
+    """A topic that holds another event's publications or replays. Nothing was written."""
 
 
 @dataclass(frozen=True)
 class LedgerEntry:
     """The newest committed state of a window.
 
-    `snapshot` is the hash of the snapshot the topic equals once `status` is `published`. `rows_done` of
-    `rows_total` records of this generation are committed: the rows of the stored snapshot `delta` (of stage
-    `kind`), or of all of `snapshot` where there is none, then tombstones for the keys in `vanished`. Before a
-    correction the topic held the first `base_rows` rows of `base_snapshot`. `request` names the launch that asked
-    for a replay, so that its retries do not replay again; `selection` says which rows it asked for. On a shadow
-    topic, `shadow_of` is the topic whose events are replayed there. `stale` rows were left out because their key
-    has a newer value on the topic. `earlier` are the generations before (see history.py).
+    `snapshot` is the hash of the snapshot that the topic equals once `status` is `published`. `rows_done` of
+    `rows_total` records of this generation are committed: first the rows of the stored snapshot `delta` (of
+    stage `kind`), or all rows of `snapshot` if there is no delta; then tombstones for the keys in `vanished`.
+    Before a correction the topic held the first `base_rows` rows of `base_snapshot`. `request` names the
+    launch that requested a replay, so that its retries do not replay again; `selection` says in words which
+    rows it requested. On a shadow topic, `shadow_of` is the topic whose events are replayed there. `stale`
+    records were left out because the topic has a newer value of their key. `earlier`: the generations before
+    this one (see history.py).
 
-    `topic_id` is the id of the topic that `offsets` are of; None where the brokers give no ids, or a version of Sluice
-    before it wrote the entry; so are `cluster_id`, `store_id` and `code_location`, of the Kafka cluster, the snapshot
-    store and the installation (see identity.py). `accepted`: who has said of which of them, when and why, that another
-    one took its place. Of the first `displaced` rows of the generation no offsets on this topic are known.
+    `topic_id` is the id of the topic that holds `offsets`. `cluster_id`, `store_id` and `code_location` are
+    the ids of the Kafka cluster, the snapshot store and the installation (see identity.py). Each is None if
+    it was not known, or if an older version of Sluice wrote the entry. `accepted`: who accepted that
+    something replaced one of them, when and why. For the first `displaced` rows of the generation no offsets
+    on this topic are known.
 
-    `record_timestamp` is what the records of this generation were promised to carry: "event_time", then of the field
-    `event_time`, or "publish_time"; None where a version before it wrote the entry.
+    `record_timestamp` is what the record timestamps of this generation were promised to be: "event_time",
+    then from the field `event_time`, or "publish_time". It is None if an older version wrote the entry.
     """
 
     event: str
@@ -85,16 +87,17 @@ class LedgerEntry:
 
     @property
     def key(self) -> str:
-        """Key of the ledger record."""
+        """The key of the ledger record."""
         return ledger_key(self.topic, self.window)
 
     @property
     def complete(self) -> bool:
-        """True when the topic equals the snapshot."""
+        """True if the topic equals the snapshot."""
         return self.status == "published"
 
     def require_of(self, topic: str, *, replayed_to: str | None) -> None:
-        """Raise TopicOfAnother unless this is a window of the events of `topic`, there or replayed to another topic."""
+        """Raise TopicOfAnother unless this entry belongs to the events of `topic`: published to it,
+        or replayed to `replayed_to`."""
         if (self.shadow_of or self.topic) == topic and (self.shadow_of is None) == (replayed_to is None):
             return
         told = f"replays of {self.shadow_of}" if self.shadow_of else f"the events of {self.event}"
@@ -106,7 +109,7 @@ class LedgerEntry:
         )
 
     def to_json(self) -> bytes:
-        """The record's value."""
+        """The value of the ledger record."""
         told = {name: value for name, value in asdict(self).items() if value or name not in _LATER}
         return json.dumps({"v": 1, **told}, sort_keys=True, separators=(",", ":")).encode()
 
@@ -115,7 +118,8 @@ class LedgerEntry:
         return replace(self, **changes)
 
 
-# Left out where they say nothing, so that versions before them can read the record.
+# Empty values of these fields are left out, so that older versions,
+# which do not know the fields, can read the record.
 _LATER = (
     "displaced", "topic_id", "cluster_id", "store_id", "code_location", "accepted", "record_timestamp", "event_time",
 )  # fmt: skip
@@ -139,13 +143,14 @@ _REQUIRED = (*record.OF_GENERATION_REQUIRED, "window", "topic", "offsets")
 
 
 def ledger_key(topic: str, window: str) -> str:
-    """Key of a window's record; neither part can hold the separator."""
+    """The key of a window's record. Neither part can contain the separator."""
     return f"{topic}|{window}"
 
 
 def read_entry(key: str, value: bytes | None) -> LedgerEntry | None:
-    """The entry of a record, None where it has no value. Raises LedgerDamaged for a value that Sluice cannot have
-    written under this key; unknown fields of a later version are such, for they may matter."""
+    """The entry of a record, None if the record has no value. Raises LedgerDamaged for a value that Sluice
+    cannot have written under this key. This includes unknown fields of a later version, because they may
+    matter."""
     if value is None:
         return None
     try:
@@ -178,7 +183,7 @@ def read_entry(key: str, value: bytes | None) -> LedgerEntry | None:
 def _checked(raw: Mapping[str, Any]) -> dict[str, Any]:
     found = record.checked(raw, _RULES, _REQUIRED)
     record.require_consistent(found)
-    # The oldest are forgotten, and none between two that are remembered.
+    # The oldest generations are forgotten, but none between two that are remembered.
     numbers = [*(one["generation"] for one in found.get("earlier", ())), found["generation"]]
     for one, following in pairwise(numbers):
         if following != one + 1:
@@ -218,11 +223,11 @@ def _earlier(value: Any) -> tuple[Mapping[str, Any], ...]:
             raise ValueError(f"{record.shown(one)} is no generation")
         kept = record.checked(one, record.OF_GENERATION, record.OF_GENERATION_REQUIRED)
         record.require_consistent(kept)
-        # As it was read: whoever carries it along writes what was written.
+        # Kept as it was read, so that it is written again unchanged.
         found.append(one)
     return tuple(found)
 
 
 def now() -> str:
-    """This instant, as the ledger writes it."""
+    """The present instant in UTC, in the ledger's format."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,4 +1,5 @@
-"""The states of events, from the ledger and from what runs noted beside the snapshots: one implementation for all commands."""
+"""The states of events, from the ledger and from the notes of runs beside the snapshots;
+used by all commands."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -17,10 +18,10 @@ def event_states(
 ) -> dict[str, frozenset[State]]:
     """The states of each event by its full name, at `now`.
 
-    `published`: at least one window is on the topic as a whole; `unpublished`: none is. `interrupted`: a window is on the
-    topic in part. `late`: a window whose end and delay have passed is not on the topic as a whole. `blocked`, `failed`: so
-    ended the newest run of a window. `damaged` gets each record of the ledger that cannot be read; its window counts as not
-    published.
+    `published`: at least one window is completely on the topic; `unpublished`: none is. `interrupted`: a
+    window is on the topic in part. `late`: a window is due (its end and delay have passed) and not completely
+    on the topic. `blocked`, `failed`: the newest run of a window ended so. `damaged` is called with the error
+    of each ledger record that cannot be read; its window counts as not published.
     """
     ledger = read_ledger(platform)
     for _, error in ledger.damaged:
@@ -41,7 +42,7 @@ def event_states(
 
 
 def window_state(entry: LedgerEntry) -> State:
-    """Whether the window of a ledger entry is on the topic as a whole, or in part."""
+    """Whether the window of a ledger entry is on the topic completely, or in part."""
     return "published" if entry.complete else "interrupted"
 
 
@@ -62,5 +63,5 @@ def _of_ledger(event: Event, entries: Iterable[LedgerEntry], now: datetime) -> s
 def _is_due(event: Event, key: str, now: datetime) -> bool:
     try:
         return event.windows.is_complete(event.windows.window(key), now)
-    except WindowError:  # published before the windows were declared as they are now
+    except WindowError:  # published before the present windows were declared
         return False

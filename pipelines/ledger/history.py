@@ -1,7 +1,8 @@
-"""The generations of a window before its newest, as far as the newest ledger entry remembers them.
+"""The earlier generations of a window, as far as the newest ledger entry remembers them.
 
-The ledger is compacted: it keeps one entry of a window. What its earlier generations put on the topic, and where, is
-carried along in it, so that everything that was ever published for the window can be read back.
+The ledger is compacted: it keeps one entry for each window. That entry carries what the earlier generations
+put on the topic, and at which offsets, so that everything that was ever published for the window can be read
+back.
 """
 
 import json
@@ -10,11 +11,12 @@ from typing import Any
 
 from pipelines.ledger.entry import LedgerEntry
 
-# Beyond either, the oldest are forgotten: each ledger record carries them all, and a broker takes 1 MB.
+# Beyond either limit, the oldest are forgotten: each ledger record carries all of them,
+# and a broker takes 1 MB.
 _MOST = 50
 _MOST_BYTES = 200_000
 
-# What it takes to make a generation's records again and to know where they are.
+# The fields that are needed to make a generation's records again and to find them on the topic.
 _KEPT = (
     "event", "generation", "kind", "status", "snapshot", "rows_total", "rows_done", "code_version", "contract",
     "schema_id", "run_id", "written_at", "delta", "vanished", "request", "stale", "offsets", "displaced",
@@ -23,7 +25,7 @@ _KEPT = (
 
 
 def following(fresh: LedgerEntry, entry: LedgerEntry | None) -> LedgerEntry:
-    """`fresh`, the next generation after `entry`, with `entry` among those it remembers."""
+    """`fresh` as the next generation after `entry`, with `entry` among its earlier generations."""
     if entry is None:
         return fresh
     earlier = [*entry.earlier, _kept(entry)][-_MOST:]
@@ -33,12 +35,13 @@ def following(fresh: LedgerEntry, entry: LedgerEntry | None) -> LedgerEntry:
 
 
 def generations(entry: LedgerEntry) -> list[LedgerEntry]:
-    """The window's generations that `entry` knows, oldest first, itself the last."""
+    """The generations of the window that `entry` knows, oldest first; `entry` is the last."""
     return [*(entry.advanced(earlier=(), **_read(one)) for one in entry.earlier), entry]
 
 
 def whole_since(entry: LedgerEntry) -> list[LedgerEntry]:
-    """The newest generations, down to the last that published a whole snapshot: what the window is on the topic."""
+    """The newest generations, back to the last one that published a whole snapshot. Together they are the
+    window's state on the topic."""
     found: list[LedgerEntry] = []
     for one in reversed(generations(entry)):
         found.append(one)
@@ -48,7 +51,7 @@ def whole_since(entry: LedgerEntry) -> list[LedgerEntry]:
 
 
 def displaced(entry: LedgerEntry) -> LedgerEntry:
-    """`entry` where none of its offsets is valid any more, nor those of the generations it remembers."""
+    """`entry` without valid offsets, for itself and for all generations that it remembers."""
     earlier = tuple(
         _kept(one.advanced(offsets={}, displaced=one.rows_done)) for one in generations(entry)[:-1]
     )
@@ -58,13 +61,13 @@ def displaced(entry: LedgerEntry) -> LedgerEntry:
 def _kept(entry: LedgerEntry) -> dict[str, Any]:
     kept = {name: value for name in _KEPT if (value := getattr(entry, name)) is not None}
     if not entry.displaced:
-        del kept["displaced"]  # versions before it do not know it
+        del kept["displaced"]  # older versions do not know the field
     return kept | {"offsets": {p: list(span) for p, span in entry.offsets.items()}}
 
 
 def _read(one: Mapping[str, Any]) -> dict[str, Any]:
     offsets = {p: (int(first), int(last)) for p, (first, last) in one["offsets"].items()}
-    # What a generation has not is null, and not what the newest has.
+    # A field that a generation lacks is null, and is not taken from the newest entry.
     absent = dict.fromkeys(("delta", "vanished", "request", "record_timestamp", "event_time")) | {
         "displaced": 0,
         "stale": 0,

@@ -1,7 +1,7 @@
-"""Is the ledger's entry about this Kafka cluster, this snapshot store and this code location?
+"""Checks that a ledger entry is about this Kafka cluster, this snapshot store and this code location.
 
-An entry that was copied with its topic, a worker with the settings of another installation, a store that was set up
-anew: in each case the entry says what is true elsewhere. A person decides, by `sluice ledger accept-…`.
+The entry may be about others: it was copied with its topic, a worker has the settings of another
+installation, or a store was set up anew. Then a person decides with `sluice ledger accept-…`.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from resources.settings import variable
 
 Part = Literal["topic", "cluster", "store", "location"]
 
-# part -> the entry's field, what it is, and the setting that a process has it from
+# part -> the entry's field, its name for people, and the setting from which a process gets it
 PARTS: Mapping[Part, tuple[str, str, str]] = {
     "cluster": ("cluster_id", "Kafka cluster", "kafka.bootstrap.servers"),
     "store": ("store_id", "snapshot store", "snapshots"),
@@ -27,9 +27,10 @@ _MOST_KEPT = 20
 
 
 class LedgerOfElsewhere(SluiceError):
-    """The ledger's entry is about another Kafka cluster, snapshot store or code location; nothing was written.
+    """The ledger's entry is about another Kafka cluster, snapshot store or code location. Nothing was
+    written.
 
-    `part`: which; `recorded` and `found`: both ids.
+    `part`: which of them; `recorded` and `found`: both ids.
     """
 
     relaunch = False
@@ -48,7 +49,8 @@ class LedgerOfElsewhere(SluiceError):
 
 
 def require_here(entry: LedgerEntry, here: Identity) -> None:
-    """Raise LedgerOfElsewhere where the entry names another id than that of now. What is not known is not compared."""
+    """Raise LedgerOfElsewhere if the entry names another id than the present one.
+    Unknown ids are not compared."""
     for part in ("cluster", "location", "store"):
         field = PARTS[part][0]
         recorded, found = getattr(entry, field), getattr(here, field)
@@ -57,14 +59,14 @@ def require_here(entry: LedgerEntry, here: Identity) -> None:
 
 
 def stamped(entry: LedgerEntry, here: Identity) -> LedgerEntry:
-    """`entry` with the ids of now, as far as they are known."""
+    """`entry` with the present ids, as far as they are known."""
     known = {field: found for field, _, _ in PARTS.values() if (found := getattr(here, field, None))}
     return entry.advanced(**known)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A person's word: who accepts, when and why."""
+    """A person's decision: who accepts, when and why."""
 
     by: str
     at: str
@@ -74,10 +76,11 @@ class Decision:
 def accepted(
     entry: LedgerEntry, part: Part, here: Identity, topic_id: str | None, remade: str | None, word: Decision
 ) -> LedgerEntry | None:
-    """`entry` as it is once a person has accepted what is there now; None where nothing differs.
+    """`entry` after a person has accepted what exists now; None if nothing differs.
 
-    `topic_id` of now, None where the brokers give none; `remade`: what says that the topic was made again. On another
-    topic, and on another cluster's, the records have other offsets: those of the entry are dropped.
+    `topic_id`: the present id, None if the brokers give none; `remade`: what shows that the topic was created
+    again. The records have other offsets on another topic, and on the topic of another cluster, so the
+    entry's offsets are dropped.
     """
     field = PARTS[part][0]
     recorded = getattr(entry, field)
@@ -95,7 +98,7 @@ def accepted(
 
 
 def adopted(entry: LedgerEntry, here: Identity, topic_id: str | None) -> LedgerEntry | None:
-    """`entry` with the ids of now where it names none; None where it names all that are known."""
+    """`entry` with the present ids in place of missing ones; None if no known id is missing."""
     now = {"topic_id": topic_id, **here.__dict__}
     unknown = {name: found for name, found in now.items() if found and getattr(entry, name) is None}
     return entry.advanced(**unknown) if unknown else None

@@ -1,4 +1,4 @@
-"""The ledger's entries, without creating the ledger."""
+"""Reads the ledger's entries. Does not create the ledger."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -15,13 +15,14 @@ Damaged: TypeAlias = tuple[str, LedgerDamaged]
 
 @dataclass(frozen=True)
 class Ledger:
-    """The newest committed entry of every window, by event and window; and the records that cannot be read, by key."""
+    """`entries`: the newest committed entry of every window, sorted by event and window. `damaged`: the
+    records that cannot be read, with their keys."""
 
     entries: tuple[LedgerEntry, ...] = ()
     damaged: tuple[Damaged, ...] = ()
 
     def windows_of(self, topic: str) -> list[str]:
-        """Windows of a topic that the ledger has a record of, readable or not."""
+        """Windows of a topic for which the ledger has a record, readable or not."""
         found = {entry.window for entry in self.entries if entry.topic == topic}
         return sorted(found | set(self.damaged_windows_of(topic)))
 
@@ -31,19 +32,20 @@ class Ledger:
 
 
 def read_ledger(platform: Platform) -> Ledger:
-    """The whole ledger; empty where there is no ledger topic. A damaged record leaves the others readable."""
+    """The whole ledger; empty if the ledger topic does not exist.
+    A damaged record does not prevent reading the others."""
     return _gathered(_each(platform, lambda *_: True, {}))
 
 
 def read_topics(platform: Platform, topics: Collection[str], **patience: float) -> Ledger:
-    """The part of the ledger that is about windows on these topics. Other records are not decoded, so that an event with
-    few windows costs little in a large ledger."""
+    """The part of the ledger about windows on these topics. Other records are not decoded, so that an event
+    with few windows costs little in a large ledger."""
     return _gathered(_each(platform, lambda key, _: key.rpartition("|")[0] in topics, patience))
 
 
 def each_about(platform: Platform, topic: str) -> Iterator[LedgerEntry | Damaged]:
-    """The entries of an event's topic and of replays of its events to other topics, one after the other, in bounded
-    memory."""
+    """The entries of an event's topic and of replays of its events to other topics,
+    one by one, in bounded memory."""
     mark = f'"shadow_of":{json.dumps(topic)}'.encode()
     return _each(platform, lambda key, value: key.rpartition("|")[0] == topic or mark in value, {})
 
@@ -77,5 +79,5 @@ def _each(
 
 
 def not_yet(platform: Platform) -> str:
-    """How to say that nothing is there."""
+    """The end of a message which says that nothing exists yet."""
     return f" on {platform.settings.bootstrap_servers} yet (ledger topic {platform.settings.ledger_topic})"

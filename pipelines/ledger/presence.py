@@ -1,7 +1,8 @@
-"""What a run knows of the topics it writes to, asked again before anything is decided and before each commit.
+"""What a run knows of the topics that it writes to. It checks them before each decision and before each
+commit.
 
-Offsets and Kafka partitions mean something on one topic only. Between two questions with the same answer, every record
-that was acknowledged is on that topic.
+Offsets and Kafka partitions are valid on one topic only. If two checks give the same answer, every record
+that was acknowledged between them is on that topic.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from resources.wording import counted
 
 
 class Presence:
-    """Of one run. Not for use by several threads."""
+    """The knowledge of one run. Not for use by several threads."""
 
     def __init__(self, watch: TopicWatch, ledger_topic: str, *, tell: Tell) -> None:
         self._watch, self._ledger_topic, self._tell = watch, ledger_topic, tell
@@ -25,8 +26,8 @@ class Presence:
         self._written: dict[str, tuple[int, int]] = {}
 
     def ask(self, topic: str) -> Callable[[], TopicNow]:
-        """Begin to ask for `topic`; what is returned waits, and raises TopicRemade or LedgerRemade where the topic or
-        the ledger is another one than before in this run."""
+        """Start to look up `topic`. The returned function waits for the result. It raises TopicRemade or
+        LedgerRemade if the topic or the ledger is another one than before in this run."""
         asked = self._watch.ask(topic, self._ledger_topic)
 
         def answer() -> TopicNow:
@@ -39,15 +40,15 @@ class Presence:
         return answer
 
     def remade(self, entry: LedgerEntry, now: TopicNow) -> str | None:
-        """What says that the topic is not the one that `entry` is about."""
+        """What shows that the topic is not the one that `entry` is about; None if nothing does."""
         return remade_on(self._watch, entry, now)
 
     def before_commit(self, topic: str, delivered: Delivered) -> str | None:
-        """Called when all records of a transaction are acknowledged. The topic's id, for the ledger. Raises TopicRemade
-        and LedgerRemade: then nothing of the transaction may be committed."""
+        """Called when all records of a transaction are acknowledged. Returns the topic's id, for the ledger.
+        Raises TopicRemade or LedgerRemade; then nothing of the transaction may be committed."""
         now = self.ask(topic)()
         last = self._last.setdefault(topic, {})
-        # Without ids a topic that was made again gives itself away by its end.
+        # If topics have no ids, a topic that was created again is recognised by its end offset.
         ends = self._watch.ends(topic, delivered.offsets) if now.topic_id is None else {}
         for p, (first, end) in sorted(delivered.offsets.items()):
             if first <= last.get(p, -1):
@@ -60,11 +61,13 @@ class Presence:
         return now.topic_id
 
     def committed(self, entry: LedgerEntry) -> None:
-        """This run has committed `entry`: from now on the ledger holds it, or a later one of its window."""
+        """Called after this run has committed `entry`.
+        From now on the ledger holds it, or a later entry of its window."""
         self._written[entry.key] = (entry.generation, entry.rows_done)
 
     def require_remembered(self, key: str, entry: LedgerEntry | None) -> None:
-        """Raise LedgerRemade where the ledger's newest entry of `key` is older than what this run has committed."""
+        """Raise LedgerRemade if the ledger's newest entry of `key` is older than
+        what this run has committed."""
         written = self._written.get(key, (0, 0))
         if written > ((entry.generation, entry.rows_done) if entry else (0, 0)):
             raise LedgerRemade(self._ledger_topic, f"what this run has written of {key} is not there")
@@ -99,7 +102,7 @@ class Presence:
 
     def _note_ledger(self, now: TopicNow) -> None:
         if self._ledger_topic not in self._known and not now.partitions:
-            return  # made a moment ago, and not known to the broker that was asked
+            return  # created a moment ago; the broker that answered does not know it yet
         before = self._known.setdefault(self._ledger_topic, now)
         if not now.partitions:
             raise LedgerRemade(self._ledger_topic, "it is gone")
@@ -108,7 +111,8 @@ class Presence:
 
 
 def remade_on(watch: TopicWatch, entry: LedgerEntry, now: TopicNow | None = None) -> str | None:
-    """What says that the topic of `entry` is not the one that it is about; `now`: as it was found a moment ago."""
+    """What shows that the topic of `entry` is not the one that the entry is about; None if nothing does.
+    `now`: the topic as it was found a moment ago; looked up if not given."""
     last = last_offsets(entry)
     least = max(last, default=0) + 1
     if now is None or now.partitions < least:

@@ -1,7 +1,7 @@
-"""The value of a ledger record, read with distrust: types, ranges, and what must hold between fields.
+"""Validates the value of a ledger record: types, ranges, and rules between fields.
 
-A ledger record decides what is published. So a value that no run of Sluice can have written is refused, before
-anything is computed from it, and in time and memory that its size bounds.
+A ledger record decides what is published. So a value that no run of Sluice can have written is refused before
+anything is computed from it. The time and memory of the check are bounded by the value's size.
 """
 
 import json
@@ -14,9 +14,11 @@ from typing import Any, Literal, get_args
 Kind = Literal["backfill", "correction", "replay", "redrive"]
 Status = Literal["publishing", "published"]
 
-# A record of Sluice holds 200 kB of earlier generations, a reason, and the offsets of each Kafka partition.
+# A record of Sluice has up to 200 kB of earlier generations, a reason,
+# and the offsets of each Kafka partition.
 MOST_BYTES = 4_000_000
-# Kept in each record of the window, and in a header of each record that a correction or a replay publishes.
+# A text is kept in each record of the window,
+# and in a header of each record that a correction or a replay publishes.
 MOST_TEXT = 100_000
 MOST_GENERATIONS = 1_000_000
 MOST_EARLIER = 1_000
@@ -27,13 +29,14 @@ _MOST_PARTITIONS = 1_000_000
 _SHOWN = 60
 
 Rule = Callable[[Any], Any]
-"""Returns the value as the entry holds it. Raises ValueError with what is wrong."""
+"""Returns the value in the entry's form. Raises ValueError with what is wrong."""
 
 
 def parsed(value: bytes, *, number: Callable[[str], float] | None = None) -> dict[str, Any]:
-    """The JSON object of a record. `number` reads numbers that are not whole; without it they are refused.
+    """The JSON object of a record. `number` reads numbers that are not whole; if it is not given, they are
+    refused.
 
-    Raises ValueError: JSON as RFC 8259 has it, in UTF-8, without a name twice.
+    Raises ValueError unless the value is UTF-8 and JSON by RFC 8259, and no object has the same name twice.
     """
     if len(value) > MOST_BYTES:
         raise ValueError(f"it has {len(value):,} bytes, and at most {MOST_BYTES:,} are written")
@@ -70,7 +73,7 @@ def _no_float(text: str) -> Any:
 
 
 def checked(raw: Mapping[str, Any], rules: Mapping[str, Rule], required: Sequence[str]) -> dict[str, Any]:
-    """The fields of an object, each by its rule. Raises ValueError naming the first that is wrong."""
+    """The fields of an object, each checked by its rule. Raises ValueError naming the first wrong field."""
     if unknown := sorted(set(raw) - set(rules)):
         told = ", ".join(map(shown, unknown[:5])) + (", …" if len(unknown) > 5 else "")
         raise ValueError(f"written by a later version (fields {told})")
@@ -86,14 +89,14 @@ def checked(raw: Mapping[str, Any], rules: Mapping[str, Rule], required: Sequenc
 
 
 def shown(value: object) -> str:
-    """A value for an error: short, and printable whatever it is."""
+    """A value for an error message: short, and printable for any value."""
     text = repr(value) if isinstance(value, (str, int, bool, float, type(None))) else type(value).__name__
     text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def whole(least: int, most: int) -> Rule:
-    """A whole number in a range; true and false are none."""
+    """A rule for a whole number in a range; true and false are not numbers."""
 
     def rule(value: Any) -> int:
         if type(value) is not int:
@@ -106,7 +109,7 @@ def whole(least: int, most: int) -> Rule:
 
 
 def matching(pattern: str, what: str) -> Rule:
-    """A text of a fixed form."""
+    """A rule for a text of a fixed form."""
     form = re.compile(pattern)
 
     def rule(value: Any) -> str:
@@ -118,7 +121,8 @@ def matching(pattern: str, what: str) -> Rule:
 
 
 def text(value: Any) -> str:
-    """Words of a person. What is no character (half of a surrogate pair, from a terminal's odd bytes) is replaced."""
+    """A rule for a person's words. Everything that is not a character (half of a surrogate pair, from a
+    terminal's odd bytes) is replaced."""
     if not isinstance(value, str):
         raise ValueError("is not a text")
     if len(value) > MOST_TEXT:
@@ -127,7 +131,7 @@ def text(value: Any) -> str:
 
 
 def one_of(names: Sequence[str]) -> Rule:
-    """One of a few words."""
+    """A rule for one of a few words."""
 
     def rule(value: Any) -> str:
         if not isinstance(value, str) or value not in names:
@@ -138,12 +142,12 @@ def one_of(names: Sequence[str]) -> Rule:
 
 
 def optional(rule: Rule) -> Rule:
-    """What `rule` says, or null."""
+    """A rule for null, or what `rule` allows."""
     return lambda value: None if value is None else rule(value)
 
 
 def instant(value: Any) -> str:
-    """An instant in ISO 8601 with its zone."""
+    """A rule for an instant in ISO 8601 with its zone."""
     if not isinstance(value, str) or len(value) > 40:
         raise ValueError("is not an instant")
     at = datetime.fromisoformat(value)
@@ -153,7 +157,7 @@ def instant(value: Any) -> str:
 
 
 def offsets(value: Any) -> dict[str, tuple[int, int]]:
-    """Kafka partition -> first and last offset."""
+    """A rule for Kafka partition -> first and last offset."""
     if not isinstance(value, dict):
         raise ValueError("is not an object")
     found = {}
@@ -196,7 +200,7 @@ OF_GENERATION: Mapping[str, Rule] = {
     "record_timestamp": optional(one_of(("event_time", "publish_time"))),
     "event_time": optional(matching("[A-Za-z_][A-Za-z0-9_]{0,254}", "the name of a field")),
 }
-"""The fields of a generation; an entry remembers those of earlier ones."""
+"""The rules for the fields of one generation. An entry keeps these fields of its earlier generations."""
 
 OF_GENERATION_REQUIRED = tuple(
     name
@@ -207,7 +211,7 @@ OF_GENERATION_REQUIRED = tuple(
 
 
 def require_consistent(one: Mapping[str, Any]) -> None:
-    """What holds between the fields of a generation. Raises ValueError."""
+    """Check the rules between the fields of a generation. Raises ValueError."""
     done, total, kind, delta = one["rows_done"], one["rows_total"], one["kind"], one.get("delta")
     if done > total:
         raise ValueError(f"rows_done={done:,} is more than rows_total={total:,}")

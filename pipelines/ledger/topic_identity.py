@@ -1,4 +1,4 @@
-"""Whether a topic is still the one that a ledger entry is about: pure functions of both."""
+"""Decides whether a topic is still the one that a ledger entry is about: pure functions of both."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from resources.wording import counted
 
 
 class TopicRemade(SluiceError):
-    """The topic was deleted and made again since a window was published to it; nothing was written."""
+    """The topic was deleted and created again after a window was published to it. Nothing was written."""
 
     relaunch = False
 
@@ -26,10 +26,11 @@ def last_offsets(entry: LedgerEntry) -> dict[int, int]:
 def remade(
     entry: LedgerEntry, *, topic_id: str | None, partitions: int, ends: Mapping[int, int]
 ) -> str | None:
-    """What says that the topic is not the one that `entry` is about; None where nothing does.
+    """What shows that the topic is not the one that `entry` is about; None if nothing does.
 
-    `topic_id`, None where there are no ids, and `partitions` are of now, `ends` where each Kafka partition that the
-    entry names ends. That a log begins behind the entry's offsets is retention, and says nothing.
+    `topic_id` (None if topics have no ids) and `partitions` describe the topic now. `ends`: the end offset of
+    each Kafka partition that the entry names. A log that begins after the entry's offsets shows nothing: that
+    is retention.
     """
     if not partitions:
         return "there is no such topic any more"
@@ -46,12 +47,12 @@ def remade(
 
 
 def told_of_ids(recorded: str, found: str) -> str:
-    """Two ids of what should be one topic."""
+    """The message if the ledger's topic id and the topic's id differ."""
     return f"the ledger says topic id {recorded}, and the topic has {found}"
 
 
 def topic_remade(entry: LedgerEntry, told: str) -> TopicRemade:
-    """What whoever would publish, correct or compare the window is told."""
+    """The error for a command that would publish, correct or compare the window."""
     about = f"{entry.event} {entry.window}"
     return TopicRemade(
         about,

@@ -12,11 +12,12 @@ State = Literal["blocked", "failed"]
 
 @dataclass(frozen=True)
 class Unfinished:
-    """`blocked`: rows do not fit the contract; `failed`: anything else. What was published before stays as it is.
+    """`blocked`: rows do not fit the contract; `failed`: anything else. What was published before stays as it
+    is.
 
-    `dead` of `rows_in` source rows do not fit, where that is known. `at`: when the run said so, UTC. `advice`: what the
-    error itself says to do; `relaunch`: whether the window is published again after that. None in a note of an earlier
-    version, which does not say.
+    `dead` of `rows_in` source rows do not fit, if that is known. `at`: when the run ended so, UTC. `advice`:
+    the next step that the error itself names; `relaunch`: whether the window is to be published again after
+    that. Both are None in a note of an older version.
     """
 
     event: str
@@ -32,7 +33,7 @@ class Unfinished:
 
     @property
     def next_step(self) -> str:
-        """What to do, with the command that goes on from here."""
+        """What to do, with the command that continues from here."""
         if self.state == "blocked":
             return follow_up(f"sluice dead-letters {self.event} {self.window}")
         publish = f"sluice publish {self.event} {self.window}"
@@ -42,31 +43,32 @@ class Unfinished:
 
     @property
     def told(self) -> str:
-        """What became of it, and why."""
+        """How the run ended for the window, and why."""
         return f"{self.state}: {self.reason}"
 
     def __str__(self) -> str:
         return f"{self.told}; next: {self.next_step}"
 
     def as_json(self) -> dict[str, object]:
-        """For programs."""
+        """The note for programs."""
         fields = {name: value for name, value in asdict(self).items() if name != "relaunch"}
         return {**fields, "next_step": self.next_step}
 
 
 def note(store: SnapshotStore, one: Unfinished) -> None:
-    """Remember it beside the snapshots, where every command sees it."""
+    """Store the note beside the snapshots, where every command finds it."""
     store.set_unfinished(one.event, one.window, asdict(one))
 
 
 def unfinished(store: SnapshotStore, events: Iterable[str]) -> list[Unfinished]:
-    """What is remembered of these events, by event and window."""
+    """The stored notes of these events, by event and window."""
     found = (_read(facts) for name in events for facts in store.unfinished(name))
     return [one for one in found if one is not None]
 
 
 def _read(facts: Mapping[str, Any]) -> Unfinished | None:
-    """The note; None for what is none. Fields of a later version are left out: a note only says what happened."""
+    """The note; None if the facts are not a valid note. Unknown fields of a later version are ignored: a note
+    only reports what happened."""
     named = {field.name: facts.get(field.name) for field in fields(Unfinished)}
     texts = all(isinstance(named[name], str) for name in ("event", "window", "reason", "run_id", "at"))
     numbers = all(type(named[name]) in (int, type(None)) for name in ("rows_in", "dead"))

@@ -1,1 +1,2 @@
-"""The thin Dagster outside: events become assets, checks and schedules. Nothing of Dagster's is written again."""
+"""The thin Dagster layer outside: events become assets, checks and schedules.
+Nothing of Dagster is implemented again."""

@@ -1,4 +1,4 @@
-"""Run configuration of an event: what an operator may say when launching a run or a backfill."""
+"""Run configuration of an event: what an operator may set when a run or a backfill is launched."""
 
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ def _one_of(name: str, *values: str) -> dg.Enum:
     return dg.Enum(name, [dg.EnumValue(value) for value in values])
 
 
-# Fields, not a dg.Config class: inferring the schema from a class anew for each of 500 events takes a second.
+# Fields, not a dg.Config class: to infer the schema from a class again for each of 500 events takes a second.
 CONFIG = {
     "reason": dg.Field(
         str,
@@ -129,7 +129,7 @@ class RunConfig:
     max_lag: dict[str, int] = field(default_factory=dict)
 
     def as_run_config(self) -> dict[str, object]:
-        """The op's configuration, what is as by default left out."""
+        """The op's configuration, without the values that are the default."""
         return {
             one.name: getattr(self, one.name)
             for one in fields(self)
@@ -137,16 +137,19 @@ class RunConfig:
         }
 
     def require_sound(self) -> None:
-        """Raise SluiceError for values that cannot be or do not go together. Reads no file and asks nobody, so that a
-        launch is refused for them."""
+        """Raise SluiceError for values that are not valid or contradict each other. Reads no file and sends
+        no request, so that a launch can be refused because of them."""
         if self != RunConfig():
             self._require_limits()
             self._wished(request="", requested_by="", keys=frozenset(self.keys), expected=None)
 
     def limits(self, event: "Event", settings: "Settings") -> "Limits":
-        """The limits of a run of `event`: the stricter of the event's and the settings', or what this sets anew.
+        """The limits of a run of `event`: the stricter of the event's and the settings', unless this
+        configuration replaces them.
 
-        Raises SluiceError for a negative one."""
+        Raises SluiceError for a limit that is negative or too large, and for a name that no consumer group
+        can have.
+        """
         self._require_limits()
         usual = event.limits.stricter(settings.max_rows_per_second, settings.max_bytes_per_second)
         return usual.anew(self.max_rows_per_second, self.max_bytes_per_second, self.max_lag)
@@ -173,9 +176,10 @@ class RunConfig:
                 )
 
     def publish_request(self, *, request: str, requested_by: str) -> "PublishRequest":
-        """What is wished. Raises SluiceError for values that do not go together, and for a file that cannot be read."""
+        """The request of the run.
+        Raises SluiceError for values that contradict each other, and for a file that cannot be read."""
         self.require_sound()
-        # Here: the server that lists assets needs neither Arrow nor an encoder.
+        # Imported here: the server that lists assets needs neither Arrow nor an encoder.
         from pipelines.publishing.selection import read_keys
 
         return self._wished(

@@ -1,5 +1,5 @@
-"""An operator's word to a run: pause, go on, end. It is a tag of the run, so any machine that shares Dagster's
-storage can give it, it is seen in the UI, and a run finds it wherever it came from."""
+"""An operator's order to a run: pause, resume, cancel. The order is a tag of the run. So any machine that
+shares Dagster's storage can give it, the UI shows it, and the run finds it wherever it came from."""
 
 import logging
 import time
@@ -25,7 +25,8 @@ _ORDER, _BY, _RUN = "sluice/control", "sluice/control_by", "sluice/control_run"
 _ANSWER = "sluice/control_answer"
 _UI = "Dagster's UI"
 _LOOK_EVERY_SECONDS = 1.0
-# A run that cannot be seen for longer may be taken for lost, and another launched in its place (PATIENCE_SECONDS).
+# If the storage does not answer for longer, the run may be considered lost,
+# and another one launched in its place (PATIENCE_SECONDS).
 _BLIND_SECONDS = 90.0
 _log = logging.getLogger(__name__)
 _UNDER_WAY = [
@@ -37,7 +38,7 @@ _UNDER_WAY = [
 
 
 class RunControl:
-    """What was asked of one run, looked up at most once a second."""
+    """The orders to one run, looked up at most once a second."""
 
     def __init__(
         self, instance: dg.DagsterInstance, run_id: str, *, clock: Callable[[], float] = time.monotonic
@@ -49,7 +50,8 @@ class RunControl:
         self._answered: Answer | None = None
 
     def hold(self) -> Hold | None:
-        """The pause, while the run is paused, and the wait for a storage that does not answer. Raises RunEnded."""
+        """The pause while the run is paused,
+        or the wait for a storage that does not answer. Raises RunEnded."""
         self._look()
         if self._is_blind and self._clock() - self._answered_at >= _BLIND_SECONDS:
             return Hold(
@@ -63,7 +65,8 @@ class RunControl:
         return Hold("operator", told, _LOOK_EVERY_SECONDS, by=self._by, run_id=self._run_id)
 
     def answer(self, event: Paused | WentOn) -> None:
-        """Answer the operator, where whoever gave the order looks for it: in a tag of the run."""
+        """Answer the operator in a tag of the run,
+        where the command that gave the order looks for the answer."""
         if isinstance(event, Paused):
             answer: Answer = "paused"
         elif event.cause == "operator":
@@ -73,13 +76,13 @@ class RunControl:
         if answer != self._answered:
             try:
                 self._instance.add_run_tags(self._run_id, {_ANSWER: f"{answer} {event.seconds:.0f}"})
-            except Exception as error:  # of any storage: the run has obeyed, whether that can be told or not
+            except Exception as error:  # of any storage: the run has obeyed, even if it cannot report it
                 _log.warning("an operator's order was not answered: %s", type(error).__name__)
             else:
                 self._answered = answer
 
     def cancelled_by(self) -> str | None:
-        """Who has ended the run, if anyone. Raises RunEnded."""
+        """Who has cancelled the run, if anyone. Raises RunEnded."""
         self._look()
         return self._by if self._order == "cancel" else None
 
@@ -103,12 +106,13 @@ class RunControl:
         self._is_blind, self._answered_at, self._looked_at = False, self._clock(), now
         self._order, self._by = asked_of(run) if run else ("", "")
         if run and run.status == DagsterRunStatus.CANCELING and self._order != "cancel":
-            # Of a run in a terminal nobody but itself sees that the UI terminates it.
+            # If the UI terminates a run of a terminal, only the run itself sees it.
             self._order, self._by = "cancel", _UI
             give(self._instance, run, "cancel", _UI)
 
     def require_under_way(self) -> None:
-        """Raises RunEnded where Dagster has the run as ended, so that it does not end it another way."""
+        """Raise RunEnded if Dagster has recorded the run as ended,
+        so that the run does not end in another way."""
         self._under_way()
 
     def _under_way(self) -> dg.DagsterRun | None:
@@ -121,10 +125,10 @@ class RunControl:
 
 
 def asked_of(run: dg.DagsterRun) -> tuple[str, str]:
-    """The order in force for a run, and by whom; two empty strings where there is none.
+    """The order in force for a run, and who gave it; two empty strings if there is none.
 
-    Dagster copies the tags of a run to its retries. A pause goes on there; a run that was launched again after it was
-    cancelled is wanted.
+    Dagster copies the tags of a run to its retries. A pause also holds for the retries. A cancelled run that
+    is launched again is wanted, so its cancellation does not hold.
     """
     order, by = run.tags.get(_ORDER, ""), run.tags.get(_BY, "somebody")
     if order == "cancel" and run.tags.get(_RUN) != run.run_id:
@@ -133,7 +137,7 @@ def asked_of(run: dg.DagsterRun) -> tuple[str, str]:
 
 
 def answer_of(run: dg.DagsterRun) -> tuple[Answer, float] | None:
-    """What a run has answered to the order in force, and for how many seconds it stood still; None: nothing yet."""
+    """The run's answer to the order in force, and for how many seconds it was paused; None: no answer yet."""
     answer, _, seconds = run.tags.get(_ANSWER, "").partition(" ")
     return (answer, float(seconds or 0)) if answer in ("paused", "resumed") else None  # type: ignore[return-value]
 
@@ -144,7 +148,8 @@ def is_of_a_terminal(run: dg.DagsterRun) -> bool:
 
 
 def give(instance: dg.DagsterInstance, run: dg.DagsterRun, order: Order, by: str) -> None:
-    """Ask `order` of a run, by a person or a machine. A run that still waits in the queue is ended at once."""
+    """Give an `order` to a run, by a person or a machine.
+    If the run is still queued, a cancellation ends it at once."""
     instance.add_run_tags(run.run_id, {_ORDER: order, _BY: by, _RUN: run.run_id, _ANSWER: ""})
     if order == "cancel" and run.status == DagsterRunStatus.QUEUED:
         instance.report_run_canceling(run, message=f"Cancelled by operator {by} while it was queued.")
@@ -166,19 +171,19 @@ def events_of(run: dg.DagsterRun) -> list[str]:
 
 
 def windows_of(run: dg.DagsterRun) -> str:
-    """The windows of a run, as the command line writes them; "" where it has no single range."""
+    """The windows of a run, as the command line writes them; "" if they are not one range."""
     start = run.tags.get(ASSET_PARTITION_RANGE_START_TAG)
     end = run.tags.get(ASSET_PARTITION_RANGE_END_TAG)
     return f"{start}..{end}" if start and end else run.tags.get("dagster/partition", "")
 
 
 def described(run: dg.DagsterRun) -> str:
-    """The run as an operator names it: the begin of its id, its events and its windows."""
+    """The run as an operator names it: the first characters of its id, its events and its windows."""
     return f"run {listed(run)}"
 
 
 def listed(run: dg.DagsterRun) -> str:
-    """The same in a list of runs."""
+    """The same text in a list of runs."""
     return f"{run.run_id[:8]} of {' '.join(filter(None, (', '.join(events_of(run)), windows_of(run))))}"
 
 

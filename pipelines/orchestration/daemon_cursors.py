@@ -1,5 +1,5 @@
-"""Where Dagster's daemon begins to read its event log, said before its first start: it warns otherwise that it "ignores
-older events", which looks like a fault and is none."""
+"""Where Dagster's daemon begins to read its event log, set before its first start. Otherwise the daemon warns
+that it "ignores older events", which looks like a fault but is none."""
 
 import dagster as dg
 
@@ -7,7 +7,8 @@ from pipelines.dagster_private import daemon_log_keys
 
 
 def begin_at_newest(instance: dg.DagsterInstance) -> None:
-    """Where the daemon has never read the log of this instance, it begins at its end, as it would by itself."""
+    """If the daemon has never read the log of this instance, let it begin at the log's end,
+    as it would by itself."""
     storage = instance.daemon_cursor_storage
     keys = daemon_log_keys()
     missing = keys - set(storage.get_cursor_values(keys))

@@ -1,12 +1,15 @@
-"""Dagster's SQLite event log while a run works: its files stay open, and events that belong together are written as one.
+"""Dagster's SQLite event log during a run: its files stay open, and events that belong together are written
+together.
 
-Dagster stores each event by itself: a connection and a commit for the run's file, one or two more for the file of all
-runs, each waiting for the disk. For a window of one row that is most of its time. Here a window's events are held back
-until it is done and written in one transaction per file. What is written is still done by Dagster's own storage;
-changed are the connections that it gets. Every other storage (PostgreSQL) is left as it is.
+Dagster stores each event by itself: a connection and a commit for the run's file, one or two more for the
+file of all runs, and each waits for the disk. For a window of one row this is most of the time. Here the
+events of a window are held back until the window is done, and then written in one transaction for each file.
+Dagster's own storage still writes them; only the connections that it gets are replaced. Any other storage
+(PostgreSQL) is not changed.
 
-So is a SQLite storage whose methods are not declared as Dagster 1.13 declares them (`_KNOWN`): what they do now is not
-known. Each event is then stored by itself, and the run warns that small windows take longer.
+A SQLite storage is not changed either if its methods are not declared as in Dagster 1.13 (`_KNOWN`), because
+it is not known what they do. Then each event is stored by itself, and the run warns that small windows take
+longer.
 """
 
 import inspect
@@ -32,9 +35,10 @@ from pipelines.dagster_private import (
 from pipelines.orchestration.versions import NOWHERE
 
 _ALL_RUNS = "index"
-# Who watches a run sees what it did at most so much later.
+# Somebody who watches a run sees its events at most this much later.
 _HELD_AT_MOST_SECONDS = 1.0
-# Other runs write to the file of all runs too, and wait meanwhile.
+# The most events of a batch in one transaction: other runs write to the file of all runs too,
+# and must wait meanwhile.
 _ONE_TRANSACTION = 250
 _HELD = {
     dg.DagsterEventType.ASSET_MATERIALIZATION,
@@ -58,30 +62,32 @@ _KNOWN = {
 
 
 class EventLog:
-    """What a run needs of the event log. This one is for any storage: Dagster writes each event as it comes."""
+    """What a run needs of the event log.
+    This class is for any storage: Dagster writes each event when it happens."""
 
     def __init__(self, warning: str | None = None) -> None:
         self.warning = warning
-        """What the operator should know of it."""
+        """What the operator should know about the log."""
 
     @contextmanager
     def one_window(self) -> Iterator[None]:
-        """The events of the block belong together; they are stored by `write`, or a second after they happened."""
+        """The events of the block belong together.
+        They are stored by `write`, or a second after they happened."""
         yield
 
     def write(self) -> None:
-        """Store what is held back. Raises what the storage said of an event that it could not store, now or since the
-        last time."""
+        """Store the events that are held back. Raises the storage's error for an event that it could not
+        store, now or since the last call."""
 
     def point(self, tags: dict[str, str], tag: str, asset: dg.AssetKey, partition: str) -> bool:  # noqa: ARG002
-        """Have `tag` name the place in the log of the materialization of `asset` that this window has brought, as soon
-        as there is one. False where it has brought none: then the log must be asked."""
+        """Set `tag` to the place in the log of the materialization of `asset` that this window has made, as
+        soon as that place is known. False if the window has made none: then the log must be read."""
         return False
 
 
 @contextmanager
 def event_log(instance: dg.DagsterInstance) -> Iterator[EventLog]:
-    """The instance's event log, while the block works."""
+    """The instance's event log for the block."""
     storage = instance.event_log_storage
     if not isinstance(storage, SqliteEventLogStorage):
         yield EventLog()
@@ -106,12 +112,12 @@ def event_log(instance: dg.DagsterInstance) -> Iterator[EventLog]:
 
 
 class _SqliteEventLog(EventLog):
-    """Takes over some of the methods of Dagster's storage object, until it is closed."""
+    """Replaces some methods of Dagster's storage object until it is closed."""
 
     def __init__(self, storage: SqliteEventLogStorage) -> None:
         super().__init__()
         self._storage, self._dagster = storage, type(storage)
-        # Dagster's own lock lets one connection work at a time, too.
+        # Dagster's own lock also lets only one connection work at a time.
         self._lock = threading.RLock()
         self._files: dict[str, Connection] = {}
         self._transactions: dict[str, sqlalchemy.engine.Transaction] | None = None
@@ -142,7 +148,7 @@ class _SqliteEventLog(EventLog):
             with self._lock:
                 self._close_files()
 
-    # What the run uses.
+    # Methods for the run.
 
     @contextmanager
     def one_window(self) -> Iterator[None]:
@@ -175,7 +181,7 @@ class _SqliteEventLog(EventLog):
                 return True
             return False
 
-    # What Dagster uses instead of its own.
+    # Methods that Dagster calls instead of its own.
 
     @contextmanager
     def run_connection(self, run_id: str | None = None) -> Iterator[Connection]:
@@ -188,7 +194,7 @@ class _SqliteEventLog(EventLog):
             yield connection
 
     def has_table(self, table_name: str) -> bool:
-        # It is asked for with every event, and opens a connection.
+        # Dagster calls this for every event, and its own method opens a connection.
         if table_name not in self._tables and self._dagster.has_table(self._storage, table_name):
             self._tables.add(table_name)
         return table_name in self._tables
@@ -200,13 +206,14 @@ class _SqliteEventLog(EventLog):
                     self._held_since = time.monotonic()
                 self._held.append(event)
             else:
-                # In order: what was held back stands before it. If that failed, this one, which may say so, is stored.
+                # In order: the events that were held back come first. If they fail, this event, which may
+                # report the failure, is stored.
                 self._write_held()
                 with self._transaction():
                     self._store(event)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Dagster's own takes a batch one by one."""
+        """Dagster's own method stores the events of a batch one by one."""
         with self._lock:
             self._write_held()
             for first in range(0, len(events), _ONE_TRANSACTION):
@@ -215,7 +222,7 @@ class _SqliteEventLog(EventLog):
                         self._dagster.store_event(self._storage, event)
 
     def _store(self, event: EventLogEntry) -> None:
-        # Filled in at each attempt: a transaction that was taken back took its places along.
+        # Set again at each attempt: a rollback makes the places of its transaction invalid.
         for tags, tag, place in self._pointers:
             tags[tag] = str(self._stored.get(place, NOWHERE))
         self._dagster.store_event(self._storage, event)
@@ -233,9 +240,9 @@ class _SqliteEventLog(EventLog):
                 for event in self._held:
                     self._store(event)
         except Exception as error:
-            # A log would come back here as an event.
+            # A log message would come back here as an event.
             sys.stderr.write(f"Events are written one by one, together they could not be: {error}\n")
-            # Whatever is wrong with a connection shall not be wrong with the next.
+            # If a connection is broken, the next attempt must not use it.
             self._close_files()
             for event in self._held:
                 try:
@@ -267,7 +274,7 @@ class _SqliteEventLog(EventLog):
 
     def _file(self, shard: str) -> Connection:
         if shard not in self._files:
-            # Dagster makes the tables of a run's file when it first connects to it.
+            # Dagster creates the tables of a run's file at its first connection.
             with self._dagster.run_connection(self._storage, shard):
                 pass
             engine = sqlalchemy.create_engine(
@@ -280,7 +287,8 @@ class _SqliteEventLog(EventLog):
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """What is done in the block: one transaction for each file, the run's file first as with Dagster."""
+        """The writes of the block are one transaction for each file.
+        The run's file is committed first, as Dagster does."""
         self._transactions, before = {}, dict(self._stored)
         try:
             with ExitStack() as unfinished:
@@ -303,7 +311,8 @@ class _SqliteEventLog(EventLog):
                 transaction.rollback()
 
     def _tell(self, shard: str) -> None:
-        """Dagster's UI reads a run's file when that changes. While it is open, SQLite writes to its log beside it."""
+        """Make Dagster's UI read a run's file again. The UI does so if the file changes, but SQLite writes to
+        its log beside the file while the file is open."""
         with suppress(OSError):
             os.utime(self._storage.path_for_shard(shard))
 
@@ -320,7 +329,7 @@ _open: WeakKeyDictionary[SqliteEventLogStorage, _SqliteEventLog] = WeakKeyDictio
 
 
 def _unknown_methods(kind: type[SqliteEventLogStorage]) -> list[str]:
-    """The methods of the storage that are not declared as they are known, as they are declared."""
+    """The methods of the storage that are not declared as in `_KNOWN`, with their declarations."""
     found = {name: _declared(getattr(kind, name, None)) for name in _KNOWN}
     return [f"{name}{found[name]}" for name in _KNOWN if found[name] != _KNOWN[name]]
 

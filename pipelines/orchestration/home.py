@@ -35,7 +35,7 @@ run_retries:
   retry_on_asset_or_op_failure: false
 """
 
-# What versions before wrote: replaced where nobody has changed it.
+# Hashes of the files that earlier versions wrote. Such a file is replaced if nobody has changed it.
 _WRITTEN_BEFORE = {
     "d4309e852e4ec133617137dc8622d0f3d18e5286cc4f25b5b6fd257393d276cd",
     "79e4446a7f39a06ded035cbce2899c66dd2b31f6b9a2a05e52500bd441aeffa3",
@@ -43,18 +43,20 @@ _WRITTEN_BEFORE = {
 
 
 def prepare_home(settings: Settings) -> Path:
-    """Dagster's home: `DAGSTER_HOME` where it is set, else `<home>/dagster`, made ready; exported to children."""
+    """Dagster's home: `DAGSTER_HOME` if it is set, otherwise `<home>/dagster`. The folder is prepared, and
+    the variable is set for child processes."""
     given = os.environ.get("DAGSTER_HOME")
     home = Path(given) if given else settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     config = home / "dagster.yaml"
     if not given and (not config.exists() or _is_of_a_version_before(config)):
-        # Whole or not at all: another process may read it at this moment.
+        # Written completely or not at all: another process may read the file at this moment.
         new = config.with_name(f".dagster.yaml.{os.getpid()}")
         new.write_text(_DAGSTER_YAML)
         new.replace(config)
     os.environ["DAGSTER_HOME"] = str(home.resolve())
-    # A ranged run plans every window of every asset: written one by one, that takes a quarter of a small run's time.
+    # A ranged run plans every window of every asset.
+    # To write these events one by one takes a quarter of a small run's time.
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
     return home
 

@@ -1,4 +1,5 @@
-"""Runs started outside the UI: Dagster runs like any other, executed in this process and seen in the UI."""
+"""Runs that are started outside the UI: Dagster runs like any other,
+executed in this process and shown in the UI."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,8 +46,9 @@ _WAREHOUSE_SLOTS = 4
 @dataclass(frozen=True)
 class Launched:
     """A finished run. `windows` maps each window that got its last stage to that stage's metadata (plain
-    values), and one that was blocked or failed on the way to what is said of that (`action`, `because`); `failures`: why
-    the others failed; `stopped`: it was interrupted; `cancelled_by` is who ended the run, if anyone did."""
+    values), and each window that was blocked or failed to the reason (`action`, `because`). `failures`: why
+    the others failed. `stopped`: the run was interrupted. `cancelled_by`: who cancelled the run, if
+    anyone."""
 
     run_id: str
     success: bool
@@ -57,7 +59,7 @@ class Launched:
 
     @property
     def why(self) -> str:
-        """The failures for people; "" where there are none."""
+        """The failures for people; "" if there are none."""
         return "\n".join(map(str, self.failures))
 
 
@@ -70,7 +72,7 @@ def dagster_instance(settings: Settings) -> dg.DagsterInstance:
 
 
 def limit_warehouses(instance: dg.DagsterInstance, catalogue: Catalogue) -> None:
-    """Give every warehouse's pool a limit, where an operator has set none."""
+    """Give every warehouse's pool a limit if an operator has set none."""
     storage = instance.event_log_storage
     known = {limit.name for limit in storage.get_pool_limits()}
     for name in {event.warehouse for event in catalogue.events.values()}:
@@ -89,10 +91,11 @@ def launch(
     tell: Tell = lambda _: None,
     run_id: str | None = None,
 ) -> Launched:
-    """Materialize the stages of contiguous `windows` of `event` in one run, here and now; `tell` gets what it tells.
+    """Materialize the stages of contiguous `windows` of `event` in one run, in this process; `tell` gets the
+    run's events.
 
-    `run_id`: the id that the run gets; None: a new one. Raises SluiceError, and nothing is written, for a `config` that
-    Dagster would refuse, and where Dagster would mark such a run as failed while it works.
+    `run_id`: the id of the run; None: a new one. Raises SluiceError, and writes nothing, if Dagster would
+    refuse `config`, or if Dagster would mark such a run as failed while it works.
     """
     RunConfig(**(config or {})).require_sound()
     require_left_alone(instance)
@@ -128,7 +131,7 @@ def launch(
                 # A daemon cannot launch this run again: it belongs to a terminal.
                 "dagster/max_retries": "0",
                 "sluice/requested_by": this_user(),
-                # What the UI reads to show the run with its code location.
+                # The UI reads these to show the run with its code location.
                 REPOSITORY_LABEL_TAG: "__repository__@sluice",
                 CODE_LOCATION_TAG: "sluice",
             },
@@ -150,7 +153,7 @@ def launch(
 
 @contextmanager
 def _said_of_storage(event: Event) -> Iterator[None]:
-    """Say what it means for the windows that Dagster could not write or read its storage."""
+    """If Dagster could not write or read its storage, say what that means for the windows."""
     try:
         yield
     except SQLAlchemyError as error:
@@ -164,7 +167,7 @@ def _said_of_storage(event: Event) -> Iterator[None]:
 
 
 def windows_told(log: Iterable[dg.DagsterEvent], event: Event, stage: str) -> dict[str, Mapping[str, Any]]:
-    """Each window that got this stage, by what a run logged: the stage's metadata, plain values."""
+    """Each window that got this stage, from a run's log: the stage's metadata as plain values."""
     return {
         told.partition: {name: value.value for name, value in told.metadata.items()}
         for told in map(_told_of_window, log)
@@ -175,14 +178,14 @@ def windows_told(log: Iterable[dg.DagsterEvent], event: Event, stage: str) -> di
 def _told_of_window(event: dg.DagsterEvent) -> dg.AssetMaterialization | dg.AssetObservation | None:
     if event.event_type_value == "ASSET_MATERIALIZATION":
         return event.step_materialization_data.materialization
-    # A replay to a shadow topic leaves the published asset as it was.
+    # A replay to a shadow topic does not change the published asset.
     if event.event_type_value == "ASSET_OBSERVATION":
         return event.asset_observation_data.asset_observation
     return None
 
 
 def _end_of(result: dg.ExecuteInProcessResult) -> tuple[tuple[RunFailure, ...], bool]:
-    """Why the step of a run failed, and whether it was interrupted."""
+    """Why the step of a run failed, and whether the run was interrupted."""
     for event in result.all_events:
         if not event.is_step_failure:
             continue
@@ -197,7 +200,7 @@ def _end_of(result: dg.ExecuteInProcessResult) -> tuple[tuple[RunFailure, ...], 
             stopped = stopped or error.cls_name == DagsterExecutionInterruptedError.__name__
             if not error.cause:
                 break
-            error = error.cause  # Dagster wraps what was raised in errors of its own
+            error = error.cause  # Dagster wraps the raised error in errors of its own
         told = error.message.strip() if error else "the step failed"
         return (RunFailure((), (Problem("run", told),)),), stopped
     return (RunFailure((), (Problem("run", "failed before its step began"),)),), False

@@ -1,6 +1,6 @@
-"""The run launcher under the name that `dagster.yaml` has for it.
+"""The run launcher, under the name that `dagster.yaml` has for it.
 
-An operator writes this name into a file of the installation, so it is a promise: it stays where it is when the code behind
+An operator writes this name into a file of the installation, so the name must stay, even if the code behind
 it moves.
 """
 

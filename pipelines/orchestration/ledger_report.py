@@ -1,6 +1,8 @@
-"""Windows that the ledger has as published and Dagster does not know of: reported, so that its pages show them.
+"""Reports windows to Dagster that are published by the ledger and unknown to Dagster, so that its pages show
+them.
 
-So it is where the ledger outlived Dagster's storage, and where assets have got other keys."""
+This is so if the ledger outlived Dagster's storage, or if assets got other keys.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -17,7 +19,8 @@ from resources.platform import Platform
 def unknown_windows(
     instance: dg.DagsterInstance, event: Event, entries: Iterable[LedgerEntry]
 ) -> list[LedgerEntry]:
-    """The event's entries that are published to their end and of which a stage is not materialized in Dagster, by window."""
+    """The event's complete entries, by window,
+    if Dagster does not know all of their stages as materialized."""
     known = set.intersection(*_materialized(instance, event).values())
     found = [entry for entry in entries if entry.topic == event.topic and entry.complete]
     return sorted((one for one in found if one.window not in known), key=lambda one: one.window)
@@ -26,8 +29,9 @@ def unknown_windows(
 def report(
     instance: dg.DagsterInstance, event: Event, entries: Iterable[LedgerEntry], platform: Platform
 ) -> Iterator[tuple[LedgerEntry, bool]]:
-    """Report each window to Dagster, stage by stage where it does not know the stage; each entry, and whether something of
-    it was reported: the sourced rows of a window may not be known any more."""
+    """Report each window to Dagster: each stage that Dagster does not know. Yields each entry, and whether
+    any stage of it was reported. The sourced stage is left out if the window's sourced rows are not known any
+    more."""
     materialized = _materialized(instance, event)
     for entry in entries:
         snapshots = _snapshots(platform, entry)
@@ -51,7 +55,8 @@ def _materialized(instance: dg.DagsterInstance, event: Event) -> dict[str, set[s
 
 
 def _snapshots(platform: Platform, entry: LedgerEntry) -> Mapping[str, str]:
-    """Stage -> hash of the snapshot of which the window was published; without the stages that are not known any more."""
+    """Stage -> hash of the snapshot that the window was published from;
+    without stages that are not known any more."""
     try:
         facts = platform.snapshots.validation(entry.event, entry.window, entry.snapshot) or {}
     except SluiceError:
@@ -62,7 +67,7 @@ def _snapshots(platform: Platform, entry: LedgerEntry) -> Mapping[str, str]:
 
 
 def _inputs(event: Event, stage: str, snapshots: Mapping[str, str]) -> Mapping[dg.AssetKey, str]:
-    """What the stage was made of: without it, Dagster would show the window as out of date."""
+    """What the stage was made from. Without it, Dagster would show the window as out of date."""
     if stage == "sourced":
         return tables_read(event)
     before = STAGES[STAGES.index(stage) - 1]
@@ -70,7 +75,7 @@ def _inputs(event: Event, stage: str, snapshots: Mapping[str, str]) -> Mapping[d
 
 
 def _rows(platform: Platform, entry: LedgerEntry, stage: str, sha256: str) -> Mapping[str, int]:
-    """How many rows the stored snapshot has; nothing where it is gone or cannot be read."""
+    """How many rows the stored snapshot has; empty if it is gone or cannot be read."""
     try:
         found = platform.snapshots.find(
             entry.event, entry.window, "sourced" if stage == "sourced" else "transformed", sha256

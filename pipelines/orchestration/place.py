@@ -1,7 +1,8 @@
-"""Where the runs of one Dagster publish to, remembered in Dagster's own storage, which all of its workers share.
+"""Where the runs of one Dagster publish to. It is stored in Dagster's own storage, which all of its workers
+share.
 
-A worker that lost its environment falls back to defaults: to an embedded broker that somebody started in its tree, to
-another ledger topic, to a snapshot folder of its own. Its run is refused, before the first byte.
+A worker that lost its environment falls back to defaults: to an embedded broker that somebody started in its
+tree, to another ledger topic, to a snapshot folder of its own. Its run is refused before the first byte.
 """
 
 import json
@@ -30,20 +31,22 @@ _TOLD = {
     "code_location": ("code location", "code_location", "location"),
 }
 PLACES: Mapping[str, str] = {name: what for name, (what, _, _) in _TOLD.items()} | {"at": "brokers at"}
-"""What runs publish with, by the name under which it is remembered, for people."""
+"""The stored parts of a place, by their stored names, with a name for people."""
 _LOCAL = (SqliteEventLogStorage, ConsolidatedSqliteEventLogStorage)
 
 
 class NotThisPlace(SluiceError):
-    """A run whose settings lead elsewhere than those of the runs before it; nothing was written."""
+    """The settings of this run lead to another place than those of the runs before
+    it. Nothing was written."""
 
     relaunch = False
 
 
 def require_place(instance: dg.DagsterInstance, platform: Platform) -> None:
-    """Remember where this run publishes to, or raise NotThisPlace where it is elsewhere than before.
+    """Store where this run publishes to, or raise NotThisPlace if earlier runs published elsewhere.
 
-    From the servers of `sluice up` to others one goes once, and needs nobody's word for it; never back.
+    The change from the servers of `sluice up` to others is possible once, without anybody's decision; never
+    back.
     """
     own = platform.settings.embedded
     if own and (shared := _shared(instance)):
@@ -56,8 +59,8 @@ def require_place(instance: dg.DagsterInstance, platform: Platform) -> None:
         )
     now, before = _here(platform), _remembered(instance)
     if now["ledger_id"] == _NO_LEDGER and not (before or {}).get("ledger_id"):
-        # Made here, as the run would make it: else only the next run could tell that it was deleted. What keeps it from
-        # being made, the preflight says.
+        # Create the ledger topic here, as the run would do. Otherwise only the next run could see that it was
+        # deleted. If it cannot be created, the preflight reports why.
         with suppress(SluiceError):
             now["ledger_id"] = platform.ledger.topic_id
     if before is None or before.get("own"):
@@ -80,13 +83,14 @@ def require_place(instance: dg.DagsterInstance, platform: Platform) -> None:
                 next_step=f"give this worker its environment ({variable(setting)}); where the other one took its place: sluice "
                 f'ledger accept-{part} --all --reason "…" (docs/operating.md#where-the-ledger-is-valid)',
             )
-    # What was not known then: the first run makes the ledger, and versions before asked for less.
+    # Keep what was stored, and add what was not known then: the first run creates the ledger,
+    # and older versions stored fewer parts.
     _remember(instance, now | {name: told for name, told in before.items() if told is not None})
 
 
 def accept_place(instance: dg.DagsterInstance, platform: Platform, part: Part) -> None:
-    """Runs of this Dagster publish to where the settings of now lead, from now on; as far as `part` goes, and no further:
-    whoever accepts a store may have lost the setting of the cluster."""
+    """From now on runs of this Dagster publish to where the present settings lead. Only `part` changes:
+    somebody who accepts a store may have lost the setting of the cluster."""
     before = _remembered(instance)
     if before is not None:
         _remember(
@@ -98,7 +102,7 @@ def accept_place(instance: dg.DagsterInstance, platform: Platform, part: Part) -
 def place_changes(
     instance: dg.DagsterInstance, platform: Platform, part: Part
 ) -> dict[str, tuple[object, object]]:
-    """What `accept_place` would change, by name: what runs of this Dagster publish with, and what it would be."""
+    """What `accept_place` would change, by name: the stored value, and the new one."""
     before, now = _remembered(instance), _here(platform)
     if before is None:
         return {}
@@ -123,14 +127,14 @@ def _here(platform: Platform) -> dict[str, object]:
 
 
 def _ledger_id(platform: Platform) -> str | None:
-    """The id of the ledger's topic; None where the brokers give none. A ledger that is not there has none either, and a
-    word for it: every window would count as never published, so it matters that there was one."""
+    """The id of the ledger's topic; None if the brokers give none. If the ledger does not exist, a text for
+    that: every window would count as never published, so it matters that a ledger existed before."""
     ledger = platform.watch.now(platform.settings.ledger_topic)
     return ledger.topic_id if ledger.partitions else _NO_LEDGER
 
 
 def _shared(instance: dg.DagsterInstance) -> str | None:
-    """Why workers of this Dagster may be on other machines; None where nothing says so."""
+    """Why workers of this Dagster may be on other machines; None if nothing shows it."""
     if instance.is_ephemeral:
         return "Dagster keeps nothing of this run (DAGSTER_HOME is not set), and so does not know where others publish to"
     if not isinstance(instance.event_log_storage, _LOCAL):

@@ -1,8 +1,9 @@
-"""Concurrency limits, kept in Dagster's own pools, and what a run says while it waits for a place in one.
+"""Concurrency limits, kept in Dagster's own pools, and what a run reports while it waits for a place in a
+pool.
 
-An op belongs to one pool, and an event's op belongs to its topic's. A run that sources also claims a slot of
-its warehouse's pool, from the same storage, so the limit is set and seen in the UI like any other (Deployment,
-Concurrency) and is freed by Dagster when a run dies.
+An op belongs to one pool, and an event's op belongs to its topic's pool. A run that sources also claims a
+slot of its warehouse's pool, from the same storage. So the limit is set and seen in the UI like any other
+(Deployment, Concurrency), and Dagster frees the slot when a run dies.
 """
 
 import threading
@@ -19,7 +20,7 @@ from resources.wording import noun
 _ASK_EVERY_SECONDS = 1.0
 _SAY_EVERY_SECONDS = 30.0
 _LOOK_EVERY = 10
-# A slot is taken within this time where one is free.
+# If a slot is free, it is taken within this time.
 _SAY_AFTER_SECONDS = 2.0
 
 
@@ -32,9 +33,10 @@ def pool_slot(
     tell: Tell = lambda _: None,
     look: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
-    """Hold a slot of `pool` for the block; waits, and says so, while none is free. No limit set: no wait.
+    """Hold a slot of `pool` for the block. While no slot is free, wait and report it. If no limit is set, do
+    not wait.
 
-    `look` is called once a second while it waits, and may raise.
+    `look` is called once a second during the wait, and may raise.
     """
     if not _limited(context.instance, pool):
         yield
@@ -49,7 +51,7 @@ def pool_slot(
         waiting.over()
         yield
     finally:
-        # Also where it was only waited for: a claim that is pending would be given the next slot.
+        # Also if the slot was not reached: a pending claim would be given the next slot.
         storage.free_concurrency_slot_for_step(run_id, claimant)
 
 
@@ -60,10 +62,11 @@ def wait_for_pool(
     tell: Tell,
     look: Callable[[], object] = lambda: None,
 ) -> None:
-    """Before a run begins in this process: wait, and say so, while every slot of `pool` is taken.
+    """Before a run begins in this process: while every slot of `pool` is taken, wait and report it.
 
-    Dagster would wait within the run: with one core busy, with a word in the run's log alone, and deaf to Ctrl-C. It
-    still claims the slot itself; whoever is a moment later waits there. `look` is called every ten seconds.
+    Dagster would wait within the run: it would keep one core busy, report only in the run's log, and ignore
+    Ctrl-C. Dagster still claims the slot itself; if another run is faster by a moment, this run waits there.
+    `look` is called every ten seconds.
     """
     waiting, rounds = _Waiting(instance, pool, tell), 0
     while _is_full(instance, pool):
@@ -80,7 +83,7 @@ def _is_full(instance: dg.DagsterInstance, pool: str) -> bool:
     if not storage.supports_global_concurrency_limits:
         return False
     if instance.get_concurrency_config().pool_config.pool_granularity == PoolGranularity.RUN:
-        return False  # Dagster counts runs of its queue then, and this one is not in it
+        return False  # then Dagster counts runs of its queue, and this one is not in it
     if pool not in {limit.name for limit in storage.get_pool_limits()}:
         return False
     info = storage.get_concurrency_info(pool)
@@ -89,7 +92,8 @@ def _is_full(instance: dg.DagsterInstance, pool: str) -> bool:
 
 @contextmanager
 def telling_of_pool(instance: dg.DagsterInstance, pool: str, run_id: str, *, tell: Tell) -> Iterator[None]:
-    """While a run in this process still waits for its slot of `pool`, since another took it in that moment: say so."""
+    """While a run in this process still waits for its slot of `pool`,
+    because another run took it at that moment: report it."""
     over = threading.Event()
     arguments = (instance, pool, run_id, tell, over)
     thread = threading.Thread(target=_watch, args=arguments, name="sluice-pool", daemon=True)
@@ -122,7 +126,7 @@ def _watch(
 
 
 class _Waiting:
-    """Says that a run waits for a pool: at once, every 30 s, and at the end."""
+    """Reports that a run waits for a pool: at once, every 30 s, and at the end."""
 
     def __init__(self, instance: dg.DagsterInstance, pool: str, tell: Tell) -> None:
         self._instance, self._pool, self._tell = instance, pool, tell
@@ -154,8 +158,8 @@ def _limited(instance: dg.DagsterInstance, pool: str) -> bool:
     storage = instance.event_log_storage
     if not storage.supports_global_concurrency_limits:
         return False
-    # Asked first: giving a pool the default limit overwrites the one that an operator set, and where there is no
-    # default it leaves a pool without slots, for which a claim would wait for ever.
+    # Checked first: to give a pool the default limit overwrites the limit that an operator set. If there is
+    # no default, it would leave a pool without slots, and a claim would wait for ever.
     if pool in {limit.name for limit in storage.get_pool_limits()}:
         return True
     if instance.global_op_concurrency_default_limit is None:

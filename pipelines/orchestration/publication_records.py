@@ -1,4 +1,4 @@
-"""What Dagster remembers of an event's publications."""
+"""What Dagster has recorded of an event's publications."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

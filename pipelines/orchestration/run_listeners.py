@@ -1,4 +1,4 @@
-"""Who listens to a run of this process: a terminal that shows what the run tells."""
+"""The listener of a run in this process: a terminal that shows the run's events."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ _listeners: dict[str, Tell] = {}
 
 @contextmanager
 def listening(run_id: str, tell: Tell) -> Iterator[None]:
-    """Within the block `tell` gets what the run tells."""
+    """During the block, `tell` gets the run's events."""
     _listeners[run_id] = tell
     try:
         yield
@@ -19,7 +19,7 @@ def listening(run_id: str, tell: Tell) -> Iterator[None]:
 
 
 def tell_listener(run_id: str, event: RunEvent) -> None:
-    """To whoever listens; to nobody in the UI, where the run's log has it."""
+    """Give the event to the run's listener. A run of the UI has no listener; its log has the event."""
     listener = _listeners.get(run_id)
     if listener is not None:
         listener(event)

@@ -1,7 +1,8 @@
 """What Dagster stores of an exception: its text and its stack, without secrets.
 
-An error that Sluice raises holds none. Others come from libraries and from authors' modules, and Dagster stores them
-wherever they occur: in a step, a schedule, a sensor, while a module loads. All go through one method.
+An error that Sluice raises contains no secret. Other errors come from libraries and from authors' modules.
+Dagster stores them wherever they occur: in a step, a schedule, a sensor, or while a module loads. All of them
+pass through one method.
 """
 
 from pipelines.dagster_private import SerializableErrorInfo, store_errors_as
@@ -9,12 +10,12 @@ from resources.errors import readable
 
 
 def guard_stored_errors() -> None:
-    """From now on. Harmless twice."""
+    """Remove secrets from now on. A second call does no harm."""
     store_errors_as(_without_secrets)
 
 
 def _without_secrets(found: SerializableErrorInfo) -> SerializableErrorInfo:
-    # Its causes come here by themselves.
+    # Dagster also passes the causes of an error to this function.
     return SerializableErrorInfo(
         message=readable(found.message),
         stack=[readable(line) for line in found.stack],

@@ -15,22 +15,24 @@ from pipelines.dagster_private import (
 from pipelines.orchestration.keys import table_key
 
 NOWHERE = "NULL"
-"""As Dagster writes a pointer to an input that has no materialization."""
+"""Dagster's text for a pointer to an input that has no materialization."""
 
 
 def tables_read(event: Event) -> Mapping[dg.AssetKey, str]:
-    """The tables of the event's query, with their version. Nobody observes them, so it is the one that Dagster begins with."""
+    """The tables of the event's query, with their version.
+    Nobody observes the tables, so it is Dagster's initial version."""
     return {table_key(event.warehouse, table): "INITIAL" for table in event.source.tables}
 
 
 def pointer_tag(upstream: dg.AssetKey) -> str:
-    """The tag that says which materialization of `upstream` was read."""
+    """The tag that names the materialization of `upstream` that was read."""
     return f"{INPUT_EVENT_POINTER_TAG_PREFIX}/{upstream.to_user_string()}"
 
 
 def version_tags(code_version: str, sha256: str, inputs: Mapping[dg.AssetKey, str]) -> dict[str, str]:
-    """Tags of a materialization: its data version is the hash of its snapshot, and an explicit materialization carries of
-    its inputs only the versions that it is given. Where in the log the inputs stand is not said."""
+    """Tags of a materialization. Its data version is the hash of its snapshot. An explicit materialization
+    carries only the input versions that it is given. The pointers into the log stay empty; the caller may set
+    them."""
     tags = {
         DATA_VERSION_TAG: sha256,
         DATA_VERSION_IS_USER_PROVIDED_TAG: "true",

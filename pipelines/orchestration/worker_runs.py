@@ -1,5 +1,5 @@
-"""What publishing in several processes at once asks of Dagster: how many places a pool has, and an end for a run whose
-process is gone."""
+"""What publishing in several processes at once needs from Dagster: how many places a pool has, and an end for
+a run whose process is gone."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ _TOLD = {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OB
 
 
 def places(instance: dg.DagsterInstance, pool: str) -> int | None:
-    """How many runs in processes of their own may hold the pool at once; None: no limit."""
+    """How many runs, each in a process of its own, may hold the pool at once; None: no limit."""
     storage = instance.event_log_storage
     if not storage.supports_global_concurrency_limits:
         return None
     config = instance.get_concurrency_config().pool_config
     if config.pool_granularity == PoolGranularity.RUN:
-        return None  # Dagster counts runs of its queue then, and these are not in it
+        return None  # then Dagster counts runs of its queue, and these are not in it
     known = {limit.name: limit.limit for limit in storage.get_pool_limits()}
     return known.get(pool, instance.global_op_concurrency_default_limit)
 
@@ -30,9 +30,10 @@ def places(instance: dg.DagsterInstance, pool: str) -> int | None:
 def end_of_run(
     instance: dg.DagsterInstance, event: Event, run_id: str, stage: str, *, why: Problem
 ) -> Launched | None:
-    """The run `run_id` as Dagster has it, once its process is gone without an account of it; None: it never began.
+    """The run `run_id` from Dagster's records, after its process is gone without a report; None: the run
+    never began.
 
-    A run that had no time to end is reported as failed with `why`, and gives its places in pools back.
+    A run that had no time to end is reported as failed with `why`, and its places in pools are freed.
     """
     run = instance.get_run_by_id(run_id)
     if run is None:

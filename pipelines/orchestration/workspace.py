@@ -1,4 +1,4 @@
-"""The workspace file of this project, and the project as Dagster's processes find it."""
+"""The workspace file of this project, and how Dagster's processes find the project."""
 
 import os
 from pathlib import Path
@@ -8,10 +8,12 @@ from resources.settings import ROOT, find_project
 
 
 def workspace_file() -> Path:
-    """`workspace.yaml` of the project. Makes this process's environment name the project to what it starts.
+    """`workspace.yaml` of the project. Sets this process's environment so that child processes find the
+    project.
 
-    The `definitions.py` of a team's project knows its project by its own place, so that a workspace may hold the code
-    locations of several projects; only what the user has set is passed on to it. Raises SluiceError where there is no file.
+    The `definitions.py` of a team's project finds its project by its own location, so that a workspace may
+    hold the code locations of several projects; only what the user has set is passed on to it. Raises
+    SluiceError if the file is missing.
     """
     project = find_project()
     if "SLUICE_TOML" in os.environ or project.root == ROOT:

@@ -1,4 +1,4 @@
-"""Why a publication does not go on just now."""
+"""The reason why a publication waits."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,11 @@ from resources.errors import SluiceError
 
 @dataclass(frozen=True)
 class Hold:
-    """A reason to wait with no transaction open.
+    """A reason to wait while no transaction is open.
 
-    `cause` sums up the time waited (`operator`, `consumer_lag`, `rate`, `storage`). `text` is told; "" for waits too short to
-    speak of. After `seconds` it is worth looking again. Of an operator's pause: `by` whom, and of which run.
+    `cause`: waited time is summed up by it (`operator`, `consumer_lag`, `rate`, `storage`). `text` is
+    reported; "" for waits that are too short to report. `seconds`: check again after this time. For an
+    operator's pause, `by` says who paused, and `run_id` which run.
     """
 
     cause: Cause
@@ -22,7 +23,8 @@ class Hold:
 
 
 class Cancelled(SluiceError):
-    """An operator has ended the run; what is committed stands, and nothing is half done."""
+    """An operator has cancelled the run.
+    What is committed stays committed, and no transaction is half done."""
 
     def __init__(self, by: str, done: str) -> None:
         self.by = by
@@ -34,9 +36,10 @@ class Cancelled(SluiceError):
 
 
 class RunEnded(Cancelled):
-    """The run is recorded as ended while its process still works: it was taken for dead, or its end was forced.
+    """The run is recorded as ended while its process still works: it was considered dead, or its end was
+    forced.
 
-    `status`: what it is recorded as.
+    `status`: the recorded status.
     """
 
     def __init__(self, run_id: str, status: str) -> None:

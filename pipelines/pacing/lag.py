@@ -1,4 +1,4 @@
-"""Consumer groups that must not be outrun: when to pause for them, and when to go on."""
+"""Consumer groups that must not fall too far behind: when to pause for them, and when to continue."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -12,28 +12,29 @@ from resources.kafka.reading.lag import GroupLag
 from resources.wording import counted
 
 _ASK_EVERY_SECONDS = 1.0
-# A group whose commits stand still this long while the publisher waits for it may have nothing left to read.
+# If a group's commits do not move for this long while the publisher waits for it,
+# it may have nothing left to read.
 _STANDS_STILL_SECONDS = 10.0
-# Brokers that restart answer again within this time; no transaction is open meanwhile.
+# Brokers that restart answer again within this time. No transaction is open meanwhile.
 _PATIENCE_SECONDS = 60.0
-# Near its threshold a group is approached in steps of this part of it.
+# Near its threshold, a group is approached in steps of the threshold divided by this.
 _STEP = 20
 
 
 class Groups(Protocol):
-    """Where the lag of consumer groups is asked for."""
+    """Reads the lag of consumer groups."""
 
     def lag(self, topic: str, group: str) -> GroupLag:
-        """How far the group is behind. Raises SluiceError, TransientError where asking again may help."""
+        """How far the group is behind. Raises SluiceError, and TransientError if a retry may help."""
 
     def nothing_left(self, topic: str, lag: GroupLag) -> bool:
-        """True when what the group is behind by holds no record that it could read."""
+        """True if the offsets that the group is behind hold no record that it could read."""
 
     def similar(self, group: str) -> str:
-        """A hint at a group whose name is near, or an empty string."""
+        """A hint at a group with a similar name, or an empty string."""
 
     def close(self) -> None:
-        """Free what asking took."""
+        """Free the clients."""
 
 
 class _Group:
@@ -51,7 +52,8 @@ class _Group:
         if self.paused and now - self._moved_at >= _STANDS_STILL_SECONDS:
             self._moved_at = now
             if nothing_left(lag):
-                # Aborted records and transaction markers: no consumer will ever commit an offset behind them.
+                # Only aborted records and transaction markers are left:
+                # no consumer will ever commit an offset after them.
                 self.records = 0
         at = self.limit.resume_at if self.paused else self.limit.pause_above
         self.paused = self.records > at
@@ -60,8 +62,9 @@ class _Group:
 class LagBrake:
     """Pauses the publisher of `topic` while a named group is too far behind.
 
-    Between two looks, at most one a second, no more is sent than keeps every group within its threshold, or a
-    twentieth above where the threshold is nearly reached; other producers of the topic are not in this reckoning.
+    The lag is read at most once a second. Between two readings, no more is sent than keeps every group within
+    its threshold, or a twentieth of the threshold beyond it if the threshold is nearly reached. Other
+    producers of the topic are not considered.
     """
 
     def __init__(
@@ -81,7 +84,8 @@ class LagBrake:
         self._warned: set[str] = set()
 
     def hold(self) -> Hold | None:
-        """Why not to send now, if so. Raises SluiceError when a group's lag may not, or can no longer, be read."""
+        """Why not to send now; None if nothing prevents it. Raises SluiceError if a group's lag may not be
+        read, or can no longer be read."""
         now = self._clock()
         if self._asked_at is None or now - self._asked_at >= _ASK_EVERY_SECONDS:
             self._asked_at = now
@@ -98,20 +102,20 @@ class LagBrake:
             )
             return Hold("consumer_lag", f"paused: {told}", _ASK_EVERY_SECONDS)
         if self._sent and self._headroom() < self._step():
-            # As much was sent as the last look allowed; the next one tells whether they keep up.
+            # As much was sent as the last reading allowed. The next one shows whether the groups keep up.
             return Hold("consumer_lag", "", self._asked_at + _ASK_EVERY_SECONDS - now)
         return None
 
     def close(self) -> None:
-        """Ask no more."""
+        """Free the clients."""
         self._groups.close()
 
     def most_rows(self) -> int:
-        """What a transaction may hold now."""
+        """How many rows a transaction may hold now."""
         return max(self._step(), self._headroom())
 
     def sent(self, rows: int) -> None:
-        """So much more was published."""
+        """Called after `rows` more rows were published."""
         self._sent += rows
 
     def _headroom(self) -> int:
@@ -139,7 +143,7 @@ class LagBrake:
         return None
 
     def _warn(self, lag: GroupLag) -> None:
-        # On an empty topic nobody has anything to commit.
+        # On an empty topic no group has anything to commit.
         if lag.committed or not lag.records or lag.group in self._warned:
             return
         self._warned.add(lag.group)

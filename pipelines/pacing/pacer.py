@@ -1,4 +1,4 @@
-"""Limits of rate, consumer groups and the operator's word together, as the pace of a run's publications."""
+"""The pace of a run's publications: rate limits, consumer groups and the operator's commands together."""
 
 import time
 from collections import defaultdict
@@ -16,23 +16,23 @@ from pipelines.run_events import Cause, Paused, RunEvent, Said, Tell, Waiting, W
 
 # One transaction holds what a limit allows in this time.
 _CHUNK_SECONDS = 1.0
-# How soon a wait notices the operator, or a terminal's Ctrl-C.
+# How soon a wait notices the operator, or Ctrl-C in a terminal.
 _LOOK_SECONDS = 0.5
 _SAY_EVERY_SECONDS = 30.0
 
 
 class Operator(Protocol):
-    """The word of whoever looks after the run."""
+    """The commands of the person who looks after the run."""
 
     def hold(self) -> Hold | None:
-        """Why not to go on, if the run is paused."""
+        """The pause, if the run is paused."""
 
     def cancelled_by(self) -> str | None:
         """Who has cancelled the run, if anyone."""
 
 
 class Unattended:
-    """Nobody pauses or cancels."""
+    """An operator who never pauses or cancels."""
 
     def hold(self) -> Hold | None:
         return None
@@ -42,7 +42,7 @@ class Unattended:
 
 
 class Pacer:
-    """The pace of one run. It tells when a wait begins, every 30 s of it, and when it ends."""
+    """The pace of one run. It reports when a wait begins, every 30 s during the wait, and when it ends."""
 
     def __init__(
         self,
@@ -67,8 +67,8 @@ class Pacer:
         """Seconds waited so far, by cause."""
 
     def before(self, entry: LedgerEntry) -> Allowance:
-        """Waits until the next transaction may begin. Raises Cancelled, and SluiceError where a group's lag cannot be
-        read."""
+        """Wait until the next transaction may begin.
+        Raises Cancelled, and SluiceError if a group's lag cannot be read."""
         brakes = self._brakes(entry)
         self._wait(entry.window, brakes, lambda: _done(entry))
         for rate in (self._rows, self._bytes):
@@ -81,7 +81,7 @@ class Pacer:
         return Allowance(min(rows, default=None), most_bytes)
 
     def sent(self, rows: int, sent_bytes: int) -> None:
-        """What the transaction held."""
+        """Called after a commit, with what the transaction held."""
         if self._rows is not None:
             self._rows.sent(rows)
         if self._bytes is not None:
@@ -90,22 +90,23 @@ class Pacer:
             self._lag.sent(rows)
 
     def between(self, what: str, done: str) -> None:
-        """Between windows, or while waiting for something else: holds while paused. Raises Cancelled."""
+        """Called between windows, or while the run waits for something else:
+        waits while the run is paused. Raises Cancelled."""
         self._wait(what, [self._operator.hold], lambda: done)
 
     def close(self) -> None:
-        """Free what asking for consumers' lag took."""
+        """Free the clients that read consumers' lag."""
         if self._lag is not None:
             self._lag.close()
 
     def renew(self) -> None:
-        """The consumer groups are looked at over a new connection from now on."""
+        """Close the connection to the consumer groups; the next reading opens a new one."""
         self.close()
         self._lag = None
 
     def _brakes(self, entry: LedgerEntry) -> list[Callable[[], Hold | None]]:
         brakes: list[Callable[[], Hold | None]] = [self._operator.hold]
-        # The groups of the limits read the event's topic, and nobody is known to read a shadow topic.
+        # The groups of the limits read the event's own topic. No group is known to read a shadow topic.
         if self._limits.lag and entry.shadow_of is None:
             if self._lag is None:
                 self._lag = LagBrake(
@@ -122,7 +123,7 @@ class Pacer:
         seconds = max((rate.wait_seconds() for rate in (self._rows, self._bytes) if rate), default=0.0)
         if seconds <= 0:
             return None
-        # Once for each publication of several transactions: a run that is slow on purpose says so.
+        # Said once for each publication of several transactions: a run that is slow on purpose says so.
         if entry.rows_done and self._told_of != (entry.window, entry.generation):
             self._told_of = (entry.window, entry.generation)
             self._tell(Said(window=entry.window, text=self._slow(entry)))

@@ -1,1 +1,2 @@
-"""What must hold before the first byte is written: looked at as a whole, judged, and told with its figures."""
+"""The preflight: what must hold before the first byte is written.
+Facts are gathered first, then judged, then reported."""

@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Amounts in the form that people read."""
 
 
 def size(number: float) -> str:
@@ -11,7 +11,7 @@ def size(number: float) -> str:
 
 
 def duration(milliseconds: float) -> str:
-    """A length of time: `45 s`, `20 min`, `168 h`, `4,900 days`."""
+    """A duration in milliseconds: `45 s`, `20 min`, `168 h`, `4,900 days`."""
     seconds = milliseconds / 1000
     if seconds < 120:
         return f"{seconds:g} s"

@@ -1,4 +1,5 @@
-"""What a preflight knows: gathered first, judged afterwards, so that every rule can be tried without a server."""
+"""The facts of a preflight.
+They are gathered first and judged afterwards, so that every rule can be tested without a server."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from resources.settings import Settings
 
 @dataclass(frozen=True)
 class ContractState:
-    """What the registry says of the contract: its id, or why it cannot be registered, or neither."""
+    """What the registry says about the contract: its id, why it cannot be registered, or neither.
+    `first_of_subject`: it can be registered, and its subject has no contract yet."""
 
     schema_id: int | None
     problems: Sequence[str] = ()
@@ -23,7 +25,8 @@ class ContractState:
 
 @dataclass(frozen=True)
 class Moved:
-    """Keys of a published window that would land on other Kafka partitions now."""
+    """Keys of a published window that would go to other Kafka partitions now. `named`: the Kafka partitions
+    that the ledger names; `now`: those that the keys have now."""
 
     window: str
     named: frozenset[int]
@@ -32,8 +35,8 @@ class Moved:
 
 @dataclass(frozen=True)
 class IdInUse:
-    """A schema id with which windows were published, the newest of them `window`; and what the registry says of it that
-    it should not, None where it knows the id as the contract of then."""
+    """A schema id of published windows; `window` is the newest of them. `problem`: what is wrong with the
+    registry's answer for the id, None if the registry knows the id as the contract of the publication."""
 
     schema_id: int
     window: str
@@ -42,7 +45,8 @@ class IdInUse:
 
 @dataclass(frozen=True)
 class Record:
-    """What the ledger says of a window that was published; `remade`: what says that the topic is not the one of then."""
+    """The ledger's record of a published window. `remade`: what shows that its topic was created again;
+    None if nothing does."""
 
     window: str
     remade: str | None
@@ -50,17 +54,21 @@ class Record:
 
 @dataclass(frozen=True)
 class History:
-    """What the ledger and the snapshots say of windows published before; empty where there are none.
+    """What the ledger and the snapshots say about windows that were published before; empty if there are
+    none.
 
-    `bytes_per_window` is what was sent, before compression. `stored` is how many of the windows asked about have
-    snapshots. `snapshot_bytes` is the room of a window's sourced and transformed snapshot, in the mean: a file that they
-    share counts once, unless `at_most`: another version of the module made them, and whether the present one's share it
-    is not known. Of the largest window it is `largest_snapshot_bytes`, as it is stored, and `largest_apart_bytes` with
-    each snapshot counted for itself. `records` are of windows asked about, `around` of others; `refused` says which ledger
-    records of either cannot be read, or are about another place than this. `lost`: windows, of those asked about, that were
-    published and read back before, as the snapshot store notes, and that the ledger has no record of; then `ends` is where
-    the topic's Kafka partitions end. `ids` are schema ids in use.
-    `unread`: files of the snapshot store that could not be read, so that what they say is missing from the rest.
+    `newest`: of the sampled windows, the one whose complete backfill was published last. `bytes_per_window`
+    and `bytes_per_record`: what was sent, before compression. `stored`: about how many of the requested
+    windows have snapshots. `snapshot_bytes`: the mean disk space of a window's sourced and transformed
+    snapshot. A file that both snapshots share counts once, unless `at_most`: another version of the module
+    made some snapshots, and it is not known whether the present version's snapshots will share a file.
+    `largest_snapshot_bytes` and `largest_apart_bytes`: the disk space of the largest window, as it is stored
+    and with each snapshot counted separately. `records` are of requested windows, `around` of others.
+    `refused`: errors for ledger records of either that cannot be read, or are about another place than this
+    one. `lost`: requested windows that were published and read back before, as the snapshot store notes, and
+    for which the ledger has no record; `ends` is then where the topic's Kafka partitions end. `ids`: schema
+    ids in use. `unread`: errors for files of the snapshot store that could not be read, so that their content
+    is missing from the rest.
     """
 
     newest: str | None = None
@@ -84,7 +92,7 @@ class History:
 
 @dataclass(frozen=True)
 class Disk:
-    """Free bytes; None where a place cannot be asked. `shared`: both are one file system."""
+    """Free bytes; None if a place cannot report them. `shared`: both places are on one file system."""
 
     snapshots: str
     snapshots_free: int | None
@@ -95,10 +103,10 @@ class Disk:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything the rules look at. An error stands where something could not be asked.
+    """Everything that the rules read. If something could not be looked up, its error is in its place.
 
-    `publishing`: a run is about to publish, so what it cannot do by itself is wrong now, not later. `replays_whole`: it
-    publishes the windows again, whatever of them is on the topic.
+    `publishing`: a run is about to publish, so what it cannot do by itself fails now. `replays_whole`: it
+    publishes the windows again, whatever the topic holds of them.
     """
 
     event: Event
@@ -116,18 +124,18 @@ class Facts:
 
     @property
     def kafka(self) -> ClusterState:
-        """The cluster; only for rules that are asked when it answered."""
+        """The cluster; only for rules that run if it answered."""
         assert isinstance(self.cluster, ClusterState)
         return self.cluster
 
     @property
     def target_has_records(self) -> bool:
-        """Whether anybody has ever published to the topic."""
+        """Whether anybody has ever published to the topic, by `history.ends`."""
         return any(self.history.ends)
 
     @property
     def target(self) -> TopicState:
-        """The event's topic; one that publishing would create is as it would be made."""
+        """The topic to publish to. If publishing would create it, the topic as it would be created."""
         return self.kafka.topics[self.topic]
 
     @property
@@ -137,5 +145,5 @@ class Facts:
 
     @property
     def carries_state(self) -> bool:
-        """As the event's."""
+        """See `Event.carries_state`."""
         return self.event.carries_state

@@ -1,4 +1,4 @@
-"""One thing that was looked at, and what was found."""
+"""One thing that was checked, and the result."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -8,14 +8,14 @@ from resources.errors import Problem, SluiceError, readable
 from resources.follow_ups import follow_up
 
 Level = Literal["ok", "warning", "failed", "unknown"]
-"""`failed`: publishing would not work, or would lose events. `warning`: it works, and somebody should know.
+"""`failed`: publishing would not work, or would lose events. `warning`: it works, but somebody should know.
 `unknown`: this login, or any client, cannot see it."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`subject` was looked at; `told` is the result with its figure, `next_step` what to do about it. `window`: the one
-    whose rows it is about, where it is about rows that were read. `relaunch`: as an error's."""
+    """`subject` was checked; `told` is the result with its figure, `next_step` what to do about it. `window`:
+    the window whose rows were read for it, if any were. `relaunch`: as in an error."""
 
     subject: str
     level: Level
@@ -26,23 +26,23 @@ class Finding:
     relaunch: bool = field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
-        # Some are made of a server's own words.
+        # Some texts contain a server's own words.
         for name in ("told", "next_step", "allowed"):
             text = getattr(self, name)
             object.__setattr__(self, name, text and follow_up(readable(text)))
 
     @property
     def ok(self) -> bool:
-        """False for what must be mended first."""
+        """False if it must be fixed first."""
         return self.level != "failed"
 
     def as_dict(self) -> dict[str, str | None]:
-        """For JSON."""
+        """The finding for JSON."""
         return {name: value for name, value in asdict(self).items() if name != "relaunch"}
 
 
 def failures_of(subject: str, error: SluiceError) -> list[Finding]:
-    """What is wrong, as findings: one for each problem where the error gathers several."""
+    """The error as findings: one for each problem if the error collects several."""
     return [
         Finding(subject, "failed", f"{part.where}: {part.problem}", part.next_step, part.allowed)
         for part in error.parts
@@ -50,11 +50,11 @@ def failures_of(subject: str, error: SluiceError) -> list[Finding]:
 
 
 class PreflightFailed(SluiceError):
-    """Something does not hold that must before the first byte; nothing was written."""
+    """Something that must hold before the first byte does not hold. Nothing was written."""
 
 
 def refusal(where: str, findings: Iterable[Finding]) -> PreflightFailed:
-    """All that failed among `findings`, as one error."""
+    """All failures among `findings`, as one error."""
     failed = [one for one in findings if not one.ok]
     problems = tuple(
         Problem(where, f"{one.subject}: {one.told}", one.allowed, one.next_step) for one in failed

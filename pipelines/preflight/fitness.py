@@ -1,4 +1,4 @@
-"""The preflight: everything that must hold before the first byte, asked at once and told as a whole."""
+"""The preflight: everything that must hold before the first byte, checked at once and reported together."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,8 @@ from resources.platform import Platform
 
 @dataclass(frozen=True)
 class Fit:
-    """A topic fit for the windows that were asked about. None: publishing makes it, or registers it."""
+    """The result for windows that passed.
+    `topic` and `schema_id` are None if publishing will create or register them."""
 
     findings: tuple[Finding, ...]
     topic: Topic | None
@@ -39,7 +40,7 @@ def preflight(
 ) -> tuple[Finding, ...]:
     """Every finding about publishing `windows` (in time order) to the event's topic, or to `topic`.
 
-    `largest` is a record that the topic must take. No check keeps another from being made. Nothing is created,
+    `largest` is a record that the topic must accept. No check prevents another check. Nothing is created,
     registered or written.
     """
     return judge(replace(gather(event, platform, windows, topic=topic), largest=largest))
@@ -54,9 +55,10 @@ def require_fit(
     replays_whole: bool = False,
     tell: Tell = lambda _: None,
 ) -> Fit:
-    """The same before a run: warnings are told, and everything that failed is raised as one PreflightFailed.
+    """The same before a run: warnings are reported with `tell`, and all failures are raised as one
+    PreflightFailed.
 
-    Raises TransientError instead where Kafka or the registry does not answer: then nothing is known.
+    Raises TransientError instead if Kafka or the registry does not answer, because then nothing is known.
     """
     facts = gather(event, platform, windows, topic=topic, publishing=True)
     facts = replace(facts, replays_whole=replays_whole)

@@ -1,4 +1,5 @@
-"""Asks Kafka, the registry, the ledger and the disk for what the rules look at. Creates and registers nothing."""
+"""Reads from Kafka, the registry, the ledger and the disk what the rules need.
+Creates and registers nothing."""
 
 import shutil
 import tempfile
@@ -32,14 +33,15 @@ from resources.snapshots import Snapshot, SnapshotError, SnapshotStore
 
 T = TypeVar("T")
 
-# A look back is worth less than a wait: another run's transaction may hide the ledger's end.
+# The history is worth less than a long wait: another run's transaction may hide the end of the ledger.
 _PATIENCE_SECONDS = 0.5
 _WINDOWS_SAMPLED = 6
 _WINDOWS_LOOKED_UP = 400
 _IDS_LOOKED_UP = 5
 _KEYS_SAMPLED = 2000
 
-# Topic setting -> the broker's own names for its default, the first one set wins (Kafka, "Topic configs").
+# Topic setting -> the broker's names for its default;
+# the first one that is set wins (Kafka, "Topic configs").
 _DEFAULTS: Mapping[str, Sequence[tuple[str, int]]] = {
     "retention.ms": (
         ("log.retention.ms", 1),
@@ -64,7 +66,8 @@ def gather(
     topic: str | None = None,
     publishing: bool = False,
 ) -> Facts:
-    """The facts for publishing `windows`, in time order; what cannot be asked is an error in its place."""
+    """The facts for publishing `windows`, in time order.
+    If something cannot be looked up, its error is in its place."""
     settings, name = platform.settings, topic or event.topic
     facts = Facts(
         event,
@@ -97,7 +100,7 @@ def _cluster(event: Event, settings: Settings, topic: str) -> ClusterState:
 
 
 def _as_created(event: Event, settings: Settings, cluster: ClusterState, state: TopicState) -> TopicState:
-    """The topic as the brokers would make it; without settings where their defaults may not be read."""
+    """The topic as the brokers would create it; without settings if the brokers' defaults may not be read."""
     config = {}
     for name, places in _DEFAULTS.items():
         for broker_name, factor in places:
@@ -132,7 +135,7 @@ def _disk(settings: Settings) -> Disk:
 
 
 def _history(facts: Facts, platform: Platform) -> History:
-    # Everything here only makes findings richer; whatever is wrong with it has a finding of its own.
+    # Everything here only adds details to findings. Whatever is wrong with it has a finding of its own.
     history = History()
     if not facts.windows:
         return history
@@ -144,7 +147,7 @@ def _history(facts: Facts, platform: Platform) -> History:
         with suppress(SluiceError):
             return _with_lost(facts, platform, history, _evenly(facts.windows))
         return history
-    # A ledger that cannot be read makes whoever reads it wait.
+    # Reading a damaged ledger would only make the reader wait.
     if any(not finding.ok for finding in ledger_findings(facts.settings, facts.kafka)):
         return history
     with suppress(SluiceError):
@@ -169,7 +172,8 @@ def _snapshot_sizes(facts: Facts, store: SnapshotStore) -> History:
     sampled = _evenly(facts.windows)
     for window in [*sampled, *_around(facts)]:
         if found := stages(window):
-            # Which rows a transform leaves as they are is known by what it did; of another version, by nothing.
+            # The present version's result shows which rows a transform leaves unchanged. For another
+            # version's result nothing is known.
             known = all(one.facts.get("code_version") == facts.event.code_version for one in found)
             room, each = _room(found, store), sum(snapshot.bytes for snapshot in found)
             sizes.append(room if known else each)
@@ -191,13 +195,13 @@ def _snapshot_sizes(facts: Facts, store: SnapshotStore) -> History:
 
 
 def _room(snapshots: Sequence[Snapshot], store: SnapshotStore) -> int:
-    """Bytes on the disk: rows that nobody touched are one file with two names."""
+    """Bytes on the disk: if the transform changed no row, both snapshots are one file with two names."""
     files = {_file(store.url_of(snapshot.files[0])): snapshot.bytes for snapshot in snapshots}
     return sum(files.values())
 
 
 def _file(at: str) -> object:
-    """The same for two names of one file."""
+    """A value that is equal for two names of one file."""
     with suppress(OSError):
         there = Path(at).stat()
         return there.st_dev, there.st_ino
@@ -210,7 +214,8 @@ def _evenly(windows: Sequence[Window]) -> list[Window]:
 
 
 def _around(facts: Facts) -> list[Window]:
-    """The window before these, and the newest complete one: most likely published, where these are not."""
+    """The window before the requested ones, and the newest complete one.
+    They are probably published if the requested ones are not."""
     windows, found = facts.event.windows, []
     with suppress(WindowError):
         found.append(windows.containing(facts.windows[0].start - timedelta(microseconds=1)))
@@ -262,8 +267,9 @@ def _published(facts: Facts, platform: Platform, history: History) -> History:
 
 
 def _with_lost(facts: Facts, platform: Platform, history: History, unknown: Sequence[Window]) -> History:
-    """Which of the windows that the ledger has no record of were published before: the store notes what a run has read
-    back. A few are asked, since it is one file each."""
+    """`history` with the lost windows: windows of `unknown`, for which the ledger has no record, that were
+    published before. The store notes what a run has read back. Only a few windows are looked up, since each
+    needs one file."""
     store, name = platform.snapshots, facts.event.full_name
     notes, unread = dict[str, dict[str, Any] | None](), list(history.unread)
     for window in unknown:
@@ -280,13 +286,13 @@ def _with_lost(facts: Facts, platform: Platform, history: History, unknown: Sequ
 
 
 def _spread(windows: Sequence[Window]) -> list[Window]:
-    """All of them, or as many as may be looked up one by one."""
+    """All windows, or as many as may be looked up one by one."""
     step = -(-len(windows) // _WINDOWS_LOOKED_UP)
     return list(dict.fromkeys([*windows[::step], windows[-1]]))
 
 
 def _records(facts: Facts, entries: Sequence[LedgerEntry], platform: Platform) -> list[Record]:
-    """What the ledger says of windows, against the topic of now."""
+    """The ledger's records of windows, compared with the present topic."""
     if facts.target.presence == "hidden":
         return [Record(entry.window, None) for entry in entries]
     topic = facts.target.topic if facts.target.presence == "there" else None
@@ -306,14 +312,15 @@ def _records(facts: Facts, entries: Sequence[LedgerEntry], platform: Platform) -
 
 
 def _ids_in_use(entries: Mapping[Window, LedgerEntry], platform: Platform) -> list[IdInUse]:
-    """Every schema id of the newest records of windows, each with the newest of its windows."""
+    """Every schema id of the windows' newest records, each with the newest of its windows;
+    at most the last few ids."""
     newest: dict[tuple[int, str], LedgerEntry] = {}
     for entry in sorted(entries.values(), key=lambda entry: entry.window):
         if entry.rows_done:
             newest[entry.schema_id, entry.contract] = entry
     found = []
     for (schema_id, contract), entry in list(newest.items())[-_IDS_LOOKED_UP:]:
-        with suppress(TransientError):  # the finding about the contract says so
+        with suppress(TransientError):  # the finding about the contract reports it
             found.append(IdInUse(schema_id, entry.window, _problem_of(schema_id, contract, platform)))
     return found
 
@@ -329,15 +336,15 @@ def _problem_of(schema_id: int, contract: str, platform: Platform) -> str | None
     except TransientError:
         raise
     except SluiceError:
-        return None  # what it refuses has a finding of its own
+        return None  # this error has a finding of its own
     if named.fingerprint != contract:
         return f"knows that id as another schema, {named.name}"
     return None
 
 
 def _moved(entry: LedgerEntry, facts: Facts, store: SnapshotStore, count: int) -> Moved | None:
-    """Whether the keys of a published window would go elsewhere now: Kafka does not tell how many partitions a topic
-    had, but its records of then do."""
+    """Whether the keys of a published window would go to other Kafka partitions now. Kafka does not say how
+    many partitions a topic had, but the records of an earlier time show it."""
     if facts.target.presence != "there":
         return None
     named = frozenset(map(int, entry.offsets))
@@ -353,6 +360,6 @@ def _moved(entry: LedgerEntry, facts: Facts, store: SnapshotStore, count: int) -
     now = frozenset(map(int, set(kafka_partitions(keys, count))))
     if now <= named:
         return None
-    # A damaged key would be found elsewhere too.
+    # A damaged key would also go to another partition.
     store.verify(snapshot)
     return Moved(entry.window, named, now)

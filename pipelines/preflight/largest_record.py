@@ -1,11 +1,12 @@
-"""How large records get, as far as a look at some rows shows."""
+"""How large records get, as far as a sample of rows shows."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class LargestRecord:
-    """Key and value of the largest record of a few real rows: its bytes, and as the brokers would store it alone."""
+    """The largest record of a few real rows: the bytes of its key and value,
+    and its bytes as the brokers would store it alone."""
 
     window: str
     bytes: int

@@ -1,4 +1,4 @@
-"""Making ready what a preflight found fit: the topic, and the contract's id."""
+"""Creates and registers what a preflight accepted: the topic, and the contract's id."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,9 +17,9 @@ __all__ = ["PreflightFailed", "fit_topic", "registered_schema_id", "subject_of"]
 def fit_topic(
     event: Event, platform: Platform, *, first_event_time: datetime | None = None, known: Topic | None = None
 ) -> Topic:
-    """The event's topic, created where the settings allow it; `known` when it was described before.
+    """The event's topic, created if the settings allow it; `known` if it was described before.
 
-    Raises PreflightFailed with the figures.
+    Raises PreflightFailed with the figures if the topic would delete the window's records at once.
     """
     topic = known or ensure_topic(
         platform.settings,
@@ -44,10 +44,10 @@ def fit_topic(
 def registered_schema_id(
     event: Event, platform: Platform, *, registered: Callable[[str, int], None] = lambda *_: None
 ) -> int:
-    """Schema id of the event's contract, registering it where the settings allow; `registered` is then called with the
-    subject and the id.
+    """The schema id of the event's contract, registered if the settings allow it; `registered` is then called
+    with the subject and the id.
 
-    Raises PreflightFailed when it is unknown and may not be registered, or not compatible.
+    Raises PreflightFailed if the contract is unknown and may not be registered, or is not compatible.
     """
     subject, text = subject_of(event.topic), event.contract.text
     known = platform.registry.lookup(subject, text)

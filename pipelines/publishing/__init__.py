@@ -1,1 +1,1 @@
-"""Exactly-once publishing: the ledger's rules, the decision for a window, and its execution."""
+"""Publishing exactly once: what to do with a window, which records that is, and how they are sent."""

@@ -1,4 +1,5 @@
-"""What the publications of one run share: of which event, by whose request, where they are remembered and where they go."""
+"""What the publications of one run share: the event, the request,
+where the ledger is read and where records go."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,25 +19,26 @@ from resources.platform import Platform
 
 
 class Sending(Protocol):
-    """Sends generations of one window, which no other run can publish meanwhile."""
+    """Sends generations of one claimed window. No other run can publish the window meanwhile."""
 
     encoding: str
-    """How the records were encoded, once some were."""
+    """The encoder's strategy; set when the first records are encoded."""
 
     def send(self, entry: LedgerEntry) -> list[Progress]:
-        """What `entry` has yet to send, to its end."""
+        """Send everything that `entry` has not sent yet."""
 
 
 class Delivery(Protocol):
-    """Where generations go: to the brokers, or, for a plan, nowhere."""
+    """Where generations are sent: to the brokers, or nowhere if this is a plan."""
 
     def claimed(self, window: str, topic: str) -> AbstractContextManager[Sending]:
-        """The window as long as this is entered. Raises PreflightFailed where it must not go there."""
+        """Claim the window until the context ends.
+        Raises PreflightFailed if the window must not be published there."""
 
 
 @dataclass(frozen=True)
 class PublishContext:
-    """One run's."""
+    """The context of one run."""
 
     event: Event
     platform: Platform

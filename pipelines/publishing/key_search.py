@@ -1,5 +1,5 @@
-"""Which of the keys that a replay names are in the rows it would replay, and whether any row is in its range of event
-time: a key that matches nothing is a mistake, and so is a range."""
+"""Checks which keys of a replay exist in the rows that it would replay, and whether any row is in its range
+of event time. A key that matches nothing is a mistake, and so is a range that matches nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,8 +29,9 @@ LEAVE_OUT = "add --matching-only (run config unmatched_keys: leave_out)"
 
 @dataclass(frozen=True)
 class Unmatched:
-    """`count` of the `given` keys are in none of the windows that were looked at; `keys` are the first of them, sorted.
-    `within`: the range of event time that was asked for, "" where none was. No keys were given: no event is in it."""
+    """`count` of the `given` keys are in none of the searched windows; `keys`: the first of them, sorted.
+    `within`: the requested range of event time, "" if there is none. If no keys were given, no event is in
+    the range."""
 
     given: int
     count: int
@@ -48,17 +49,18 @@ class Unmatched:
         return f"{number} {where}: {some}{more}"
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON and metadata: `given`, `count`, and the `first` hundred."""
+        """For JSON and metadata: `given`, `count`, the `first` hundred keys, and `within`."""
         return {"given": self.given, "count": self.count, "first": list(self.keys), "within": self.within}
 
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> "Unmatched":
-        """From what `as_dict` gave; of many keys, without those that it left out."""
+        """The inverse of `as_dict`; keys that `as_dict` left out are not restored."""
         return cls(told["given"], told["count"], tuple(told["first"]), told["within"])
 
 
 class KeysUnmatched(SluiceError):
-    """A replay names keys that are in none of its windows, or a range of event time in which none of their events is."""
+    """A replay names keys that none of its windows holds,
+    or a range of event time that holds none of their events."""
 
     def __init__(self, event: Event, unmatched: Unmatched, *, replayed: bool) -> None:
         self.unmatched = unmatched
@@ -85,8 +87,8 @@ class KeysUnmatched(SluiceError):
 
 
 class KeySearch:
-    """The keys of `selection` that no window looked at has held so far; of a range of event time without keys, whether
-    one of them has held an event in it."""
+    """The keys of `selection` that no searched window has held so far. For a range of event time without
+    keys: whether a searched window has held an event in the range."""
 
     def __init__(self, event: Event, platform: Platform, selection: Selection) -> None:
         self._event, self._platform, self._selection = event, platform, selection
@@ -95,8 +97,8 @@ class KeySearch:
         self._typed: dict[str, dict[bytes, list[str]]] = {}
 
     def look_stored(self, entries: Iterable[LedgerEntry]) -> None:
-        """Look into the snapshots that the ledger names. Raises SluiceError where one is gone, and what `require_typed`
-        raises."""
+        """Search the snapshots that the ledger names.
+        Raises SluiceError if one of them is gone, and what `require_typed` raises."""
         known = list(entries)
         self.require_typed(known)
         for entry in known:
@@ -107,18 +109,20 @@ class KeySearch:
             self.look(self._platform.snapshots, snapshot, entry.window, contract)
 
     def require_typed(self, entries: Iterable[LedgerEntry]) -> None:
-        """Raise SluiceError for a key that is of no key's type, now or in the rows that the ledger names."""
+        """Raise SluiceError for a key that fits neither the present type of the key field nor its type in the
+        rows that the ledger names."""
         require_typed(self._event, self._selection, map(self._key_type, entries))
 
     def _key_type(self, entry: LedgerEntry) -> AvroType:
-        """Of the rows that the entry published: the contract, or its key, may have been another one then."""
+        """The key type of the rows that the entry published: the contract, or the key field,
+        may have been another one then."""
         store = self._platform.snapshots
         snapshot = stored_snapshot(self._platform, entry, "transformed", entry.snapshot)
         key = key_field(store.schema(snapshot), self._event.key)
         return contract_of(self._event, self._platform, entry).field(key).type
 
     def look(self, store: SnapshotStore, snapshot: Snapshot, window: str, contract: Contract) -> None:
-        """Look into the transformed rows of one window; they have the types of `contract`."""
+        """Search the transformed rows of one window; they have the types of `contract`."""
         within = self._selection.within(self._event.windows.window(window))
         if self._no_event:
             self._look_in_time(store, snapshot, within)
@@ -159,7 +163,7 @@ class KeySearch:
 
     @property
     def unmatched(self) -> Unmatched | None:
-        """The keys that were not found, or the range that holds no event; None where everything was found."""
+        """The keys that were not found, or the range that holds no event; None if everything was found."""
         if not self._left and not self._no_event:
             return None
         within = Selection(since=self._selection.since, until=self._selection.until).told() or ""
@@ -168,8 +172,9 @@ class KeySearch:
 
 
 def require_typed(event: Event, selection: Selection, of_then: Iterable[AvroType] = ()) -> None:
-    """Raise SluiceError for keys that no key of the event can be: not of the type of its key, nor of one of the types
-    that it had, `of_then`, which are looked at only where it matters."""
+    """Raise SluiceError for keys that cannot be keys of the event: they fit neither the type of its key nor
+    one of the earlier types `of_then`. The earlier types are read only if a key does not fit the present
+    type."""
     field = event.contract.field(event.key)
     wrong = {text: typed_key(text, field.type) for text in selection.keys}
     wrong = {text: key for text, key in wrong.items() if isinstance(key, NotAKey)}
@@ -190,8 +195,11 @@ def require_typed(event: Event, selection: Selection, of_then: Iterable[AvroType
 
 
 class KeysCheck:
-    """Whether a replay's keys are in its `windows`, and an event in its range: all of them in one run, asked before the first
-    window where that can be known, and else after the last. `entries`: of the ledger."""
+    """Checks whether a replay's keys exist in its `windows`, and whether an event is in its range.
+
+    One check covers all windows of a run. It runs before the first window if the rows are stored already, and
+    after the last window otherwise. `entries`: the ledger's entries.
+    """
 
     def __init__(
         self,
@@ -206,7 +214,8 @@ class KeysCheck:
         self._windows, self._entries = windows, entries
 
     def before(self) -> None:
-        """Raise SluiceError for a key that cannot be one, and KeysUnmatched where the rows are stored already."""
+        """Raise SluiceError for a text that cannot be a key.
+        Raise KeysUnmatched if the rows are stored already and do not match."""
         replay = self._replay
         if replay is None:
             return
@@ -218,7 +227,7 @@ class KeysCheck:
             KeySearch(self._event, self._platform, replay.selection).require_typed(self._published(None))
 
     def after(self) -> None:
-        """Raise KeysUnmatched where the rows were stored by this replay."""
+        """Raise KeysUnmatched if the rows were stored by this replay and do not match."""
         replay = self._replay
         if replay is not None and replay.source == "fresh" and replay.unmatched_keys == "refuse":
             self._require_found(replay, replay.topic, replayed=True)

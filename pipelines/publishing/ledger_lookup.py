@@ -1,4 +1,4 @@
-"""The newest ledger entry of a window, and whether it may be gone by."""
+"""The newest ledger entry of a window, and whether it still holds for the topic."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -18,29 +18,30 @@ Remade = Callable[[LedgerEntry], str | None]
 
 
 class Found(NamedTuple):
-    """An entry, None where there is none; and what says that its topic was made again since, None where nothing does."""
+    """`entry`: None if the ledger has none. `remade`: what shows that the entry's topic was created again
+    since; None if nothing does."""
 
     entry: LedgerEntry | None
     remade: str | None
 
 
 class Entries(ABC):
-    """Entries of windows of one event."""
+    """Ledger entries of the windows of one event."""
 
     def __init__(self, event: Event, platform: Platform) -> None:
         self._event, self._platform = event, platform
         self._free_shadow: str | None = None
 
     def current(self, window: str, topic: str) -> LedgerEntry | None:
-        """The newest committed entry. Raises what `newest` does, and TopicRemade where the topic is not the one that it is
-        about."""
+        """The newest committed entry.
+        Raises what `newest` raises, and TopicRemade if the topic was created again after the entry."""
         entry, remade = self.newest(window, topic)
         if entry is not None and remade is not None:
             raise topic_remade(entry, remade)
         return entry
 
     def require_free_shadow(self, topic: str) -> None:
-        """Raise TopicOfAnother where the topic that is replayed to has other events, whatever their window."""
+        """Raise TopicOfAnother if the topic that is replayed to holds other events, whatever their window."""
         if self._free_shadow == topic:
             return
         for entry in self._all(topic):
@@ -48,8 +49,8 @@ class Entries(ABC):
         self._free_shadow = topic
 
     def newest(self, window: str, topic: str, **patience: float) -> Found:
-        """The newest committed entry of the window on the event's topic, or a shadow of it. Raises TopicOfAnother,
-        LedgerOfElsewhere, LedgerDamaged."""
+        """The newest committed entry of the window on the event's topic, or on its shadow topic `topic`.
+        Raises TopicOfAnother, LedgerOfElsewhere, LedgerDamaged."""
         own = self._event.topic
         entry, remade = self._read(ledger_key(topic, window), topic, **patience)
         if entry is None:
@@ -61,24 +62,25 @@ class Entries(ABC):
 
     @property
     def _identity(self) -> Identity:
-        """Where this process writes."""
+        """The identity of what this process writes to."""
         return self._platform.identity
 
     @abstractmethod
     def known(self, window: str, topic: str) -> tuple[bool, LedgerEntry | None]:
-        """Whether the ledger was read for the window, and what was found then. Asks nobody. Raises LedgerDamaged."""
+        """Whether the ledger was read for the window, and the entry that was found then. Sends no request.
+        Raises LedgerDamaged."""
 
     @abstractmethod
     def _all(self, topic: str) -> Iterator[LedgerEntry]:
-        """All of a topic."""
+        """All entries of a topic."""
 
     @abstractmethod
     def _read(self, key: str, topic: str, **patience: float) -> tuple[LedgerEntry | None, Remade]:
-        """The newest entry of a key, and what tells whether an entry's topic was made again."""
+        """The newest entry of a key, and a function that says whether an entry's topic was created again."""
 
 
 class EntriesAsked(Entries):
-    """Asked of the ledger as it is now."""
+    """Entries as the ledger is now: each look-up reads it."""
 
     def __init__(self, event: Event, platform: Platform, presence: Presence) -> None:
         super().__init__(event, platform)
@@ -86,18 +88,19 @@ class EntriesAsked(Entries):
 
     @cached_property
     def _identity(self) -> Identity:
-        # A store without an id gets one by the first run: that of an entry is then another one's.
+        # The first run gives a store its id. An entry with another id then belongs to another store.
         self._platform.snapshots.store_id(make=True)
         return self._platform.identity
 
     def known(self, window: str, topic: str) -> tuple[bool, LedgerEntry | None]:
-        """Whether the ledger was read for the window, and what was found then. Asks nobody. Raises LedgerDamaged."""
+        """Whether the ledger was read for the window, and the entry that was found then. Sends no request.
+        Raises LedgerDamaged."""
         key = ledger_key(topic, window)
         read, value = self._platform.ledger.known(key)
         return read, read_entry(key, value)
 
     def _read(self, key: str, topic: str, **patience: float) -> tuple[LedgerEntry | None, Remade]:
-        # Both at once: each is a question to the brokers.
+        # Both requests run at the same time: each goes to the brokers.
         asked = self._presence.ask(topic)
         entry = read_entry(key, self._platform.ledger.latest(key, **patience))
         now = asked()
@@ -111,7 +114,8 @@ class EntriesAsked(Entries):
 
 
 class EntriesRead(Entries):
-    """Entries that were read already, by key; `damaged`: records that cannot be read. They grow by what is pretended."""
+    """Entries that were read already, by key; `damaged`: records that cannot be read.
+    `pretend` adds entries."""
 
     def __init__(
         self,
@@ -125,7 +129,7 @@ class EntriesRead(Entries):
         self._pretended: set[str] = set()
 
     def pretend(self, entry: LedgerEntry) -> None:
-        """From now on `entry` is the newest of its window."""
+        """From now on `entry` counts as the newest of its window."""
         self._entries[entry.key] = entry
         self._pretended.add(entry.key)
 
@@ -133,11 +137,11 @@ class EntriesRead(Entries):
         yield from (entry for entry in self._entries.values() if entry.topic == topic)
 
     def known(self, window: str, topic: str) -> tuple[bool, LedgerEntry | None]:  # noqa: ARG002
-        """Nothing is: what there is to ask is here."""
+        """Always (False, None): `newest` sends no request here either, so there is nothing to save."""
         return False, None
 
     def _read(self, key: str, topic: str, **patience: float) -> tuple[LedgerEntry | None, Remade]:  # noqa: ARG002
-        # A record in the wrong partition has the key of a sound one, and a run does not read it.
+        # A record in the wrong partition has the key of a sound record. A run does not read it.
         if key in self._damaged and key not in self._entries:
             raise self._damaged[key]
         entry = self._entries.get(key)

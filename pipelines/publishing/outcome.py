@@ -1,4 +1,4 @@
-"""What is told of a window when its publication has ended: counts of what was committed."""
+"""The result of a window's publication, in counts of what was committed."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,8 @@ from resources.kafka.transactions import Delivered
 
 
 def nothing_done(decision: Decision, entry: LedgerEntry, *, rows_read: int, topic: str) -> PublishResult:
-    """All its rows are on the topic already, but for those that its newest generation left out as stale."""
+    """The result if all rows are on the topic already,
+    except those that the newest generation left out as stale."""
     return PublishResult(
         action="nothing",
         because=decision.because,
@@ -25,7 +26,7 @@ def nothing_done(decision: Decision, entry: LedgerEntry, *, rows_read: int, topi
 
 
 def none_selected(decision: Decision, entry: LedgerEntry | None, *, topic: str) -> PublishResult:
-    """A replay of some events has found none of them in the window, and left no mark on it."""
+    """The result of a replay of some events that selects none in this window. The window is unchanged."""
     return PublishResult(
         action="nothing",
         because="none of its events is selected",
@@ -48,7 +49,7 @@ def published(
     encoding: str,
     topic: str,
 ) -> PublishResult:
-    """What this run has committed, an interrupted generation that it finished first included."""
+    """The result of what this run committed, including an interrupted generation that it finished first."""
     last = done[-1]
     delivered = Delivered()
     for progress in done:

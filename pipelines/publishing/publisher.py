@@ -1,12 +1,13 @@
-"""Publishes windows of one event exactly once, and again on purpose.
+"""Publishes windows of one event exactly once, and again on request.
 
-Each transaction holds records of the event and one ledger record that says how far the window is, so
-there is no instant at which one exists without the other. A run that dies leaves a committed prefix; the
-next run reads the ledger and continues behind it.
+Each transaction holds records of the event and one ledger record that says how far the window is. So there is
+no moment at which one exists without the other. A run that dies leaves a committed prefix; the next run reads
+the ledger and continues after it.
 
-What is promised, and where: `window` asks, claims, decides and sends in the one safe order; `modes` say what is to
-become of a window; `generation` says which records that are; `sending` fences other producers, and commits records with
-the ledger's word; `outcome` counts what was committed.
+Where each promise is kept: `window_publisher` reads the ledger, claims the window, decides and sends, in the
+one safe order. `modes` say what a launch does to a window. `next_generation` says which records that is.
+`sending` fences other producers, and commits records together with the ledger record. `outcome` counts what
+was committed.
 """
 
 from collections.abc import Sequence
@@ -41,7 +42,7 @@ from resources.settings import Settings
 
 
 class Publisher:
-    """Publishes windows of `event` as `request` says; one per run, reused for the run's windows."""
+    """Publishes windows of `event` as `request` says. One for each run, used for all windows of the run."""
 
     def __init__(
         self,
@@ -81,15 +82,16 @@ class Publisher:
         )
 
     def require_fit(self, windows: Sequence[Window]) -> None:
-        """The preflight of all windows of a run, in time order. Raises PreflightFailed with everything that does not
-        hold, before any of them is begun; TransientError where Kafka or the registry does not answer."""
+        """The preflight of all windows of a run, in time order. Raises PreflightFailed with every failed
+        check before any window is started; TransientError if Kafka or the registry does not answer."""
         self._delivery.require_fit(windows)
 
     def publish(self, window: str) -> PublishResult:
-        """Do with the window what is requested: make the topic hold exactly its current validated snapshot, or replay it.
+        """Do with the window what is requested: make the topic hold exactly its current validated snapshot,
+        replay it, or redrive its dead letters.
 
-        Raises NotPublishable, PreflightFailed, DefinitionChanged, NeverPublished, ProducerFenced (all: nothing written by
-        this run since its last commit) and TransientError (try again: it continues).
+        Raises NotPublishable, PreflightFailed, DefinitionChanged, NeverPublished, ProducerFenced (for all of
+        them: this run wrote nothing after its last commit) and TransientError (a retry continues).
         """
         try:
             result = do_as_requested(self._context, window)
@@ -100,18 +102,19 @@ class Publisher:
         return result
 
     def keys_check(self, windows: Sequence[Window]) -> KeysCheck:
-        """Whether the keys of a replay are in these windows, all of the run's."""
+        """The check that the keys of a replay exist in these windows;
+        `windows` are all windows of the run."""
         context = self._context
         return KeysCheck(context.event, context.platform, context.request.replay, windows, context.entries)
 
     def ledger(self, window: str, topic: str | None = None) -> LedgerEntry | None:
-        """The newest committed entry of a window on the event's topic, or a shadow of it. Raises TopicOfAnother,
-        LedgerOfElsewhere, and TopicRemade where the topic is not the one that the entry is about."""
+        """The newest committed entry of a window on the event's topic, or on its shadow topic `topic`. Raises
+        TopicOfAnother, LedgerOfElsewhere, and TopicRemade if the topic was created again after the entry."""
         return self._context.entries.current(window, topic or self._context.event.topic)
 
     def close(self) -> None:
-        """Free what was opened for the run's windows, and warn of milestones that the journal did not take. What is needed
-        later is opened again."""
+        """Free what was opened for the run's windows, and warn of milestones that could not be written to the
+        journal. What is needed later is opened again."""
         try:
             self._delivery.close()
         finally:
@@ -127,7 +130,8 @@ class Publisher:
 
 
 def require_loaded_with(event: Event, settings: Settings) -> None:
-    """Raise SluiceError where the event was loaded with another topic prefix: the settings have changed since."""
+    """Raise SluiceError if the event was loaded with another topic prefix:
+    the settings have changed since."""
     if event.topic_prefix != settings.topic_prefix:
         raise SluiceError(
             event.full_name,
@@ -138,7 +142,7 @@ def require_loaded_with(event: Event, settings: Settings) -> None:
 
 
 def do_as_requested(context: PublishContext, window: str) -> PublishResult:
-    """Do with the window what the context's request says, wherever its delivery goes."""
+    """Do with the window what the context's request says, whatever its delivery is."""
     request = context.request
     if request.redrive is not None:
         return redriven(context, window, request.redrive)

@@ -1,4 +1,4 @@
-"""The event's contract as the registry knows it."""
+"""The event's contract in the schema registry."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -12,8 +12,8 @@ from resources.platform import Platform
 
 
 class RegisteredContract:
-    """Asks when it is first needed. Without `registering` nothing is registered, and the id of an unknown contract is 0.
-    `registered` is called with subject and id where it was registered now."""
+    """Looks the contract up at the first use. Without `registering` nothing is registered, and the id of an
+    unknown contract is 0. `registered` is called with subject and id if this run registered the contract."""
 
     def __init__(
         self,

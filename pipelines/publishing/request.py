@@ -1,4 +1,4 @@
-"""What an operator asks of the windows of a run."""
+"""What an operator requests for the windows of a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +17,10 @@ UnmatchedKeys = Literal["refuse", "leave_out"]
 class Replay:
     """Publish again what was published before.
 
-    `source`: from the `stored` snapshot that the ledger names, or `fresh`ly sourced. `request` is the same for a
-    launch and its retries: what it has replayed once it does not replay again. `topic`: a shadow topic instead of
-    the event's own. `unmatched_keys`: what to do about selected keys that are in none of the windows.
+    `source`: `stored` takes the snapshot that the ledger names, `fresh` sources the window again. `request`:
+    the same for a launch and its retries, so that no retry replays a window again that is replayed already.
+    `topic`: a shadow topic instead of the event's own. `unmatched_keys`: what to do with selected keys that
+    none of the windows holds.
     """
 
     request: str
@@ -35,7 +36,8 @@ class Replay:
             )
 
     def require_shadow(self, own: str, ledger: str, prefix: str) -> None:
-        """Raise SluiceError where `topic` is the event's `own`, or the `ledger`, or lacks the settings' topic prefix."""
+        """Raise SluiceError if `topic` is the event's `own` topic or the `ledger`,
+        or lacks the settings' topic prefix."""
         if self.topic is not None:
             require_prefix(self.topic, prefix)
         if self.topic == own:
@@ -49,7 +51,7 @@ class Replay:
 
 
 def require_prefix(topic: str, prefix: str) -> None:
-    """Raise SluiceError where a shadow topic is outside the part of the cluster that is this environment's."""
+    """Raise SluiceError if a shadow topic lacks the topic prefix of this environment."""
     if not topic.startswith(prefix):
         raise SluiceError(
             f"shadow topic {topic}",
@@ -61,15 +63,16 @@ def require_prefix(topic: str, prefix: str) -> None:
 
 @dataclass(frozen=True)
 class Redrive:
-    """Try the windows' dead letters again. `force`: also those that this version of the module has tried before."""
+    """Retry the windows' dead letters.
+    `force`: also those that this version of the module has tried before."""
 
     force: bool = False
 
 
 @dataclass(frozen=True)
 class PlannedState:
-    """What a plan found of a window: the hash of the snapshot that would be published (None: none may be), and the
-    ledger's generation and committed rows (0, 0: never published)."""
+    """What a plan found of a window: the hash of the snapshot that would be published (None: none may be),
+    and the ledger's generation and committed rows (0, 0: never published)."""
 
     snapshot: str | None
     generation: int
@@ -78,12 +81,13 @@ class PlannedState:
 
 @dataclass(frozen=True)
 class PublishRequest:
-    """Publish the windows, `replay` them, or `redrive` their dead letters. `reason` and `requested_by` (who) are kept
-    in the ledger.
+    """Publish the windows, `replay` them, or `redrive` their dead letters. `reason` and `requested_by` (who)
+    are kept in the ledger.
 
-    `expected`: by window, what a plan found; a window that has changed since is refused. `on_definition_change`: what
-    to do with a window that another version of the module or contract published, where its events differ: `ask` refuses
-    it with the figures, `correct` publishes the difference, `replay` publishes every event again as a new generation.
+    `expected`: by window, the state that a plan found; a window that has changed since is refused.
+    `on_definition_change`: what to do with a window that another version of the module or contract published,
+    if its events differ: `ask` refuses it with the counts, `correct` publishes the difference, `replay`
+    publishes every event again as a new generation.
     """
 
     reason: str | None = None
@@ -100,13 +104,13 @@ class PublishRequest:
 
     @property
     def replays_whole(self) -> bool:
-        """Whether the windows are replayed so that nothing of them need be on the topic: all of their events, or to a
-        shadow topic."""
+        """Whether the replay needs nothing of the windows on the topic: it replays all of their events,
+        or it goes to a shadow topic."""
         return self.replay is not None and (self.replay.selection.everything or self.replay.topic is not None)
 
     @property
     def of_stored_rows(self) -> bool:
-        """Whether what is published are rows of earlier snapshots, which the warehouse may hold no more."""
+        """Whether rows of earlier snapshots are published, which the warehouse may no longer hold."""
         return self.redrive is not None or (self.replay is not None and self.replay.source == "stored")
 
     def __post_init__(self) -> None:

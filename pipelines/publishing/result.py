@@ -1,4 +1,4 @@
-"""What a publication did, in counts of what happened."""
+"""The result of a publication, in counts of what happened."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,14 +13,15 @@ from pipelines.stages.transform import Transformed
 class PublishResult:
     """One window's publication by one run.
 
-    `rows_read`: rows of the snapshot; `published`: records acknowledged and committed by this run,
-    `tombstones` among them; `skipped`: rows that were already on the topic; `gone`: rows published
-    earlier that the snapshot no longer holds, and that no row of the same key replaces; `stale`: records left out, among
-    the skipped, since their keys have newer values on the topic (tombstones too, which are no rows). `rows_sourced`: rows
-    of the query, where none became an event. `nothing`: why nothing was sent, where the counts do not say. `offsets`:
-    first and last offset per kafka_partition.
-    `bytes_sent`: keys and values before compression. `topic`: where it went, the event's own or a shadow topic.
-    `entry`: what this run has written to the ledger last. `transformed`: what a redrive made anew of the window's rows; `dead`: letters that it left.
+    `rows_read`: rows of the snapshot. `published`: records acknowledged and committed by this run, including
+    `tombstones`. `skipped`: rows that were already on the topic, or were left out as stale. `gone`: rows
+    published earlier that the snapshot no longer holds and that no row of the same key replaces. `stale`:
+    records that were left out because the topic has newer values of their keys; the rows among them count as
+    skipped, the tombstones do not. `rows_sourced`: rows of the query if none of them became an event.
+    `nothing`: why nothing was sent, if the counts do not say. `offsets`: first and last offset per
+    kafka_partition. `bytes_sent`: keys and values before compression. `topic`: the event's own or a shadow
+    topic. `entry`: the last ledger entry that this run wrote. `transformed`: the result of a redrive's
+    transform; `dead`: the dead letters that it left.
     """
 
     action: Action
@@ -47,7 +48,7 @@ class PublishResult:
     offsets: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
     def after(self, first: "PublishResult") -> "PublishResult":
-        """This, with what the same run published of the window before."""
+        """This result together with `first`, an earlier publication of the window by the same run."""
         offsets = dict(first.offsets)
         for p, (low, high) in self.offsets.items():
             known = offsets.get(p, (low, high))
@@ -70,7 +71,7 @@ class PublishResult:
 
     @property
     def outcome(self) -> Outcome:
-        """What became of the window, in one word."""
+        """The result for the window, in one word."""
         if self.published:
             return "published"
         if self.stale:
@@ -82,7 +83,7 @@ class PublishResult:
         return "gone" if self.gone else "unchanged"
 
     def done(self, window: str) -> WindowDone:
-        """What a run tells of it."""
+        """The run event of this result."""
         return WindowDone(
             window=window,
             action=self.action,
@@ -97,5 +98,5 @@ class PublishResult:
 
     @property
     def rows_per_second(self) -> float:
-        """Records published per second of publishing, 0 where nothing was."""
+        """Records published per second of publishing, 0 if nothing was published."""
         return self.published / self.seconds if self.seconds and self.published else 0.0

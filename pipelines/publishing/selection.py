@@ -1,4 +1,4 @@
-"""Which events of a window a replay publishes again: all, some keys, or a range of event time."""
+"""Which events of a window a replay publishes again: all of them, some keys, or a range of event time."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Selection:
-    """`keys` as a person types them (see `typed_key`; empty: all); `since` and `until` bound the event time, half-open,
-    UTC."""
+    """`keys` as a person types them (see `typed_key`; empty: all);
+    `since` and `until` bound the event time, half-open, UTC."""
 
     keys: frozenset[str] = frozenset()
     since: datetime | None = None
@@ -38,23 +38,23 @@ class Selection:
 
     @property
     def everything(self) -> bool:
-        """True when no event is left out."""
+        """True if no event is left out."""
         return not self.keys and self.since is None and self.until is None
 
     def within(self, window: Window) -> "Selection":
-        """This selection for one window: bounds that all of its events meet are dropped."""
+        """This selection for one window, without bounds that all of the window's events meet."""
         since = self.since if self.since and self.since > window.start else None
         until = self.until if self.until and self.until < window.end else None
         return Selection(self.keys, since, until)
 
     def touches(self, window: Window) -> bool:
-        """False when no event of the window can be meant."""
+        """False if the selection cannot contain any event of the window."""
         return not (self.since and self.since >= window.end) and not (
             self.until and self.until <= window.start
         )
 
     def told(self) -> str | None:
-        """What is selected, for the ledger and for people; None: everything."""
+        """The selection in words, for the ledger and for people; None: everything."""
         parts = []
         if self.keys:
             some = sorted(self.keys)
@@ -72,8 +72,8 @@ class Selection:
         key_type: AvroType,
         times_of: Callable[[pa.RecordBatch], pa.Array],
     ) -> Iterator[pa.RecordBatch]:
-        """The selected rows of conformed batches, in their order. `key`: the field, which has the type `key_type`;
-        `times_of`: a batch's event times."""
+        """The selected rows of conformed batches, in their order. `key`: the key field, of type `key_type`;
+        `times_of`: returns a batch's event times."""
         wanted = pa.array(sorted(self.typed(key_type)), pa.binary())
         for batch in batches:
             keep = self._in_time(batch, times_of)
@@ -96,7 +96,8 @@ class Selection:
                 yield chosen
 
     def typed(self, key_type: AvroType) -> dict[bytes, list[str]]:
-        """The keys as they are on the topic, each with the texts that mean it; without what no key of the type is."""
+        """The keys as bytes on the topic, each with the texts that mean it.
+        Texts that cannot be a key of the type are left out."""
         found: dict[bytes, list[str]] = {}
         for text in sorted(self.keys):
             key = typed_key(text, key_type)
@@ -111,14 +112,15 @@ class Selection:
         for bound, compare in ((self.since, pc.greater_equal), (self.until, pc.less)):
             if bound is not None:
                 times = times_of(batch)
-                # By whole units: an instant is at or above a bound exactly if its count is, rounded up.
+                # In whole units: an instant is at or above a bound exactly if its
+                # count is at or above the bound's count, rounded up.
                 inside = compare(times.view(pa.int64()), count_up(bound, times.type.unit))
                 keep = inside if keep is None else pc.and_(keep, inside)
         return keep
 
 
 def read_keys(address: str) -> frozenset[str]:
-    """The keys in a file, see `keys_in`; none where no file is given. Raises SluiceError."""
+    """The keys in a file, see `keys_in`; an empty set if `address` is "". Raises SluiceError."""
     if not address:
         return frozenset()
     try:
@@ -141,7 +143,8 @@ def read_keys(address: str) -> frozenset[str]:
 
 
 def keys_in(lines: Iterable[str]) -> list[str]:
-    """The key of each line. Only the line's end is cut off, since blanks belong to a key; empty lines are left out."""
+    """The key of each line. Only the line end is removed, since blanks belong to a key;
+    empty lines are left out."""
     keys = (line.removesuffix("\n").removesuffix("\r") for line in lines)
     return [key for key in keys if key]
 

@@ -1,4 +1,4 @@
-"""Snapshots that the ledger names, and the contract and encoder that their records were made with."""
+"""Snapshots that the ledger names, and the contract and encoder of their records."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from resources.settings import variable
 from resources.snapshots import Snapshot, SnapshotError
 
 VANISHED_SCHEMA = pa.schema([("key", pa.binary())])
-"""Keys of tombstones, in a snapshot."""
+"""The schema of a snapshot that holds the keys of tombstones."""
 
 
 class NotPublishable(SluiceError):
-    """The window has no snapshot that may be published; nothing was written."""
+    """The window has no snapshot that may be published. Nothing was written."""
 
 
 def stored_snapshot(
@@ -30,11 +30,11 @@ def stored_snapshot(
     so: str = "",
     error: type[SluiceError] = NotPublishable,
 ) -> Snapshot:
-    """The snapshot of this stage and hash that the entry names, its bytes verified. Raises `error` where it is gone, with
-    what follows from it (`so`), and SnapshotError where it is not what it was."""
-    # By the name of then: the module may have been renamed.
+    """The snapshot of this stage and hash that the entry names, with its bytes verified. Raises `error` if it
+    is gone, with the consequence `so` in the message, and SnapshotError if its bytes have changed."""
+    # Under the event's name at that time: the module may have been renamed.
     found = named_snapshot(platform, entry.event, entry.window, stage, sha256, so=so, error=error)
-    # To the byte: what was validated, or prepared from it, is what is published.
+    # Byte by byte: exactly what was validated, or prepared from it, is published.
     platform.snapshots.verify(found)
     return found
 
@@ -51,7 +51,7 @@ def named_snapshot(
     next_step: str | None = None,
     error: type[SluiceError] = NotPublishable,
 ) -> Snapshot:
-    """The same, of what something else names, and its bytes not verified."""
+    """The same for a snapshot that something else names (`named_by`); its bytes are not verified."""
     found = platform.snapshots.find(event, window, stage, sha256)
     if found is None:
         raise error(
@@ -64,8 +64,9 @@ def named_snapshot(
 
 
 def parts_of(platform: Platform, entry: LedgerEntry) -> list[Snapshot] | None:
-    """The stored rows that the entry's generation publishes, and the keys of its tombstones; None where one is gone. Their
-    bytes are not verified. One that cannot be read counts as gone: whatever needs it says what is wrong with it."""
+    """The stored rows that the entry's generation publishes, and the keys of its tombstones; None if one
+    snapshot is gone. Their bytes are not verified. A snapshot that cannot be read counts as gone: the code
+    that needs it reports the error."""
     stages = [("transformed", entry.snapshot) if entry.delta is None else (entry.kind, entry.delta)]
     if entry.vanished is not None:
         stages.append(("vanished", entry.vanished))
@@ -77,8 +78,8 @@ def parts_of(platform: Platform, entry: LedgerEntry) -> list[Snapshot] | None:
 
 
 def require_size(platform: Platform, entry: LedgerEntry) -> None:
-    """Raise LedgerDamaged where the snapshots that the entry names hold more or fewer records than it announces: it may
-    then count as published what never was. Snapshots that are gone are not compared."""
+    """Raise LedgerDamaged if the snapshots that the entry names hold more or fewer records than the entry
+    says: rows could then count as published that never were. Snapshots that are gone are not compared."""
     parts = parts_of(platform, entry)
     held = sum(one.rows for one in parts or ())
     if parts is not None and held != entry.rows_total:
@@ -91,8 +92,8 @@ def require_size(platform: Platform, entry: LedgerEntry) -> None:
 
 
 def rows_without_events(platform: Platform, event: str, window: str, snapshot: str) -> int | None:
-    """Rows of the query behind a transformed snapshot that holds no event; None where it holds some, or where that is
-    not known. 0: the window has no rows."""
+    """How many rows the query returned for a transformed snapshot without events; None if the snapshot holds
+    events, or if the number is not known. 0: the window has no rows."""
     store = platform.snapshots
     try:
         found = store.find(event, window, "transformed", snapshot) if snapshot else None
@@ -113,8 +114,8 @@ def rows_of(platform: Platform, entry: LedgerEntry) -> Snapshot:
 
 
 def extremes_judged(platform: Platform, entry: LedgerEntry) -> bool:
-    """Whether the records of the snapshot's extreme values were judged when it was made. Where that cannot be read they
-    are judged again."""
+    """Whether the records of the snapshot's extreme values were judged when it was made. If that cannot be
+    read, they are judged again."""
     try:
         facts = platform.snapshots.validation(entry.event, entry.window, entry.snapshot)
     except SnapshotError:
@@ -123,7 +124,7 @@ def extremes_judged(platform: Platform, entry: LedgerEntry) -> bool:
 
 
 def contract_of(event: Event, platform: Platform, entry: LedgerEntry) -> Contract:
-    """The contract the entry was published under; the event's own may have moved on since."""
+    """The contract that the entry was published under; the event's own contract may have changed since."""
     if entry.contract == event.contract.fingerprint:
         return event.contract
     text = platform.registry.by_id(entry.schema_id)
@@ -131,21 +132,23 @@ def contract_of(event: Event, platform: Platform, entry: LedgerEntry) -> Contrac
 
 
 def key_field(rows: pa.Schema, key: str) -> str:
-    """The key field of stored rows: it is noted with them; `key` is that of rows that do not say."""
+    """The key field of stored rows, which their metadata names;
+    `key` is used for rows that do not name it."""
     return str((rows.metadata or {}).get(b"sluice.key", key.encode()).decode())
 
 
 def stamp_field(event: Event, entry: LedgerEntry) -> str | None:
-    """The field whose time the records of the entry's generation carry as their record timestamp; None where they carry
-    the time of publication. A generation keeps what it began with; where the entry does not say, the event does."""
+    """The field whose time is the record timestamp of the generation's records; None if they carry the time
+    of publication. A generation keeps the setting that it began with; if the entry does not say it, the
+    event's setting counts."""
     if (entry.record_timestamp or event.record_timestamp) != "event_time":
         return None
     return entry.event_time or event.event_time
 
 
 def event_times(event: Event, batch: pa.RecordBatch, name: str | None = None) -> pa.Array:
-    """The event times of stored rows, by the field `name` where it is not the present one. Raises NotPublishable where
-    they have no such field: the module has changed."""
+    """The event times of stored rows, from the field `name` if it is given. Raises NotPublishable if the rows
+    have no such field: the module has changed."""
     name = name or event.event_time
     place = batch.schema.get_field_index(name)
     if place < 0:
@@ -159,14 +162,14 @@ def event_times(event: Event, batch: pa.RecordBatch, name: str | None = None) ->
 
 
 def new_encoder(event: Event, schema_id: int) -> RecordEncoder:
-    """The encoder of new records, by the module as it is now."""
+    """The encoder of new records, as the module is now."""
     return RecordEncoder(
         event.contract, schema_id=schema_id, topic=event.topic, key=event.key, event_id=event.event_id
     )
 
 
 def encoder_of(event: Event, platform: Platform, entry: LedgerEntry, rows: pa.Schema) -> RecordEncoder:
-    """The encoder of the entry's records. Raises NotPublishable where they cannot be made any more."""
+    """The encoder of the entry's records. Raises NotPublishable if they cannot be made any more."""
     found = encoder_for(entry, contract_of(event, platform, entry), rows, event.key)
     if found is None:
         raise NotPublishable(
@@ -179,16 +182,18 @@ def encoder_of(event: Event, platform: Platform, entry: LedgerEntry, rows: pa.Sc
 
 
 def encoder_for(entry: LedgerEntry, contract: Contract, rows: pa.Schema, key: str) -> RecordEncoder | None:
-    """The encoder of stored rows under the contract of their publication; None where the two do not fit.
+    """The encoder of stored rows under the contract of their publication; None if the rows do not fit the
+    contract.
 
-    `key` is the key field of rows that do not name their own.
+    `key`: the key field of rows that do not name their own.
     """
-    # Key and id field of then: the key is noted with the rows, the id field is in the contract and not in the rows.
+    # The key field and id field of that time: the rows name the key field; the id field is the one field of
+    # the contract that the rows lack.
     key = key_field(rows, key)
     names = [field.name for field in contract.fields if field.name not in rows.names]
     event_id = names[0] if len(names) == 1 else None
     if key not in rows.names or not rows.equals(contract.without(event_id).arrow_schema):
         return None
-    # On a shadow topic events have the ids that they have on their own.
+    # On a shadow topic, events have the same ids as on the event's own topic.
     topic = entry.shadow_of or entry.topic
     return RecordEncoder(contract, schema_id=entry.schema_id, topic=topic, key=key, event_id=event_id)

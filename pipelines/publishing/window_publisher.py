@@ -1,8 +1,9 @@
-"""One window's publication: ask the ledger, claim the window, ask again, decide, send, until nothing is left to do.
+"""One window's publication: read the ledger, claim the window, read the ledger again, decide, send, until
+nothing is left to do.
 
-What is to become of the window is its mode's to say (publish, replay, redrive). In which order it is asked, claimed,
-decided and sent is the same for all of them, and stands here from top to bottom; it is the same for a plan, whose
-deliveries go nowhere.
+The window's mode says what to do with it (publish, replay, redrive). The order of the steps is the same for
+all modes, and this file holds it from top to bottom. It is also the same for a plan, whose delivery sends
+nothing.
 """
 
 import time
@@ -24,41 +25,41 @@ from pipelines.publishing.stored_rows import rows_without_events
 from pipelines.run_events import Said
 from resources.kafka.topics.ledger_topic import LedgerBlocked
 
-# Longer than the commit of a run that lives.
+# Longer than the commit of a running run takes.
 _PATIENCE_SECONDS = 2.0
 
 
 class Mode(Protocol):
-    """What is to become of one window on `topic`."""
+    """What to do with one window on `topic`."""
 
     topic: str
 
     cheap: bool
-    """Whether it decides without looking at rows, so that it may be asked once more."""
+    """Whether `decide` reads no rows, so that it may be called once more."""
 
     def decide(self, found: Found) -> Decision:
-        """What to do, by the newest committed entry. May raise where there is nothing to do it with."""
+        """What to do, given the newest committed entry. May raise if there is nothing to do it with."""
 
     def plan(self, decision: Decision, found: Found) -> Planned | None:
-        """The next generation, its rows stored; None where it would hold no record and tell nobody anything. Not asked
-        where a generation is to be finished first."""
+        """The next generation, with its rows stored; None if there is nothing to send (a replay of some
+        events that selects none of the window). Not called if a generation must be finished first."""
 
     def target(self, found: Found) -> str:
-        """Hash of the snapshot whose rows would go out."""
+        """The hash of the snapshot whose rows would be published."""
 
     def rows_read(self, entry: LedgerEntry) -> int:
-        """Rows of the snapshot that `entry` publishes, or published."""
+        """The number of rows of the snapshot that `entry` publishes, or published."""
 
 
 class WindowPublisher:
-    """Does with `window` what `mode` says, once."""
+    """Does once with `window` what `mode` says."""
 
     def __init__(self, context: PublishContext, window: str, mode: Mode) -> None:
         self._context, self._window, self._mode = context, window, mode
         self._event, self._platform = context.event, context.platform
 
     def publish(self) -> PublishResult:
-        """To its end. Raises what Publisher.publish does."""
+        """Publish the window completely. Raises what Publisher.publish raises."""
         started = time.monotonic()
         result = self._without_claim()
         if result is None:
@@ -70,10 +71,11 @@ class WindowPublisher:
         return replace(result, rows_sourced=sourced)
 
     def _without_claim(self) -> PublishResult | None:
-        """Asking the ledger first costs no producer; most windows of a repeated backfill end here."""
+        """Reading the ledger first needs no producer; most windows of a repeated backfill end here."""
         if self._surely_something():
             return None
-        # Where a killed run's transaction hides the ledger's end, the claim ends that, sooner than the brokers would.
+        # If a killed run's open transaction hides the end of the ledger, the claim aborts it,
+        # sooner than the brokers would.
         with suppress(LedgerBlocked):
             found = self._found(patience_seconds=_PATIENCE_SECONDS)
             decision = self._mode.decide(found)
@@ -82,21 +84,21 @@ class WindowPublisher:
         return None
 
     def _surely_something(self) -> bool:
-        """Whether there was something to do when the ledger was last read, so that it need not be asked before the claim.
-        It is asked behind it, whatever is said here."""
+        """Whether there was something to do when the ledger was last read, so that it need not be read before
+        the claim. After the claim it is read in any case."""
         if not self._mode.cheap:
             return False
         try:
             read, entry = self._context.entries.known(self._window, self._mode.topic)
         except LedgerDamaged:
-            return False  # of then; asked again, it may be sound
+            return False  # an earlier read; the record may be sound now
         return read and self._mode.decide(Found(entry, None)).action != "nothing"
 
     def _claimed(self, sending: Sending, started: float) -> PublishResult:
-        """Decide and send until nothing is left, now that no other run can commit to this window any more."""
+        """Decide and send until nothing is left. No other run can commit to this window any more."""
         done: list[Progress] = []
         while True:
-            # Asked again: until the claim, another run could commit.
+            # Read again: another run could commit until the claim.
             found = self._found()
             decision = self._mode.decide(found)
             if not done:
@@ -116,7 +118,7 @@ class WindowPublisher:
                 return self._result(decision, done, planned.gone, sending, started)
 
     def _planned(self, decision: Decision, found: Found) -> Planned | None:
-        """The generation to send, or the rest of one; None where there is nothing to send."""
+        """The generation to send, or the rest of one; None if there is nothing to send."""
         entry = found.entry
         if decision.action == "nothing":
             return None
@@ -131,7 +133,8 @@ class WindowPublisher:
             return found
         if not self._context.request.replays_whole:
             raise topic_remade(found.entry, found.remade)
-        # Of what was on the topic before it was made again nothing is there: to be remembered, and not to be looked for.
+        # The topic was created again, so it holds nothing of what the entry published. The entry is kept as
+        # history, and its records are not searched on the topic.
         return Found(displaced(found.entry), found.remade)
 
     def _meet_expectation(self, decision: Decision, found: Found) -> None:

@@ -1,1 +1,1 @@
-"""Reconciliation: what a window should have put on its topic against what a consumer finds there."""
+"""Reconciliation: compares what a window should have put on its topic with what a consumer finds there."""

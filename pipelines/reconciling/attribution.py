@@ -1,4 +1,5 @@
-"""Whose is an unexpected record? A window's own if its event time lies within the window, or cannot be read."""
+"""Decides whether an unexpected record belongs to a window:
+it does if its event time is in the window, or cannot be read."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from resources.platform import Platform
 
 
 class Attribution:
-    """Tells a window's altered records from the records of others under the same keys."""
+    """Distinguishes a window's altered records from other records with the same keys."""
 
     def __init__(self, event: Event, platform: Platform, entry: LedgerEntry) -> None:
         self._event_time, self._platform, self._topic = event.event_time, platform, entry.topic
@@ -21,7 +22,7 @@ class Attribution:
         self._schemas: dict[int, str] = {}
 
     def own(self, log: LogReader, standings: Iterable[LogRecord]) -> set[LogRecord]:
-        """Those of `standings`, read again, that are the window's."""
+        """The records of `standings` that belong to the window. Their values are read again."""
         wanted = {(s.kafka_partition, s.offset): s for s in standings}
         ranges: dict[int, tuple[int, int]] = {}
         for p, offset in wanted:

@@ -1,7 +1,7 @@
-"""Two multisets of records on disk and what distinguishes them, in memory that does not grow with them.
+"""Compares two multisets of records on disk. Memory does not grow with them.
 
-Contents that stand equally often on both sides are done with at once. Of the others, copies are paired from the
-last one backwards, because what a topic deletes it deletes from the front.
+A content that occurs equally often on both sides needs no further look. For the other contents, copies are
+paired from the last one backwards, because a topic deletes from the front.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,7 +46,7 @@ _LATER = pa.schema([("kafka_partition", pa.int32()), ("log_offset", pa.int64()),
 
 @dataclass(frozen=True)
 class LogRecord:
-    """A record in the log, by key and place."""
+    """A record in the log: its key and its place."""
 
     key: bytes
     kafka_partition: int
@@ -54,8 +54,8 @@ class LogRecord:
 
 
 class Comparison:
-    """Expected and found records of one window, in a folder that is made when the first are added and goes with it.
-    Use as a context manager."""
+    """Expected and found records of one window, in a temporary folder. The folder is created with the first
+    records and deleted at the end. Use as a context manager."""
 
     def __init__(self, memory_limit: str) -> None:
         self._memory_limit = memory_limit
@@ -70,13 +70,13 @@ class Comparison:
 
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
-        # Only where the sums differ: opening it costs more than reading a small window.
+        # Opened only if the sums differ: opening it costs more than reading a small window.
         return duckdb.connect(
             config={"memory_limit": self._memory_limit, "temp_directory": self._folder.name}
         )
 
     def add_expected(self, records: Records) -> None:
-        """Records that should be there, in the order of publication."""
+        """Add records that should be on the topic, in the order of publication."""
         first = self.expected.records
         hashes = content_hashes(records.keys, records.values)
         columns = [
@@ -91,7 +91,8 @@ class Comparison:
         self.expected.add(hashes)
 
     def add_state(self, records: Records) -> None:
-        """Records of what the topic should equal now; each must be among the expected."""
+        """Add records of the state that the topic should have now;
+        each must be among the expected records."""
         first = self._state.records
         hashes = content_hashes(records.keys, records.values)
         numbers = pa.array(np.arange(first, first + len(records)))
@@ -99,7 +100,7 @@ class Comparison:
         self._state.add(hashes)
 
     def add_found(self, records: Committed, *, generation: int = 0) -> None:
-        """Committed records of the pieces, in the order of the log; the pieces of `generation`."""
+        """Add committed records of the pieces of `generation`, in the order of the log."""
         hashes = content_hashes(records.keys, records.values)
         columns = [
             pa.array(records.kafka_partitions),
@@ -114,11 +115,12 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """True when the pieces hold exactly the expected records and nothing else."""
+        """True if the pieces hold exactly the expected records and nothing else."""
         return self.expected == self.in_range
 
     def never_sent(self, most: int) -> tuple[int, list[bytes]]:
-        """How many records of the state are not among the expected, and the first keys; before `compare`."""
+        """How many records of the state are not among the expected ones, and the first keys;
+        call it before `compare`."""
         if not self._state.records:
             return 0, []
         self._seal("expected", _EXPECTED)
@@ -133,8 +135,8 @@ class Comparison:
         return self._count("never_sent"), [bytes(key) for (key,) in named]
 
     def compare(self) -> tuple[Checksum, int]:
-        """Count and checksum of the found records that have an expected content, and the number of surplus
-        copies among them; the expected ones without a partner are `absent` from now on."""
+        """Count and checksum of the found records with an expected content, and the number of surplus copies
+        among them. After this call, `absent` counts the expected records without a partner."""
         self._seal("expected", _EXPECTED)
         self._seal("found", _FOUND)
         self._run(
@@ -164,7 +166,7 @@ class Comparison:
         return Checksum.of_sums(*map(int, own)), self._count("surplus")
 
     def stamps(self) -> list[Stamps]:
-        """The timestamps of the found records that have an expected content, of each generation."""
+        """For each generation, a summary of the timestamps of the found records with an expected content."""
         self._seal("expected", _EXPECTED)
         self._seal("found", _FOUND)
         self._run(
@@ -182,7 +184,7 @@ class Comparison:
         return [Stamps(generation, events, other, brokers) for generation, events, other, brokers in counted]
 
     def some_other_stamps(self, generation: int, most: int) -> list[LogRecord]:
-        """The first records of a generation with another timestamp; after `stamps`."""
+        """The first records of a generation with another timestamp; call it after `stamps`."""
         return _standing(
             self._rows(
                 f"""SELECT key, kafka_partition, log_offset FROM stamped WHERE other AND generation = {generation}
@@ -192,16 +194,17 @@ class Comparison:
 
     @property
     def absent(self) -> int:
-        """Expected records without a partner that nothing has accounted for yet."""
+        """The number of expected records without a partner that no rule has explained yet."""
         return self._count("absent")
 
     def locate(self, generations: Sequence[Sent], now: int) -> None:
-        """Find out in which kafka_partition each expected record was put; after `compare`. `now`: how many there are."""
+        """Find the kafka_partition of each expected record; call it after `compare`. `now`: the present
+        number of kafka_partitions."""
         self._p = placement(self._rows, generations, now)
 
     def take_deleted(self, deleted: Mapping[int, int]) -> int:
-        """Account for absent records that stood in the first `deleted` offsets of their kafka_partition's pieces,
-        before every record of the window that is still there."""
+        """Explain absent records by retention, and return their number: they were in the first `deleted`
+        offsets of their kafka_partition's pieces, before every record of the window that is still there."""
         self._run("CREATE OR REPLACE TEMP TABLE lows (p BIGINT, deleted BIGINT)")
         self._connection.executemany("INSERT INTO lows VALUES (?, ?)", list(deleted.items()))
         self._run(
@@ -216,14 +219,15 @@ class Comparison:
         return self._account()
 
     def add_later(self, records: Committed) -> None:
-        """Records between and behind the pieces: what may have superseded a key since."""
+        """Add records between and after the pieces, which may have superseded a key since."""
         columns = [pa.array(records.kafka_partitions), pa.array(records.offsets), records.keys]
         self._write("later", _LATER, columns)
 
     def take_compacted(self, pieces: Iterable[Piece], *, expired_rows: int) -> int:
-        """Account for absent records as compaction leaves them: a later record of the key stands in the log, and where
-        the record stood, offsets are without a record. Tombstones among the first `expired_rows` expected records
-        need no later one. `pieces`: what was read of the log, in its order."""
+        """Explain absent records by compaction, and return their number: the log has a later record of the
+        key, and at the place of the absent record there are offsets without a record. Tombstones among the
+        first `expired_rows` expected records need no later record. `pieces`: what was read of the log, in its
+        order."""
         self._seal("later", _LATER)
         self._run(
             "CREATE OR REPLACE TEMP TABLE pieces (p BIGINT, first BIGINT, beyond BIGINT, before BIGINT)"
@@ -235,9 +239,10 @@ class Comparison:
                 "INSERT INTO pieces VALUES (?, ?, ?, ?)", [p, piece.first, piece.end, before.get(p, 0)]
             )
             before[p] = before.get(p, 0) + piece.end - piece.first
-        # `vacant`: how many offsets of the kafka_partition's pieces before this one hold no record that can be read.
-        # Between two records of the window it rises by what compaction removed there, by markers and by what was
-        # aborted. So it bounds what can have been removed; what never came left no offset behind.
+        # `vacant`: how many offsets of the kafka_partition's pieces before this one hold no readable record.
+        # Between two records of the window it grows by what compaction removed there, by transaction markers
+        # and by aborted records. So it is an upper bound of what compaction can have removed. A record that
+        # was never written left no offset.
         self._run(
             f"""CREATE OR REPLACE TEMP TABLE accounted AS
             WITH vacancies AS (
@@ -288,7 +293,8 @@ class Comparison:
         return self._count("accounted")
 
     def strangers(self, most: int) -> list[LogRecord]:
-        """Found records of no expected content under the key of an absent record, in the order of the log."""
+        """Found records without an expected content that have the key of an absent record,
+        in the order of the log."""
         return _standing(
             self._rows(
                 f"""SELECT key, kafka_partition, log_offset FROM found ANTI JOIN expected USING (h1, h2)
@@ -297,8 +303,8 @@ class Comparison:
         )
 
     def take_altered(self, own: Iterable[LogRecord]) -> list[LogRecord]:
-        """Account for absent records in whose place one of `own`, records of the window with another content,
-        stands: those of `own` that do, at most one for each absent record of the key."""
+        """Explain absent records by altered ones. `own`: records of the window with another content. Returns
+        those of `own` that replace an absent record of their key, at most one for each absent record."""
         by_key: dict[bytes, list[LogRecord]] = {}
         for standing in own:
             by_key.setdefault(standing.key, []).append(standing)
@@ -334,16 +340,16 @@ class Comparison:
 
     def _write(self, name: str, schema: pa.Schema, columns: list[pa.Array]) -> None:
         if name not in self._files:
-            # Batches as they lie in memory, not Parquet: its writer takes thrice the time and holds something of each
-            # column of each batch until the end.
+            # Arrow batches as they are in memory, not Parquet: the Parquet writer takes three times as long,
+            # and it keeps something of each column of each batch until the end.
             file = pa.OSFile(str(self._path(name)), "wb")
             self._files[name] = file, pa.ipc.new_file(file, schema)
         self._files[name][1].write_batch(pa.record_batch(columns, schema=schema))
         self._memory.passed(len(columns[0]))
 
     def _seal(self, name: str, schema: pa.Schema) -> None:
-        """Everything of `name` has been added: from now on it is a view."""
-        import pyarrow.dataset as ds  # not above: hardly a window needs it
+        """Finish the file of `name`; nothing more can be added. From now on `name` is a view in DuckDB."""
+        import pyarrow.dataset as ds  # imported here: hardly any window needs it
 
         if name not in self._files:
             self._write(name, schema, [pa.array([], field.type) for field in schema])
@@ -351,7 +357,7 @@ class Comparison:
         if not file.closed:
             writer.close()
             file.close()
-        # In few batches at a time: they are outside of DuckDB's memory.
+        # Only a few batches at a time: they do not count towards DuckDB's memory limit.
         rows = ds.dataset(self._path(name), format="ipc").scanner(
             batch_readahead=2, fragment_readahead=1, use_threads=False
         )

@@ -1,4 +1,4 @@
-"""What a ledger entry says is on the topic, encoded anew from the stored snapshots."""
+"""The records that are on the topic according to a ledger entry, encoded again from the stored snapshots."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,18 +23,20 @@ from resources.platform import Platform
 from resources.snapshots import Snapshot
 from resources.wording import counted
 
-# Encoded at a time: several of these batches wait, and beside them what was read of the log.
+# Rows that are encoded at a time.
+# Several of these batches are in memory at once, beside what was read of the log.
 _BATCH_ROWS = 8_192
 
 
 class CannotReconcile(SluiceError):
-    """What should be on the topic cannot be known any more, so nothing is said about what is there."""
+    """It is no longer known what should be on the topic, so nothing can be said about what is there."""
 
 
 @dataclass(frozen=True)
 class Records:
-    """Some records in the order of publication: `keys` and `values` row for row, a null value a tombstone. `stamps`:
-    int64, the record timestamps in milliseconds where they are the event times, null for tombstones."""
+    """Some records in the order of publication: `keys` and `values` row for row, a null value is a tombstone.
+    `stamps`: int64, the record timestamps in milliseconds if they are the event times, null for
+    tombstones."""
 
     keys: pa.Array
     values: pa.Array
@@ -44,7 +46,7 @@ class Records:
         return len(self.keys)
 
     def slice(self, first: int, count: int | None = None) -> "Records":
-        """`count` of them, or all that are left, from number `first` on."""
+        """`count` records from number `first` on, or all that are left."""
         stamps = self.stamps
         return Records(
             self.keys.slice(first, count),
@@ -56,7 +58,8 @@ class Records:
 def expected_records(
     event: Event, platform: Platform, entry: LedgerEntry, contract: Contract
 ) -> Iterator[Records]:
-    """The first `rows_done` records of the entry's generation, without the `displaced` ones. Raises CannotReconcile."""
+    """The first `rows_done` records of the entry's generation, without the first `displaced` ones.
+    Raises CannotReconcile."""
     left, without = entry.rows_done, entry.displaced
     for records in _all_records(event, platform, entry, contract):
         if without:
@@ -83,12 +86,13 @@ def expected_records(
 def state_records(
     event: Event, platform: Platform, entry: LedgerEntry, contract: Contract
 ) -> Iterator[Records]:
-    """The records of the whole snapshot that the topic equals once the entry is complete. Raises CannotReconcile."""
+    """The records of the whole snapshot that the topic equals once the entry is complete.
+    Raises CannotReconcile."""
     return _rows(event, platform, entry, contract, _stored(platform, entry, "transformed", entry.snapshot))
 
 
 def is_stored(platform: Platform, entry: LedgerEntry) -> bool:
-    """False where a snapshot that the entry's generation was published from is gone."""
+    """False if a snapshot that the entry's generation was published from is gone."""
     return parts_of(platform, entry) is not None
 
 

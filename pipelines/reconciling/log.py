@@ -1,4 +1,4 @@
-"""Ranges of offsets read back as a careful consumer does: committed records, in large batches."""
+"""Reads ranges of offsets as a careful consumer does: only committed records, in large batches."""
 
 import time
 from collections.abc import Generator, Iterable, Mapping
@@ -21,30 +21,31 @@ from resources.process.waiting import waiting_for
 from resources.settings import Settings
 
 _ASK_SECONDS = 15
-# Another producer's open transaction holds readers back until it ends.
+# Another producer's open transaction blocks readers until it ends.
 _WAIT_SECONDS = 120.0
 _BATCH = 10_000
-# A fetch that waits at the broker holds back the next window's first one: nothing is waited for there, since what is
-# read is known to be on the log. Where it cannot be read yet, it is asked for now and then.
+# A fetch that waits at the broker delays the first fetch of the next window. So a fetch does not wait there:
+# the records to read are known to be on the log. If they cannot be read yet, the fetch is repeated now and
+# then.
 _FETCH_WAIT_MS = 1
 _QUIET_SECONDS = 1.0
 _PAUSE_SECONDS = 0.1
-# A client waits without a word for a topic that was deleted, and for offsets that its log does not have any more.
+# A client waits silently for a deleted topic, and for offsets that the log no longer has.
 _LOOK_SECONDS = 3.0
-# What the client may fetch ahead, and how much of a Kafka partition at once: a message that waits takes some 400 bytes
-# besides its own, and all that was fetched at once is taken apart at once.
+# What the client may fetch ahead, and how much of a Kafka partition at once. A waiting message takes about
+# 400 bytes beside its own, and everything that was fetched at once is unpacked at once.
 _AHEAD_KILOBYTES = 2_048
 _AT_ONCE_BYTES = 128 << 10
 
 
 class LogCut(TransientError):
-    """A log ends before what was being read of it: to read it again says what is left."""
+    """A log ends before the offsets that were being read. Reading it again shows what is left."""
 
 
 @dataclass(frozen=True)
 class Committed:
-    """Committed records, row for row; null values are tombstones. `stamps`, where they were asked for: int64, the
-    record timestamps of the producer in milliseconds, null where the brokers wrote their own."""
+    """Committed records, row for row; null values are tombstones. `stamps`, if requested: int64, the
+    producer's record timestamps in milliseconds, null if the brokers wrote their own."""
 
     kafka_partitions: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
@@ -62,12 +63,13 @@ class Committed:
 
 
 class LogReader:
-    """One consumer, in no group, for any number of ranges; with `stamps`, record timestamps are read too. Not for use
-    by several threads.
+    """One consumer, in no group, for any number of ranges; with `stamps` it also reads record timestamps. Not
+    for use by several threads.
 
-    Its own loop beside `resources.kafka.reading.range_reader.read_until`: that one hands over messages one by one, which
-    costs twice the CPU for the millions of records of a window. This one takes columns, drops partitions that are done,
-    and knows that a topic may be deleted or cut while it is verified.
+    It has its own loop and does not use `resources.kafka.reading.range_reader.read_until`: that function
+    returns messages one by one, which costs twice the CPU for the millions of records of a window. This class
+    reads columns, drops partitions that are complete, and handles a topic that is deleted or cut while it is
+    verified.
     """
 
     def __init__(self, settings: Settings, *, stamps: bool = False) -> None:
@@ -82,16 +84,18 @@ class LogReader:
         self._reader: BatchReader = batch_reader(settings, stamps=stamps, **ahead)
 
     def bounds(self, topic: str, kafka_partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
-        """First offset still kept and end of each kafka_partition, open transactions included."""
+        """The first offset that is still kept and the end of each kafka_partition,
+        including open transactions."""
         partitions = sorted(kafka_partitions)
         self._look_up(topic, partitions)
         low, high = offsets_of(self._admin, topic, partitions, (EARLIEST, LATEST))
         return {p: (low[p], high[p]) for p in partitions}
 
     def _look_up(self, topic: str, kafka_partitions: Iterable[int]) -> None:
-        # A client's very first request may be lost with the connection to the bootstrap address (librdkafka 2.16), and
-        # one for offsets is repeated after 3 s; a topic that a connected consumer has not heard of is looked up once
-        # a second only. Neither happens to a client that has been asked about the topic, and its partitions of now.
+        # The first request of a client may be lost with the connection to the bootstrap address (librdkafka
+        # 2.16), and a request for offsets is repeated only after 3 s. A connected consumer looks up a topic
+        # that is new to it only once a second. To avoid both waits, each client looks up the topic with its
+        # present partitions first.
         count = max(kafka_partitions, default=0) + 1
         if count > self._known.get(topic, 0):
             self._known[topic] = count
@@ -99,10 +103,11 @@ class LogReader:
             self._reader.look_up(topic, _ASK_SECONDS)
 
     def read(self, topic: str, ranges: Mapping[int, tuple[int, int]]) -> Generator[Committed, None, None]:
-        """Committed records of `ranges` (kafka_partition -> first offset, end exclusive), which must not reach
-        beyond the log's end; those of each kafka_partition in the order of the log. Records that retention removes
-        meanwhile are left out. Raises CannotReconcile where the topic is deleted meanwhile, LogCut where it is made anew,
-        and KafkaUnavailable when an open transaction hides records for too long."""
+        """Committed records of `ranges` (kafka_partition -> first offset, end exclusive), those of each
+        kafka_partition in the order of the log. The ranges must not go beyond the end of the log. Records
+        that retention removes meanwhile are left out. Raises CannotReconcile if the topic is deleted
+        meanwhile, LogCut if it is created again, and KafkaUnavailable if an open transaction hides records
+        for too long."""
         ends = {p: end for p, (first, end) in ranges.items() if first < end}
         if not ends:
             return
@@ -126,8 +131,8 @@ class LogReader:
                     moved = time.monotonic()
                 self._finish(topic, ends, places)
                 quiet_seconds = time.monotonic() - moved
-                # A throttled broker answers the next fetch later. To let go of that fetch would discard its answer, and the
-                # fetch after it would be throttled in the same way, for ever.
+                # A throttled broker answers the next fetch later. To cancel that fetch would discard its
+                # answer, and the broker would throttle the next fetch in the same way, for ever.
                 throttled = self._reader.throttle.seconds_left > 0
                 if ends and quiet_seconds > _QUIET_SECONDS and not throttled:
                     self._pause(topic, {p: places[p] for p in ends})
@@ -147,9 +152,9 @@ class LogReader:
             self._reader.unassign()
 
     def _require_there(self, topic: str, ends: Mapping[int, int]) -> None:
-        """Raise CannotReconcile or LogCut where waiting does not help."""
+        """Raise CannotReconcile or LogCut if waiting does not help."""
         high: Mapping[int, int] = ends
-        # Brokers that are away may be back while there is patience.
+        # Brokers that do not answer may be back before the wait is over.
         with suppress(TransientError):
             found = describe_topic(self._settings, topic, client=self._admin)
             if found is None:
@@ -168,9 +173,9 @@ class LogReader:
             )
 
     def _pause(self, topic: str, places: Mapping[int, int]) -> None:
-        """Fetch nothing for a moment, then read on at `places`."""
-        # Not by the client's own pausing: a client that resumes goes on where it believes to be, which was seen to be
-        # too far.
+        """Fetch nothing for a moment, then continue at `places`."""
+        # The client's own pause is not used:
+        # after a resume the client continued at an offset that was too high.
         self._reader.unassign()
         time.sleep(_PAUSE_SECONDS)
         self._reader.assign(topic, places)
@@ -182,12 +187,12 @@ class LogReader:
             raise explain(f"topic {topic}", error) from None
 
     def _finish(self, topic: str, ends: dict[int, int], places: Mapping[int, int]) -> None:
-        """Take out of `ends` what has been read up to there."""
+        """Remove the kafka_partitions from `ends` that have been read to their end."""
         done = {p for p, end in ends.items() if places[p] >= end}
         for p in done:
             del ends[p]
         if ends and done:
-            # The records behind the range belong to others and are not fetched.
+            # The records after the range belong to others and are not fetched.
             self._reader.drop(topic, done)
 
     def close(self) -> None:

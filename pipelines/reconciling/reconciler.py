@@ -24,7 +24,8 @@ from resources.wording import counted
 
 
 class Reconciler:
-    """Reconciles windows of one event, with one consumer for all of them. Use as a context manager."""
+    """Reconciles windows of one event, with one consumer for all of them, or two if only some have record
+    timestamps to compare. Use as a context manager."""
 
     def __init__(self, event: Event, platform: Platform) -> None:
         self._event, self._platform = event, platform
@@ -37,9 +38,9 @@ class Reconciler:
         return self._logs[stamps]
 
     def reconcile(self, window: str, *, entry: LedgerEntry | None = None) -> Reconciliation:
-        """The newest generation of `window`, by `entry` or the ledger, against the topic.
+        """Compare the newest generation of `window`, by `entry` or the ledger, with the topic.
 
-        Raises CannotReconcile where what should be there is not known (a snapshot or the topic is gone), and
+        Raises CannotReconcile if it is not known what should be there (a snapshot or the topic is gone), and
         TransientError. Writes nothing.
         """
         started = time.monotonic()
@@ -49,9 +50,10 @@ class Reconciler:
     def reconcile_whole(
         self, window: str, *, topic: str | None = None, entry: LedgerEntry | None = None
     ) -> Reconciliation:
-        """Every generation of `window` that `entry` or the ledger knows against the topic, and the state that they
-        add up to; on the event's topic, or a shadow of it. Raises like `reconcile`; an earlier generation whose
-        snapshot is gone is left out, and that is noted."""
+        """Compare every generation of `window` that `entry` or the ledger knows with the topic, and the state
+        that they add up to; on the event's topic, or on its shadow topic `topic`. Raises like `reconcile`,
+        and TopicRemade if the topic was created again. An earlier generation whose snapshot is gone is left
+        out, and the result says so."""
         started = time.monotonic()
         entry = entry or self._newest(window, topic or self._event.topic)
         if entry is None:
@@ -95,7 +97,8 @@ class Reconciler:
             found = compared.reconcile()
         give_back(found.found)
         newest = known[-1]
-        # Not all brokers give topics an id. Records that are all there are others' where the log ends before them.
+        # Not all brokers give topics an id. If the log ends before the entry's offsets, the records that
+        # agree were written by somebody else.
         if whole and found.ok and (told := remade_on(self._platform.watch, newest)):
             raise topic_remade(newest, told)
         no_rows = not found.expected and (
@@ -104,21 +107,23 @@ class Reconciler:
         return replace(found, seconds=time.monotonic() - started, no_rows=no_rows)
 
     def _topic(self, entry: LedgerEntry) -> Topic:
-        """The topic as it is now. Raises TopicRemade where it is not the one that the entry's offsets are of."""
+        """The topic as it is now.
+        Raises TopicRemade if it is not the topic that holds the entry's offsets."""
         name, known = entry.topic, self._topics.get(entry.topic)
         now = self._platform.watch.settled(name, max(map(int, entry.offsets), default=0) + 1)
         if known is None or (known.partitions, known.topic_id) != (now.partitions, now.topic_id):
             found = describe_topic(self._platform.settings, name) if now.partitions else None
             if found is None:
                 raise CannotReconcile(f"topic {name}", "is gone, and with it every record of this window")
-            # Its settings; the count may be that of a broker which has not heard of all partitions yet.
+            # Only its settings are taken.
+            # Its partition count may come from a broker that does not know all partitions yet.
             known = self._topics[name] = replace(found, partitions=now.partitions)
         if entry.topic_id and now.topic_id and entry.topic_id != now.topic_id:
             raise topic_remade(entry, told_of_ids(entry.topic_id, now.topic_id))
         return known
 
     def close(self) -> None:
-        """Free the consumer."""
+        """Free the consumers."""
         while self._logs:
             self._logs.popitem()[1].close()
 
@@ -132,6 +137,6 @@ class Reconciler:
 def reconcile_window(
     event: Event, window_key: str, platform: Platform, *, entry: LedgerEntry | None = None
 ) -> Reconciliation:
-    """One window; for several, a Reconciler keeps its consumer."""
+    """Reconcile one window. For several windows use a Reconciler, which keeps its consumer."""
     with Reconciler(event, platform) as reconciler:
         return reconciler.reconcile(window_key, entry=entry)

@@ -1,4 +1,4 @@
-"""What a reconciliation found, in counts and in one sentence."""
+"""The result of a reconciliation, in counts and in one sentence."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +11,8 @@ Kind = Literal["missing", "altered", "duplicated"]
 
 @dataclass(frozen=True)
 class Example:
-    """One record that is not as it should be. `offset`: where the altered record or the surplus copy stands."""
+    """One record that is not as it should be.
+    `offset`: the place of the altered record or the surplus copy."""
 
     kind: Kind
     key: str
@@ -25,17 +26,18 @@ class Example:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """Generations of one window, as its ledger entry and snapshots say, against the topic.
+    """Generations of one window, by its ledger entry and snapshots, compared with the topic.
 
-    `generation`: the newest; `generations`: how many, up to it, were compared. `expected`: records that should be there; `found`: committed records with the content of one of them. Of
-    the expected, `missing` have no such record, `altered` another content under the same key, and
-    `deleted_by_policy` and `compacted` were removed by the topic's own rules. `duplicated`: copies beyond those
-    expected. `others`: records of other windows and producers in the same offsets. `verdict` is `reduced`
-    where all that the topic's rules left agrees. Checksums: sums of content hashes, hex, over `expected` and
-    `found`. `bytes_read`: keys and values read back. `judged`: stored rows that `verify` compared with their source in an
-    independent reading; `not_judged` says why it could not. `wrong`: the first value that this reading, or that of the
-    records, found to be another one; then nothing else was compared. `no_rows`: the query gave no rows for the window, so
-    no record is expected.
+    `generation`: the newest; `generations`: how many were compared, up to it. `expected`: records that should
+    be there; `found`: committed records with the content of one of them. Of the expected records, `missing`
+    have no such record, `altered` have another content under the same key, and `deleted_by_policy` and
+    `compacted` were removed by the topic's own rules. `duplicated`: copies beyond the expected ones.
+    `others`: records of other windows and producers in the same offsets. `verdict` is `reduced` if the
+    topic's rules removed records and everything else agrees. Checksums: sums of content hashes, hex, over
+    `expected` and `found`. `bytes_read`: keys and values that were read. `judged`: stored rows that `verify`
+    compared with their source in an independent reading; `not_judged` says why it could not. `wrong`: the
+    first wrong value that this reading, or that of the records, found; then nothing else was compared.
+    `no_rows`: the query gave no rows for the window, so no record is expected.
     """
 
     event: str
@@ -65,7 +67,7 @@ class Reconciliation:
 
     @property
     def ok(self) -> bool:
-        """True unless a record was lost, doubled or altered, or made with a wrong value."""
+        """True unless a record was lost, duplicated or altered, or was made with a wrong value."""
         return self.verdict != "differs"
 
     @property

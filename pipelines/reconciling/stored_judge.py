@@ -1,4 +1,5 @@
-"""A published window's stored snapshots judged: what the conformer of then made of the sourced rows, without the warehouse."""
+"""Judges a published window's stored snapshots: what the conformer made of the sourced rows then,
+without the warehouse."""
 
 from collections.abc import Iterator
 
@@ -15,13 +16,14 @@ from resources.errors import SluiceError
 from resources.platform import Platform
 from resources.snapshots import Snapshot, SnapshotError
 
-# Source rows of an event with a transform: it runs again for them.
+# The most source rows that are judged for an event with a transform,
+# because the transform runs again for them.
 _MOST_TRANSFORMED = 500_000
 _OUTCOME = "the topic holds it: publish the window again, or replay it, with this version"
 
 
 class StoredJudge:
-    """Judges the snapshot that `entry` published, where the event's module is still the one that made it."""
+    """Judges the snapshot that `entry` published, if the event's module is still the one that made it."""
 
     def __init__(self, event: Event, platform: Platform, entry: LedgerEntry) -> None:
         self._event, self._store, self._entry = event, platform.snapshots, entry
@@ -29,12 +31,12 @@ class StoredJudge:
         self._window = event.windows.window(entry.window)
 
     def judge(self) -> tuple[int, str | None]:
-        """How many rows were judged, and why no more, where there is a reason. Raises Misjudged."""
+        """How many rows were judged, and why no row was judged, or None. Raises Misjudged."""
         try:
             return self._judged(), None
         except NotJudged as why:
             return 0, str(why)
-        except SnapshotError as error:  # the topic is compared with what is stored all the same
+        except SnapshotError as error:  # the topic is compared with what is stored in any case
             return 0, f"{error.where} {error.problem}"
 
     def _judged(self) -> int:
@@ -57,13 +59,14 @@ class StoredJudge:
             except Misjudged:
                 self._require_steady(transformer, batch, first)
                 raise
-            except SluiceError as error:  # the transform, which was not run for these rows alone before
+            except SluiceError as error:  # the transform, which never ran for these rows alone before
                 raise NotJudged(error.problem) from None
             first += batch.num_rows
         return judged
 
     def _snapshots(self) -> tuple[Snapshot, Snapshot, npt.NDArray[np.int64]]:
-        """The stored rows, the sourced rows that they were made of, and which of these became dead letters."""
+        """The stored rows, the sourced rows that they were made from,
+        and the numbers of those that became dead letters."""
         entry, name = self._entry, self._entry.event
         facts = self._store.validation(name, entry.window, entry.snapshot) or {}
         if (
@@ -75,7 +78,7 @@ class StoredJudge:
         source = self._store.find(name, entry.window, "sourced", str(facts.get("source")))
         if rows is None or source is None:
             raise NotJudged("the sourced snapshot is not stored any more")
-        # Else a damaged value would count as one that the transform made wrong.
+        # Otherwise a damaged value would count as one that the transform made wrong.
         self._store.verify(source)
         if not facts.get("dead"):
             return rows, source, np.array([], np.int64)
@@ -102,7 +105,7 @@ class StoredJudge:
         yield from whole
 
     def _require_steady(self, transformer: Transformer, batch: pa.RecordBatch, first: int) -> None:
-        """Raise NotJudged where the transform makes other rows of the same ones each time."""
+        """Raise NotJudged if the transform gives other rows for the same input each time."""
         if self._event.transform is None:
             return
         one, other = (transformer.transformed(batch, first) for _ in range(2))
@@ -118,7 +121,7 @@ class _Stored:
         self._waiting: pa.RecordBatch | None = None
 
     def take(self, rows: int) -> pa.RecordBatch:
-        """The next so many. Raises NotJudged where there are fewer."""
+        """The next `rows` rows. Raises NotJudged if there are fewer."""
         parts: list[pa.RecordBatch] = []
         while rows:
             batch = self._waiting if self._waiting is not None else next(self._batches, None)

@@ -1,4 +1,4 @@
-"""Generations of one window against the records of its topic."""
+"""Compares generations of one window with the records of its topic."""
 
 from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import replace
@@ -26,18 +26,19 @@ from resources.kafka.topics.topics import Topic
 from resources.platform import Platform
 from resources.wording import counted
 
-# Named, of each kind.
+# The most examples of each kind.
 _EXAMPLES = 5
-# Up to so many offsets all records may be the window's alone.
+# With at most this many offsets, all records may belong to the window.
 _OFFSETS_A_ROW, _OFFSETS_AT_LEAST = 1.1, 1_000
-# Looked at one by one, to tell an altered record from a missing one.
+# The most records that are decoded one by one, to distinguish an altered record from a missing one.
 _STRANGERS = 10_000
 
 
 class WindowComparison:
-    """What `generations` of a window, oldest first, should have put on `topic` against what is there.
+    """Compares what `generations` of a window, oldest first, should have put on `topic` with what is there.
 
-    With `whole` they are all that the ledger knows, and the state that the newest says the topic has is compared too.
+    With `whole` they are all generations that the ledger knows, and the state that the topic has by the
+    newest one is compared too.
     """
 
     def __init__(
@@ -53,7 +54,8 @@ class WindowComparison:
     ) -> None:
         self._event, self._platform, self._log, self._topic = event, platform, log, topic
         self._entry, self._comparison, self._whole = generations[-1], comparison, whole
-        # One schema id for each contract, or records that a re-registration set apart would differ.
+        # One schema id for each contract.
+        # Otherwise equal records would differ if the contract was registered again between them.
         ids = {entry.contract: entry.schema_id for entry in generations}
         self._contracts: dict[str, Contract] = {
             entry.contract: contract_of(event, platform, entry) for entry in generations
@@ -66,11 +68,12 @@ class WindowComparison:
         self._judged = 0
 
     def reconcile(self) -> Reconciliation:
-        """Reads everything and says what was found."""
+        """Read everything and return the result."""
         why = None
         try:
             if self._whole:
-                # Without this the topic is compared with what was made for it, and agrees with a value that was made wrong.
+                # Without this, only the topic and the stored rows are compared,
+                # and they agree on a value that was made wrong.
                 self._judged, why = StoredJudge(self._event, self._platform, self._entry).judge()
             agreed = self._by_sums()
             found = self._stamped(self._compared()) if agreed is None else self._agreed(agreed)
@@ -81,7 +84,7 @@ class WindowComparison:
         return replace(found, judged=self._judged, not_judged=why)
 
     def _stamped(self, so_far: Reconciliation) -> Reconciliation:
-        """`so_far`, and whether the records carry their event times."""
+        """`so_far`, with the check that the records carry their event times."""
         compared = {
             entry.generation: entry.record_timestamp == "event_time"
             for entry in self._generations
@@ -110,12 +113,13 @@ class WindowComparison:
         )
 
     def _by_sums(self) -> Checksum | None:
-        """The checksum of both sides where they are equal; None where the records must be compared one by one."""
+        """The checksum of both sides if they are equal; None if the records must be compared one by one."""
         bounds = self._bounds()
         if self._state_is_known() or any(piece.kept(bounds) != piece for piece in self._pieces):
             return None
         rows = sum(entry.rows_done - entry.displaced for entry in self._generations)
-        # More than markers of transactions: others' records are among them, so the sums differ.
+        # So many offsets are more than transaction markers:
+        # others' records are among them, so the sums differ.
         if sum(piece.end - piece.first for piece in self._pieces) > rows * _OFFSETS_A_ROW + _OFFSETS_AT_LEAST:
             return None
 
@@ -131,7 +135,7 @@ class WindowComparison:
         return checksum_of_both(expected, found(), in_thread=in_thread)
 
     def _compared_of(self, entry: LedgerEntry, records: Committed) -> Committed:
-        """The records of the entry's generation, without timestamps where none were promised."""
+        """The records of the entry's generation, without timestamps if none were promised."""
         return records if stamp_field(self._event, entry) else replace(records, stamps=None)
 
     def _agreed(self, checksum: Checksum) -> Reconciliation:
@@ -165,7 +169,7 @@ class WindowComparison:
             checksum_expected=str(comparison.expected),
             checksum_found=str(comparison.in_range),
         )
-        # Nobody else wrote between the window's records: most often so, and the sums say it all.
+        # Usually nobody else wrote between the window's records, and equal sums suffice.
         if comparison.equal:
             return replace(plain, bytes_read=self._bytes)
         own, duplicated = comparison.compare()
@@ -208,7 +212,8 @@ class WindowComparison:
                 comparison.add_state(records)
 
     def _state_is_known(self) -> bool:
-        # A first generation is its state. A shadow topic has what was asked for, and what is stale was left out.
+        # The state of a first generation is the generation itself. A shadow topic holds only what was
+        # requested, and stale records were left out.
         return (
             self._whole
             and 1 < len(self._generations) == self._entry.generation
@@ -219,12 +224,13 @@ class WindowComparison:
 
     def _bounds(self) -> Bounds:
         wanted = {piece.kafka_partition for piece in self._pieces}
-        # A topic made anew may have fewer kafka_partitions.
+        # A topic that was created again may have fewer kafka_partitions.
         there = [p for p in wanted if p < self._topic.partitions]
         return dict.fromkeys(wanted, (0, 0)) | self._log.bounds(self._entry.topic, there)
 
     def _found(self, pieces: Sequence[Piece]) -> Iterator[tuple[LedgerEntry, Committed]]:
-        """The committed records of `pieces`, each with the entry of its generation, all with one schema id."""
+        """The committed records of `pieces`, each with the entry of its generation,
+        all with one schema id."""
         for entry in self._generations:
             schema_ids = OneSchemaId(self._platform, self._contracts[entry.contract], entry.schema_id)
             for records in self._log.read(self._entry.topic, _ranges(pieces, entry)):
@@ -236,7 +242,8 @@ class WindowComparison:
         comparison = self._comparison
         deleted, compacted, altered = 0, 0, list[LogRecord]()
         if comparison.absent:
-            # First, for an altered record would pass for a newer one of its key.
+            # Altered records come first:
+            # an altered record would otherwise count as a newer record of its key.
             altered = self._altered()
             comparison.locate(self._sent, self._topic.partitions)
             deleted = self._deleted()
@@ -259,7 +266,7 @@ class WindowComparison:
         )
 
     def _deleted(self) -> int:
-        # Asked again: retention may have gone on while the pieces were read.
+        # Read again: retention may have removed more while the pieces were read.
         now = self._bounds()
         deleted: dict[int, int] = {}
         for piece in self._pieces:
@@ -275,7 +282,7 @@ class WindowComparison:
         return self._comparison.take_compacted(self._kept, expired_rows=self._expired_rows)
 
     def _altered(self) -> list[LogRecord]:
-        """The records that stand in the place of absent ones: same key, of this window, another content."""
+        """The records that replace absent ones: same key, of this window, another content."""
         strangers = self._comparison.strangers(_STRANGERS)
         attribution = Attribution(self._event, self._platform, self._entry)
         own = attribution.own(self._log, strangers)
@@ -331,7 +338,7 @@ class WindowComparison:
 
 
 def _ranges(pieces: Sequence[Piece], entry: LedgerEntry) -> dict[int, tuple[int, int]]:
-    """The offsets of each kafka_partition in which the generation of `entry` is."""
+    """The offsets of each kafka_partition that hold the generation of `entry`."""
     own = [piece for piece in pieces if piece.generation == entry.generation]
     return {piece.kafka_partition: (piece.first, piece.end) for piece in own}
 

@@ -1,1 +1,2 @@
-"""The first two steps of a window, free of Dagster: sourced and transformed. The third is `pipelines.publishing`."""
+"""The first two steps of a window, without Dagster: sourced and transformed.
+The third is `pipelines.publishing`."""

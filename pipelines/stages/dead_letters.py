@@ -1,4 +1,4 @@
-"""A window's dead letters on their way to the snapshot store, and back when their rows are tried again."""
+"""Writes a window's dead letters to the snapshot store, and reads them back when their rows are retried."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -19,9 +19,9 @@ _SAMPLE = 5
 
 @dataclass(frozen=True)
 class RetriedRows:
-    """The source rows behind some dead letters (ascending, each once), and how often each was tried.
+    """The source rows of some dead letters (ascending, each once), and how often each was tried.
 
-    `unknown` letters do not say which row is theirs: the transform lost the frame's index.
+    `unknown`: the number of letters that do not name their row, because the transform lost the frame's index.
     """
 
     rows: Integers
@@ -30,7 +30,7 @@ class RetriedRows:
 
     @classmethod
     def of(cls, letters: Iterable[pa.RecordBatch]) -> "RetriedRows":
-        """Of batches of LETTERS_SCHEMA. Sixteen bytes a letter are held, whatever the letters are."""
+        """From batches of LETTERS_SCHEMA. Memory is sixteen bytes for each letter, whatever its size."""
         rows: list[Integers] = []
         attempts: list[Integers] = []
         unknown = 0
@@ -48,7 +48,7 @@ class RetriedRows:
         return np.isin(source_rows, self.rows)
 
     def attempts_of(self, source_rows: Integers) -> Integers:
-        """How often each was tried; 0 for rows that are not of these letters."""
+        """How often each row was tried; 0 for rows that are not of these letters."""
         if not len(self.rows):
             return np.zeros(len(source_rows), np.int64)
         at = np.searchsorted(self.rows, source_rows).clip(max=len(self.rows) - 1)
@@ -57,8 +57,9 @@ class RetriedRows:
 
 
 class LetterWriter:
-    """Writes a window's letters, all of them; those beyond `most_whole` without the row and its value, so that a
-    window of nothing but dead rows stays small. `dead` and `reasons` count them, `sample` holds the first few."""
+    """Writes all letters of a window. Letters after the first `most_whole` are written without the row and
+    its value, so that a window with only dead rows stays small. `dead` and `reasons` count the letters,
+    `sample` holds the first few."""
 
     def __init__(
         self,

@@ -1,4 +1,5 @@
-"""The warehouse asked again about rows that it has just streamed, for the independent judge, in bounded time."""
+"""Queries the warehouse again for rows that it has just streamed,
+for the independent judge, in bounded time."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +15,12 @@ from resources.warehouse import TookTooLong, Warehouse, WarehouseError, beside_p
 
 T = TypeVar("T")
 
-# Asked for every window where it takes no longer: chosen rows most often take two or three milliseconds.
+# Queries up to this time run for every window: chosen rows usually take two or three milliseconds.
 _FREE_SECONDS = 0.02
 
 
 class Asking:
-    """Asks the warehouse about the rows of one window that was just streamed, in bounded time."""
+    """Queries the warehouse for the rows of one window that was just streamed, in bounded time."""
 
     def __init__(
         self,
@@ -33,8 +34,9 @@ class Asking:
         self._reading_seconds, self._budgets = reading_seconds, platform.judging
 
     def judged(self, judge: SourceJudge) -> dict[str, Any]:
-        """What the independent judge says of the rows, as facts of the snapshot: how many were judged, whether their
-        extremes were, why not, and the columns for which the query answers differently each time. Raises Misjudged."""
+        """The result of the independent judge, as facts of the snapshot: how many rows were judged, whether
+        their extremes were judged, or why nothing was judged, and the columns for which the query gives
+        another answer each time. Raises Misjudged."""
         facts: dict[str, Any] = {"judged": 0}
         rows = self._bounded("rows", _FREE_SECONDS, lambda: judge.judge(self._rows, self._rows_in_full))
         if isinstance(rows, str):
@@ -47,7 +49,7 @@ class Asking:
         return {**facts, "unsteady": list(unsteady)} if unsteady else facts
 
     def _bounded(self, what: str, free_seconds: float, step: Callable[[], T]) -> T | str:
-        """What the step returns, or why it was not done to its end."""
+        """The result of the step, or why it was not completed."""
         budget = self._budgets.setdefault(f"{what} of {self._sql}", Budget(free_seconds))
         seconds = budget.seconds(self._reading_seconds)
         if seconds is None:

@@ -21,11 +21,13 @@ from resources.process.memory import give_back
 from resources.snapshots import Snapshot, alike, row_groups
 from resources.warehouse import OutOfOrder, Warehouse, WarehouseError
 
-# What a warehouse may find out about rows while it streams them, one behind the other: that they are out of order, more
-# than the window before had, wider than it can sort as it does others, and thrice that.
+# How often the stream may start again, because the warehouse finds out about the rows while it streams them:
+# once because they are out of order, once because they are more than the window before had, and up to three
+# times because they are too wide for the present way to sort.
 _SURPRISES = 5
-# Who takes rows beside the reading is left behind where it takes more seconds than this, and so many times those of the
-# reading, and others wait for the file. To begin again with the stored rows costs it little more than that.
+# The code that takes rows beside the reading is stopped if other processes wait for the database file, and it
+# needs more than `_SLOW` seconds and `_SLOWER` times the seconds of the reading. To start it again with the
+# stored rows costs little more than that.
 _SLOW, _SLOWER = 2.0, 10.0
 
 
@@ -33,15 +35,17 @@ class Beside(Protocol):
     """Takes the rows while they are stored, in the batches in which the snapshot will be read."""
 
     def begin(self, schema: pa.Schema) -> None:
-        """Rows of this schema follow, from the first; those of an earlier begin count no more."""
+        """Rows of this schema follow, from the first row on;
+        rows after an earlier `begin` no longer count."""
         ...
 
     def take(self, batch: pa.RecordBatch, chosen: Sequence[int] | None) -> None:
-        """The next rows, and those of them that the judge chose, where that is known. What this raises ends the sourcing."""
+        """Take the next rows. `chosen`: those of them that the judge chose, if that is known.
+        An exception here ends the sourcing."""
         ...
 
     def close(self) -> None:
-        """Give up: no more rows come, and those of the snapshot are there to be read."""
+        """Stop: no more rows come; the snapshot's rows can be read instead."""
         ...
 
 
@@ -54,12 +58,13 @@ def source_window(
     beside: Beside | None = None,
     read: Callable[[int], None] = lambda _: None,
 ) -> Snapshot:
-    """Stream the window's rows into a `sourced` snapshot, ordered by event time, key, then every other column.
+    """Stream the window's rows into a `sourced` snapshot, ordered by event time, key, then every other
+    column.
 
-    The order makes the snapshot's hash depend on the rows alone. Memory does not grow with the window. `read` is called
-    with the count of rows once the warehouse is not needed any more, before `beside` takes the last of them.
-    Raises SluiceError for a query the warehouse refuses, at once or in the middle of its rows, and TransientError
-    for a lost connection.
+    The order makes the snapshot's hash depend only on the rows. Memory does not grow with the window. `read`
+    is called with the number of rows as soon as the warehouse is no longer needed, before `beside` takes the
+    last of them. Raises SluiceError for a query that the warehouse refuses, at once or in the middle of its
+    rows, and TransientError for a lost connection.
     """
     warehouse = platform.warehouse(event.warehouse)
     sql = event.source.bound(warehouse.parameter_style).sql
@@ -79,8 +84,8 @@ def source_window(
 
 
 def refused_source(event: Event, window: Window, error: WarehouseError) -> SluiceError:
-    """What to raise for a query that the warehouse refused."""
-    if error.next_step:  # not the query's fault, and the error says what to do
+    """The error to raise for a query that the warehouse refused."""
+    if error.next_step:  # not the query's fault, and the error has a next step of its own
         return error
     return SluiceError(
         f"{event.full_name} {window.key}",
@@ -103,7 +108,7 @@ def _stream(
     schema = warehouse.describe(sql, parameters)
     conformed = rows_schema(event)
     if alike(schema, conformed):
-        # As the transformed snapshot of the same rows is stored, so that the two can be one file.
+        # Stored in the same form as the transformed snapshot of the same rows, so that both can be one file.
         schema = conformed
     order_by = [name for name in (event.event_time, event.key) if name in schema.names]
     batch_rows = platform.settings.batch_rows
@@ -123,7 +128,7 @@ def _stream(
                 for group in row_groups(batches, schema):
                     out.write(group)
                     take = partial(_beside, beside, group, judge.take(group), batch_rows)
-                    # Nobody can write to a file of DuckDB while it is read, and a transform may be slow.
+                    # Nobody can write to a DuckDB file while it is read, and a transform may be slow.
                     if reading.ended:
                         last = take
                         continue
@@ -148,14 +153,15 @@ def _stream(
 
 
 def _beside(beside: Beside, group: pa.RecordBatch, chosen: Sequence[int] | None, batch_rows: int) -> None:
-    # The choice among the rows of a group is that among those of a batch where they are the same rows.
+    # The judge chose among the rows of a group.
+    # The choice is valid for a batch only if both have the same rows.
     known = chosen if group.num_rows <= batch_rows else None
     for first in range(0, group.num_rows, batch_rows):
         beside.take(group.slice(first, batch_rows), known)
 
 
 class _Watch:
-    """Measures how long rows are waited for, and counts them."""
+    """Measures the time that is spent waiting for rows, and counts the rows."""
 
     def __init__(self) -> None:
         self.seconds, self.rows, self.ended = 0.0, 0, False

@@ -1,4 +1,4 @@
-"""Steps 1 and 2 in one pass: rows are transformed while they are stored, and need not be read back."""
+"""Steps 1 and 2 in one pass: rows are transformed while they are stored, so they need not be read back."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -27,11 +27,11 @@ def source_and_transform(
     run_id: str,
     read: Callable[[int], None] = lambda _: None,
 ) -> tuple[Snapshot, Callable[[], Transformed]]:
-    """What `source_window` returns, and a function that does what `transform_window` does: it makes the transformed
-    snapshot the window's current one, or raises what the transform ended with.
+    """Returns what `source_window` returns, and a function that does what `transform_window` does: it makes
+    the transformed snapshot current, or raises the error of the transform.
 
-    Both snapshots are byte for byte those of the two steps one after the other. `read` as there. Raises as
-    `source_window` does; nothing of the window is current then.
+    Both snapshots are byte for byte those of the two steps one after the other. `read` is that of
+    `source_window`. Raises as `source_window` does; then nothing of the window is current.
     """
     with closing(_Transforming(event, window, platform, run_id)) as beside:
         source = source_window(event, window, platform, run_id=run_id, beside=beside, read=read)
@@ -41,8 +41,8 @@ def source_and_transform(
 
 
 class _Transforming:
-    """The transform beside the sourcing. What it fails with waits until the rows are stored: they are good, and a
-    mended module needs them no second time."""
+    """Runs the transform beside the sourcing. An error of the transform is kept until the rows are stored:
+    the rows are valid, and a fixed module can use them without a second query."""
 
     def __init__(self, event: Event, window: Window, platform: Platform, run_id: str) -> None:
         self._event, self._window, self._platform, self._run_id = event, window, platform, run_id
@@ -53,7 +53,7 @@ class _Transforming:
         """See Beside."""
         self.close()
         self._error = None
-        # Otherwise the transform would see other types than where the snapshot is read.
+        # Otherwise the transform would see other types than it sees when the snapshot is read.
         if read_as_written(schema):
             self._trying = self._kept(
                 lambda: TransformPass(self._event, self._window, self._platform, schema, run_id=self._run_id)
@@ -65,7 +65,8 @@ class _Transforming:
             self._kept(partial(self._trying.take, batch, chosen))
 
     def outcome(self, source: Snapshot) -> Callable[[], Transformed]:
-        """What becomes of the transformed rows of `source`, once it is wanted."""
+        """A function that makes the result of the transform for `source` current and
+        returns it, or raises its error."""
         event, window, platform = self._event, self._window, self._platform
         trying = self._trying
         done = (
@@ -85,7 +86,7 @@ class _Transforming:
         return current
 
     def close(self) -> None:
-        """Give up what is not finished."""
+        """Drop what is not finished."""
         if self._trying is not None:
             self._trying.close()
             self._trying = None

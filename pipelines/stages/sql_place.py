@@ -1,18 +1,19 @@
-"""The place in an event's module that a warehouse's error points at: warehouses count the lines of the query alone."""
+"""Finds the line of an event's module that a warehouse's error is about:
+warehouses count only the lines of the query."""
 
 import re
 
 from pipelines.authoring.event import Event
 
-# DuckDB's, and what resources.warehouse.postgresql makes of PostgreSQL's.
+# The forms of DuckDB, and of what resources.warehouse.postgresql makes of PostgreSQL's errors.
 _POINTERS = (
     re.compile(r"LINE (?P<number>\d+): (?P<text>.*)$", re.MULTILINE),
     re.compile(r"in line (?P<number>\d+), (?P<quote>['\"])(?P<text>.*?)(?P=quote)"),
 )
 _QUOTED = re.compile(r'"([^"]+)"')
-# Lines of the queries around the event's own.
+# The most lines that the queries around the event's own add before it.
 _MOST_AROUND = 3
-# PostgreSQL is asked with the bounds of the window in the query, and shows a part of a long line.
+# PostgreSQL gets the window's bounds as text in the query, and shows only a part of a long line.
 _BOUND = re.compile(r"\(TIMESTAMPTZ '[^']*'\)")
 _CUT_START = re.compile(r"^(?:[A-Z]{0,11} ?'?[-+:. \d]*'\)|[-+:. \d]*'\))")
 _CUT_END = re.compile(
@@ -23,8 +24,8 @@ _PARAMETER = re.compile(r"(?:[:$]|%\()(\w+)\)?s?")
 
 
 def in_module(event: Event, problem: str) -> str:
-    """`problem` with the line of the module in place of the line of the query, or with the line that has the name it
-    quotes; as it is where that is not known."""
+    """`problem` with the line of the module in place of the line of the query, or with the line that contains
+    the name that it quotes; unchanged if that line is not known."""
     name = event.module_path.name
     for pointer in _POINTERS:
         found = pointer.search(problem)
@@ -53,8 +54,8 @@ def in_module(event: Event, problem: str) -> str:
 
 
 def _line(event: Event, excerpt: str, number: int | None = None) -> int | None:
-    """The line (from 1) of the module that holds this part of the query; None where it is not known. A warehouse is asked
-    the query within others, so that its `number` is a few lines too high."""
+    """The line (from 1) of the module that contains this part of the query; None if it is not known. The
+    warehouse gets the query inside other queries, so its `number` may be a few lines too high."""
     try:
         module = event.module_path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -68,13 +69,14 @@ def _line(event: Event, excerpt: str, number: int | None = None) -> int | None:
         return None
     same = [place for place, line in enumerate(query) if line == query[found[0]]]
     lines = [place for place, line in enumerate(module, 1) if query[found[0]] in _bare(line)]
-    # A line that stands there more than once is counted off, where both count alike.
+    # If the line occurs more than once, its position among the equal lines decides,
+    # if query and module have equally many.
     return lines[same.index(found[0])] if len(lines) == len(same) else None
 
 
 def _pattern(excerpt: str) -> str:
-    """A pattern of the line of which a part is shown: `...` stands for what was left out, and a bound of the window, whole or
-    cut, for its parameter. Empty where nothing is shown."""
+    """A pattern of the line of which a part is shown: `...` is text that was left out, and a bound of the
+    window, whole or cut, is its parameter. Empty if nothing is shown."""
     pieces = [
         _CUT_END.sub("", _CUT_START.sub("", piece)).strip()
         for part in excerpt.strip().split("...")

@@ -1,4 +1,5 @@
-"""Step 2: sourced rows pass through the transform and the contract; what does not fit is kept as dead letters."""
+"""Step 2: sourced rows pass through the transform and the contract;
+what does not fit is kept as dead letters."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -20,14 +21,16 @@ from resources.process.memory import give_back
 from resources.snapshots import Snapshot, SnapshotWriter
 from resources.wording import counted
 
-# Chosen rows that wait for their records to be judged together: encoding costs more for each batch than for each row.
+# Chosen rows are collected until this many can be judged together:
+# encoding costs more per batch than per row.
 _RECORDS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
 class RetryOutcome:
-    """What became of the source rows of earlier dead letters: `rows` of the snapshot (ascending) came of them, and
-    of `left_out` of them came neither a row nor another letter."""
+    """The result of a retry for the source rows of earlier dead letters. `rows`: rows of the snapshot
+    (ascending) that were made from them. `left_out`: how many of them gave neither a row nor another
+    letter."""
 
     rows: Integers
     left_out: int
@@ -35,12 +38,13 @@ class RetryOutcome:
 
 @dataclass(frozen=True)
 class Transformed:
-    """A window's second snapshot and whether it may be published.
+    """A window's second snapshot, and whether it may be published.
 
-    `dead` counts every row that did not fit, `reasons` by reason class; `letters` holds them all, `sample` a few for
-    people. `dropped`: rows the transform left out. `facts` is what the store notes of it. `again`: what became of
-    the earlier dead letters that were told; None where the transform lost the index, so that this is not known. `judged`:
-    rows that the independent judge compared with their source and with their record.
+    `dead` counts every row that did not fit, `reasons` counts them by reason class; `letters` holds all of
+    them, `sample` a few for people. `dropped`: rows that the transform left out. `facts`: what the store
+    keeps about the snapshot. `again`: the result for the earlier dead letters that were given; None if none
+    were given, or if the transform lost the index, so that it is not known. `judged`: rows that the
+    independent judge compared with their source and with their record.
     """
 
     snapshot: Snapshot
@@ -58,8 +62,8 @@ class Transformed:
 
 
 class Blocked(SluiceError):
-    """The window's rows do not fit the contract and nothing of it may be published. `transformed` where the rows
-    were tried by this run."""
+    """The window's rows do not fit the contract, and nothing of it may be published. `transformed` is given
+    if this run tried the rows."""
 
     def __init__(
         self, where: str, problem: str, *, next_step: str, transformed: Transformed | None = None
@@ -71,7 +75,8 @@ class Blocked(SluiceError):
 def transform_window(event: Event, window: Window, platform: Platform, *, run_id: str) -> Transformed:
     """Transform and conform the window's `sourced` snapshot, and record whether the result may be published.
 
-    Raises ConformError and TransformFailed for mistakes of the module, SluiceError where sourced is missing.
+    Raises ConformError and TransformFailed for mistakes of the module, SluiceError if the sourced snapshot is
+    missing.
     """
     source = platform.snapshots.current(event.full_name, window.key, "sourced")
     if source is None:
@@ -95,12 +100,13 @@ def try_rows(
     run_id: str,
     tried: RetriedRows | None = None,
 ) -> Transformed:
-    """`source` through the transform and the contract, stored and not yet the window's current snapshot.
+    """Pass `source` through the transform and the contract. The result is stored; it is not yet the window's
+    current snapshot.
 
     `tried`: dead letters of an earlier try of the same rows.
     """
     store = platform.snapshots
-    # The file may have been altered since the step before wrote it.
+    # The file may have been changed since the earlier step wrote it.
     store.verify(source)
     with closing(
         TransformPass(event, window, platform, store.schema(source), run_id=run_id, tried=tried)
@@ -113,13 +119,13 @@ def try_rows(
 
 
 class TransformPass:
-    """Source rows on their way through the transform and the contract into a snapshot and its dead letters.
+    """Passes source rows through the transform and the contract into a snapshot and its dead letters.
 
-    Rows that come out as the source's own are not written: while all are, the snapshot is the source's, byte for byte.
-    The first that are others, behind rows that were not written, have to wait for the source's snapshot, which holds
-    those; `waits` says so. Nothing is taken from then on, and `finish` reads the rest.
+    Rows that the transform leaves unchanged are not written: if all are unchanged, the snapshot is the
+    source's, byte for byte. The first changed batch after unwritten rows must wait for the source's snapshot,
+    which holds those rows; then `waits` is true. From then on nothing is taken, and `finish` reads the rest.
 
-    To be closed; what was not finished by then is gone. `schema` is that of the source rows.
+    Close it after use; what is not finished by then is deleted. `schema` is that of the source rows.
     """
 
     def __init__(
@@ -162,12 +168,12 @@ class TransformPass:
 
     @property
     def waits(self) -> bool:
-        """Whether what was taken last waits for the source's snapshot."""
+        """Whether the batch that was taken last waits for the source's snapshot."""
         return self._waiting is not None
 
     def take(self, batch: pa.RecordBatch, chosen: Sequence[int] | None = None) -> None:
-        """The next rows, in the batches in which the source snapshot is read; and those that were chosen to be judged,
-        where that is known."""
+        """Take the next rows, in the batches in which the source snapshot is read. `chosen`: those that were
+        chosen to be judged, if that is known."""
         if self._event.whole_window:
             self._held.append(batch)
         elif self._waiting is None:
@@ -193,7 +199,8 @@ class TransformPass:
             self._judge_chosen()
 
     def _judge_chosen(self) -> None:
-        """Encode the rows that were kept, and judge their records, long before the first byte is published."""
+        """Encode the rows that were kept, and judge their records,
+        long before the first byte is published."""
         if not self._numbers:
             return
         if self._records is None:
@@ -230,10 +237,11 @@ class TransformPass:
         return self._platform.snapshots.writer(self._event.full_name, self._window.key, stage, schema)
 
     def _catch_up(self, source: Snapshot, waiting: TransformedBatch) -> None:
-        """Write the rows that were the source's own, then those that wait, and take the rest."""
+        """Write the unchanged rows from the source's snapshot,
+        then the rows that wait, then take the rest."""
         store, batch_rows = self._platform.snapshots, self._platform.settings.batch_rows
         self._waiting = None
-        # The file may have been altered since it was written.
+        # The file may have been changed since it was written.
         store.verify(source)
         out, missing = self._open(), self._row
         for batch in store.read(source, batch_rows=batch_rows):
@@ -246,7 +254,8 @@ class TransformPass:
             self._apply(batch)
 
     def finish(self, source: Snapshot) -> Transformed:
-        """All rows of `source` were taken, or some of them wait for it: seal what came of them."""
+        """Seal the snapshot and its dead letters.
+        All rows of `source` were taken, or the rest waits to be read from it."""
         event, letters = self._event, self._letters
         if self._waiting is not None:
             self._catch_up(source, self._waiting)
@@ -254,7 +263,7 @@ class TransformPass:
             table = pa.Table.from_batches(self._held, self._schema).combine_chunks()
             self._held.clear()
             batches = table.to_batches() or [pa.RecordBatch.from_pylist([], schema=self._schema)]
-            if len(batches) > 1 and self._out is None:  # text of more than 2 GiB; a later one could not wait
+            if len(batches) > 1 and self._out is None:  # over 2 GiB of text; a later batch could not wait
                 self._open()
             for batch in batches:
                 self._apply(batch)
@@ -293,7 +302,7 @@ class TransformPass:
         )
 
     def close(self) -> None:
-        """Remove what is not sealed."""
+        """Delete what is not sealed."""
         self._opened.close()
 
 
@@ -302,7 +311,7 @@ def _untouched(done: TransformedBatch, batch: pa.RecordBatch) -> bool:
 
 
 class _Following:
-    """Follows the source rows of dead letters through the batches of another try."""
+    """Follows the source rows of dead letters through the batches of a retry."""
 
     def __init__(self, tried: RetriedRows) -> None:
         self._tried = tried
@@ -334,7 +343,7 @@ class _Following:
 def finish_letters(
     letters: LetterWriter, out: SnapshotWriter, snapshot: Snapshot, facts: Mapping[str, Any]
 ) -> Snapshot:
-    """Seal the letters of `snapshot`, with the counts that lists of them are made of."""
+    """Seal the letters of `snapshot`, with the counts that lists of letters show."""
     return out.finish(
         {
             "transformed": snapshot.sha256,
@@ -350,16 +359,16 @@ def finish_letters(
 def make_current(event: Event, window: Window, platform: Platform, done: Transformed) -> None:
     """Make the result the window's newest, with its verdict and its dead letters."""
     store, name = platform.snapshots, event.full_name
-    # The verdict before the pointer: rows that were fine once, and are blocked now, have the hash of then, and a
-    # run killed between the two would leave the old verdict standing.
+    # The verdict is written before the pointer: rows that were valid once and are blocked now have the same
+    # hash as then, and a run that is killed between the two writes must not leave the old verdict in force.
     store.set_validation(name, window.key, done.snapshot.sha256, done.facts)
-    # The window's dead letters are always those of its current snapshot, also when there are none.
+    # The window's dead letters are always those of its current snapshot, even if there are none.
     store.set_current(name, window.key, "dead", done.letters)
     store.set_current(name, window.key, "transformed", done.snapshot)
 
 
 def blocked(event: Event, window: Window, done: Transformed) -> Blocked:
-    """What the operator of a window that must not be published is told."""
+    """The error for the operator of a window that must not be published."""
     return Blocked(
         f"{event.full_name} {window.key}",
         f"blocked: {told_of(done)}",
@@ -387,8 +396,8 @@ def told_of(done: Transformed) -> str:
 def transformer_of(
     event: Event, window: Window, *, outcome: str = "nothing was published", judged: bool = True
 ) -> Transformer:
-    """The event's transformer for one window. `outcome`: what becomes of a row that is judged to be wrong; `judged`:
-    whether rows are."""
+    """The event's transformer for one window. `outcome`: the words for what happens to a row that is judged
+    wrong; `judged`: whether rows are judged."""
     return Transformer(
         event.contract,
         transform=event.transform,
@@ -406,14 +415,16 @@ def transformer_of(
 
 
 def rows_schema(event: Event) -> pa.Schema:
-    """Arrow schema of the event's transformed snapshots."""
+    """The Arrow schema of the event's transformed snapshots."""
     contract = event.contract.without(event.event_id) if event.event_id else event.contract
-    # The key is part of an event though it is no column of its own: another key, another snapshot.
+    # The key field belongs to an event although it is no column of its own:
+    # another key field gives another snapshot.
     return contract.arrow_schema.with_metadata({"sluice.key": event.key})
 
 
 def verdict_of(event: Event, *, rows: int, dead: int, reasons: Mapping[str, int]) -> tuple[bool, str]:
-    """Whether the event's policy lets the window be published with `dead` of `rows` rows left out, and why."""
+    """Whether the event's policy lets the window be published with `dead` of `rows`
+    rows left out, and why."""
     if not dead:
         return True, "every row fits the contract" if rows else "the window has no rows"
     listed = ", ".join(
@@ -422,7 +433,7 @@ def verdict_of(event: Event, *, rows: int, dead: int, reasons: Mapping[str, int]
     told = f"{dead:,} of {counted(rows, 'row does', 'rows do')} not fit the contract ({listed})"
     if event.dead_letters == "block":
         return False, f"{told}; dead_letters='block' allows none"
-    # A transform may make more rows of a window than it was given, and more of them dead.
+    # A transform may make more rows than it was given, and more dead ones.
     share = dead / max(rows, dead)
     allowed = f"dead_letters={event.dead_letters} allows {event.dead_letters:.2%}, this is {share:.2%}"
     return share <= event.dead_letters, f"{told}; {allowed}"

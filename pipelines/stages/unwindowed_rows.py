@@ -1,8 +1,9 @@
-"""Rows of an event's query that belong to no window, and so become no event: counted by one question to the warehouse.
+"""Counts rows of an event's query that belong to no window, and so become no event, with queries to the
+warehouse.
 
-A window takes rows by comparing an expression with its bounds. A row belongs to none of them where that expression is
-null, lies before the first window, or behind the last. Rows that other conditions of the query leave out are not
-counted: that is what the author wants.
+A window takes rows by comparing an expression with its bounds. A row belongs to no window if that expression
+is null, before the first window, or after the last. Rows that other conditions of the query leave out are not
+counted: the author wants that.
 """
 
 import secrets
@@ -20,7 +21,7 @@ from resources.warehouse import TookTooLong, Warehouse, WarehouseError
 
 SECONDS = 10.0
 
-# What people and programs write for a time that is not known, or is still to come.
+# Days that people and programs write for an unknown or future time.
 _STAND_INS = (
     "1753-01-01",
     "1899-12-30",
@@ -41,14 +42,16 @@ _AHEAD = timedelta(days=366)
 
 @dataclass(frozen=True)
 class Unwindowed:
-    """Rows of `tables` that belong to no window, of `rows` that the query takes from these without its window.
+    """Rows of `tables` that belong to no window. `rows`: how many rows the query takes from the tables
+    without its window.
 
-    `no_time`: the time is null; `before` the first window; `after` the last one, or, where the windows have no end
-    (`open_ended`), in the year 9999 or later; `apart`: a window has their time, and another condition with its bounds
-    leaves them out. `ahead`: they belong to windows without end that begin in more than a year. `stand_ins`: how many of
-    the rows before, after and ahead have a day that stands for an unknown time, by that day. `earliest` and `latest`: of
-    the others of these, as the warehouse writes it. `further`: another condition with the bounds may leave out rows that
-    are not counted. `unknown`: why nothing is known; the counts are 0 then.
+    `no_time`: the time is null. `before`: before the first window. `after`: after the last window, or, if the
+    windows have no end (`open_ended`), in the year 9999 or later. `apart`: a window has their time, but
+    another condition with the window's bounds leaves them out. `ahead`: they belong to windows without end
+    that begin in more than a year. `stand_ins`: how many of the rows before, after and ahead have a day that
+    stands for an unknown time, by that day. `earliest` and `latest`: the times of the other rows of these, as
+    the warehouse writes them. `further`: another condition with the bounds may leave out rows that are not
+    counted. `unknown`: why nothing is known; then the counts are 0.
     """
 
     tables: tuple[str, ...]
@@ -67,12 +70,13 @@ class Unwindowed:
 
     @property
     def count(self) -> int:
-        """Rows that belong to no window."""
+        """The number of rows that belong to no window."""
         return self.no_time + self.before + self.after + self.apart
 
     @property
     def suspicious(self) -> bool:
-        """True where rows have no time, or one that cannot be right: a mistake in the data or in the query."""
+        """True if rows have no time, or a time that cannot be right:
+        a mistake in the data or in the query."""
         return bool(self.no_time or self.stand_ins or self.apart or self.ahead)
 
     def __str__(self) -> str:
@@ -125,12 +129,12 @@ class Unwindowed:
 
     @property
     def sentence(self) -> str:
-        """It said by itself."""
+        """The text as a sentence of its own."""
         told = str(self)
         return f"{told[0].upper()}{told[1:]}."
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The counts for JSON."""
         return {**asdict(self), "count": self.count}
 
 
@@ -142,7 +146,8 @@ def stands_in(day: datetime) -> bool:
 def count_unwindowed(
     event: Event, warehouse: Warehouse, *, seconds: float = SECONDS, now: datetime | None = None
 ) -> Unwindowed:
-    """Count them, in at most `seconds`. Never raises for what the warehouse says: the answer is then unknown."""
+    """Count the rows in at most `seconds`.
+    Never raises for an error of the warehouse: then the result is unknown."""
     return count_rows(event.source, event.windows, warehouse, seconds=seconds, now=now)
 
 
@@ -154,14 +159,14 @@ def count_rows(
     seconds: float = SECONDS,
     now: datetime | None = None,
 ) -> Unwindowed:
-    """As `count_unwindowed`, for a query that is no event's yet."""
-    # Here: the parser is for loading a catalogue and for this question, not for a run of windows.
+    """Like `count_unwindowed`, for a query that does not belong to an event yet."""
+    # Imported here: the parser is needed to load a catalogue and for this count, not for a run of windows.
     from pipelines.authoring.sql.reach import Unremovable
     from pipelines.authoring.sql.unfiltered_query import unfiltered
 
     nothing = Unwindowed(source.tables, windows.end is None)
     try:
-        # Nobody can know this name: a table may have a column of any other, and `SELECT *` brings it along.
+        # A random name: a table may have a column of any known name, and `SELECT *` would include it.
         parts = unfiltered(source, times=f"sluice_time_{secrets.token_hex(8)}_")
     except Unremovable as reason:
         return Unwindowed(
@@ -181,7 +186,8 @@ def count_rows(
 
 
 def _asked(part: Any, windows: Windows, now: datetime, warehouse: Warehouse) -> list[dict[str, Any]]:
-    # What is compared may be a number that ends in 2038, and knows no year 9999; or no time that has a day.
+    # The compared expression may be a number that ends in 2038, without a year 9999;
+    # or it may be a time without a day.
     compared = (True, False) if part.others and part.bare else (False,)
     attempts = [_Question(part, windows, now, days, apart) for apart in compared for days in (_STAND_INS, ())]
     for attempt in attempts[:-1]:
@@ -208,8 +214,8 @@ def _together(nothing: Unwindowed, answers: list[dict[str, Any]]) -> Unwindowed:
 
 
 class _Question:
-    """What the warehouse is asked about one part of the query, an `Unfiltered`. `apart`: the other conditions with the
-    bounds are asked about, for which a row's window must follow from its time."""
+    """The query about one part of the event's query, an `Unfiltered`. `apart`: also count the rows that the
+    other conditions with the bounds leave out; then a row's window must follow from its time."""
 
     def __init__(
         self, part: Any, windows: Windows, now: datetime, stand_ins: Sequence[str], apart: bool
@@ -223,7 +229,7 @@ class _Question:
         self._values: dict[str, datetime] = {}
 
     def asked(self, warehouse: Warehouse) -> Iterator[dict[str, Any]]:
-        """Its answer, as numbers and texts."""
+        """The warehouse's answer, as numbers and texts."""
         query = self._query()
         sql = query.bound(warehouse.parameter_style).sql
         with warehouse.stream(sql, self._values, order_by=[], batch_rows=1) as batches:
@@ -237,8 +243,8 @@ class _Question:
                     yield {**row, "stand_ins": stand_ins, "further": self._further}
 
     def _query(self) -> SourceQuery:
-        """One row. Everything is compared inside the warehouse, and only numbers and texts come back: a time there may
-        be none that Python knows."""
+        """A query with one row. Everything is compared in the warehouse, and only numbers and texts are
+        returned: Python may not be able to hold a time of the warehouse."""
         part = self._part
         self._write("SELECT count(*) AS rows")
         for name in _PLACES:
@@ -285,7 +291,7 @@ class _Question:
         return SourceQuery("".join(self._written), part.dialect, (), None, "", tuple(self._spans))
 
     def _days(self) -> list[tuple[str, datetime | None, datetime | None]]:
-        """The stand-ins that no window can hold, each with where it begins and ends."""
+        """The stand-in days that no window can hold, each with its start and end."""
         days = [(day, datetime.fromisoformat(day).replace(tzinfo=UTC)) for day in self._stand_ins]
         if not days:
             return []
@@ -305,7 +311,7 @@ class _Question:
         self._write(f") THEN '{name}'")
 
     def _compare_with_its_window(self, limit: Any) -> None:
-        """With a bound of the window that has the row's time."""
+        """Compare with a bound of the window that holds the row's time."""
         unit = _UNITS[self._windows.cadence]
         bound = f"CAST(date_trunc('{unit}', {self._part.times[0]}) AS TIMESTAMP WITH TIME ZONE)"
         if not limit.lower:

@@ -1,1 +1,1 @@
-"""Dagster's web server with a guard in front of it, so that a web page of somebody else cannot launch runs."""
+"""Dagster's web server with a guard in front of it, so that somebody else's web page cannot launch runs."""

@@ -1,4 +1,5 @@
-"""The guarded web server as a process: `dagster-webserver`'s options, or `dev` and the options of `dagster dev`."""
+"""The guarded web server as a process: with `dagster-webserver`'s options,
+or `dev` and the options of `dagster dev`."""
 
 import signal
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 def main() -> None:
     """Run what the arguments say."""
-    # This tree's packages, from whatever folder the process is started.
+    # Use this tree's packages, whatever folder the process is started in.
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from resources.process.start import begin_process
 
@@ -17,7 +18,8 @@ def main() -> None:
     from resources.errors import SluiceError
 
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # As in the background of a script. Dagster lets SIGTERM do what SIGINT does: nothing would stop it.
+        # So it is in the background of a script.
+        # Dagster handles SIGTERM like SIGINT, so otherwise nothing would stop the server.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if sys.argv[1:2] == ["dev"]:
@@ -29,7 +31,8 @@ def main() -> None:
 
 
 def instead_of_dagsters() -> None:
-    """The script `dagster-webserver`: Dagster's command with the guard, and a warning where others reach the port."""
+    """The script `dagster-webserver`: Dagster's command with the guard,
+    and a warning if other machines can reach the port."""
     from resources.process.start import begin_process
 
     begin_process()
@@ -39,7 +42,7 @@ def instead_of_dagsters() -> None:
     from pipelines.webserver.serving import parsed, serve
     from resources.errors import SluiceError
 
-    # What is wrong with the options, Dagster's command says itself.
+    # Dagster's command itself reports what is wrong with the options.
     with suppress(click.UsageError, click.exceptions.Exit), redirect_stdout(None):
         asked = parsed(sys.argv[1:])
         if warning := exposure_warning(asked.host, asked.read_only):

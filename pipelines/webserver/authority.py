@@ -1,4 +1,4 @@
-"""Host names and ports as the headers Host and Origin name them (RFC 9110 7.2, RFC 6454)."""
+"""Host names and ports, as in the headers Host and Origin (RFC 9110 7.2, RFC 6454)."""
 
 import re
 from dataclasses import dataclass
@@ -7,13 +7,15 @@ from ipaddress import IPv6Address, ip_address
 from resources.settings import SettingsError
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-# A name, an IPv4 address, or an IPv6 address in brackets; nothing else, so a user name or a path is not a host.
+# A name, an IPv4 address, or an IPv6 address in brackets;
+# nothing else, so a user name or a path is not a host.
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?")
 
 
 @dataclass(frozen=True)
 class Authority:
-    """A host in its one form (lower case, no final dot, IP addresses shortest) and its port, if one is written."""
+    """A host in its normal form (lower case, no final dot,
+    shortest form of IP addresses) and its port, if one is written."""
 
     host: str
     port: int | None
@@ -24,7 +26,7 @@ class Authority:
 
 
 def parse_authority(text: str) -> Authority | None:
-    """`host` or `host:port`; None for anything else."""
+    """The authority of `host` or `host:port`; None for anything else."""
     found = _AUTHORITY.fullmatch(text)
     if found is None:
         return None
@@ -43,7 +45,7 @@ def parse_origin(text: str) -> tuple[str, Authority] | None:
 
 
 def normal_host(host: str) -> str:
-    """`host` in its one form; an empty string where it is no host."""
+    """`host` in its normal form; an empty string if it is not a host."""
     bracketed = host.startswith("[")
     name = host.strip("[]").lower().removesuffix(".")
     try:
@@ -56,7 +58,7 @@ def normal_host(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """True if only this machine reaches `host`, a name or an address in its one form."""
+    """True if only this machine can reach `host`, a name or an address in its normal form."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -64,10 +66,10 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_hosts(text: str) -> frozenset[Authority]:
-    """The setting `ui_hosts`: hosts with or without a port, between commas. Raises SettingsError."""
+    """The hosts of the setting `ui_hosts`: with or without a port, between commas. Raises SettingsError."""
     found = set()
     for part in filter(None, (part.strip() for part in text.split(","))):
-        # An IPv6 address may be written without brackets where no port follows.
+        # An IPv6 address may be written without brackets if no port follows.
         authority = parse_authority(f"[{part}]" if part.count(":") > 1 and "[" not in part else part)
         if authority is None:
             raise SettingsError(

@@ -1,11 +1,11 @@
-"""What an operator is told where other machines reach the web server."""
+"""The warning for an operator if other machines can reach the web server."""
 
 from pipelines.webserver.authority import is_loopback, normal_host
 from resources.settings import variable
 
 
 def exposure_warning(host: str, read_only: bool) -> str | None:
-    """A warning where `host`, the address to listen on, is not this machine's loopback; else None."""
+    """A warning if `host`, the address to listen on, is not this machine's loopback; otherwise None."""
     if is_loopback(normal_host(host)):
         return None
     can = "see every run and its metadata" if read_only else "launch, cancel and delete runs"

@@ -1,9 +1,10 @@
-"""What a browser may send on behalf of another web page never reaches Dagster's web server.
+"""Requests that a browser sends on behalf of another web page never reach Dagster's web server.
 
-Dagster executes GraphQL mutations that come by GET or as a form, and does not check who sends them: any page that a
-user opens could launch runs. A page of another site can send requests, but cannot choose the headers `Host`, `Origin`
-and `Sec-Fetch-Site`, and cannot send the content type `application/json` without asking the server first (Fetch,
-"CORS-safelisted request-header"). Programs that are no browsers send neither `Origin` nor `Sec-Fetch-Site`.
+Dagster executes GraphQL mutations that come by GET or as a form, and does not check who sends them: any page
+that a user opens could launch runs. A page of another site can send requests, but it cannot choose the
+headers `Host`, `Origin` and `Sec-Fetch-Site`, and it cannot send the content type `application/json` unless
+the server first allows it (Fetch, "CORS-safelisted request-header"). Programs that are not browsers send
+neither `Origin` nor `Sec-Fetch-Site`.
 """
 
 import logging
@@ -24,14 +25,14 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _LOGGER = logging.getLogger("dagster-webserver")
 _READS = ("GET", "HEAD")
-# A query is parsed while other requests wait; a longer one is sent by POST.
+# A query is parsed while other requests wait; a longer one must be sent by POST.
 _LONGEST_QUERY = 100_000
 _MOST_LOGGED = 100
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request is not passed on: an HTTP status and a text that says what to do."""
+    """Why a request is not passed on: an HTTP status, and a text that says what to do."""
 
     status: int
     text: str
@@ -47,7 +48,7 @@ class Guard:
         self._logged: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):  # lifespan: the server's own
+        if scope["type"] not in ("http", "websocket"):  # lifespan: only for the server itself
             return await self._app(scope, receive, send)
         refusal = self._refusal(scope)
         if refusal is None:
@@ -69,12 +70,14 @@ class Guard:
         return self._foreign(headers, host) or _form(scope, headers)
 
     def _host(self, headers: Headers, scope: Scope) -> Authority | Refusal:
-        """Who the request is for. A page whose own name leads here (DNS rebinding) names itself."""
+        """The host that the request is for, or a refusal.
+        A page whose own name leads here (DNS rebinding) sends its own name."""
         named = headers.getlist("host")
         if len(named) != 1:
             return Refusal(400, f"Refused: {len(named)} Host headers. Next: send exactly one.")
         host = parse_authority(named[0])
-        # The address of this connection's socket: where one listens on all addresses, the one that was dialled.
+        # The address of this connection's socket: if the server listens on all addresses,
+        # the one that the client connected to.
         own = normal_host(str((scope.get("server") or ("",))[0]))
         if host and (
             is_loopback(host.host)
@@ -100,7 +103,7 @@ class Guard:
             port = origin.port_for(scheme)
             if any(origin.host == a.host and port == a.port_for(scheme) for a in self._hosts):
                 return None
-            # Behind a proxy with TLS the scheme of the request is not the one that the browser sees.
+            # Behind a proxy with TLS, the scheme of the request is not the one that the browser sees.
             if from_here and origin.host == host.host and port == host.port_for(scheme):
                 return None
         page = _shown(origins[0]) if origins else f"another site (Sec-Fetch-Site: {_shown(sites[0])})"
@@ -113,12 +116,12 @@ class Guard:
 
 
 def _not_a_query(scope: Scope, headers: Headers) -> Refusal | None:
-    """A GET of GraphQL may read only: an image or a link of any page makes a browser send it."""
+    """A GraphQL request by GET may only read: an image or a link on any page makes a browser send it."""
     if not _is_graphql(scope) or "text/html" in headers.get(
         "accept", ""
     ):  # then Dagster shows its playground
         return None
-    # Dagster takes one of several; each of them must be harmless.
+    # If there are several queries, Dagster takes one of them. So each of them must be harmless.
     if all(map(_reads_only, QueryParams(scope["query_string"]).getlist("query"))):
         return None
     return Refusal(
@@ -132,14 +135,14 @@ def _reads_only(query: str) -> bool:
         return False
     try:
         definitions = parse(query).definitions
-    except GraphQLError:  # also for what is nested too deeply
+    except GraphQLError:  # also for a query that is nested too deeply
         return False
     operations = [node for node in definitions if isinstance(node, OperationDefinitionNode)]
     return all(node.operation is OperationType.QUERY for node in operations)
 
 
 def _form(scope: Scope, headers: Headers) -> Refusal | None:
-    """What a page may send without asking the server first: a form, plain text, or nothing at all."""
+    """Refuse what a page may send without the server's permission: a form, plain text, or nothing at all."""
     if scope["method"] == "OPTIONS":
         return None
     allowed = ["application/json", *(["application/graphql"] if _is_graphql(scope) else [])]
@@ -154,7 +157,7 @@ def _form(scope: Scope, headers: Headers) -> Refusal | None:
 
 
 def _is_graphql(scope: Scope) -> bool:
-    # Whatever prefix of the path is in force.
+    # The server may use a path prefix.
     return str(scope["path"]).rstrip("/").endswith("/graphql")
 
 
@@ -164,7 +167,7 @@ def _shown(text: str) -> str:
 
 
 def _not_framed(send: Send) -> Send:
-    """Another page cannot show these pages inside itself and lead a user's click to *Launch*."""
+    """Prevents another page from showing these pages inside itself and leading a user's click to *Launch*."""
 
     async def sending(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
@@ -176,7 +179,8 @@ def _not_framed(send: Send) -> Send:
 
 async def _answer(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
     if scope["type"] == "websocket":
-        # Closed before it is accepted: uvicorn answers 403 without a text. No page could read one; the log has it.
+        # Closed before it is accepted: uvicorn answers 403 without a text.
+        # No page could read a text; the log has it.
         await receive()
         await send({"type": "websocket.close", "code": 1008})
         return
@@ -186,7 +190,7 @@ async def _answer(scope: Scope, receive: Receive, send: Send, refusal: Refusal) 
         (b"content-length", str(len(body)).encode()),
         (b"x-content-type-options", b"nosniff"),
         (b"cache-control", b"no-store"),
-        # What of the body is not read must not be taken for the next request.
+        # The unread rest of the body must not be read as the next request.
         (b"connection", b"close"),
     ]
     if refusal.status == 405:

@@ -1,7 +1,8 @@
-"""`dagster-webserver` with the guard; and `dagster dev` that starts it.
+"""`dagster-webserver` with the guard, and `dagster dev` that starts it.
 
-Neither Dagster's web server nor uvicorn takes middleware, and `dagster dev` takes no other web server. A version of Dagster
-that has moved what `pipelines.dagster_private` uses stops with an error and does not serve without the guard.
+Neither Dagster's web server nor uvicorn takes middleware, and `dagster dev` takes no other web server. If a
+version of Dagster has moved what `pipelines.dagster_private` uses, the server stops with an error and does
+not serve without the guard.
 """
 
 import sys
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
 
     from pipelines.dagster_private import Start
 
-# As `dagster-webserver` itself: its options may also come from DAGSTER_WEBSERVER_PORT and the like.
+# The same names as in `dagster-webserver` itself:
+# its options may also come from DAGSTER_WEBSERVER_PORT and the like.
 _PROGRAM, _VARIABLES = "dagster-webserver", "DAGSTER_WEBSERVER"
 _ENTRY = Path(__file__).with_name("__main__.py")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What options of `dagster-webserver`, and the variables that stand for them, ask for."""
+    """What the options of `dagster-webserver`, and the variables for them, request."""
 
     host: str
     read_only: bool
@@ -59,14 +61,14 @@ def serve(arguments: Sequence[str]) -> None:
     ) -> None:
         configure(config, Guard(app, host, hosts), host, *more, **options)
 
-    # Whatever uvicorn serves in this process comes through here, with the address to listen on. Dagster's command makes
-    # its app and gives it to `uvicorn.run` in one function.
+    # Everything that uvicorn serves in this process passes through here, with the address to listen on.
+    # Dagster's command creates its app and gives it to `uvicorn.run` in one function.
     uvicorn.Config.__init__ = guarded  # type: ignore[assignment,method-assign]
     webserver_command().main(list(arguments), prog_name=_PROGRAM, auto_envvar_prefix=_VARIABLES)
 
 
 def develop(arguments: Sequence[str]) -> None:
-    """Run `dagster dev` with these options and with the guarded web server in place of the plain one."""
+    """Run `dagster dev` with these options, and with the guarded web server in place of the plain one."""
     from pipelines.dagster_private import DAEMON, WEBSERVER, run_dagster_dev
 
     plain = [sys.executable, "-m", WEBSERVER]
@@ -92,7 +94,7 @@ def develop(arguments: Sequence[str]) -> None:
 
 
 def _keep_code_servers(daemon: Sequence[str]) -> None:
-    """`dagster dev` gives its daemon a workspace file that names the code servers that it keeps."""
+    """Keep the code servers of `dagster dev` alive: it gives its daemon a workspace file that names them."""
     if "--workspace" not in daemon:
         return
     workspace = Path(daemon[daemon.index("--workspace") + 1])

@@ -1,4 +1,5 @@
-"""*Execute all* on checks: they are evaluated on what is there; nothing is sourced, transformed or published."""
+"""*Execute all* on checks: the checks are evaluated on what exists;
+nothing is sourced, transformed or published."""
 
 from collections.abc import Iterator, Sequence
 
@@ -26,8 +27,9 @@ def checks_alone(
     reconciled: ReconciledCheck,
     in_a_window: InAWindowCheck,
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """The evaluations of the selected checks for each of the windows; if the run names none, also for those that a run left
-    blocked or failed, behind the others: the page of the asset shows the newest evaluation."""
+    """The evaluations of the selected checks for each window. If the run names no window, also for windows
+    that a run left blocked or failed. These come last, because the page of the asset shows the newest
+    evaluation."""
     if not (context.has_partition_key or context.has_partition_key_range):
         noted = unfinished.noted()
         windows = [*(window for window in windows if window not in noted), *noted]

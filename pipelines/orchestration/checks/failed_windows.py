@@ -1,6 +1,7 @@
-"""Windows that a run leaves blocked or failed: said on the page of the published asset, and noted for every command.
+"""Windows that a run leaves blocked or failed: reported on the page of the published asset, and noted for
+every command.
 
-Without it the page shows what was published before, and nothing of the run that did not get there.
+Without this, the page shows only what was published before, and nothing of the run that did not publish.
 """
 
 from collections.abc import Iterator
@@ -19,12 +20,13 @@ from pipelines.stages.transform import Blocked
 from resources.errors import SluiceError, readable
 from resources.platform import Platform
 
-# Of a run that no window of was begun, so many are noted one by one.
+# If a run started none of its windows, at most this many are noted, one by one.
 MOST_NOTED = 100
 
 
 class UnfinishedWindows:
-    """Those of one run. `publishes`: the run has the published asset selected, for the event's own topic."""
+    """The unfinished windows of one run.
+    `publishes`: the run has selected the published asset, for the event's own topic."""
 
     def __init__(self, event: Event, platform: Platform, run_id: str, *, publishes: bool) -> None:
         self._event, self._store, self._run_id = event, platform.snapshots, run_id
@@ -33,12 +35,12 @@ class UnfinishedWindows:
         self._first: tuple[Window, str] | None = None
 
     def begin(self) -> None:
-        """Look once what earlier runs noted; a window that no run noted costs nothing then."""
+        """Read once what earlier runs noted. After that, a window without a note costs nothing."""
         with suppress(SluiceError):
             self._known = {one.window: one for one in unfinished(self._store, [self._event.full_name])}
 
     def ended(self, window: Window, error: Exception, told: str) -> Iterator[object]:
-        """The window ended with `error`; `told` is what the run says of it."""
+        """The window ended with `error`; `told` is the run's text about it. Yields what Dagster records."""
         done = getattr(error, "transformed", None)
         blocked = isinstance(error, Blocked | NotValidated)
         if not blocked and not self._publishes:
@@ -55,7 +57,8 @@ class UnfinishedWindows:
             advice=error.next_step if isinstance(error, SluiceError) else None,
             relaunch=error.relaunch if isinstance(error, SluiceError) else None,
         )
-        # What is wrong with the store is said where it is needed; the window's own fault is what counts here.
+        # A fault of the store is reported where the store is needed.
+        # Here the fault of the window itself counts.
         with suppress(SluiceError):
             note(self._store, one)
         if not self._publishes:
@@ -70,38 +73,39 @@ class UnfinishedWindows:
         published = asset_key(self._event, "published")
         yield dg.AssetObservation(published, partition=window.key, metadata=metadata, description=str(one))
         self._first = self._first or (window, str(one))
-        if not isinstance(error, NotReconciled):  # else the check has its evaluation
+        if not isinstance(error, NotReconciled):  # otherwise the check has its evaluation already
             yield self._check(window, passed=False, told=str(one))
 
     def at_end(self) -> Iterator[object]:
-        """The check of the first of them once more, behind those of the windows that are as they should be: the asset's page
-        shows the newest evaluation alone."""
+        """Evaluate the check of the first unfinished window once more, after those of the good windows: the
+        asset's page shows only the newest evaluation."""
         if self._first is not None:
             window, told = self._first
             yield self._check(window, passed=False, told=told)
 
     def _reason(self, error: Exception, told: str) -> str:
-        """What is wrong and, but for the event itself, where."""
+        """What is wrong, and where, unless that is only the event itself."""
         if not isinstance(error, SluiceError):
             return readable(told)
         return error.problem if self._event.full_name in error.where else f"{error.where}: {error.problem}"
 
     def done(self, window: Window, *, checked: bool) -> Iterator[object]:
-        """The window is as it should be; `checked`: the run has evaluated the check of its topic."""
+        """The window is as it should be. `checked`: the run has evaluated the check of its topic."""
         before = self._known.get(window.key)
         if before is None or not (self._publishes or before.state == "blocked"):
             return
-        with suppress(SluiceError):  # the next run of the window tries it again
+        with suppress(SluiceError):  # the next run of the window tries again
             self._store.set_finished(self._event.full_name, window.key)
         if self._publishes and not checked:
             yield self._check(window, passed=True, told=f"complete; before, it was {before.told}")
 
     def noted(self) -> list[str]:
-        """Windows that an earlier run left unfinished, of which the last hundred."""
+        """Windows that an earlier run left unfinished; at most the last hundred."""
         return sorted(self._known)[-MOST_NOTED:]
 
     def again(self, window: str) -> dg.AssetCheckEvaluation | None:
-        """The check of a window that an earlier run left unfinished: still failed; None where none did."""
+        """The check of a window that an earlier run left unfinished: it fails again.
+        None if there is no such note."""
         one = self._known.get(window)
         return None if one is None else self._check(window, passed=False, told=str(one))
 

@@ -1,4 +1,5 @@
-"""The check `in_a_window`: rows of the warehouse that no window takes, so that nobody will get an event of them."""
+"""The check `in_a_window`: counts rows of the warehouse that no window takes,
+so that nobody gets an event of them."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,20 +14,21 @@ from pipelines.stages.unwindowed_rows import Unwindowed, count_unwindowed
 from resources.errors import SluiceError
 from resources.platform import Platform
 
-# It asks about the whole table: a schedule that ticks every hour must not ask it every hour.
+# The check queries the whole table: a schedule that ticks every hour must not do this every hour.
 _AGAIN_AFTER = timedelta(hours=20)
 _NOTE = "in-a-window"
 
 
 class InAWindowCheck:
-    """Evaluates the check once in a run, and once a day at most for one definition of the event. `warn` is told what
-    it found where that cannot be right."""
+    """Evaluates the check once in a run, and at most about once a day for one definition of the event. `tell`
+    gets a warning about rows that cannot be right."""
 
     def __init__(self, event: Event, platform: Platform, *, tell: Tell) -> None:
         self._event, self._platform, self._tell = event, platform, tell
 
     def evaluations(self, *, again: bool = False) -> Iterator[dg.AssetCheckEvaluation]:
-        """The evaluation; none where it was asked lately, unless `again`. It never fails a run: what it cannot find out is unknown."""
+        """The evaluation; none if the check ran recently, unless `again`. It never fails a run: what it
+        cannot find out is unknown."""
         now = datetime.now(UTC)
         try:
             if not again and self._asked_lately(now):
@@ -72,7 +74,7 @@ class InAWindowCheck:
         try:
             asked_at = datetime.fromisoformat(str(note.get("asked_at")))
             lately = timedelta(0) <= now - asked_at < _AGAIN_AFTER
-        except (ValueError, TypeError):  # of another version
+        except (ValueError, TypeError):  # a note of another version
             return False
         return lately and all(note.get(name) == value for name, value in self._definition().items())
 

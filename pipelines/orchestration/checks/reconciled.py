@@ -17,14 +17,14 @@ from resources.platform import Platform
 
 
 class NotReconciled(SluiceError):
-    """What is on the topic is not what was published. The check has said so."""
+    """What is on the topic is not what was published. The check has reported it."""
 
     relaunch = False
 
 
 class ReconciledCheck(Reconciler):
-    """Evaluates the check for the windows of one run, where the setting `reconcile` is on. `topic`: a shadow topic
-    that the run publishes to instead of the event's own."""
+    """Evaluates the check for the windows of one run if the setting `reconcile` is on. `topic`: a shadow
+    topic that the run publishes to instead of the event's own."""
 
     def __init__(
         self,
@@ -38,17 +38,20 @@ class ReconciledCheck(Reconciler):
         self._shadow, self._tell = topic, tell
 
     def evaluate(self, window: str, result: PublishResult) -> dg.AssetCheckEvaluation | None:
-        """The evaluation, or None where the window's newest generation was found right before.
+        """The evaluation. None if the setting `reconcile` is off, if the ledger has no entry, if this run
+        published nothing and the window's newest generation has passed the check before, or if nothing can be
+        said about what an earlier run published.
 
-        What was found right is noted beside the snapshots: a run that was killed between its last commit and this
-        check, or whose check failed, leaves the reading back to the next run, also when that publishes nothing.
+        A passed check is noted beside the snapshots. If a run is killed between its last commit and this
+        check, or if its check fails, the next run reads the window back, even if it publishes nothing.
         """
         if not self._platform.settings.reconcile:
             return None
         key = ledger_key(self._shadow or self._event.topic, window)
         answer = self._platform.ledger.ask(key)
         written = result.entry if result.entry is not None and result.entry.key == key else None
-        # The topic is read while the ledger is, which most often says what this run has just written.
+        # The topic and the ledger are read at the same time.
+        # Usually the ledger holds what this run has just written.
         found = self._found(window, written, result) if written is not None else None
         value = answer()
         entry = read_entry(key, value)
@@ -69,7 +72,8 @@ class ReconciledCheck(Reconciler):
         return self._evaluation(window, found.ok, found.told, _figures(found))
 
     def _right_before(self, window: str) -> dict[str, Any] | None:
-        """The state that was last found right; None where it is not known. It only saves reading the topic again."""
+        """The state at the last passed check; None if it is not known.
+        It only saves reading the topic again."""
         try:
             return self._platform.snapshots.reconciled(self._event.full_name, window)
         except SluiceError as error:
@@ -107,7 +111,7 @@ class ReconciledCheck(Reconciler):
         )
 
     def _found(self, window: str, entry: LedgerEntry, result: PublishResult) -> Reconciliation | None:
-        """None where nothing can be said of what an earlier run published."""
+        """The reconciliation; None if nothing can be said about what an earlier run published."""
         try:
             return self.reconcile(window, entry=entry)
         except CannotReconcile:
@@ -116,7 +120,7 @@ class ReconciledCheck(Reconciler):
             return None
 
     def failed(self, window: str, evaluation: dg.AssetCheckEvaluation) -> SluiceError:
-        """What the operator of a window that does not reconcile is told."""
+        """The error for the operator of a window that does not reconcile."""
         return NotReconciled(
             f"{self._event.full_name} {window}",
             f"was published, and its topic does not hold what it should: {evaluation.description}",

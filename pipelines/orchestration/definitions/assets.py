@@ -1,8 +1,8 @@
 """One event becomes one op that materializes three assets, window by window.
 
-One op, not three: in a ranged run Dagster skips a whole step when the step before it lacks an output, so with
-three ops one bad window would hold back every good one. Here each window is sourced, transformed, checked and
-published by itself, and recorded as it happens (docs/decisions/0001-one-op-per-event.md).
+It is one op, not three: in a ranged run Dagster skips a whole step if the step before it lacks an output, so
+with three ops one bad window would stop every good one. In this op each window is sourced, transformed,
+checked and published by itself, and recorded as it happens (docs/decisions/0001-one-op-per-event.md).
 """
 
 import logging
@@ -71,7 +71,8 @@ def build_assets(event: Event) -> dg.AssetsDefinition:
     )
     def materialize(context):  # type: ignore[no-untyped-def]
         context.log.addFilter(_no_false_alarm)
-        # The clients of the outside world are loaded where a run needs them, not by the server that lists assets.
+        # Imported here: only a run needs the clients of Kafka and the warehouse,
+        # not the server that lists assets.
         from pipelines.orchestration.windows.failures import RunFailure, run_failure
         from pipelines.orchestration.windows.run import WindowRun
         from pipelines.orchestration.windows.stages import windows_of
@@ -93,7 +94,7 @@ def build_assets(event: Event) -> dg.AssetsDefinition:
                     mark_environment(context, platform.settings)
                     yield from WindowRun(event, context, config, platform, windows, unchanged).windows()
             except SluiceError as error:
-                unchanged.keep(error)  # refused before its first window
+                unchanged.keep(error)  # the run was refused before its first window
                 raise
         except SluiceError as error:
             raise run_failure(str(error), [RunFailure((), error.parts)]) from None
@@ -102,8 +103,8 @@ def build_assets(event: Event) -> dg.AssetsDefinition:
 
 
 def _no_false_alarm(record: logging.LogRecord) -> bool:
-    # Checks are recorded by window, as evaluations. Dagster looks for one output of each check besides, and says at the end
-    # of every good run that it did not find it.
+    # Checks are recorded for each window, as evaluations. Dagster also looks for one output of each check,
+    # and reports at the end of every good run that it did not find it.
     return _CHECKS_AS_OUTPUTS not in str(record.msg)
 
 

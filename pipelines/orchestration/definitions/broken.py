@@ -1,6 +1,6 @@
-"""What does not load, shown where it is looked for: an asset whose check is red and whose text says what is wrong.
+"""What does not load is shown in the UI as an asset with a failed check, whose text says what is wrong.
 
-Everything else of the code location loads without it.
+Everything else in the code location loads without it.
 """
 
 import sys
@@ -33,7 +33,7 @@ def build_broken(broken: Mapping[str, str]) -> list[dg.AssetsDefinition]:
 
 
 def build_broken_sensors(broken: Mapping[str, str]) -> list[dg.SensorDefinition]:
-    """The sensor that turns the checks of these assets red; none where everything loads."""
+    """The sensor that makes the checks of these assets fail; none if everything loads."""
     if not broken:
         return []
 
@@ -71,7 +71,7 @@ def told(problems: Sequence[DeclarationProblem]) -> str:
         )
         for problem in problems
     )
-    # An error repeats what is wrong. A page that cannot be encoded would be missing for every event.
+    # The text quotes what is wrong. If it could not be encoded, the page would be missing for every event.
     return readable(text)
 
 
@@ -91,7 +91,7 @@ def _asset(name: str, text: str) -> dg.AssetsDefinition:
     ]
 
     @dg.multi_asset(
-        # The whole name, marked: parts that are joined may be those of another file or event.
+        # The whole name with a hash: a name of joined parts could also be that of another file or event.
         name=f"{legal_name(name)}__does_not_load",
         specs=specs,
         can_subset=True,
@@ -107,7 +107,8 @@ def _asset(name: str, text: str) -> dg.AssetsDefinition:
 
 
 def _keys(name: str) -> list[dg.AssetKey]:
-    """An event keeps the keys that its assets have when it loads, and so its history; a file gets one of its own."""
+    """The asset keys of an event or a file. An event keeps the keys that it has when it loads, and so its
+    history; a file gets a key of its own."""
     if name.endswith((".py", ".avsc")) or "/" not in name:
         return [dg.AssetKey(["files", *(legal_name(part) for part in PurePath(name).parts)])]
     domain, _, event = name.partition("/")
@@ -125,6 +126,6 @@ def _verdict(name: str, text: str) -> dg.AssetCheckEvaluation:
 
 
 def tell(broken: Mapping[str, str]) -> None:
-    """To the log of the code server."""
+    """Write what does not load to the log of the code server."""
     for name, text in sorted(broken.items()):
         print(f"sluice: {name} does not load:\n{text}\n", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""A catalogue of events as Dagster definitions."""
+"""Builds Dagster definitions from a catalogue of events."""
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -32,13 +32,14 @@ def build_definitions(catalogue: Catalogue) -> dg.Definitions:
 def build_location(
     catalogue: Catalogue, broken: Mapping[str, str], jobs: Sequence[JobSetting] = ()
 ) -> dg.Definitions:
-    """The same, with an asset in error for each event or file of `broken` (its name, and what is wrong), and for each
-    event that Dagster refuses: one declaration never keeps the others from loading. `jobs` are built over the events that
-    load; a job that cannot be built is an asset in error, too."""
+    """Like `build_definitions`, with an asset in error for each event or file of `broken` (its name, and what
+    is wrong), and for each event that Dagster refuses: one declaration never prevents the others from
+    loading. `jobs` are built from the events that load; a job that cannot be built becomes an asset in error,
+    too."""
     events, wrong = list(catalogue.events.values()), dict(broken)
     with collection_paused():
         while isinstance(made := _loaded(events, wrong), Exception):
-            # The first that Dagster does not take beside those before it.
+            # Find the first event that Dagster refuses together with the events before it.
             place = bisect_left(
                 range(1, len(events) + 1),
                 True,
@@ -52,7 +53,7 @@ def build_location(
             del events[place]
         keep(len(events))
         if jobs:
-            # After the events: what Dagster refuses is then a job's.
+            # Jobs are added after the events: if Dagster refuses something now, a job is the cause.
             found = build_jobs(
                 Catalogue(
                     {one.full_name: one for one in events}, catalogue.assets_root, refused=catalogue.refused
@@ -66,10 +67,10 @@ def build_location(
 
 
 def _loaded(events: Sequence[Event], broken: Mapping[str, str]) -> dg.Definitions | Exception:
-    """The definitions as Dagster takes them, or why it does not."""
+    """The definitions if Dagster accepts them, or the error if it does not."""
     try:
         definitions = _definitions(events, broken)
-        # Kept by the definitions: the code server asks for the same.
+        # The definitions cache the result, and the code server needs the same.
         definitions.get_repository_def().get_all_jobs()
     except Exception as error:  # whatever it is, the other events must load
         return error
@@ -85,6 +86,7 @@ def _definitions(
         jobs=jobs.jobs if jobs else (),
         sensors=[build_sensor(), *build_consumption_sensors(events), *build_broken_sensors(broken)],
         resources=run_resources(),
-        # Windows run side by side in separate runs; inside one a process per step would cost ten seconds.
+        # Windows run in parallel in separate runs.
+        # Within a run, a process for each step would cost ten seconds.
         executor=dg.in_process_executor,
     )

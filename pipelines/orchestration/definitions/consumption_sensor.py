@@ -11,7 +11,7 @@ SENSOR = "first_consumption"
 
 
 def build_consumption_sensors(events: Sequence[Event]) -> list[dg.SensorDefinition]:
-    """The sensor; none where no event declares a consumer."""
+    """The sensor; none if no event declares a consumer."""
     declaring = [event for event in events if event.consumers]
     if not declaring:
         return []
@@ -24,7 +24,7 @@ def build_consumption_sensors(events: Sequence[Event]) -> list[dg.SensorDefiniti
         "record (docs/journal.md#first-consumption). It launches nothing.",
     )
     def first_consumption(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        # Here: the clients of Kafka come with it, and the code server loads without them.
+        # Imported here: this imports the Kafka clients, and the code server loads without them.
         from pipelines.journal.consumption_watch import ConsumptionWatch, Memory, declared_consumers
         from resources.platform import Platform
 
@@ -34,7 +34,7 @@ def build_consumption_sensors(events: Sequence[Event]) -> list[dg.SensorDefiniti
                 consumers = declared_consumers(declaring, platform.settings)
                 looked = ConsumptionWatch(platform, consumers, memory, by=f"sensor {SENSOR}").look()
         except SluiceError as error:
-            # Brokers that are down are down for a while: no tick of that time is a failure of its own.
+            # Brokers may be down for a while. The ticks of that time do not count as failures.
             return dg.SkipReason(f"not looked: {error}")
         if (known := memory.to_json()) != (context.cursor or ""):
             context.update_cursor(known)

@@ -1,4 +1,4 @@
-"""What the UI says of an event before anything has run."""
+"""What the UI shows of an event before anything has run."""
 
 import dagster as dg
 
@@ -21,7 +21,7 @@ def contract_columns(event: Event) -> dg.TableSchema:
 
 
 def agreements(event: Event) -> dict[str, object]:
-    """What the event declares for its topic, its consumers and its promise, as metadata of its asset."""
+    """The event's declared topic settings, consumers and promise, as metadata of its asset."""
     found: dict[str, object] = {}
     if event.topic_settings:
         found["topic_settings"] = str(event.topic_settings)
@@ -33,7 +33,7 @@ def agreements(event: Event) -> dict[str, object]:
 
 
 def code_references(event: Event) -> dg.CodeReferencesMetadataValue:
-    """The event's module and contract, opened from the UI."""
+    """The event's module and contract, which the UI can open."""
     return dg.CodeReferencesMetadataValue(
         code_references=[
             dg.LocalFileCodeReference(

@@ -1,7 +1,8 @@
 """Jobs over selections of events, as an operator declares them: `[jobs.NAME]` in sluice.toml.
 
-An asset job of Dagster has one partitions definition. So the events of a job are grouped by their windows: one group is
-the job NAME; of several, each is a job of its own, NAME and the cadence. Its schedule is one for all of them.
+A Dagster asset job has one partitions definition. So the events of a job are grouped by their windows. One
+group becomes the job NAME. If there are several groups, each becomes a job of its own, named NAME and the
+cadence. All of them share one schedule.
 """
 
 from collections import Counter, defaultdict
@@ -38,7 +39,7 @@ class Jobs:
 
 
 def build_jobs(catalogue: Catalogue, declared: Sequence[JobSetting]) -> Jobs:
-    """The jobs and schedules over the events of the catalogue. A job that is wrong leaves the others."""
+    """The jobs and schedules over the events of the catalogue. A wrong job does not affect the others."""
     found = Jobs()
     taken: set[str] = set()
     for one in declared:
@@ -97,7 +98,7 @@ def _jobs(one: JobSetting, events: Sequence[Event]) -> "list[dg.UnresolvedAssetJ
 
 
 def _span(windows: Windows) -> _Span:
-    """What Dagster compares of windows: the delay is no part of it."""
+    """The part of the windows that Dagster compares: the delay does not belong to it."""
     return windows.cadence, windows.start, windows.end
 
 
@@ -148,12 +149,12 @@ def _schedule(name: str, selected: str, cron: str, events: Sequence[Event]) -> d
 
 
 def _ticks(name: str, cron: str) -> dg.TimeWindowPartitionsDefinition:
-    """The time between two ticks as a window: Dagster itself says when the tick before was."""
+    """The time between two ticks as a partition: Dagster itself says when the last tick was."""
     try:
         return dg.TimeWindowPartitionsDefinition(
             start=_EPOCH, fmt="%Y-%m-%d-%H:%M", cron_schedule=cron, timezone="UTC"
         )
-    except Exception as error:  # several kinds, all about the line
+    except Exception as error:  # errors of several kinds, all about the cron line
         raise SluiceError(
             f"sluice.toml [{JOBS}.{name}]",
             f"cron={cron!r} is not a cron line",

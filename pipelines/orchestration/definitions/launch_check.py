@@ -1,6 +1,7 @@
-"""The schema of an event's run configuration, which also refuses values that do not go together.
+"""The schema of an event's run configuration, which also refuses values that contradict each other.
 
-Dagster checks a schema when a run is launched: the run, or the backfill, is refused before there is a run that could fail.
+Dagster checks a schema when a run is launched. So the run, or the backfill, is refused before a run exists
+that could fail.
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from resources.errors import SluiceError
 
 
 class _Unsound(PostProcessingError, DagsterUserCodeProcessError):
-    """Dagster shows a stack trace for any other error of a schema; of this one it shows the text."""
+    """Of this error Dagster shows the text. For any other error of a schema it shows a stack trace."""
 
     def __init__(self, text: str) -> None:
         info = SerializableErrorInfo(text, [], None)

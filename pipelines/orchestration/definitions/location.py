@@ -19,12 +19,13 @@ from resources.settings.jobs import JobSetting  # noqa: E402
 
 
 def load_location() -> dg.Definitions:
-    """Every event of the project. A module that cannot be loaded is an asset in error; the others load."""
+    """Every event of the project.
+    A module that cannot be loaded becomes an asset in error; the others load."""
     begin_process()
     guard_stored_errors()
     prefix = ""
     jobs: tuple[JobSetting, ...] = ()
-    with suppress(SettingsError):  # each run says what is wrong with its settings
+    with suppress(SettingsError):  # each run reports what is wrong with its settings
         settings = load_settings()
         prefix, jobs = settings.topic_prefix, settings.jobs
     try:

@@ -1,4 +1,4 @@
-"""Windows as Dagster's partitions; a test holds their keys and bounds to each other."""
+"""Windows as Dagster's partitions; a test compares their keys and bounds."""
 
 from functools import cache
 
@@ -9,7 +9,8 @@ from pipelines.authoring.windows import Windows
 
 @cache
 def partitions_of(windows: Windows) -> dg.TimeWindowPartitionsDefinition:
-    """Dagster's partitions definition of these windows; equal windows share one (loading 500 events is faster)."""
+    """Dagster's partitions definition of these windows;
+    equal windows share one (loading 500 events is faster)."""
     start, end = windows.start, windows.end
     match windows.cadence:
         case "hourly":

@@ -1,5 +1,5 @@
 """The platform as a Dagster resource. It has no fields: Dagster shows a resource's configuration in its UI,
-and connection settings hold secrets, so they are read from the environment where the run is."""
+and connection settings contain secrets, so they are read from the environment of the run."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -18,12 +18,12 @@ class PlatformResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Opens the platform for one run; settings come from `SLUICE_…` and `sluice.toml` at that moment."""
 
     def open(self, say: Callable[[str], None]) -> "Platform":
-        """A platform whose waits are told to `say`."""
+        """A platform that reports its waits to `say`."""
         from resources.platform import Platform
 
         return Platform(load_settings(), say=say)
 
 
 def run_resources() -> dict[str, object]:
-    """What the op of every event needs."""
+    """The resources that the op of every event needs."""
     return {"platform": PlatformResource(), HEARTBEAT: heartbeat}

@@ -1,4 +1,5 @@
-"""One schedule per cadence and delay: at each tick it requests a run per event for its newest complete window."""
+"""One schedule for each cadence and delay:
+at each tick it requests a run of each event's newest complete window."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -12,12 +13,13 @@ from pipelines.authoring.windows import Window
 from pipelines.orchestration.keys import STAGES, asset_key
 from resources.wording import counted
 
-# Dagster's job over all assets: a job per event would cost more than the events (docs/performance.md).
+# Dagster's job over all assets: a job for each event would cost more than the events (docs/performance.md).
 ALL_ASSETS_JOB = "__ASSET_JOB"
 
 
 def build_schedules(events: Iterable[Event]) -> list[dg.ScheduleDefinition]:
-    """Schedules named after what they wait for: `hourly`, `daily_after_2h`, …; off until an operator starts them."""
+    """Schedules, named after what they wait for: `hourly`, `daily_after_2h`, …;
+    off until an operator starts them."""
     groups: dict[tuple[str, timedelta], list[Event]] = defaultdict(list)
     for event in events:
         groups[event.windows.cadence, event.windows.delay].append(event)
@@ -75,17 +77,17 @@ def run_request(event: Event, window: Window) -> dg.RunRequest:
 
 
 def _ended(event: Event, now: datetime) -> bool:
-    """Whether the event's last window was complete before the tick that comes before `now`: a schedule goes on with
-    what is new, and history is published on purpose, as a backfill."""
+    """Whether the event's last window was already complete at the tick before `now`. A schedule only
+    publishes new windows; history is published on purpose, with a backfill."""
     windows = event.windows
-    if windows.end is None or windows.end > now:  # behind an end in the year 9999 there are no dates
+    if windows.end is None or windows.end > now:  # after an end in the year 9999 there are no dates
         return False
     return following(windows.cadence, windows.end) + windows.delay <= now
 
 
 def cron_of(cadence: str, delay: timedelta) -> str:
-    """The cron line that ticks when a window of this cadence, `delay` after its end, is complete."""
-    # Any window end of the cadence will do: Monday 2024-01-01 ends an hour, a day, a week and a month.
+    """The cron line that ticks when a window of this cadence is complete, `delay` after its end."""
+    # Any end of a window of the cadence will do: Monday 2024-01-01 ends an hour, a day, a week and a month.
     tick = datetime(2024, 1, 1, tzinfo=UTC) + delay
     match cadence:
         case "hourly":
@@ -97,7 +99,7 @@ def cron_of(cadence: str, delay: timedelta) -> str:
         case _ if delay < timedelta(days=27):
             return f"{tick.minute} {tick.hour} {tick.day} * *"
         case _:
-            # Not every month has such a day; ticking daily is safe, for a window is requested once.
+            # Not every month has such a day. A daily tick is safe, because a window is requested only once.
             return f"{tick.minute} {tick.hour} * * *"
 
 

@@ -1,4 +1,4 @@
-"""The warehouse tables that events read, as external assets: lineage starts where the data lives."""
+"""The warehouse tables that events read, as external assets: lineage begins at the data."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from pipelines.orchestration.keys import table_key
 
 
 def build_tables(events: Iterable[Event]) -> list[dg.AssetSpec]:
-    """One external asset per table named in any event's SQL."""
+    """One external asset for each table that any event's SQL names."""
     found = {(event.warehouse, table) for event in events for table in event.source.tables}
     return [
         dg.AssetSpec(

@@ -1,1 +1,1 @@
-"""Runs that live and runs that died: heartbeats, and what is done about a run without one."""
+"""Runs that live and runs that died: heartbeats, and what is done with a run without one."""

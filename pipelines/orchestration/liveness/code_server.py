@@ -1,4 +1,5 @@
-"""The code servers that Dagster's default launcher gives runs to: what they say of a run, and a new one for one that died."""
+"""The code servers to which Dagster's default launcher gives runs: asks them about a run,
+and restarts one that died."""
 
 import json
 import logging
@@ -29,9 +30,10 @@ _log = logging.getLogger(__name__)
 
 
 def left_by_its_server(run: dg.DagsterRun) -> bool | None:
-    """Whether the code server that a run was given to has ended or knows nothing of the run; None: that cannot be said, for it
-    does not answer and may be on another host, or it has been started anew and its predecessor may have the run. False also
-    where no code server starts the run. To be asked on the host of the daemon."""
+    """Whether the code server that was given a run has ended or does not know the run. False if it knows the
+    run, or if no code server starts the run. None if it is not known: the server does not answer and may be
+    on another host, or it was restarted and its predecessor may have the run. Call it on the host of the
+    daemon."""
     info = _server_of(run)
     if info is None:
         return False
@@ -41,20 +43,22 @@ def left_by_its_server(run: dg.DagsterRun) -> bool | None:
         return not found.serializable_error_info and run.run_id not in found.current_runs
     except DagsterUserCodeUnreachableError:
         pass
-    # Nobody is there, or the keeper of a code server, which answers for its newest one, and not to that question.
+    # Nobody answers, or only the keeper of a code server does.
+    # A keeper answers for its newest server, but not this request.
     try:
         asked = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id))
         return False if deserialize_value(asked, CanCancelExecutionResult).can_cancel else None
     except DagsterUserCodeUnreachableError:
         if _is_kept(client):
             return True
-    # The socket of a server that was killed stays behind. Where there is none, or a port, the server may be on another host.
+    # The socket file of a killed server remains.
+    # If there is no file, or a port is used, the server may be on another host.
     socket = info.get("socket")
     return True if socket and Path(socket).exists() else None
 
 
 def revive_server(run: dg.DagsterRun) -> None:
-    """Have the keeper of the code server of a lost run start a new one, if its own has died."""
+    """If the code server of a lost run has died, let its keeper start a new one."""
     info = _server_of(run)
     if info is not None:
         client = _client(info)
@@ -65,10 +69,11 @@ def revive_server(run: dg.DagsterRun) -> None:
 def keep_code_servers(
     workspace: Path, over: threading.Event, *, look_every_seconds: float = _LOOK_EVERY_SECONDS
 ) -> None:
-    """Until `over`: each code server of a workspace file that has answered and does so no more is started anew.
+    """Until `over`: restart each code server of a workspace file that has answered before and no longer does.
 
-    The keeper of a code server (`dagster code-server start`) does not see that its own has died: until somebody reloads
-    the code, no schedule, sensor or backfill would go on. One that never answered waits for its author.
+    The keeper of a code server (`dagster code-server start`) does not see that its server has died. Until
+    somebody reloads the code, no schedule, sensor or backfill would continue. A server that never answered
+    must be fixed by its author.
     """
     found: Any = load_yaml_from_path(str(workspace))
     entries = [entry.get("grpc_server") for entry in found["load_from"]]
@@ -79,7 +84,7 @@ def keep_code_servers(
 
 
 class _Kept:
-    """A code server, and how long to wait before it is started anew once more."""
+    """A code server, and how long to wait before it is restarted again."""
 
     def __init__(
         self,
@@ -109,7 +114,7 @@ def _answers(client: DagsterGrpcClient) -> bool:
 
 
 def _is_kept(client: DagsterGrpcClient) -> bool:
-    """Whether a keeper is there that answers this itself, although its code server does not."""
+    """Whether a keeper exists that answers this request itself, although its code server does not."""
     try:
         client.heartbeat("")
     except DagsterUserCodeUnreachableError:

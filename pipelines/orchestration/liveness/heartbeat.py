@@ -1,8 +1,8 @@
-"""The heartbeat of a run: a counter in Dagster's storage that grows for as long as the run's process lives.
+"""The heartbeat of a run: a counter in Dagster's storage that grows as long as the run's process lives.
 
-Whoever shares the storage sees it, on any host, in any container. Beside the counter stands the mark of a file that the
-process keeps locked: on the same machine the lock says at once whether the process lives
-(docs/decisions/0022-a-run-has-a-heartbeat.md).
+Every process that shares the storage sees it, on any host and in any container. Beside the counter the
+storage has the mark of a file that the process keeps locked: on the same machine the lock says at once
+whether the process lives (docs/decisions/0022-a-run-has-a-heartbeat.md).
 """
 
 import json
@@ -32,7 +32,8 @@ os.register_at_fork(after_in_child=_beating.clear)
 
 @dataclass(frozen=True)
 class Beat:
-    """The newest heartbeat of a run. `value` changes with each one; `lock`: None where the host has no such file."""
+    """The newest heartbeat of a run. `value` changes with each heartbeat;
+    `lock`: None if the host has no such file."""
 
     value: str
     lock: LockMark | None
@@ -44,7 +45,8 @@ class Beat:
     "container or host is gone is marked as failed.",
 )
 def heartbeat(context: dg.InitResourceContext) -> Iterator[None]:
-    """The heartbeat as a resource: Dagster begins it before the run's steps wait for their places in pools."""
+    """The heartbeat as a resource:
+    Dagster starts it before the run's steps wait for their places in pools."""
     if context.instance is None or context.run is None:
         yield
         return
@@ -56,7 +58,8 @@ def heartbeat(context: dg.InitResourceContext) -> Iterator[None]:
 def beating(
     instance: dg.DagsterInstance, run_id: str, *, every_seconds: float = EVERY_SECONDS
 ) -> Iterator[None]:
-    """Send heartbeats for the run within the block. A storage that does not answer for a while is no reason to stop."""
+    """Send heartbeats for the run during the block.
+    They continue even if the storage does not answer for a while."""
     if run_id in _beating or instance.is_ephemeral:
         yield
         return
@@ -96,7 +99,7 @@ class _Heart:
 
     def stop(self) -> None:
         self._over.set()
-        # The thread may wait for a storage that does not answer; the run does not.
+        # The thread may wait for a storage that does not answer. The run does not wait for it.
         self._thread.join(5)
         if not self._thread.is_alive():
             self._write("{}")
@@ -151,13 +154,13 @@ def _parsed(value: str) -> Beat:
 
 
 def lock_folder(instance: dg.DagsterInstance) -> Path:
-    """Where the runs of this machine keep their lock files: in Dagster's home."""
+    """The folder for the lock files of this machine's runs: in Dagster's home."""
     return Path(instance.root_directory) / _FOLDER
 
 
 def sends_heartbeats(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether the job that a run was created from has the heartbeat, as its snapshot in Dagster's storage says: jobs of
-    other projects, and of versions before, have none."""
+    """Whether the job of a run has the heartbeat, by the job's snapshot in Dagster's storage. Jobs of other
+    projects and of older versions have none."""
     if run.job_snapshot_id is None:
         return False
     job = instance.get_job_snapshot(run.job_snapshot_id)

@@ -1,8 +1,8 @@
 """A run launcher that knows the heartbeats of Sluice's runs.
 
-Dagster's run monitoring asks the launcher about every run that has begun. A launcher of containers knows nothing of a run
-that a terminal made, and Dagster then marks it as failed while it publishes; Dagster's default launcher cannot be asked
-at all, and a run whose host died stays "started" for ever. The heartbeat answers both.
+Dagster's run monitoring asks the launcher about every run that has begun. A launcher of containers knows
+nothing about a run of a terminal, so Dagster marks that run as failed while it publishes. Dagster's default
+launcher cannot be asked at all, so a run whose host died stays "started" for ever. The heartbeat solves both.
 """
 
 import json
@@ -28,19 +28,20 @@ from pipelines.orchestration.liveness.heartbeat import beats_of
 from pipelines.orchestration.liveness.lost_runs import PATIENCE_SECONDS, LostRuns, end_run
 
 MODULE_IN_DAGSTER_YAML = "pipelines.orchestration.launcher"
-"""Under which module an operator's `dagster.yaml` names the launcher."""
+"""The module under which an operator's `dagster.yaml` names the launcher."""
 
-# Two heartbeats missing: with the word of the launcher that is enough.
+# Two missing heartbeats. Together with the launcher's answer that is enough.
 _MISSED_SECONDS = 30.0
-# So long the sensor has time to end a run whose process is known to be gone.
+# For this long the sensor has time to end a run whose process is known to be gone.
 _SENSOR_SECONDS = 100.0
 
 
 class SluiceRunLauncher(RunLauncher[Any], ConfigurableClass):
-    """In `dagster.yaml`, around the launcher that starts the runs (`launcher`; Dagster's default one where it is left out).
+    """In `dagster.yaml` this launcher is put around the launcher that starts the runs (`launcher`; if it is
+    left out, Dagster's default one).
 
-    What comes of it is that launcher itself, of a class of its own: it answers for runs with a heartbeat, ends a run of a
-    terminal in order, and does everything else as before.
+    The result is that launcher itself, with a class of its own: it answers for runs with a heartbeat, ends a
+    run of a terminal cleanly, and does everything else as before.
     """
 
     @classmethod
@@ -73,7 +74,8 @@ class SluiceRunLauncher(RunLauncher[Any], ConfigurableClass):
 
 
 def watching(launcher: RunLauncher[Any]) -> RunLauncher[Any]:
-    """The launcher, made to know heartbeats. It stays an instance of its class, for Dagster and its packages ask for that."""
+    """The launcher, changed so that it knows heartbeats. It is still an instance of its class, because
+    Dagster and its packages check that."""
     of = type(launcher)
     launcher.__class__ = type(of.__name__, (_Watching, of), {"__module__": of.__module__})
     cast(_Watching, launcher).sluice_lost_runs = LostRuns()
@@ -83,14 +85,14 @@ def watching(launcher: RunLauncher[Any]) -> RunLauncher[Any]:
 
 
 def knows_heartbeats(launcher: type) -> bool:
-    """Whether runs with a heartbeat are left alone by a launcher of this class."""
+    """Whether a launcher of this class considers heartbeats, and so leaves a run alone that sends them."""
     return issubclass(launcher, (SluiceRunLauncher, _Watching))
 
 
 class _Watching(RunLauncher[Any]):
     sluice_lost_runs: LostRuns
     sluice_lost_since: dict[str, float]
-    # Runs that got a new worker: the last heartbeat of the one before, and when.
+    # Runs that got a new worker: the last heartbeat of the worker before, and the time.
     sluice_resumed: dict[str, tuple[str, float]]
 
     @property
@@ -107,7 +109,8 @@ class _Watching(RunLauncher[Any]):
                     WorkerStatus.RUNNING, f"lost, and left to the sensor for a while: {why}"
                 )
             if is_of_a_terminal(run) or not instance_of(self).run_monitoring_max_resume_run_attempts:
-                # At once and with its places in pools. Dagster, told that it failed, sees then that it has ended.
+                # Ended at once, with its places in pools.
+                # Dagster gets FAILED, and then sees that the run has ended.
                 end_run(instance_of(self), run, why)
             return CheckRunHealthResult(WorkerStatus.FAILED, why)
         if is_of_a_terminal(run):
@@ -126,8 +129,8 @@ class _Watching(RunLauncher[Any]):
         return CheckRunHealthResult(WorkerStatus.RUNNING, "its process sends heartbeats")
 
     def _is_left_to_the_sensor(self, run: dg.DagsterRun) -> bool:
-        """Dagster gives up a retry for good if there is no code server when the run is marked as failed. That there is one is
-        certain where the sensor does it."""
+        """Whether to wait for the sensor. If no code server runs when a run is marked as failed, Dagster
+        gives up its retry for good. If the sensor marks the run, a code server is certain to run."""
         now = time.monotonic()
         since = self.sluice_lost_since.setdefault(run.run_id, now)
         if max(now - since, self.sluice_lost_runs.unchanged_seconds(run.run_id)) >= _SENSOR_SECONDS:
@@ -142,8 +145,9 @@ class _Watching(RunLauncher[Any]):
         super().resume_run(context)
 
     def _begins_again(self, run_id: str) -> bool:
-        """Whether a new worker has the run and time to send its first heartbeat: that of the worker before says nothing of
-        it, and Dagster would start one worker after another."""
+        """Whether a new worker has the run and still has time to send its first heartbeat. The last heartbeat
+        of the worker before says nothing about the new one, and Dagster would start one worker after
+        another."""
         if run_id not in self.sluice_resumed:
             return False
         value, at = self.sluice_resumed[run_id]
@@ -162,6 +166,6 @@ class _Watching(RunLauncher[Any]):
             return super().terminate(run_id)  # type: ignore[safe-super]
         if run.is_finished:
             return False
-        # Its process sees the state within a second, and ends the run in order.
+        # The run's process sees the new state within a second, and ends the run cleanly.
         instance_of(self).report_run_canceling(run)
         return True

@@ -1,8 +1,8 @@
-"""Runs whose process is gone without a word, and the pool slots that they would hold for ever.
+"""Finds runs whose process is gone without a report, and frees the pool slots that they would hold for ever.
 
-Dagster watches a run only where its launcher can; a run of a terminal, and one of the UI whose code server died, has
-nobody. So every run has a heartbeat, and who looks for lost runs compares it with what it saw before, by its own clock:
-no two hosts' clocks are compared.
+Dagster watches a run only if its launcher can. Nobody watches a run of a terminal, or a run of the UI whose
+code server died. So every run has a heartbeat. A process that looks for lost runs compares the heartbeat with
+what it saw before, by its own clock: to judge a heartbeat, the clocks of two hosts are never compared.
 """
 
 import json
@@ -26,14 +26,16 @@ from resources.process.lock import boot_id, marks_in
 
 SENSOR = "lost_runs"
 PATIENCE_SECONDS = 120.0
-# So much at most counts of the time between two looks: behind a fault of the storage a run gets time to beat again.
+# At most this much of the time between two looks counts:
+# after a fault of the storage a run gets time to send a heartbeat.
 _LONGEST_GAP_SECONDS = 30.0
-# Runs that nobody has asked about for so long are forgotten.
+# Runs that nobody has asked about for this long are forgotten.
 _FORGET_SECONDS = 3600.0
-# A failure that is older than that is nobody's business any more. Wide, for it is compared with another host's clock.
+# An older failure is ignored. The time is long, because it is compared with another host's clock.
 _RETRIED_WITHIN = timedelta(hours=1)
 _MOST_FAILED = 50
-# The first answers of a run that has no heartbeat yet cost nothing.
+# For this long after a run was first seen without a heartbeat, its job is not read,
+# so that the look costs nothing.
 _YOUNG_SECONDS = 15.0
 _log = logging.getLogger(__name__)
 _KILLED = "Its process ended without a word: it was killed, or its container or machine went down."
@@ -47,7 +49,7 @@ _UNDER_WAY = [
 
 @dataclass
 class _Seen:
-    """What was seen of a run last, and since how long it has not changed."""
+    """What was last seen of a run, and for how long of looking it has not changed."""
 
     value: str
     looked_at: float
@@ -55,12 +57,12 @@ class _Seen:
 
 
 class LostRuns:
-    """Who looks for lost runs. Keep one, and look every half a minute or more often: a run is lost if its process is known
-    to be gone, or if its heartbeat did not change for `patience_seconds` of looking.
+    """Looks for lost runs. Keep one object, and look at least every half a minute: a run is lost if its
+    process is known to be gone, or if its heartbeat did not change during `patience_seconds` of looking.
 
-    `of_daemon`: this process is beside the daemon. It asks the daemon's code servers, and ends runs that Dagster launched;
-    elsewhere those only lose their places in pools. For Dagster retries a run as soon as it is marked as failed, once, and
-    gives up for good if it has no code server at that moment.
+    `of_daemon`: this process runs beside the daemon. Then it asks the daemon's code servers, and ends runs
+    that Dagster launched. Elsewhere those runs only lose their places in pools, because Dagster retries a run
+    once, as soon as it is marked as failed, and gives up for good if it has no code server at that moment.
     """
 
     def __init__(
@@ -76,8 +78,8 @@ class LostRuns:
         self._not_judged: set[str] = set()
 
     def end(self, instance: dg.DagsterInstance) -> list[str]:
-        """Report lost runs as failed, and free their pool slots and those of every run of an event that has ended; the ids of
-        the lost ones."""
+        """Report lost runs as failed, and free their pool slots and those of every run of an event that has
+        ended. Returns the ids of the lost runs."""
         runs = instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY))
         beats = beats_of(instance, [run.run_id for run in runs])
         lost = []
@@ -85,7 +87,7 @@ class LostRuns:
             try:
                 if self._end_if_lost(instance, run, beats.get(run.run_id)):
                     lost.append(run.run_id)
-            except Exception as error:  # of any storage; the other runs still have their turn
+            except Exception as error:  # of any storage; the other runs still get their turn
                 if run.run_id not in self._not_judged:
                     self._not_judged.add(run.run_id)
                     _log.warning(
@@ -111,8 +113,9 @@ class LostRuns:
         return end_run(instance, run, why)
 
     def _not_retried(self, instance: dg.DagsterInstance) -> set[str]:
-        """Failed runs that the daemon is to launch again and has not. It looks at each failure once, and where it does so
-        between the event and the run's new status, it takes the run for one that works: then it is told once more."""
+        """Failed runs that the daemon should launch again and has not. The daemon looks at each failure once.
+        If it does so between the event and the change of the run's status, it considers the run to be still
+        working. Then the failure is reported a second time."""
         found = instance.get_runs(
             filters=dg.RunsFilter(
                 statuses=[DagsterRunStatus.FAILURE],
@@ -133,15 +136,15 @@ class LostRuns:
         return {run.run_id for run in waiting}
 
     def memory(self) -> str:
-        """What was seen, for a process that looks after this one; "" where that is nothing."""
+        """What was seen, for the process that follows this one; "" if nothing was seen."""
         if not self._seen:
             return ""
         seen = {name: [one.value, one.unchanged_seconds, one.looked_at] for name, one in self._seen.items()}
         return json.dumps({"boot": boot_id(), "seen": seen})
 
     def recall(self, memory: str | None) -> None:
-        """Go on from the memory of a process before. Its clock is this one's only since the same start of the machine; else
-        the time between the two does not count."""
+        """Continue from the memory of an earlier process. Both clocks are the same only since the same boot
+        of the machine; otherwise the time between the two processes does not count."""
         try:
             told = json.loads(memory or "{}")
             same = told.get("boot") is not None and told["boot"] == boot_id()
@@ -158,7 +161,8 @@ class LostRuns:
         return self._why(instance, run, beats_of(instance, [run.run_id]).get(run.run_id))
 
     def unchanged_seconds(self, run_id: str) -> float:
-        """Since how long of looking the run's heartbeat has not changed; 0 where its process is known to live."""
+        """For how many seconds of looking the run's heartbeat has not changed;
+        0 if its process is known to live."""
         seen = self._seen.get(run_id)
         return seen.unchanged_seconds if seen else 0.0
 
@@ -180,16 +184,17 @@ class LostRuns:
         )
 
     def _why_unheard(self, instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
-        """Of a run that has sent no heartbeat yet: its worker begins, or died before the first one."""
+        """The same for a run that has sent no heartbeat yet: its worker is starting,
+        or died before its first heartbeat."""
         if has_no_process(run) and not self._sends_heartbeats(instance, run):
-            return _KILLED  # of a version before heartbeats, whose asset keys may be others too
+            return _KILLED  # of a version before heartbeats; its asset keys may also differ
         if run.status == DagsterRunStatus.NOT_STARTED or not events_of(run):
             return None
         unheard = self._look(run.run_id, run.status.value)
         if unheard < _YOUNG_SECONDS or not self._sends_heartbeats(instance, run):
             return None
         if run.status != DagsterRunStatus.STARTING:
-            # The heartbeat begins a moment behind the start.
+            # The heartbeat begins a moment after the start.
             return (
                 f"It has sent no heartbeat in {unheard:.0f} seconds: its process was killed when it began."
                 if unheard >= self._patience_seconds
@@ -205,7 +210,7 @@ class LostRuns:
             if gone < self._patience_seconds:
                 return None
             return f"For {gone:.0f} seconds the code server that was to start its process does not answer, or does not know it."
-        # Between the launch and the process there is a moment, too.
+        # Between the launch and the start of the process there is a moment, too.
         if gone < min(_LONGEST_GAP_SECONDS, self._patience_seconds):
             return None
         return "The code server that was to start its process has ended, or knows nothing of it."
@@ -217,7 +222,7 @@ class LostRuns:
             self._seen[run_id] = _Seen(value, now)
             self._forget(now)
             return 0.0
-        # Never backwards: in another time namespace the same boot has another monotonic clock.
+        # Never negative: in another time namespace the same boot has another monotonic clock.
         seen.unchanged_seconds += min(max(0.0, now - seen.looked_at), _LONGEST_GAP_SECONDS)
         seen.looked_at = now
         return seen.unchanged_seconds
@@ -240,7 +245,7 @@ class LostRuns:
         if storage.supports_global_concurrency_limits:
             for run_id in storage.get_concurrency_run_ids():
                 found = instance.get_run_by_id(run_id)
-                # Another project may have reasons to keep the places of its runs that have ended.
+                # Another project may have reasons to keep the pool places of its ended runs.
                 ours = found is not None and (events_of(found) or is_of_a_terminal(found))
                 if found is None or (found.is_finished and ours):
                     _free(instance, run_id)
@@ -256,13 +261,13 @@ class LostRuns:
 
 
 def end_run(instance: dg.DagsterInstance, run: dg.DagsterRun, why: str) -> bool:
-    """Report a lost run as failed, or as cancelled where that was asked of it, and free its pool slots; False where it has
-    ended meanwhile."""
+    """Report a lost run as failed, or as cancelled if that was requested, and free its pool slots;
+    False if it has ended meanwhile."""
     now = instance.get_run_by_id(run.run_id)
     if now is None or now.is_finished:
         return False
     if now.status == DagsterRunStatus.CANCELING or asked_of(now)[0] == "cancel":
-        # Not failed: the daemon would start it again.
+        # Not reported as failed: the daemon would start it again.
         instance.report_run_canceled(now, why)
     else:
         instance.report_run_failed(now, why)
@@ -279,7 +284,7 @@ def _free(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def build_sensor() -> dg.SensorDefinition:
-    """The sensor that looks for lost runs for as long as the code location is loaded."""
+    """The sensor that looks for lost runs while the code location is loaded."""
 
     @dg.sensor(
         name=SENSOR,
@@ -289,7 +294,7 @@ def build_sensor() -> dg.SensorDefinition:
         "(docs/operating.md#lost-runs). Leave it on.",
     )
     def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        # The daemon starts its code servers anew every minute, so what was seen is kept in Dagster's storage.
+        # The daemon restarts its code servers every minute, so what was seen is kept in Dagster's storage.
         eyes = LostRuns(of_daemon=True)
         eyes.recall(context.cursor)
         lost = eyes.end(context.instance)

@@ -1,4 +1,4 @@
-"""Whether Dagster's run monitoring would mark a run of a terminal as failed while it works."""
+"""Checks whether Dagster's run monitoring would mark a run of a terminal as failed while it works."""
 
 from importlib import import_module
 
@@ -16,13 +16,13 @@ _POLL_SECONDS = 20
 
 
 def require_left_alone(instance: dg.DagsterInstance) -> None:
-    """Raise SluiceError where run monitoring asks a launcher that knows nothing of a terminal's run."""
+    """Raise SluiceError if run monitoring asks a launcher that knows nothing about a terminal's run."""
     if problem := monitoring_problem(instance):
         raise problem
 
 
 def monitoring_problem(instance: dg.DagsterInstance) -> SluiceError | None:
-    """What must be changed in `dagster.yaml` before a terminal's run is safe; None: it is."""
+    """What must be changed in `dagster.yaml` before a terminal's run is safe; None: it is safe."""
     if not instance.run_monitoring_enabled or not _condemns(instance):
         return None
     launcher = _configured(instance)
@@ -37,7 +37,8 @@ def monitoring_problem(instance: dg.DagsterInstance) -> SluiceError | None:
 
 
 def monitoring_advice(instance: dg.DagsterInstance) -> str | None:
-    """What `dagster.yaml` lacks so that lost runs are found within three minutes even while no code server runs."""
+    """What `dagster.yaml` lacks so that lost runs are found within three minutes
+    even if no code server runs; None: nothing."""
     configured = _configured(instance)
     lacks = []
     if not instance.run_monitoring_enabled or instance.run_monitoring_poll_interval_seconds > _POLL_SECONDS:
@@ -49,7 +50,8 @@ def monitoring_advice(instance: dg.DagsterInstance) -> str | None:
 
 
 def wrapped(launcher: ConfigurableClassData | None) -> str:
-    """The lines of `dagster.yaml` that put Sluice's launcher around `launcher`; None: around Dagster's default one."""
+    """The lines of `dagster.yaml` that put Sluice's launcher around `launcher`;
+    None: around Dagster's default one."""
     lines = [
         "run_launcher:",
         f"  module: {MODULE_IN_DAGSTER_YAML}",
@@ -59,7 +61,7 @@ def wrapped(launcher: ConfigurableClassData | None) -> str:
         lines += ["  config:", "    launcher:"]
         lines += [f"      module: {launcher.module_name}", f"      class: {launcher.class_name}"]
         if launcher.config_dict:
-            # Not repeated: it may hold secrets.
+            # The configuration is not repeated: it may contain secrets.
             lines += ["      config:", "        # here the lines that stand below `config:` now"]
     return "\n".join(lines)
 
@@ -70,12 +72,13 @@ def _configured(instance: dg.DagsterInstance) -> ConfigurableClassData | None:
 
 
 def _knows(configured: ConfigurableClassData | None) -> bool:
-    """As its class says, for it may be impossible to make the launcher here: one of containers asks for its cluster."""
+    """Whether the configured class knows heartbeats. The launcher itself may be impossible to create here: a
+    launcher of containers needs its cluster."""
     if configured is None:
         return False
     try:
         return knows_heartbeats(getattr(import_module(configured.module_name), configured.class_name))
-    except (ImportError, AttributeError):  # a package that is not on this machine
+    except (ImportError, AttributeError):  # a package that is not installed on this machine
         return False
 
 
@@ -84,6 +87,6 @@ def _condemns(instance: dg.DagsterInstance) -> bool:
         return False
     try:
         launcher = instance.run_launcher
-    except Exception:  # of any launcher that cannot be made here; it is none of Dagster's own
+    except Exception:  # of any launcher that cannot be created here; it is none of Dagster's own
         return True
     return not knows_heartbeats(type(launcher)) and launcher.supports_check_run_worker_health

@@ -1,4 +1,5 @@
-"""What stands in the way of finding lost runs, for a person who asks: runs that wait for their end, and a sensor that is off."""
+"""What prevents lost runs from being found, for `sluice` commands: runs that wait for their end,
+and a sensor that is off."""
 
 from collections.abc import Iterator
 
@@ -14,7 +15,8 @@ _BEGUN = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 
 def stuck_runs(instance: dg.DagsterInstance) -> Iterator[tuple[str, str]]:
-    """Runs under way whose process is known to be gone, or that cannot be judged; each with what to do about it."""
+    """Runs under way whose process is known to be gone, or that cannot be judged;
+    each with what to do about it."""
     eyes = LostRuns()
     runs = [run for run in instance.get_runs(filters=dg.RunsFilter(statuses=_BEGUN)) if events_of(run)]
     beats = beats_of(instance, [run.run_id for run in runs])

@@ -1,1 +1,1 @@
-"""What a run does with its windows, and what Dagster is told of them."""
+"""What a run does with its windows, and what Dagster records of them."""

@@ -1,4 +1,4 @@
-"""Why windows of a run failed: as the end of the run says it in Dagster, and as it is read back from there."""
+"""Why windows of a run failed: written into Dagster at the end of the run, and read back from there."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,8 +19,8 @@ _MOST_NAMED = 6
 
 @dataclass(frozen=True)
 class RunFailure:
-    """One reason, and the windows that failed for it; none: the run itself failed before them. `not_begun` windows are
-    behind it."""
+    """One reason, and the windows that failed for it. No windows: the run itself failed before them.
+    `not_begun`: how many windows after them were not started."""
 
     windows: tuple[str, ...]
     problems: tuple[Problem, ...]
@@ -36,12 +36,13 @@ class RunFailure:
 
 
 def alike(one: WindowFailed, window: str, problems: Sequence[Problem]) -> bool:
-    """Whether a window failed for the same reason as another: but for its own name."""
+    """Whether a window failed for the same reason as another, apart from its own name."""
     return but_for_window(one.window or "", one.problems) == but_for_window(window, problems)
 
 
 def failures_of_windows(event: Event, failed: Sequence[WindowFailed], not_begun: int) -> dg.Failure:
-    """The end of a run in which these windows failed; the same reason of several is told once."""
+    """The failure of a run in which these windows failed.
+    If several have the same reason, it is reported once."""
     groups: list[tuple[WindowFailed, list[str]]] = []
     for one in failed:
         like = next((group for group in groups if alike(group[0], one.window or "", one.problems)), None)
@@ -68,7 +69,8 @@ def run_failure(
 
 
 def failures_in(metadata: Mapping[str, Any]) -> tuple[RunFailure, ...]:
-    """The reasons in a failure's metadata, plain values; none where it is not of `run_failure`."""
+    """The reasons in a failure's metadata (plain values);
+    empty if the failure was not made by `run_failure`."""
     return tuple(
         RunFailure(
             tuple(one["windows"]),

@@ -1,18 +1,20 @@
-"""When a run gives back the file of a warehouse that nobody can write to while it is open."""
+"""When a run closes a warehouse file that nobody can write to while it is open."""
 
 import time
 from collections.abc import Callable
 from threading import Lock, Timer
 
-# So long at most small windows keep a file open that others want to write to.
+# Small windows keep a file open for at most this long if others want to write to it.
 _HELD_SECONDS = 2.0
 
 
 class HeldFiles:
-    """Of one run, which reads its warehouse between `reading` and `read` only; `give_back` closes the files.
+    """The files of one run, which reads its warehouse only between `reading` and `read`; `give_back` closes
+    the files.
 
-    Opening a file again takes as long as a third of a small window, so between small windows it stays open for a while: a
-    thread gives it back where what follows (a slow transform, brokers that throttle, a ledger that waits) takes longer.
+    To open a file again takes as long as a third of a small window. So the file stays open for a while
+    between small windows. A thread closes it if what follows takes longer (a slow transform, brokers that
+    throttle, a ledger that waits).
     """
 
     def __init__(self, give_back: Callable[[], None], *, held_seconds: float | None = None) -> None:
@@ -23,16 +25,16 @@ class HeldFiles:
         self._timer: Timer | None = None
 
     def reading(self) -> None:
-        """The run reads its warehouse from now on. The file, if it is still open, is not given back before `read`."""
+        """The run starts to read its warehouse. If the file is still open, it is not closed before `read`."""
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
-        with self._lock:  # a thread that gives it back just now comes to its end
+        with self._lock:  # waits for a thread that is closing the file
             if not self._open:
                 self._opened_at, self._open = time.monotonic(), True
 
     def read(self, *, at_once: bool) -> None:
-        """The run has read a window. `at_once`: it reads nothing more for long."""
+        """The run has read a window. `at_once`: it reads nothing more for a long time."""
         left = self._opened_at + self._held_seconds - time.monotonic()
         if at_once or left <= 0:
             self.now()
@@ -42,7 +44,7 @@ class HeldFiles:
             self._timer.start()
 
     def now(self) -> None:
-        """Give the file back; while the run waits, say."""
+        """Close the file now; for example while the run waits."""
         with self._lock:
             self._open = False
             self._give_back()
@@ -54,5 +56,6 @@ class HeldFiles:
                 self._give_back()
 
     def close(self) -> None:
-        """The run is over, or reads its warehouse for something else than a window."""
+        """Cancel a pending close: the run is over,
+        or reads its warehouse for something else than a window."""
         self.reading()

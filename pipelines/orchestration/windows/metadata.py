@@ -1,4 +1,4 @@
-"""What an operator reads of each window in the UI, once it has run."""
+"""What an operator reads about each window in the UI after it has run."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -27,7 +27,8 @@ def arrow_columns(schema: pa.Schema) -> dg.TableSchema:
 
 
 def of_sourced(snapshot: Snapshot, platform: Platform) -> Metadata:
-    """Rows and where they are; how many an independent reading judged, and what is to be known of it."""
+    """How many rows there are and where;
+    how many rows an independent reading judged, and what else to know about them."""
     known = {name: snapshot.facts[name] for name in ("not_judged",) if name in snapshot.facts}
     if told := unsteady(snapshot):
         known["unsteady"] = told
@@ -42,7 +43,7 @@ def of_sourced(snapshot: Snapshot, platform: Platform) -> Metadata:
 
 
 def unsteady(snapshot: Snapshot) -> str | None:
-    """What to say of a query that answers differently each time; None of one that does not."""
+    """The warning about a query that gives another answer each time; None if the query does not."""
     columns = snapshot.facts.get("unsteady")
     if not columns:
         return None
@@ -67,11 +68,11 @@ def of_transformed(done: Transformed, platform: Platform) -> Metadata:
 
 
 def of_dead_letters(done: Transformed, platform: Platform) -> Metadata:
-    """How many dead letters there are, in all and by reason (numbers, which Dagster plots window by window); where
+    """The number of dead letters, in all and by reason (numbers, which Dagster plots window by window); where
     they are; and the first few as a table."""
     counts: Metadata = {
         "rows_dead": done.dead,
-        # A transform may make more rows of a window than it was given.
+        # A transform may make more rows than it was given.
         "dead_share": done.dead / max(done.rows_in, done.dead, 1),
         **{f"dead_{reason}": count for reason, count in sorted(done.reasons.items())},
     }
@@ -95,8 +96,9 @@ Sample = Callable[[], dg.MetadataValue]
 
 
 def of_published(event: Event, result: PublishResult, dead: int, sample: Sample) -> Metadata:
-    """Counts, offsets, schema and speed of what this run did, and a few events read back from the topic."""
-    # A replay may be of one event; the window on the topic has as many rows as before.
+    """Counts, offsets, schema and speed of what this run did,
+    and a few events that were read back from the topic."""
+    # A replay may be of one event; the topic holds as many rows of the window as before.
     counted = {} if result.action == "replay" else {"dagster/partition_row_count": result.rows_read}
     metadata: Metadata = {
         **counted,
@@ -133,21 +135,21 @@ def of_published(event: Event, result: PublishResult, dead: int, sample: Sample)
 
 
 def of_waiting(before: Mapping[str, float], after: Mapping[str, float]) -> Metadata:
-    """Seconds that a window's publication was held back, by cause; nothing where it was not."""
+    """Seconds that a window's publication waited, by cause; empty if it did not wait."""
     waited = {cause: seconds - before.get(cause, 0.0) for cause, seconds in after.items()}
     return {f"seconds_waited_{cause}": round(seconds, 1) for cause, seconds in waited.items() if seconds > 0}
 
 
 @contextmanager
 def sampling(event: Event, result: PublishResult, platform: Platform, most: int = 3) -> Iterator[Sample]:
-    """A few of the events that were published, read back; they are on their way while the block does something else."""
+    """A few of the published events, read back. They are fetched while the block does something else."""
     topic = result.topic or event.topic
     starts = {p: first for p, (first, _) in result.offsets.items()}
     wanted = min(most, result.published)
     reader = EventReader(platform)
     with ExitStack() as opened:
         begun: Reader | None = None
-        # Of a large window much would be fetched that nobody wants.
+        # For a large window, too much would be fetched that nobody needs.
         if 0 < result.published < _FEW_RECORDS:
             with suppress(SluiceError, ClientFault):
                 begun = opened.enter_context(reader.fetching(topic, starts))
@@ -161,12 +163,12 @@ def sampling(event: Event, result: PublishResult, platform: Platform, most: int 
                 with closing(records):
                     for record in records:
                         found.append(printable(record))
-                        # Not on to the end of the topic: that there is nothing more is known only when nothing has
-                        # come for a while.
+                        # Do not read to the end of the topic:
+                        # the end is only known when nothing has come for a while.
                         if len(found) >= wanted:
                             break
             except (SluiceError, ClientFault) as error:
-                # The window is published; that nobody may look at it here does not undo that.
+                # The window is published. That this login may not read it here does not change that.
                 return dg.MetadataValue.text(f"not read back: {error}")
             return dg.MetadataValue.json(found)
 

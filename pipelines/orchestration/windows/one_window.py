@@ -1,4 +1,5 @@
-"""One window of a run from top to bottom: sourced, transformed, published, read back, and each of it recorded."""
+"""One window of a run from top to bottom: sourced, transformed, published, read back,
+with each step recorded."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -41,8 +42,8 @@ class OneWindow:
         last: str | None,
         tell: Tell,
     ) -> None:
-        """`not_asked`: stages that were selected, and are not part of what was asked for; `to_topic`: of a replay to
-        another topic; `last`: the run's last window."""
+        """`not_asked`: stages that were selected but that the request does not need. `to_topic`: the other
+        topic of a replay. `last`: the run's last window."""
         self._event, self._platform, self._run_id = event, platform, run_id
         self._records, self._publisher = records, publisher
         self._reconciled, self._unfinished = reconciled, unfinished
@@ -50,7 +51,8 @@ class OneWindow:
         self._not_asked, self._to_topic, self._last, self._tell = not_asked, to_topic, last, tell
 
     def run(self, window: Window, stages: set[str]) -> Iterator[object]:
-        """Dagster's records of these stages of the window, as they happen. Raises what ended it."""
+        """Yields Dagster's records of these stages of the window, as they happen.
+        Raises the error that ended the window."""
         event, platform = self._event, self._platform
         dead, waited = 0, dict(self._pacer.waited)
         transformed: Callable[[], Transformed] = partial(
@@ -106,9 +108,9 @@ class OneWindow:
     def _read_back(
         self, window: Window, result: PublishResult, dead: int, waited: Mapping[str, float], told: str
     ) -> Iterator[object]:
-        """What was published is compared with the topic, and recorded."""
+        """Compare what was published with the topic, and record it."""
         with metadata.sampling(self._event, result, self._platform) as sample:
-            # Before it is recorded: a window whose topic is wrong is not a published one.
+            # Checked before it is recorded: if the topic is wrong, the window does not count as published.
             reconciled = self._reconciled.evaluate(window.key, result)
             if reconciled is not None:
                 yield reconciled

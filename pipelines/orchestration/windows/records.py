@@ -1,4 +1,5 @@
-"""What Dagster records of a window: the materialization of each stage, the verdict on its rows, and what stayed as it was."""
+"""What Dagster records of a window: the materialization of each stage, the verdict on its rows,
+and what did not change."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -25,13 +26,13 @@ class WindowRecords:
         self._event, self._context, self._platform, self._log = event, context, platform, log
 
     def sourced(self, window: Window, snapshot: Snapshot) -> dg.AssetMaterialization:
-        """The rows of the window are stored."""
+        """Record that the rows of the window are stored."""
         about = metadata.of_sourced(snapshot, self._platform)
         return self._materialized("sourced", window, snapshot.sha256, about, tables_read(self._event))
 
     def transformed(self, window: Window, done: Transformed) -> Iterator[object]:
-        """The stage's record and its check. A window that is blocked is not transformed, only observed: its counts
-        stand in the asset's plots."""
+        """The stage's record and its check. A blocked window is not materialized but only observed, so that
+        its counts are in the asset's plots."""
         key = asset_key(self._event, "transformed")
         about = metadata.of_transformed(done, self._platform)
         if done.passed:
@@ -52,18 +53,19 @@ class WindowRecords:
     def published(
         self, window: Window, snapshot: str, about: metadata.Metadata, told: str
     ) -> dg.AssetMaterialization:
-        """The window is on its topic, as the rows of the snapshot with this hash."""
+        """Record that the topic holds the window, as the rows of the snapshot with this hash."""
         rows = {asset_key(self._event, "transformed"): snapshot}
         return self._materialized("published", window, snapshot, about, rows, told)
 
     def replayed(self, window: Window, about: metadata.Metadata, told: str) -> dg.AssetObservation:
-        """The window was published to another topic: its own is as it was."""
+        """Record that the window was published to another topic. The event's own topic did not change."""
         return dg.AssetObservation(
             asset_key(self._event, "published"), partition=window.key, metadata=about, description=told
         )
 
     def unchanged(self, window: Window, stages: Iterable[str], because: str) -> Iterator[object]:
-        """What was selected and is as it was: a backfill counts what its runs did not materialize as failed."""
+        """Record again what was selected and did not change:
+        a backfill counts what its runs did not materialize as failed."""
         if "dagster/backfill" not in self._context.run.tags:
             return
         for stage in sorted(stages):
@@ -90,7 +92,8 @@ class WindowRecords:
         )
 
     def _pointer(self, upstream: dg.AssetKey, window: Window) -> str:
-        """Place of the upstream window's newest materialization in Dagster's log: what comes behind it is newer."""
+        """The place of the upstream window's newest materialization in Dagster's log.
+        A later place means a newer one."""
         wanted = dg.AssetRecordsFilter(asset_key=upstream, asset_partitions=[window.key])
         found = self._context.instance.fetch_materializations(wanted, limit=1).records
         return str(found[0].storage_id) if found else NOWHERE

@@ -1,4 +1,4 @@
-"""What the op of an event does with the windows of a run. Each stands or falls alone."""
+"""What the op of an event does with the windows of a run. Each window succeeds or fails by itself."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -73,7 +73,7 @@ class WindowRun:
         unchanged: UnchangedWindows,
     ) -> None:
         self._event, self._context, self._platform, self._unchanged = event, context, platform, unchanged
-        # A retry, by the daemon or by hand, is the same request as the run it repeats.
+        # A retry, by the daemon or by hand, is the same request as the run that it repeats.
         request = context.run.root_run_id or context.run.run_id
         config = replace(
             config,
@@ -84,9 +84,9 @@ class WindowRun:
         self._selected = {stage for key in context.selected_asset_keys if (stage := stage_of(key))}
         self._stages = stages_of(event, self._request, self._selected)
         self._files = HeldFiles(platform.let_writers)
-        # Windows that get more than the selected stages.
+        # The stages of each window; a window may get more than the selected ones.
         self._of_window: dict[str, set[str]] = {}
-        # Windows that the run began and did not finish.
+        # Windows that the run started and did not finish.
         self._changed: set[str] = set()
         self._limits = config.limits(event, platform.settings)
         self._control = RunControl(context.instance, context.run.run_id)
@@ -116,8 +116,8 @@ class WindowRun:
         self._unfinished = UnfinishedWindows(event, platform, context.run.run_id, publishes=publishes)
 
     def _complete_stages(self) -> None:
-        """What each window gets: the selected stages, and those before them that it never had. Who materializes
-        `published` of a window that was never sourced wants it published."""
+        """Decide what each window gets: the selected stages, and the stages before them that it never had. If
+        somebody materializes `published` of a window that was never sourced, they want it published."""
         for key in self._windows:
             stages = set(self._stages)
             if (
@@ -134,13 +134,13 @@ class WindowRun:
         try:
             return self._platform.snapshots.current(self._event.full_name, window, stage) is not None
         except SnapshotError:
-            return True  # the window says what is wrong with it, when its turn comes
+            return True  # the window reports the error in its turn
 
     def _tell(self, event: RunEvent) -> None:
-        """To the run's log, and to the terminal that shows the run."""
+        """Report the event in the run's log, and to the terminal that shows the run."""
         told = sentence(event)
-        # What is done stands in the log as the description of what is recorded, and each entry of that log costs as much as
-        # a tenth of a small window.
+        # A finished window is not logged: its record has the text as a description, and each log entry costs
+        # a tenth of the time of a small window.
         if told and not isinstance(event, (WindowDone, WindowReconciled)):
             self._context.log.log(event.level, told)
         if isinstance(event, (Paused, WentOn)):
@@ -148,7 +148,8 @@ class WindowRun:
         tell_listener(self._context.run.run_id, event)
 
     def windows(self) -> Iterator[object]:
-        """Materializations and check results as they happen; at the end an error naming the windows that failed."""
+        """Materializations and check results as they happen;
+        at the end an error that names the failed windows."""
         if self._limits and "published" in self._stages:
             self._tell(Said(text=f"limits: {self._limits}"))
         if (reason := why_missing()) is not None:
@@ -169,7 +170,8 @@ class WindowRun:
                     )  # fmt: skip
                     return
                 if any("sourced" in stages for stages in self._of_window.values()):
-                    # Once per run: claiming and freeing it for every window would cost more than a small window.
+                    # Once for a run: to claim and free the slot for every window
+                    # would cost more than a small window.
                     held.enter_context(self._warehouse_slot())
                 yield from self._each()
                 self._control.require_under_way()
@@ -178,13 +180,13 @@ class WindowRun:
             if ended.status == "canceled":
                 raise DagsterExecutionInterruptedError(str(ended)) from None
             if not is_of_a_terminal(self._context.run):
-                # A second report of a failure, with the reason of a step, would take back the retry that the daemon decides
-                # about within seconds of the first.
+                # A second report of the failure, with a step's reason, would cancel the retry that the daemon
+                # decides about within seconds of the first report.
                 time.sleep(_DAEMON_DECIDES_SECONDS)
             raise run_failure(str(ended), [RunFailure((), ended.parts)]) from None
         except Cancelled as cancelled:
             self._tell(Ended(problems=cancelled.parts))
-            # Without it Dagster would take the interruption for a failure.
+            # Otherwise Dagster would consider the interruption a failure.
             self._context.instance.report_run_canceling(self._context.run, message=str(cancelled))
             raise DagsterExecutionInterruptedError(str(cancelled)) from None
 
@@ -234,7 +236,7 @@ class WindowRun:
     def _each(self) -> Iterator[object]:
         failed: dict[str, WindowFailed] = {}
         passing: TransientError | None = None
-        stopped: list[Window] = []  # by it
+        stopped: list[Window] = []  # by that error
         todo = self._todo()
         if todo and "published" in self._stages:
             try:
@@ -250,7 +252,7 @@ class WindowRun:
             except Exception as error:
                 if stop := interruption(error):
                     raise stop from None
-                # A defect; and the windows are not published all the same.
+                # This is a defect. The windows are not published in any case.
                 yield from self._not_begun(todo, error, f"{type(error).__name__}: {error}")
                 raise
         not_begun = 0
@@ -268,7 +270,8 @@ class WindowRun:
             except Cancelled:
                 raise
             except TransientError as fault:
-                # Go on from here later: publishing the windows behind it first would put a key's events out of order.
+                # Continue from this window later: if later windows were published first,
+                # a key's events would be out of order.
                 passing, stopped = fault, [window]
                 self._stopped_in(window, fault)
                 failed[window.key] = self._failed(window, fault, failed, passing=True)
@@ -284,7 +287,7 @@ class WindowRun:
             if ended is not None and self._stopped_in(window, ended):
                 told = "; ".join(map(str, failed[window.key].problems))
                 yield from self._unfinished.ended(window, ended, told)
-            # Behind the handlers: that Dagster cannot record a window is no fault of the window.
+            # After the handlers: if Dagster cannot record a window, that is not the window's fault.
             self._log.write()
         self._files.reading()
         if "sourced" in self._stages and not passing:
@@ -305,7 +308,7 @@ class WindowRun:
             raise _refused(error) from None
 
     def _renew(self) -> None:
-        """Use a secret that was rotated since the window before."""
+        """Use a secret that was changed since the last window."""
         if self._platform.renew():
             self._publisher.close()
             self._reconciled.close()
@@ -322,7 +325,7 @@ class WindowRun:
         *,
         passing: bool = False,
     ) -> WindowFailed:
-        """Tell of a window that failed; where another failed for the same reason, only that."""
+        """Report a window that failed. If another window failed for the same reason, report only that."""
         problems = problems_of(error)
         like = next((one for one in before.values() if alike(one, window.key, problems)), None)
         found = WindowFailed(window=window.key, problems=problems, passing=passing)
@@ -330,9 +333,10 @@ class WindowRun:
         return found
 
     def _stopped_in(self, window: Window, error: Exception) -> bool:
-        """Whether the window is no longer as it was before this run, or should not be: `error` ended it."""
+        """Whether the window is no longer as it was before this run,
+        or should no longer be; `error` ended it."""
         replays = self._request.replay is not None or self._request.redrive is not None
-        # What was published before is still what was asked for then.
+        # An unchanged window still holds what earlier requests published.
         if (
             replays
             and not isinstance(error, NotReconciled)
@@ -343,7 +347,7 @@ class WindowRun:
         return True
 
     def _not_begun(self, windows: list[Window], error: Exception, told: str) -> Iterator[object]:
-        """Note those of them that are not published as they were before."""
+        """Note the windows that are not published as they were before."""
         kept = self._unchanged.keep(error, changed=self._changed, ledger=self._publisher.ledger)
         for window in [window for window in windows if window.key not in kept][:MOST_NOTED]:
             yield from self._unfinished.ended(window, error, told)

@@ -1,8 +1,8 @@
-"""Which files a run's configuration may name: those below the project, and those of the snapshot store.
+"""The files that a run's configuration may name: files below the project, and files of the snapshot store.
 
-Whoever may launch runs in the UI is not thereby somebody who may read every file of the machine that runs them, and a
-key that matches nothing is quoted by an error. Files that a command line names are read by the command itself, as the
-user who typed it.
+Somebody who may launch runs in the UI may not therefore read every file of the machine that runs them, and an
+error quotes a key that matches nothing. Files that a command line names are read by the command itself, as
+the user who typed it.
 """
 
 import os
@@ -17,8 +17,8 @@ _PRIVATE = (".git", ".env")
 
 
 def allowed_file(option: str, address: str, platform: Platform) -> str:
-    """The address of a run's file as it is opened: a path without links in it, or a URL within a remote store. An empty one
-    stays empty. Raises SluiceError."""
+    """The address of a run's file in the form in which it is opened: a path without links, or a URL within a
+    remote store. An empty one stays empty. Raises SluiceError if the run may not read it."""
     if not address:
         return ""
     scheme, separator, rest = address.partition("://")

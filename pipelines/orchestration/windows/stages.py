@@ -1,4 +1,5 @@
-"""Which windows a run is for, and which stages it makes of them: the selected ones, or what a replay or a redrive needs."""
+"""The windows of a run, and the stages that it makes of them: the selected ones,
+or what a replay or a redrive needs."""
 
 from datetime import UTC, datetime
 
@@ -13,8 +14,9 @@ from resources.errors import SluiceError
 def stages_of(event: Event, request: PublishRequest, selected: set[str]) -> set[str]:
     """The stages of a run with the `selected` assets.
 
-    A replay from stored snapshots and a redrive read no warehouse, whatever is selected beside `published`; a fresh
-    replay makes all stages. Raises SluiceError where `published` is not selected for one of these.
+    A replay from stored snapshots and a redrive read no warehouse, whatever else is selected beside
+    `published`. A fresh replay makes all stages. Raises SluiceError if one of these is requested and
+    `published` is not selected.
     """
     if request.replay is None and request.redrive is None:
         return selected
@@ -31,10 +33,11 @@ def stages_of(event: Event, request: PublishRequest, selected: set[str]) -> set[
 
 
 def windows_of(event: Event, context: dg.AssetExecutionContext) -> list[str]:
-    """The keys of the windows of a run. A run of checks alone may name none: Dagster's *Execute all* on the checks of an
-    asset asks for no window. Then it is for the window that was published last, or else for the newest complete one.
+    """The keys of the windows of a run. A run that only evaluates checks may name none: Dagster's *Execute
+    all* on the checks of an asset requests no window. Then it is the window that was published last,
+    otherwise the newest complete one.
 
-    Raises SluiceError where assets are selected and no window is.
+    Raises SluiceError if assets are selected and no window is.
     """
     if context.has_partition_key or context.has_partition_key_range:
         return list(context.partition_keys)

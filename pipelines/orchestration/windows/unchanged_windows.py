@@ -1,8 +1,9 @@
-"""Windows that a failed run did not change stay as they were on the pages of Dagster.
+"""Windows that a failed run did not change stay as they were on Dagster's pages.
 
-Dagster shows a window as failed if a failed run was to materialize it and did not. So a run that is refused, or that stops
-half-way, would turn the published windows of its range red. Sluice records each of them again instead, outside the run:
-with the data version and the figures of the last materialization, and with the run that made it.
+Dagster shows a window as failed if a failed run was to materialize it and did not. So a run that is refused,
+or that stops half-way, would show the published windows of its range as failed. Instead, Sluice records each
+of them again, outside the run: with the data version and the figures of the last materialization, and with
+the run that made it.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -24,12 +25,13 @@ _ROWS_AT_ONCE = 1_000
 _LONGEST_REASON = 300
 
 Ledger = Callable[[str], LedgerEntry | None]
-"""The newest entry of a window on the event's own topic; raises SluiceError where that topic is not what the entry says,
-and TransientError where the brokers do not answer."""
+"""Returns the newest entry of a window on the event's own topic. Raises SluiceError if that topic is not the
+one that the entry is about, and TransientError if the brokers do not answer."""
 
 
 def recorded_again(record: dg.EventLogRecord, because: str, partition: str) -> dg.AssetMaterialization:
-    """The materialization of `record` once more: its figures and versions, the run that made it, and why it is recorded."""
+    """The materialization of `record` again: its figures and versions, the run that made it,
+    and why it is recorded again."""
     made = record.asset_materialization
     assert made is not None
     since = made.metadata.get(SINCE_RUN, dg.MetadataValue.text(record.run_id))
@@ -57,7 +59,7 @@ def newest_records(
 
 
 class UnchangedWindows:
-    """Those of one run, `windows` of the `selected` assets of `event`."""
+    """The unchanged windows of one run, among `windows` of the `selected` assets of `event`."""
 
     def __init__(
         self,
@@ -78,10 +80,12 @@ class UnchangedWindows:
     def keep(
         self, error: BaseException, *, changed: Container[str] = (), ledger: Ledger | None = None
     ) -> set[str]:
-        """Record again what the run, which fails with `error`, did not change: `changed` names the other windows. The
-        windows whose published asset is recorded again. Only the first call does something.
+        """Record again what the run, which fails with `error`, did not change; `changed` names the windows
+        that it changed. Returns the windows whose published asset is recorded again. Only the first call does
+        something.
 
-        A window stays as it was: one that was red before stays red, and so does one that is not whole by the ledger.
+        A window keeps its state: a window that was shown as failed before stays so, and so does a window that
+        is incomplete by the ledger.
         """
         if self._kept is None:
             self._kept = set()
@@ -89,19 +93,19 @@ class UnchangedWindows:
             try:
                 with event_log(self._instance) as log:
                     for asset, chunk in product(self._selected, list(_chunks(left))):
-                        # In one transaction, where the storage can.
+                        # In one transaction, if the storage supports it.
                         with log.one_window():
                             self._keep(asset, chunk, _told(error), ledger)
                         log.write()
-            except Exception as another:  # why the run failed matters more
+            except Exception as another:  # the reason why the run failed matters more
                 self._warn(
                     f"Dagster may show windows as failed that are published as before: {type(another).__name__}: {another}"
                 )
         return self._kept
 
     def still_published(self, window: str, ledger: Ledger) -> bool:
-        """Whether the ledger has nothing of the window but what Dagster knows as published: a run that replays it, and
-        failed, has published nothing of it."""
+        """Whether the ledger has nothing of the window except what Dagster knows as published. Then a run
+        that replayed the window and failed has published nothing of it."""
         record = newest_records(self._instance, self._published, [window]).get(window)
         made = record.asset_materialization if record is not None else None
         if made is None:
@@ -129,7 +133,8 @@ class UnchangedWindows:
                 self._kept.add(window)
 
     def _whole(self, window: str, ledger: Ledger | None) -> bool:
-        """False where the ledger says that the window is not whole; without an answer it is as before."""
+        """False if the ledger says that the window is incomplete.
+        If the ledger does not answer, the window counts as unchanged."""
         if ledger is None or not self._answering:
             return True
         try:
@@ -142,7 +147,8 @@ class UnchangedWindows:
         return entry is not None and entry.complete
 
     def _red_before(self, asset: dg.AssetKey, latest: Mapping[str, int]) -> set[str]:
-        """The windows that an earlier run was to materialize after their last materialization, and failed, or is still at."""
+        """The windows that an earlier run was to materialize after their last materialization,
+        if that run failed or still works."""
         own = self._planned(asset, run_id=self._run.run_id, limit=1)
         if not latest or not own:
             return set()

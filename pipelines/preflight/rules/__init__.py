@@ -1,1 +1,1 @@
-"""The rules of the preflight, each over facts that were gathered before."""
+"""The rules of the preflight. Each reads facts that were gathered before."""

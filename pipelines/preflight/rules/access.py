@@ -1,4 +1,4 @@
-"""What the login may do, as far as Kafka tells a client."""
+"""What the login may do, as far as Kafka reports it to a client."""
 
 from collections.abc import Iterator
 
@@ -14,14 +14,15 @@ _PAGE = "docs/operating.md#rights"
 
 
 def access_findings(facts: Facts) -> Iterator[Finding]:
-    """Rights on both topics, the reading group and the transactional id; and how long a transaction may last."""
+    """Rights on both topics, the reading group and the transactional id;
+    and how long a transaction may last."""
     needed = {"Write"} | ({"Read"} if facts.settings.reconcile else set())
     yield from rights_on(facts.settings, facts.target, needed, "rights")
     yield from general_access(facts.settings, facts.kafka)
 
 
 def general_access(settings: Settings, cluster: ClusterState) -> Iterator[Finding]:
-    """The part that is the same for every event."""
+    """The findings that are the same for every event."""
     yield from rights_on(settings, cluster.topics[settings.ledger_topic], {"Read", "Write"}, "ledger rights")
     if cluster.may_read_in_group is False:
         yield Finding(

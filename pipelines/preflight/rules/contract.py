@@ -1,4 +1,4 @@
-"""Is the contract known to the registry, or can it be made known."""
+"""Checks that the registry knows the contract, or that the contract can be registered."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from resources.settings import Settings, variable
 
 
 def subject_of(topic: str) -> str:
-    """TopicNameStrategy: the subject of a topic's values."""
+    """The subject of a topic's values (TopicNameStrategy)."""
     return f"{topic}-value"
 
 
@@ -20,8 +20,9 @@ NOT_COMPATIBLE = "is not compatible with the registered contract: "
 _NEW_VERSION = "publish a new version of the topic (….v2)"
 
 
-# What a reason says, of the embedded registry and of Confluent's, and what it asks for. The first that fits counts. Of
-# two schemas the old one reads at FORWARD, and the new one at BACKWARD: each asks for something else.
+# A pattern of a reason, in the words of the embedded registry or of Confluent's, and what to do about it. The
+# first pattern that fits counts. At FORWARD the old schema reads the new schema's data, at BACKWARD the new
+# one the old one's: each needs another step.
 _STEPS = (
     (
         r"in the old schema has no default|^.* cannot read data of the new schema.*missing from the data",
@@ -46,7 +47,7 @@ _STEPS = (
 
 
 def make_compatible(problems: Sequence[str]) -> str:
-    """What to do about these reasons of a registry: only what they ask for."""
+    """What to do about these reasons of a registry: only the steps that they need."""
     steps = []
     for one in problems:
         found = next((step for pattern, step in _STEPS if re.search(pattern, one, re.IGNORECASE)), None)
@@ -56,7 +57,8 @@ def make_compatible(problems: Sequence[str]) -> str:
 
 
 def contract_findings(facts: Facts) -> Iterator[Finding]:
-    """Finished; registered, to be registered, or refused; and whether the registry still knows what was published."""
+    """Whether the contract is finished; whether it is registered, can be registered, or is refused; and
+    whether the registry still knows the ids that were published with."""
     yield from todo_findings(facts.event, facts.settings, publishing=facts.publishing)
     yield from _compatibility(facts)
     yield from _ids_in_use(facts)
@@ -66,11 +68,11 @@ TODO = "TODO"
 
 
 def todo_findings(event: Event, settings: Settings, *, publishing: bool) -> Iterator[Finding]:
-    """What the contract, and then the declaration, still has to say; nothing where neither says TODO.
+    """What is still TODO in the contract and in the declaration; nothing if neither says TODO.
 
-    A contract that says TODO is refused where it would be registered or published with (`publishing`), except on the
-    embedded registry, whose only consumers are the author's own first looks. A declaration is not registered, so that
-    one that says TODO is a warning.
+    A contract that says TODO is refused if it would be registered or published with (`publishing`), except on
+    the embedded registry, where only the author reads the events. A declaration is not registered, so a TODO
+    in it is only a warning.
     """
     file = event.contract.path.name
     if places := places_with_todo(event.contract):
@@ -90,7 +92,8 @@ def todo_findings(event: Event, settings: Settings, *, publishing: bool) -> Iter
 
 
 def require_finished(event: Event, settings: Settings, subject: str) -> list[Finding]:
-    """Before a contract is registered: the warnings of `todo_findings`. Raises PreflightFailed where it is refused."""
+    """Called before a contract is registered: returns the warnings of `todo_findings`. Raises PreflightFailed
+    if the contract is refused."""
     found = list(todo_findings(event, settings, publishing=True))
     if not all(finding.ok for finding in found):
         raise refusal(f"{event.contract.path.name}, subject {subject}", found)
@@ -98,8 +101,8 @@ def require_finished(event: Event, settings: Settings, subject: str) -> list[Fin
 
 
 def _ids_in_use(facts: Facts) -> Iterator[Finding]:
-    """Records on the topic name schema ids. A registry that was emptied gives them out again, and consumers would then
-    decode old records with another schema."""
+    """Records on the topic name schema ids. A registry that was emptied assigns the ids again, and consumers
+    would then decode old records with another schema."""
     for one in facts.history.ids:
         if one.problem is None:
             continue

@@ -1,4 +1,5 @@
-"""Is there room for the snapshots of these windows, and for what is sorted and compared on the way."""
+"""Checks that there is room for the snapshots of these windows,
+and for temporary files of sorting and comparing."""
 
 from collections.abc import Iterator
 
@@ -8,9 +9,10 @@ from pipelines.preflight.finding import Finding
 from resources.settings import variable
 from resources.wording import counted
 
-# With nothing to estimate from: below it, somebody should look.
+# If there is nothing to estimate from, less free space than this deserves a look.
 FLOOR_BYTES = 1_000_000_000
-# Sorting spills the rows as they are, snapshots hold them compressed; reading back keeps 60 bytes a record and side.
+# Sorting writes uncompressed rows to disk, snapshots hold them compressed;
+# reading back keeps 60 bytes for each record and side.
 _SPILL_FACTOR = 3
 _READBACK_BYTES = 160
 
@@ -18,10 +20,10 @@ _NAMED = 3
 
 
 def disk_findings(facts: Facts) -> Iterator[Finding]:
-    """The snapshot folder, then the temporary folder."""
+    """The finding for the snapshot folder, then the one for the temporary folder."""
     disk, history = facts.disk, facts.history
     one_window = history.largest_snapshot_bytes
-    # What is stored already is replaced one file at a time.
+    # Windows that are stored already are replaced one file at a time.
     more_windows = len(facts.windows) - history.stored
     anew = history.largest_apart_bytes if history.at_most else one_window
     snapshots = (history.snapshot_bytes or 0) * more_windows + anew
@@ -52,8 +54,8 @@ def disk_findings(facts: Facts) -> Iterator[Finding]:
 
 
 def unread_findings(facts: Facts) -> Iterator[Finding]:
-    """Stored files that could not be read. Other windows' files only help to estimate; what a window itself needs, it
-    refuses when its turn comes."""
+    """Stored files that could not be read. Files of other windows only help to estimate. If a window needs
+    the file itself, the window is refused in its turn."""
     unread = {error.where: error for error in facts.history.unread}
     for error in list(unread.values())[:_NAMED]:
         yield Finding(
@@ -69,7 +71,7 @@ def unread_findings(facts: Facts) -> Iterator[Finding]:
 
 
 def _room(subject: str, place: str, free: int, *, least: float, wanted: float, told: str | None) -> Finding:
-    """`least` is what one window needs, `wanted` what all of them do."""
+    """`least`: what one window needs; `wanted`: what all windows need."""
     text = f"{size(free)} free at {place}; {told or 'no window is stored yet to estimate from'}"
     if free < least:
         return Finding(subject, "failed", f"{text}: not even the largest window fits", _free())

@@ -1,4 +1,5 @@
-"""Is the journal's topic there, and does it keep its records. Publishing needs none of it, so nothing here fails."""
+"""Checks that the journal's topic exists and keeps its records.
+Publishing does not need it, so no finding fails."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +18,7 @@ _WITHOUT = "until then `sluice history` shows the ledger alone, and accepting an
 
 
 def journal_findings(settings: Settings, cluster: ClusterState) -> Iterator[Finding]:
-    """Every finding about the journal's topic and the rights to it. `cluster` must have described it."""
+    """Every finding about the journal's topic and the rights to it. `cluster` must describe the topic."""
     for finding in _findings(settings, cluster):
         yield replace(finding, level="warning") if finding.level == "failed" else finding
 
@@ -62,7 +63,7 @@ def _findings(settings: Settings, cluster: ClusterState) -> Iterator[Finding]:
 
 
 def described_topics(settings: Settings) -> tuple[str, ...]:
-    """The topics of Sluice itself that are to be described; without the journal where it can have no name."""
+    """Sluice's own topics that are to be described; without the journal if it cannot have a name."""
     try:
         return settings.ledger_topic, journal_topic(settings)
     except SluiceError:

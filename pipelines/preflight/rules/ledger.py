@@ -1,4 +1,4 @@
-"""Is the ledger there, with the partitions and the cleanup that its promises rest on."""
+"""Checks that the ledger exists, with the partitions and the cleanup policy that its promises need."""
 
 from collections.abc import Iterator
 
@@ -15,8 +15,8 @@ _MOST_NAMED = 3
 
 
 def record_findings(facts: Facts) -> Iterator[Finding]:
-    """Records of the windows asked about, or of those around, that a run refuses, each with its window alone: they cannot
-    be read, or are about another place. And records that are not there any more."""
+    """Ledger records, of the requested windows or of those around them, that make a run refuse their window:
+    they cannot be read, or are about another place. And records that are gone."""
     level: Level = "warning" if facts.publishing else "failed"
     refused, lost = facts.history.refused, facts.history.lost
     for error in refused[:_MOST_NAMED]:
@@ -26,7 +26,7 @@ def record_findings(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "ledger records", "warning", f"{more:,} more are refused; `sluice verify` names each of them"
         )
-    # On a topic without a record there is nothing that could be published twice.
+    # On a topic without records nothing could be published twice.
     if lost and facts.target.presence == "there" and facts.target_has_records:
         yield Finding(
             "ledger records",
@@ -39,7 +39,7 @@ def record_findings(facts: Facts) -> Iterator[Finding]:
 
 
 def ledger_findings(settings: Settings, cluster: ClusterState) -> Iterator[Finding]:
-    """Every finding about the ledger's topic, its rights apart."""
+    """Every finding about the ledger's topic, except the rights to it."""
     state = cluster.topics[settings.ledger_topic]
     name, wanted = settings.ledger_topic, settings.ledger_partitions
     command = create_command(settings, name, wanted, LEDGER_CONFIG)

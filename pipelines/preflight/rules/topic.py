@@ -1,4 +1,4 @@
-"""Is the topic fit for the event: there, replicated, and keeping what is published."""
+"""Checks that the topic is fit for the event: it exists, is replicated, and keeps what is published."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,13 +14,13 @@ from resources.kafka.topics.topics import alter_command, create_command
 from resources.settings import Settings, variable
 from resources.wording import counted, noun
 
-# Of brokers and topics that say nothing else (Kafka, "message.max.bytes").
+# The limit of brokers and topics that set no other (Kafka, "message.max.bytes").
 _KAFKAS_LIMIT = 1_048_588
 _CONFIG_RIGHT = "grant DescribeConfigs on the topic to this login (docs/operating.md#rights)"
 
 
 def topic_findings(facts: Facts) -> Iterator[Finding]:
-    """Every finding about the event's topic, its rights apart."""
+    """Every finding about the event's topic, except the rights to it."""
     state = facts.target
     yield _presence(facts)
     yield from _remade(facts)
@@ -58,7 +58,7 @@ def topic_findings(facts: Facts) -> Iterator[Finding]:
 
 
 def _remade(facts: Facts) -> Iterator[Finding]:
-    """Whether windows were published to another topic of this name, that was deleted since."""
+    """Whether windows were published to an earlier topic of this name that was deleted since."""
     lost = [one for one in facts.history.records if one.remade is not None]
     if lost:
         name, first, last = facts.event.full_name, lost[0].window, lost[-1].window
@@ -98,7 +98,7 @@ def topic_partitions(event: Event, settings: Settings) -> int:
 
 
 def _declared(event: Event) -> str:
-    """The settings that the event declares, for a sentence that goes on."""
+    """The settings that the event declares, as the continuation of a sentence."""
     return "".join(f", {name}={value}" for name, value in event.topic_settings.config.items())
 
 
@@ -162,14 +162,15 @@ def _places(kafka_partitions: frozenset[int]) -> str:
 def replication(
     settings: Settings, cluster: ClusterState, state: TopicState, subject: str
 ) -> Iterator[Finding]:
-    """Whether an acknowledged record of this topic survives a broker, and whether it can be written now."""
+    """Whether an acknowledged record of this topic survives the loss of a broker,
+    and whether a record can be written now."""
     topic = state.topic
     assert topic is not None
     brokers, replicas = cluster.brokers, topic.replicas
     least_in_sync = min(state.in_sync, default=replicas)
     wanted = state.number("min.insync.replicas")
-    # Apache Kafka takes the smaller of the two (`Partition.effectiveMinIsr`): tried on 4.3.1, where one replica
-    # with min.insync.replicas=2 acknowledges.
+    # Apache Kafka takes the smaller of the two (`Partition.effectiveMinIsr`). Tested on 4.3.1: a topic with
+    # one replica and min.insync.replicas=2 acknowledges records.
     needed = min(wanted or 1, replicas)
     told = f"{counted(replicas, 'replica')} on {counted(brokers, 'broker')}"
     if wanted is not None:
@@ -233,7 +234,8 @@ def replication(
 
 
 def keeps_event_time(event: Event, config: Mapping[str, str]) -> bool:
-    """Whether records on a topic with these settings carry the event time: brokers may stamp them anew."""
+    """Whether records on a topic with these settings carry the event time:
+    brokers may replace the timestamps."""
     return event.record_timestamp == "event_time" and config.get("message.timestamp.type") != "LogAppendTime"
 
 
@@ -258,7 +260,7 @@ def _age(facts: Facts, kept_ms: int) -> Finding:
         return Finding(
             "retention", "ok", f"records are kept {duration(kept_ms)} from when they are published"
         )
-    # No further back than dates reach: retention.ms may be as long as 64 bits.
+    # Limited to what a date can hold: retention.ms may have up to 64 bits.
     back = min(timedelta(milliseconds=min(kept_ms, 10**14)), facts.now - datetime.min.replace(tzinfo=UTC))
     oldest_kept = facts.now - back
     gone = [window for window in facts.windows if window.start < oldest_kept]
@@ -319,7 +321,7 @@ def _timestamps(facts: Facts) -> Iterator[Finding]:
         return
     told = "the event time"
     if facts.windows:
-        # The older name is that of brokers before 3.6.
+        # `difference` is the older name, of brokers before 3.6.
         limits = (
             ("message.timestamp.before.max.ms", "older", facts.now - facts.windows[0].start),
             ("message.timestamp.difference.max.ms", "older", facts.now - facts.windows[0].start),
@@ -387,13 +389,14 @@ def _record_size(facts: Facts) -> Finding:
         return Finding("record size", "ok", told)
     told += f"; {mean:,.0f} on average before compression in windows published before"
     if mean > takes:
-        # The average says nothing certain of the records to come.
+        # The average does not predict the records to come with certainty.
         return Finding("record size", "warning", *_beyond_client(facts, told, limit, int(mean)))
     return Finding("record size", "ok", told)
 
 
 def _beyond_client(facts: Facts, told: str, limit: int, wanted: int) -> tuple[str, str]:
-    """What to tell of records of `wanted` bytes that the client refuses before compression, and what to do."""
+    """The message about records of `wanted` bytes that the client refuses before
+    compression, and what to do."""
     takes = largest_record(facts.settings, limit)
     told = f"{told}; the client takes at most {takes:,} before compression"
     if takes != limit:
@@ -402,7 +405,7 @@ def _beyond_client(facts: Facts, told: str, limit: int, wanted: int) -> tuple[st
 
 
 def _unread_limit(facts: Facts) -> Iterator[Finding]:
-    """A record that the topic refuses, if its limit is the one that Kafka gives a topic."""
+    """A record that the topic refuses if its limit is Kafka's default."""
     largest = facts.largest
     if largest is not None and largest.compressed_bytes > _KAFKAS_LIMIT:
         yield Finding(

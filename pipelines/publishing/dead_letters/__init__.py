@@ -1,1 +1,1 @@
-"""Dead letters tried again under the present module."""
+"""Retries of dead letters with the present module."""

@@ -1,4 +1,5 @@
-"""What a new version of a module makes of a window's dead letters, compared with the events that are there."""
+"""Compares what a new version of a module makes of a window's dead letters with the
+events that the window already has."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ from resources.snapshots import Snapshot
 
 @dataclass(frozen=True)
 class Repaired:
-    """`rows` of a new snapshot are events that came of dead letters and were not there. `others`: events that were
-    not there either, from rows that were no dead letters; `gone`: events that were there and are no more."""
+    """`rows`: row numbers in the new snapshot of events that were made from dead letters and did not exist
+    before. `others`: events that did not exist before and were made from rows that were not dead letters.
+    `gone`: events that existed and no longer exist."""
 
     rows: Integers
     others: int
@@ -25,17 +27,19 @@ class Repaired:
 
     @property
     def alone(self) -> bool:
-        """True when nothing but dead letters came out differently."""
+        """True if only dead letters gave another result."""
         return not self.others and not self.gone
 
 
 def repaired(
     platform: Platform, encoder: RecordEncoder, base: Snapshot, new: Snapshot, again: Integers
 ) -> Repaired:
-    """Compare the events of `new`, whose rows `again` came of dead letters, with those of `base`.
+    """Compare the events of `new` with those of `base`. The rows `again` of `new` were made from dead
+    letters.
 
-    A transform may make several events of one row, some dead and some not: what is in `base` already is not
-    repaired. So events of other rows find their partners in `base` first. Memory is flat but for `again`.
+    A transform may make several events of one row, and only some of them become dead letters. An event that
+    `base` already holds is not repaired. So the events of other rows are matched with `base` first. Memory is
+    constant except for `again`.
     """
     store, settings = platform.snapshots, platform.settings
 
@@ -52,7 +56,7 @@ def repaired(
         memory_limit=settings.memory_limit,
         with_keys=False,
     )
-    # Numbered as they were compared: first the rows of no dead letter.
+    # The numbers follow the order of the comparison: first the rows that were not dead letters.
     numbers = found.rows.to_numpy()
     first = new.rows - len(again)
     mended = again[numbers[numbers >= first] - first]
@@ -60,7 +64,7 @@ def repaired(
 
 
 def _without(batches: Iterable[pa.RecordBatch], rows: Integers) -> Iterator[pa.RecordBatch]:
-    """Batches without the rows of these ascending numbers; none of them is empty."""
+    """The batches without the rows of these ascending numbers; no batch is empty."""
     first = 0
     for batch in batches:
         low, high = np.searchsorted(rows, [first, first + batch.num_rows])
@@ -74,9 +78,10 @@ def _without(batches: Iterable[pa.RecordBatch], rows: Integers) -> Iterator[pa.R
 def together(
     base: Iterable[pa.RecordBatch], more: Iterable[pa.RecordBatch], event_time: str
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of `base` in their order, each of `more` behind those that did not happen later than it.
+    """The rows of `base` in their order. Each row of `more` comes after the rows that happened at its time or
+    earlier.
 
-    A snapshot's order is the order in which a replay of it publishes.
+    A replay of a snapshot publishes the rows in the snapshot's order.
     """
     waiting = _Waiting(more, event_time)
     latest = np.iinfo(np.int64).min
@@ -96,14 +101,15 @@ def together(
 
 
 class _Waiting:
-    """Rows of a stream that are taken from its front by their time."""
+    """Rows of a stream; the caller takes them from the front by their event time."""
 
     def __init__(self, batches: Iterable[pa.RecordBatch], event_time: str) -> None:
         self._batches, self._event_time = iter(batches), event_time
         self._front: pa.RecordBatch | None = next(self._batches, None)
 
     def before(self, time: int) -> pa.Table:
-        """The rows at the front that happened before `time`; once one did not, none behind it."""
+        """The rows at the front that happened before `time`.
+        Stops at the first row that did not, even if earlier rows follow."""
         taken: list[pa.RecordBatch] = []
         while self._front is not None:
             late = np.flatnonzero(_times(self._front, self._event_time) >= time)

@@ -1,6 +1,7 @@
-"""Dead letters tried again under the present module: on a published window, and on one that they block.
+"""Retries dead letters with the present module, for a published window and for a window that its dead letters
+block.
 
-Both work on the sourced snapshot that the letters came of, as it was stored, never on newer rows.
+Both use the stored sourced snapshot that the dead letters came from, never newer rows.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,22 +36,26 @@ from resources.platform import Platform
 from resources.snapshots import Snapshot
 from resources.wording import counted
 
-# Noted of a snapshot and of its letters: a redrive unblocked the window; the code version that it may be published as,
-# or null.
+# A key in the validation of a snapshot and of its letters: a redrive unblocked the window. The value is the
+# code version that the window may be published as, or null.
 UNBLOCKED = "unblocked_as_by"
 
 
 class CannotRedrive(SluiceError):
-    """The window's dead letters cannot be published one by one; nothing was written."""
+    """The window's dead letters cannot be published on their own. Nothing was written."""
 
     relaunch = False
 
 
 @dataclass(frozen=True)
 class Unblocked:
-    """A blocked window, transformed again, that may be published now: `snapshot`, of which `dead` letters are left.
-    `done`: what this run made of it; None where an earlier run did. `as_by`: the code version that blocked it, where
-    this one makes nothing but the dead letters anything else; None where it may."""
+    """A blocked window that was transformed again and may be published now.
+
+    `snapshot`: the hash of its transformed snapshot. `dead`: how many dead letters are left. `done`: the
+    result of this run's transform; None if an earlier run unblocked the window. `as_by`: the code version
+    that blocked the window, if the present version changes nothing but the dead letters; None if it may
+    change more.
+    """
 
     snapshot: str
     dead: int
@@ -60,10 +65,11 @@ class Unblocked:
 
 @dataclass(frozen=True)
 class Repair:
-    """What became of a published window's dead letters.
+    """The result of a retry of a published window's dead letters.
 
-    `dead` are left. `done`: the window's new transformed snapshot and the letters left, None where no row was tried.
-    `delta`: the repaired rows, None where there are none; then `done` is about the snapshot that is there already.
+    `told`: the sentence for the operator. `dead`: how many dead letters are left. `done`: the window's new
+    transformed snapshot and the letters that are left; None if no row was retried. `delta`: the repaired
+    rows; None if there are none, and then `done` is about the snapshot that exists already.
     """
 
     told: str
@@ -74,12 +80,12 @@ class Repair:
 
     @property
     def rows(self) -> int:
-        """How many rows there are to publish."""
+        """The number of rows to publish."""
         return self.delta.rows if self.delta else 0
 
 
 class Redriver:
-    """Tries dead letters of one event again, for one run."""
+    """Retries dead letters of one event, for one run."""
 
     def __init__(
         self,
@@ -94,10 +100,13 @@ class Redriver:
         self._store, self._run_id, self._force = platform.snapshots, run_id, force
 
     def unblock(self, key: str) -> Unblocked | None:
-        """Transform a blocked window again; None where its current snapshot is not blocked, and no redrive is what
-        unblocked it. One that did and was killed has left it to be published.
+        """Transform a blocked window again.
 
-        Raises Blocked where the policy still does not let it pass.
+        Returns None if the window has no current snapshot with a validation, or if its snapshot is not
+        blocked and no redrive has unblocked it. If an earlier redrive unblocked the window and was killed
+        before it published, the window is returned to be published.
+
+        Raises Blocked if the dead-letter policy still blocks the window.
         """
         event, store = self._event, self._store
         current = store.current(event.full_name, key, "transformed")
@@ -127,15 +136,19 @@ class Redriver:
                 self._platform, self._registered.encoder, current, done.snapshot, done.again.rows
             ).alone
         as_by = facts["code_version"] if alone else None
-        # Nothing blocks it from here on: a run that dies before it has published must know what is left to do.
+        # From here on nothing blocks the window.
+        # The next run must know what is left to do if this run dies before it publishes.
         letters = replace(done.letters, facts={**done.letters.facts, UNBLOCKED: as_by})
         done = replace(done, facts={**done.facts, UNBLOCKED: as_by}, letters=letters)
         make_current(event, window, self._platform, done)
         return Unblocked(done.snapshot.sha256, done.dead, as_by, done)
 
     def repair(self, entry: LedgerEntry) -> Repair:
-        """Try the dead letters of a window that is published to its end. Stores what is to be published and what is
-        left; nothing of it is current before `make_current`, except that letters were tried and none is repaired.
+        """Retry the dead letters of a completely published window. Stores the rows to publish and the letters
+        that are left.
+
+        Nothing becomes current before `make_current`, with one exception: if no letter is repaired, the
+        letters that are left become current at once.
 
         Raises CannotRedrive, Blocked, and what the transform raises.
         """
@@ -185,7 +198,7 @@ class Redriver:
         delta = self._part(window, done, found) if rows else None
         if not rows or not found.alone:
             target = self._joined(window, base, delta) if delta else base
-            # Where nothing is published the published rows keep the verdict that they were published with.
+            # If nothing is published, the published rows keep the verdict of their publication.
             standing = delta is None and facts["passed"]
             done = self._of_target(window, target, facts, tried, done, standing=standing)
         told = _told(rows, facts["dead"], done, found, f"{event.full_name} {window.key}")
@@ -198,19 +211,19 @@ class Redriver:
         return Repair(told, done.dead, base, done, delta)
 
     def make_current(self, window: str, repair: Repair) -> None:
-        """Make the target of a repair current, before any of it is published: a run that dies in between leaves what a
-        transformed and not yet published window leaves."""
+        """Make the target of a repair current before any row of it is published. If the run dies in between,
+        the window looks like one that is transformed and not yet published."""
         done, event = repair.done, self._event
         assert done is not None and repair.base is not None
         self._store.set_validation(event.full_name, window, done.snapshot.sha256, done.facts)
         now = self._current(window, "transformed")
         known = self._store.validation(event.full_name, window, now) if now else None
-        # Rows that were sourced since wait for a run of their own.
+        # If other rows were sourced since, they stay current, and a run of their own publishes them.
         if now in (None, repair.base.sha256) or (known or {}).get("source") == done.facts["source"]:
             make_current(event, event.windows.window(window), self._platform, done)
 
     def _part(self, window: Window, done: Transformed, found: Repaired) -> Snapshot:
-        """The repaired rows as a snapshot."""
+        """The repaired rows, as a snapshot."""
         rows = take_rows(self._read(done.snapshot), pa.array(found.rows))
         schema = self._store.schema(done.snapshot)
         return store_rows(
@@ -218,7 +231,8 @@ class Redriver:
         )
 
     def _joined(self, window: Window, base: Snapshot, delta: Snapshot) -> Snapshot:
-        """The published rows and the repaired ones: the target where the module changed other events too."""
+        """The published rows together with the repaired rows.
+        This is the target if the module changed other events too."""
         rows = together(self._read(base), self._read(delta), self._event.event_time)
         schema = self._store.schema(base)
         return store_rows(self._store, self._event.full_name, window.key, "transformed", schema, rows, base)
@@ -233,8 +247,8 @@ class Redriver:
         *,
         standing: bool,
     ) -> Transformed:
-        """`done` as it is for a target that is not the whole new snapshot: made by the module that was published, its
-        dead letters those of the earlier ones that fail again."""
+        """`done`, adapted to a target that is not the whole new snapshot: the target was made by the
+        published version of the module, and its dead letters are the earlier ones that fail again."""
         event, settings = self._event, self._platform.settings
         assert done.again is not None
         with self._store.writer(event.full_name, window.key, "dead", LETTERS_SCHEMA) as out:
@@ -287,7 +301,7 @@ class Redriver:
         return f"mend {self._event.module_path.name}, then redrive it; --force, or force in the run config, tries again all the same"
 
     def _same_schema(self, snapshot: Snapshot) -> bool:
-        # Metadata names the key field: rows with another key are other events.
+        # The metadata names the key field. Rows with another key field are other events.
         same: bool = self._store.schema(snapshot).equals(rows_schema(self._event), check_metadata=True)
         return same
 
@@ -325,7 +339,7 @@ class Redriver:
 
 
 def _told(repaired_rows: int, dead: int, done: Transformed, found: Repaired, window: str) -> str:
-    """What became of the dead letters, in a sentence."""
+    """One sentence about the result of the retry."""
     assert done.again is not None
     parts = [f"{counted(repaired_rows, 'event')} repaired of {counted(dead, 'dead letter')}"]
     if done.dead:

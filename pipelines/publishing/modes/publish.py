@@ -1,4 +1,5 @@
-"""Makes the topic hold a window's current validated snapshot: a backfill, a correction, the rest of either, or nothing."""
+"""Makes the topic hold a window's current validated snapshot: by a backfill, a correction,
+the rest of either, or nothing."""
 
 from pipelines.ledger.entry import LedgerEntry
 from pipelines.publishing.context import PublishContext
@@ -9,8 +10,8 @@ from pipelines.publishing.next_generation.validated_snapshot import validated
 
 
 class Publish:
-    """On the event's own topic, whatever is replayed elsewhere. Raises NotPublishable where the window may not be
-    published."""
+    """Publishes to the event's own topic, even if the request has a shadow topic. Raises NotPublishable if
+    the window may not be published."""
 
     cheap = True
 
@@ -19,19 +20,19 @@ class Publish:
         self._snapshot, self._facts = validated(context.event, context.platform, window)
 
     def decide(self, found: Found) -> Decision:
-        """By the first table of `decision`."""
+        """The action by the first table of `decision`."""
         return decide(found.entry, self._snapshot.sha256)
 
     def plan(self, decision: Decision, found: Found) -> Planned:
-        """The first generation, or the difference."""
+        """The window's first generation, or the difference to what was published, or all events again."""
         return self._context.planner.publication(
             decision, found.entry, self._window, self._snapshot, self._facts
         )
 
     def target(self, found: Found) -> str:  # noqa: ARG002
-        """The current snapshot."""
+        """The hash of the current snapshot."""
         return self._snapshot.sha256
 
     def rows_read(self, entry: LedgerEntry) -> int:  # noqa: ARG002
-        """Its rows."""
+        """The number of rows of the current snapshot."""
         return self._snapshot.rows

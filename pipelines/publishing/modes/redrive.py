@@ -1,4 +1,5 @@
-"""Publishes what dead letters kept from a window: all of a blocked one, or the rows that did not fit and now do."""
+"""Publishes the events that dead letters kept back: a whole blocked window,
+or the repaired rows of a published one."""
 
 from dataclasses import replace
 
@@ -16,7 +17,8 @@ from pipelines.publishing.window_publisher import WindowPublisher
 
 
 def redriven(context: PublishContext, window: str, redrive: Redrive) -> PublishResult:
-    """Publish what a blocked window never published, or the repaired rows of one that was published without them.
+    """Publish a blocked window that was never published, or the repaired rows of a window that was published
+    without them.
 
     Raises Blocked, CannotRedrive and what a publication raises.
     """
@@ -29,11 +31,12 @@ def redriven(context: PublishContext, window: str, redrive: Redrive) -> PublishR
     done = unblocked.done
     entry = context.entries.current(window, context.event.topic) if unblocked.as_by or done is None else None
     if done is None and entry is not None and entry.snapshot == unblocked.snapshot:
-        # An earlier run unblocked it, and it has been published since, or begun to be.
+        # An earlier run unblocked the window, and its publication has begun or is complete.
         return _repaired(context, window, redriver)
     request = replace(context.request, redrive=None)
     if entry is not None and entry.code_version == unblocked.as_by:
-        # It was published by the version that blocked it: but for the repaired rows there is nothing to ask about.
+        # The version that blocked the window also published it.
+        # Only the repaired rows differ, so there is no question to ask.
         request = replace(request, on_definition_change="correct")
     context = replace(context, request=request)
     result = WindowPublisher(context, window, Publish(context, window)).publish()
@@ -41,7 +44,7 @@ def redriven(context: PublishContext, window: str, redrive: Redrive) -> PublishR
 
 
 def _repaired(context: PublishContext, window: str, redriver: Redriver) -> PublishResult:
-    """With what was made anew of the window's rows."""
+    """Publish the repaired rows. The result carries what was made anew from the window's rows."""
     mode = _Redrive(context, window, redriver)
     result = WindowPublisher(context, window, mode).publish()
     if result.action == "nothing":
@@ -51,7 +54,7 @@ def _repaired(context: PublishContext, window: str, redriver: Redriver) -> Publi
 
 
 class _Redrive:
-    """Of a window that `redriver` found unblocked."""
+    """The mode for a window that `redriver` found not blocked."""
 
     cheap = False
 
@@ -83,7 +86,7 @@ class _Redrive:
         return self._context.planner.redrive(decision, self._window, repair.done, repair.base, repair.delta)
 
     def target(self, found: Found) -> str:
-        """What the window is on the way to: the repaired snapshot, where rows are repaired."""
+        """The hash of the repaired snapshot if rows are repaired, otherwise that of the published one."""
         done = self.repair.done if self.repair and self.repair.rows else None
         return done.snapshot.sha256 if done else found.entry.snapshot if found.entry else ""
 

@@ -1,4 +1,4 @@
-"""Publishes a window's events again, or some of them, on the event's topic or a shadow of it."""
+"""Publishes all or some of a window's events again, on the event's topic or on a shadow topic."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ from resources.snapshots import Snapshot
 def replayed(context: PublishContext, window: str, replay: Replay) -> PublishResult:
     """Replay the window. Raises NeverPublished, and what a publication raises."""
     if replay.source == "fresh" and not replay.selection.everything and replay.topic is None:
-        # What changed goes out as a correction first, so that the snapshot that is replayed from is the topic's.
+        # First publish what changed as a correction, so that the snapshot to replay is the one on the topic.
         corrected = WindowPublisher(context, window, _Corrected(context, window)).publish()
         stored = _Replay(context, window, replace(replay, source="stored"))
         return WindowPublisher(context, window, stored).publish().after(corrected)
@@ -27,7 +27,8 @@ def replayed(context: PublishContext, window: str, replay: Replay) -> PublishRes
 
 
 class _Corrected(Publish):
-    """The topic as the window's snapshot is; a window that was never published is not."""
+    """Makes the topic hold the window's snapshot.
+    Raises NeverPublished for a window that was never published."""
 
     cheap = False
 
@@ -79,10 +80,10 @@ class _Replay:
         if origin is None:
             raise _never_published(self._context.event, window)
         if remade and not self._shadow:
-            # However far it came: its snapshot is what the topic is to hold.
+            # Even if its publication stopped early: the topic must hold its snapshot.
             origin = origin.advanced(status="published")
         planned = planner.replay(decision, origin, self._replay, topic=self.topic)
-        # A key that is sought in a year of windows leaves no mark on those without it.
+        # If a key is searched in a year of windows, the windows without it must not change.
         return planned if planned.entry.rows_total or planned.entry.selection is None else None
 
     def target(self, found: Found) -> str:
@@ -95,7 +96,7 @@ class _Replay:
         return entry.rows_total
 
     def _origin(self, entry: LedgerEntry | None) -> LedgerEntry | None:
-        """The entry whose rows are replayed: the event's own, also for a shadow topic."""
+        """The entry whose rows are replayed: that of the event's own topic, even for a shadow topic."""
         return self._context.entries.newest(self._window, self._own).entry if self._shadow else entry
 
 

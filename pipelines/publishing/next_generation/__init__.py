@@ -1,1 +1,1 @@
-"""Which rows a generation publishes, and why: decided, compared and planned."""
+"""Which rows a generation publishes, and why: the decision, the comparison and the plan."""

@@ -1,4 +1,5 @@
-"""Prepares a correction: the difference between what is on the topic and what should be, as a snapshot."""
+"""Prepares a correction: stores the difference between what the topic holds and what
+it should hold, as a snapshot."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from resources.wording import counted
 
 
 class DefinitionChanged(SluiceError):
-    """The event was redefined since the window was published, and its rows differ; a person decides."""
+    """The event was redefined after the window was published, and its rows differ. A person must decide."""
 
     relaunch = False
 
@@ -36,13 +37,14 @@ class DefinitionChanged(SluiceError):
 
 
 class BaseMissing(SluiceError):
-    """The snapshot that the ledger says is on the topic is gone, so nothing can be compared with it."""
+    """The snapshot that is on the topic according to the ledger is gone,
+    so nothing can be compared with it."""
 
 
 @dataclass(frozen=True)
 class Correction:
-    """The entry of a correction; the published rows that its target no longer holds, those left out that a row of the
-    same key replaces; and its tombstones."""
+    """`entry`: the entry of the correction. `gone`: published rows that the target no longer holds and that
+    no row of the same key replaces. `vanished`: the number of tombstones."""
 
     entry: LedgerEntry
     gone: int
@@ -57,9 +59,13 @@ def prepare_correction(
     published: LedgerEntry,
     target: Snapshot,
 ) -> "Correction":
-    """`fresh` turned into a correction of `published` towards `target`, its difference stored as a snapshot."""
+    """Turn `fresh` into a correction of `published` towards `target`, and store the difference as a snapshot.
+
+    Raises BaseMissing if the published snapshot is gone or damaged, or if tombstones are declared and it has
+    no key field.
+    """
     store, settings = platform.snapshots, platform.settings
-    # A finished generation put its whole snapshot on the topic, an unfinished backfill its first rows.
+    # A complete generation published its whole snapshot, an unfinished backfill only the first rows.
     base_rows = published.rows_done if not published.complete else None
     so = ", and the window's events changed: what changed cannot be known, and publishing all would repeat events"
     try:
@@ -74,7 +80,7 @@ def prepare_correction(
         ) from None
     rows = base.rows if base_rows is None else base_rows
     schema = store.schema(base)
-    # The keys on the topic are those of the field that was the key then.
+    # The keys on the topic come from the field that was the key field then.
     key = key_field(schema, event.key)
     if key in schema.names:
         of_base, of_target = encodings(
@@ -94,7 +100,8 @@ def prepare_correction(
             next_step="publish under a new version of the topic (….v2)",
         )
     else:
-        # Rows that do not name their key, and have no such field: no published event is known to be replaced.
+        # The published rows do not name their key and lack the field,
+        # so no published event is known to be replaced.
         every_row = pa.array(np.arange(target.rows, dtype=np.int64))
         found = Difference(every_row, rows, pa.array([], pa.binary()))
     window = published.window
@@ -127,7 +134,7 @@ def store_rows(
     batches: Iterable[pa.RecordBatch],
     target: Snapshot,
 ) -> Snapshot:
-    """Some rows of `target`, as a snapshot of their own."""
+    """Store some rows of `target` as a snapshot of their own."""
     with store.writer(event, window, stage, schema) as out:
         for batch in batches:
             out.write(batch)

@@ -1,4 +1,4 @@
-"""What to do with a window: pure functions of the ledger's entry and of what is wished.
+"""What to do with a window: pure functions of the ledger's entry and the request.
 
     ledger says              snapshot     action
     nothing                  any          backfill, generation 1
@@ -8,27 +8,28 @@
     publishing, whole        another      correct, against the rows already published
     publishing, otherwise    another      finish that generation, then decide again
 
-Resuming by row number holds only for the same hash: rows may have moved. "Whole" is a backfill of all rows of its
-snapshot. What else was interrupted (a correction, a replay, a redrive, a backfill without stale rows) is finished
-first because its target is the one state that both the topic and the store can name.
+Resuming by row number is right only for the same snapshot hash: in another snapshot the rows may be at other
+places. "Whole" is a backfill of all rows of its snapshot. Any other interrupted generation (a correction, a
+replay, a redrive, a backfill without stale rows) is finished first, because only its target is a state that
+both the topic and the store can name.
 
-A replay is another request, and has a table of its own:
+A replay has a table of its own:
 
-    ledger says              asked by         action
-    nothing                  any              replay on a shadow topic; elsewhere there is nothing to replay
-    published                this request     nothing: a retry of a run must not replay again
-    published, later         this request     nothing: so too where the window was corrected since
-    published                another          replay, next generation
-    publishing               this request     resume after rows_done
-    publishing               another          finish that generation, then decide again
+    ledger says              request      action
+    nothing                  any          replay on a shadow topic; else there is nothing to replay
+    published                this one     nothing: a retry of a run must not replay again
+    published, later         this one     nothing: also if the window was corrected since
+    published                another      replay, next generation
+    publishing               this one     resume after rows_done
+    publishing               another      finish that generation, then decide again
 
-So has a redrive of a window that is on the topic. (One that its dead letters kept from it is transformed again, and
+A redrive of a published window has one, too. (A window that its dead letters block is transformed again, and
 then published by the first table.)
 
     ledger says              repaired rows    action
     published                none             nothing
     published                some             redrive: publish them, next generation
-    publishing               not asked        finish that generation, then decide again
+    publishing               not known yet    finish that generation, then decide again
 """
 
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ Action = Literal["nothing", "backfill", "resume", "finish", "correct", "replay",
 
 @dataclass(frozen=True)
 class Decision:
-    """The action for a window, the generation it belongs to, and the sentence an operator reads."""
+    """The action for a window, the generation it belongs to, and the sentence for the operator."""
 
     action: Action
     generation: int
@@ -69,7 +70,8 @@ def decide(entry: LedgerEntry | None, snapshot: str) -> Decision:
 
 
 def decide_replay(entry: LedgerEntry | None, request: str) -> Decision:
-    """The action that replays a window for `request`, given the newest committed `entry` of the topic replayed to."""
+    """The action that replays a window for `request`,
+    given the newest committed `entry` of the topic that is replayed to."""
     if entry is None:
         return Decision("replay", 1, "asked for")
     if entry.request == request:
@@ -81,7 +83,7 @@ def decide_replay(entry: LedgerEntry | None, request: str) -> Decision:
             "finish", entry.generation, f"{_stopped(entry)}; that {entry.kind} is completed first"
         )
     for earlier in entry.earlier:
-        # To its end: a replay that is not whole is finished before anything else.
+        # Only complete generations are here: an incomplete replay is finished before anything else.
         if earlier.get("request") == request:
             return Decision(
                 "nothing",
@@ -92,7 +94,8 @@ def decide_replay(entry: LedgerEntry | None, request: str) -> Decision:
 
 
 def decide_redrive(entry: LedgerEntry, repaired: int | None, because: str) -> Decision:
-    """The action for a window of whose dead letters `repaired` rows now fit; None where that was not asked yet."""
+    """The action for a window with `repaired` rows that were dead letters and fit now;
+    None: they were not retried yet."""
     if not entry.complete or repaired is None:
         return Decision(
             "finish", entry.generation, f"{_stopped(entry)}; that {entry.kind} is completed first"

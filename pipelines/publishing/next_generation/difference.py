@@ -1,9 +1,9 @@
-"""What changed between two snapshots of a window, by event id.
+"""The difference between two snapshots of a window, by event id.
 
-An event id is a hash of the event's key and content, so two rows are the same event exactly when their
-ids are equal, whatever their types. The ids of both sides go to temporary files and DuckDB, which spills
-to disk, finds the rows without a partner (as a multiset: two equal rows need two partners). Memory is
-flat in the size of the window.
+An event id is a hash of the event's key and content, so two rows are the same event exactly if their ids are
+equal, whatever their types. The ids of both sides are written to temporary files. DuckDB, which spills to
+disk, finds the rows without a partner (as a multiset: two equal rows need two partners). Memory does not grow
+with the window.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from resources.process.scratch import scratch_folder
 
-# Of each key as many as it has in both.
+# For each key, the number of rows that have a partner of the same key on the other side.
 _REPLACED = """
     SELECT coalesce(sum(least(lost.rows, new.rows)), 0)::BIGINT
     FROM (SELECT key, count(*) AS rows FROM lost GROUP BY key) AS lost
@@ -28,7 +28,7 @@ _IDS = pa.schema([("row", pa.int64()), ("id", pa.string()), ("key", pa.binary())
 
 
 class Encoded(Protocol):
-    """What the difference needs of an encoded batch."""
+    """What `difference` needs of an encoded batch."""
 
     @property
     def keys(self) -> pa.BinaryArray: ...
@@ -41,8 +41,9 @@ class Encoded(Protocol):
 
 @dataclass(frozen=True)
 class Difference:
-    """`rows` of the target to publish (ascending row numbers). `replaced` rows of the base have a successor of their
-    key among them, `gone` have none. `keys`: those that no row of the target carries any more; empty unless asked for."""
+    """`rows`: rows of the target to publish (ascending row numbers). `replaced`: how many base rows without a
+    partner are replaced by a row of the same key among `rows`. `gone`: how many are not. `keys`: keys that no
+    row of the target has any more; empty unless requested."""
 
     rows: pa.Int64Array
     gone: int
@@ -58,8 +59,8 @@ def difference(
     memory_limit: str,
     with_keys: bool,
 ) -> Difference:
-    """Compare the first `base_rows` rows of `base` (None: all) with `target`; both encoded with ids. Raises
-    ScratchFull."""
+    """Compare the first `base_rows` rows of `base` (None: all) with `target`.
+    Both must be encoded with ids. Raises ScratchFull."""
     with scratch_folder("sluice-difference-") as folder:
         files = {"base": folder / "base.parquet", "target": folder / "target.parquet"}
         _write_ids(files["base"], base, limit=base_rows)
@@ -108,7 +109,7 @@ def _write_ids(path: Path, encoded: Iterable[Encoded], limit: int | None = None)
 
 
 def take_rows(batches: Iterable[pa.RecordBatch], rows: pa.Int64Array) -> Iterator[pa.RecordBatch]:
-    """The rows with these ascending numbers, batch by batch."""
+    """The rows with these ascending numbers, batch by batch; no batch is empty."""
     wanted = rows.to_numpy()
     first = 0
     for batch in batches:

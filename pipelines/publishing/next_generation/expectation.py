@@ -1,4 +1,4 @@
-"""A plan is applied to what it was made of, or not at all."""
+"""A plan is applied only to windows that are still as the plan found them."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -11,36 +11,39 @@ from resources.wording import counted
 
 
 class PlanOutdated(SluiceError):
-    """A window is not as the plan that is applied found it; nothing of it was written."""
+    """A window is no longer as the plan found it. Nothing of it was written."""
 
 
 class Expectation(Protocol):
-    """What is expected of the windows of a run."""
+    """What a run expects of its windows."""
 
     def asks(self, decision: Decision) -> bool:
-        """Whether anything is expected of a window of which this is decided: to know the target may take a question."""
+        """Whether the run expects anything of a window with this decision. If not, the target is not looked
+        up, which may need a request."""
 
     def meet(
         self, where: str, window: str, entry: LedgerEntry | None, decision: Decision, target: str
     ) -> None:
-        """Called with the first decision about a window that it asks about, before anything is written. `entry`: what the
-        ledger says of it; `target`: the hash of the snapshot whose rows would go out."""
+        """Called with the first decision for a window if `asks` is true for it, before anything is written.
+        `entry`: the window's ledger entry; `target`: the hash of the snapshot whose rows would be
+        published."""
 
 
 class AsPlanned:
-    """A window that something is to be done with must be as the plan found it; `plan`: by window, None for no plan."""
+    """A window with something to do must be as the plan found it.
+    `plan`: the found state by window; None: no plan."""
 
     def __init__(self, plan: Mapping[str, PlannedState] | None, run_id: str) -> None:
         self._plan, self._run_id = plan, run_id
 
     def asks(self, decision: Decision) -> bool:
-        """Not without a plan, and not where there is nothing to do."""
+        """True if there is a plan and something to do."""
         return self._plan is not None and decision.action != "nothing"
 
     def meet(
         self, where: str, window: str, entry: LedgerEntry | None, decision: Decision, target: str
     ) -> None:
-        """Raises PlanOutdated."""
+        """Raises PlanOutdated if the window is not as planned."""
         expected = (self._plan or {}).get(window)
         if expected is None:
             raise PlanOutdated(where, "is not part of the plan", next_step="plan it too")
@@ -51,7 +54,8 @@ class AsPlanned:
                 next_step="plan again; nothing of this window was published",
             )
         found = (entry.generation, entry.rows_done) if entry else (0, 0)
-        # What stopped on the way to the same rows is completed: also a run of this plan that is retried.
+        # An interrupted publication of the same rows is completed.
+        # This covers a retried run of this plan, too.
         on_its_way = decision.action == "resume" and found[0] <= expected.generation + 1
         if found != (expected.generation, expected.rows_done) and not (
             on_its_way or (entry and entry.run_id == self._run_id)
@@ -65,13 +69,13 @@ class AsPlanned:
 
 
 class Noted:
-    """For a plan: what is found first of each window is noted, and anything is expected."""
+    """For a plan: keeps what is found first of each window, and accepts everything."""
 
     def __init__(self) -> None:
         self.found: dict[str, PlannedState] = {}
 
     def asks(self, decision: Decision) -> bool:  # noqa: ARG002
-        """Of every window."""
+        """True for every window."""
         return True
 
     def meet(
@@ -82,6 +86,6 @@ class Noted:
         decision: Decision,  # noqa: ARG002
         target: str,
     ) -> None:
-        """Notes it."""
+        """Keep the state."""
         state = (entry.generation, entry.rows_done) if entry else (0, 0)
         self.found.setdefault(window, PlannedState(target or None, *state))

@@ -1,4 +1,4 @@
-"""From a decision to the ledger entry to work towards, with the rows it publishes stored beside the snapshots."""
+"""Turns a decision into the ledger entry of the generation to send, and stores the rows that it publishes."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -24,14 +24,16 @@ from resources.wording import counted
 
 
 class NeverPublished(SluiceError):
-    """A replay of a window that has not been published, or not to its end."""
+    """A replay or redrive of a window that was never published,
+    or a replay of one that is published only in part."""
 
     relaunch = False
 
 
 @dataclass(frozen=True)
 class Planned:
-    """The entry to work towards, `rows_done` being what is committed already; and published rows that are gone."""
+    """`entry`: the generation to send, whose `rows_done` rows are committed already. `gone`: the number of
+    published rows that are gone."""
 
     entry: LedgerEntry
     gone: int = 0
@@ -66,7 +68,8 @@ class Planner:
         snapshot: Snapshot,
         facts: dict[str, Any],
     ) -> Planned:
-        """The window's first generation, or the next one, towards `snapshot`. Raises DefinitionChanged, BaseMissing."""
+        """The window's first generation, or the next one, towards `snapshot`.
+        Raises DefinitionChanged and BaseMissing."""
         fresh = self._fresh(decision, window, snapshot, facts)
         if entry is None:
             return Planned(fresh)
@@ -92,16 +95,17 @@ class Planner:
         *,
         emptied: bool = False,
     ) -> Planned:
-        """Every event of the newly sourced `snapshot` again; tombstones for vanished keys where declared. `emptied`:
-        nothing of the window is on the topic any more."""
+        """Publish every event of the newly sourced `snapshot` again, with tombstones for vanished keys if the
+        event declares them. `emptied`: the topic holds nothing of the window any more."""
         fresh = self._fresh(decision, window, snapshot, facts).advanced(request=replay.request)
         if emptied or entry.snapshot == snapshot.sha256:
             return self._whole(Correction(fresh, gone=0, vanished=0), snapshot)
         return self._whole(self._corrected(fresh, entry, snapshot), snapshot)
 
     def replay(self, decision: Decision, origin: LedgerEntry, replay: Replay, *, topic: str) -> Planned:
-        """The selected events of `origin`'s snapshot on `topic`: `origin` is the event's own entry, or stands for a
-        window newly sourced (see `fresh_origin`)."""
+        """Publish the selected events of `origin`'s snapshot on `topic`. `origin`: the entry of the event's
+        own topic, or the result of `fresh_origin` for a newly sourced window. Raises NeverPublished if
+        `origin` is not complete."""
         event = self._event
         if not origin.complete:
             raise NeverPublished(
@@ -138,7 +142,7 @@ class Planner:
         )
         if selection.everything:
             return Planned(entry)
-        # The key and its type of then: the contract may have another one by now.
+        # The key field and its type at that time: the present contract may have others.
         key = key_field(store.schema(snapshot), event.key)
         rows = selection.rows(
             store.read(snapshot, batch_rows=self._platform.settings.batch_rows),
@@ -146,7 +150,7 @@ class Planner:
             key_type=contract_of(event, self._platform, origin).field(key).type,
             times_of=partial(event_times, event),
         )
-        # By the name of then, beside the snapshot it is a part of.
+        # Stored under the event's name at that time, beside the snapshot that the rows are a part of.
         delta = store_rows(
             store, origin.event, origin.window, "replay", store.schema(snapshot), rows, snapshot
         )
@@ -155,8 +159,8 @@ class Planner:
     def redrive(
         self, decision: Decision, window: str, done: Transformed, base: Snapshot, delta: Snapshot
     ) -> Planned:
-        """The repaired rows of a window, `delta`, on the way from `base`, the snapshot they were missing from, to the one
-        with them, which is `done`."""
+        """Publish `delta`, the repaired rows of a window. `base`: the snapshot without them;
+        `done`: the snapshot with them."""
         entry = self._fresh(decision, window, done.snapshot, dict(done.facts)).advanced(
             kind="redrive",
             rows_total=delta.rows,
@@ -170,7 +174,8 @@ class Planner:
     def fresh_origin(
         self, decision: Decision, window: str, snapshot: Snapshot, facts: dict[str, Any]
     ) -> LedgerEntry:
-        """What `replay` repeats where the window was newly sourced and is not on the event's topic."""
+        """The entry that `replay` takes as `origin` if the window was newly sourced
+        and is not on the event's topic."""
         return self._fresh(decision, window, snapshot, facts).advanced(status="published")
 
     def _fresh(
@@ -203,7 +208,7 @@ class Planner:
         )
 
     def _whole(self, found: Correction, snapshot: Snapshot) -> Planned:
-        """Every event of `snapshot` in place of the difference; its tombstones are kept."""
+        """Every event of `snapshot` instead of the difference; the tombstones of `found` are kept."""
         entry = found.entry.advanced(
             kind="replay",
             delta=None,

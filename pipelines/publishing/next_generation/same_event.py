@@ -1,4 +1,4 @@
-"""Which rows of two snapshots are the same event, also where two contracts made them."""
+"""Which rows of two snapshots are the same event, even if they were made under two contracts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,16 +16,19 @@ Encode = Callable[[pa.RecordBatch], Encoded]
 def encodings(
     base: pa.Schema, base_key: str, target: pa.Schema, encoder: RecordEncoder, *, same_contract: bool
 ) -> tuple[Encode, Encode]:
-    """How to encode rows of schema `base` and of schema `target`, so that two rows have one id if they are one event.
+    """How to encode rows of schema `base` and of schema `target`, so that two rows have the same id if they
+    are one event.
 
-    `encoder` makes the records of `target`. With the same columns and key field, rows of equal values are one event.
-    With others every event is another one; it replaces a published event of the same key bytes.
+    `encoder` makes the records of `target`. If the columns and the key field are the same, rows with equal
+    values are one event. If they differ, no two rows are one event; a new event replaces a published event
+    with the same key bytes.
     """
     # The metadata names the key field.
     if not base.equals(target, check_metadata=True):
         return partial(_keys_only, base_key, "published"), partial(_keys_only, encoder.key, "new")
     if not same_contract:
-        # An enum of the new contract may lack a symbol of the published rows, and the places of the others differ.
+        # An enum of the new contract may lack a symbol of the published rows,
+        # and its symbols may have other positions.
         encoder = RecordEncoder(
             encoder.contract.spelt_out(),
             schema_id=encoder.schema_id,
@@ -39,7 +42,7 @@ def encodings(
 
 @dataclass(frozen=True)
 class _Keys:
-    """Keys with ids that equal no event's."""
+    """Keys with ids that no event has."""
 
     keys: pa.BinaryArray
     event_ids: pa.StringArray

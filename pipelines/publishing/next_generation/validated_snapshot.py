@@ -1,4 +1,5 @@
-"""What may be published of a window: its current snapshot, if that passed its checks under the present contract."""
+"""What may be published of a window: its current snapshot,
+if it passed its checks under the present contract."""
 
 from typing import Any
 
@@ -13,7 +14,8 @@ class NotValidated(NotPublishable):
 
 
 def validated(event: Event, platform: Platform, window: str) -> tuple[Snapshot, dict[str, Any]]:
-    """The window's current transformed snapshot and its validation. Raises NotPublishable unless it passed."""
+    """The window's current transformed snapshot and its validation. Raises NotPublishable if there is no
+    snapshot or another contract made it, and NotValidated if it did not pass."""
     name, store = event.full_name, platform.snapshots
     snapshot = store.current(name, window, "transformed")
     if snapshot is None:

@@ -1,1 +1,1 @@
-"""Records on their way to the brokers, transaction by transaction."""
+"""Sends records to the brokers, transaction by transaction."""

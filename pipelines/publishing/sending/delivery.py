@@ -1,4 +1,4 @@
-"""The generations of one run's windows on their way to the brokers: fit topics, producers, guards, transactions."""
+"""Sends the generations of one run's windows to the brokers: topics, producers, guards and transactions."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -32,17 +32,17 @@ from resources.wording import counted
 if TYPE_CHECKING:
     from pipelines.publishing.stale.guard import StaleGuard
 
-# Each leaves its records in the log, for the brokers to hide from every consumer.
+# The records of each aborted transaction stay in the log, and the brokers hide them from every consumer.
 _MOST_ABORTS = 20
 _FEW_RECORDS = 1_000
 
 
 class NotSettling(TransientError):
-    """Transactions are aborted again and again; what is committed stands."""
+    """Transactions are aborted again and again. What is committed stays committed."""
 
 
 class KafkaDelivery:
-    """Of one run. To be closed; not for use by several threads."""
+    """The delivery of one run. Close it after use; not for use by several threads."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class KafkaDelivery:
 
     @cached_property
     def _identity(self) -> Identity:
-        """What this run is connected to; the snapshot store gets its id by the first run."""
+        """What this run is connected to. The first run gives the snapshot store its id."""
         self._platform.snapshots.store_id(make=True)
         return self._platform.identity
 
@@ -86,8 +86,8 @@ class KafkaDelivery:
 
     @contextmanager
     def claimed(self, window: str, topic: str) -> Iterator["KafkaSending"]:
-        """The window, which no other run can publish until this is left. The topic is created where the settings allow it.
-        Raises PreflightFailed where the window must not go there."""
+        """Claim the window: no other run can publish it until the context ends. The topic is created if the
+        settings allow it. Raises PreflightFailed if the window must not be published there."""
         self._topic = fit_topic(
             replace(self._event, topic=topic),
             self._platform,
@@ -99,30 +99,32 @@ class KafkaDelivery:
             yield KafkaSending(self, producer, topic)
 
     def finished(self, window: str, *, published: int, transactions: int) -> None:
-        """So much was published of a window: what the next one will be like."""
-        # As in its last window. Where that is wrong, batches are smaller until the producer has a queue.
+        """Use what was published of a window to prepare for the next one."""
+        # The next window probably has as few records as this one.
+        # If not, batches are smaller until the producer has a queue.
         self._producers.few = published < _FEW_RECORDS
         # Most windows of a repeated backfill have nothing to do, and need no producer.
         if transactions:
             self.stand_by(window)
 
     def stand_by(self, window: str) -> None:
-        """Make ready the producer of the run's window behind this one."""
+        """Prepare the producer of the run's window after this one."""
         behind = self._behind.get(window)
         if behind is not None and self._topic is not None:
             self._producers.stand_by(behind, self._request.topic or self._event.topic, self._topic)
 
     def free_producers(self) -> None:
-        """Nobody has taken the one that stands by: its window had nothing to do, or could not be published."""
+        """Free the prepared producer that nobody has taken: its window had nothing to do,
+        or could not be published."""
         self._producers.close()
 
     def guard(self, topic: str, entry: LedgerEntry) -> "StaleGuard | None":
-        """The guard of what `entry` has yet to send: against stale writes, and of tombstones wherever there are any.
-        None where the event allows stale writes and there is no tombstone."""
+        """The guard of what `entry` has not sent yet. It guards rows against stale writes if the event asks
+        for it, and tombstones always. None if the event allows stale writes and there is no tombstone."""
         if self._event.stale_writes == "allow" and entry.vanished is None:
             return None
         if self._stale is None:
-            # Here: it needs a database that other events do not.
+            # Imported here because it needs a database that other events do not need.
             from pipelines.publishing.stale.guard import StaleGuard
 
             self._stale = StaleGuard(
@@ -147,7 +149,8 @@ class KafkaSending:
         self.encoding = ""
 
     def send(self, entry: LedgerEntry) -> list[Progress]:
-        """What the generation has yet to send, to its end; in parts where other producers write the same topic meanwhile."""
+        """Send everything that the generation has not sent yet. Returns several parts if other producers
+        write to the topic meanwhile, or if a quota of the brokers throttles the producer."""
         delivery = self._delivery
         entry = stamped(entry, delivery._identity)
         _require_readable(entry)
@@ -165,7 +168,7 @@ class KafkaSending:
         fruitless = 0
         while True:
             entry = guard.refined(entry) if guard else entry
-            # The ledger must not name what a crash of the machine could still take back.
+            # The ledger must not name a snapshot that a crash of the machine could still lose.
             self._platform.snapshots.fsync_window(entry.event, entry.window)
             outgoing = Outgoing(self._event, self._platform, entry)
             outgoing.require_timestamps()
@@ -188,7 +191,7 @@ class KafkaSending:
 
 
 def _require_readable(entry: LedgerEntry) -> None:
-    """What is written must be read by the next run, or the window could never be published again."""
+    """The next run must be able to read what is written, or the window could never be published again."""
     try:
         read_entry(entry.key, entry.to_json())
     except LedgerDamaged as error:

@@ -1,4 +1,4 @@
-"""A delivery that goes nowhere: a plan is a publication with it."""
+"""A delivery that sends nothing. A plan is a publication with this delivery."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +14,14 @@ from resources.platform import Platform
 
 @dataclass(frozen=True)
 class PlannedSend:
-    """`entry` would be sent from its `rows_done` on; `before`: what the ledger said until then."""
+    """`entry` would be sent, starting at its `rows_done`. `before`: the ledger's entry until then."""
 
     entry: LedgerEntry
     before: LedgerEntry | None
 
 
 class DryDelivery:
-    """Notes what would be sent, and lets the `entries` be as if it had been."""
+    """Records what would be sent, and changes `entries` as if it had been sent."""
 
     encoding = ""
 
@@ -35,7 +35,7 @@ class DryDelivery:
         yield self
 
     def send(self, entry: LedgerEntry) -> list[Progress]:
-        """Raises what sending would raise of rows that are gone or damaged."""
+        """Raises what sending would raise if rows are gone or damaged."""
         before = self._entries.newest(entry.window, entry.topic).entry
         self.sent.append(PlannedSend(entry, before))
         left = entry.rows_total - entry.rows_done

@@ -1,5 +1,5 @@
-"""The producers of one run's windows: one transactional.id for each window, whatever the run and the generation, so
-that two launches of one window fence each other."""
+"""The producers of one run's windows: one transactional.id for each window, the same for every run and
+generation, so that two launches of one window fence each other."""
 
 from functools import partial
 
@@ -11,9 +11,10 @@ from resources.settings import Settings
 
 
 class Producers:
-    """Makes them in a window's turn, or ahead of it. To be closed; not for use by several threads.
+    """Makes each producer in its window's turn, or ahead of it. Close it after use; not for use by several
+    threads.
 
-    `few`: so few records are expected of a window that none should wait for others.
+    `few`: so few records are expected of a window that no record should wait for others.
     """
 
     def __init__(self, settings: Settings, event: str) -> None:
@@ -22,11 +23,12 @@ class Producers:
         self.few = False
 
     def take(self, window: str, topic: str, fit: Topic) -> TransactionalProducer:
-        """The producer that fences every other one of the window as soon as it has claimed it; the caller closes it."""
+        """The window's producer. Once it has claimed the window it fences every other producer of the window.
+        The caller closes it."""
         return self._standby.take(ledger_key(topic, window)) or self._made(window, topic, fit)
 
     def stand_by(self, window: str, topic: str, fit: Topic) -> None:
-        """Make ready the one that will be taken next, claiming nothing."""
+        """Prepare the producer that will be taken next, without a claim."""
         self._standby.prepare(ledger_key(topic, window), partial(self._made, window, topic, fit))
 
     def _made(self, window: str, topic: str, fit: Topic) -> TransactionalProducer:
@@ -42,5 +44,5 @@ class Producers:
         )
 
     def close(self) -> None:
-        """Free the one that stands by."""
+        """Free the prepared producer."""
         self._standby.close()

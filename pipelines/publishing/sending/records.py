@@ -1,4 +1,5 @@
-"""The records of one publication, in the one order that makes a row number mean the same in every run."""
+"""The records of one publication.
+Their order is the same in every run, so that a row number means the same record."""
 
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
@@ -27,9 +28,9 @@ from resources.threads.read_ahead import ahead
 from resources.wording import counted
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Encoded batches that wait for the producer: enough to bridge a commit, and a few megabytes each.
+# Encoded batches that wait for the producer: enough to cover the time of a commit, and a few megabytes each.
 _AHEAD = 2
-# Rows encoded at a time, at most: half of a row group costs no more time for each row, and holds half the memory.
+# The most rows that are encoded at a time: half a row group takes no more time per row and half the memory.
 _BATCH_ROWS = 16_384
 
 
@@ -58,7 +59,9 @@ class Outgoing:
         self._source = f"/{platform.settings.code_location}/{event.full_name}"
 
     def _require_count(self) -> None:
-        """Raise NotPublishable where the files hold another number of records than was planned by the window's pointer."""
+        """Raise NotPublishable if the files hold another number of records than the entry says. Entries of
+        the ledger were checked when they were read (see `require_size`), so the number came from the window's
+        pointer file, and that file is damaged."""
         held = self._rows.rows + (self._vanished.rows if self._vanished else 0)
         if held != self._entry.rows_total:
             raise NotPublishable(
@@ -74,9 +77,9 @@ class Outgoing:
         return self._encoder.strategy
 
     def require_timestamps(self) -> None:
-        """Raise NotPublishable where a stored row cannot have its event time as its record timestamp.
+        """Raise NotPublishable if a stored row cannot have its event time as its record timestamp.
 
-        Such rows become dead letters; those of a snapshot that was made before the event asked for it did not.
+        Such rows become dead letters. If the snapshot was made before the event asked for this, they did not.
         """
         event, entry, store = self._event, self._entry, self._platform.snapshots
         window = event.windows.window(entry.window)
@@ -95,12 +98,13 @@ class Outgoing:
             )
 
     def records(self) -> Generator[Rows, None, None]:
-        """The records that are not committed yet; to be closed by whoever does not take them all.
+        """The records that are not committed yet. A caller that does not take all of them must close the
+        generator.
 
-        They are read and encoded in a thread, while those before them are produced.
+        They are read and encoded in a thread, while earlier records are produced.
         """
         if self._entry.rows_total - self._entry.rows_done <= self._platform.settings.batch_rows:
-            # One batch, and nothing to do beside it.
+            # There is only one batch, so nothing could run in parallel.
             yield from self._records()
         else:
             yield from ahead(self._records, most=_AHEAD)

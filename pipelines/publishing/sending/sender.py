@@ -1,4 +1,5 @@
-"""Sends the records of one generation in transactions, each with the ledger's word on how far the window is."""
+"""Sends the records of one generation in transactions.
+Each transaction holds a ledger record of the window's progress."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -23,44 +24,44 @@ from resources.settings import Settings
 from resources.wording import counted
 
 _SAY_EVERY_SECONDS = 5.0
-# Between two looks at the clock.
+# Rows that are queued between two checks of the clock.
 _SLICE_ROWS = 8192
 
 
 class Allowance(NamedTuple):
-    """The most that one transaction may hold, but always one record; None: no limit."""
+    """The most that one transaction may hold, but always at least one record; None: no limit."""
 
     rows: int | None = None
     bytes: int | None = None
 
 
 class Pace(Protocol):
-    """Holds a publication back. Both are called while no transaction is open."""
+    """Slows a publication down. Both methods are called while no transaction is open."""
 
     def before(self, entry: LedgerEntry) -> Allowance:
-        """Called before each transaction, with what is committed so far: may wait, or raise to end the run here.
-        Returns the most that the transaction may hold."""
+        """Called before each transaction, with what is committed so far. May wait, or raise to end the run
+        here. Returns the most that the transaction may hold."""
 
     def sent(self, rows: int, sent_bytes: int) -> None:
-        """Called after each commit, with what it held."""
+        """Called after each commit, with what the transaction held."""
 
 
 class Guard(Protocol):
-    """Sees to it that what a transaction holds does no harm on the topic as it is when it commits."""
+    """Checks that a transaction's records do no harm on the topic at the time of the commit."""
 
     @property
     def stirred(self) -> bool:
-        """True when what is left must be looked at again before it is sent."""
+        """True if what is left must be checked again before it is sent."""
 
     def sending(self, rows: Rows) -> None:
-        """These records are queued in the open transaction."""
+        """Called with records that are queued in the open transaction."""
 
     def holds(self, delivered: Delivered) -> bool:
-        """Called when they are acknowledged: whether the transaction may be committed."""
+        """Called when the records are acknowledged. Returns whether the transaction may be committed."""
 
 
 class Unlimited:
-    """As fast as it goes."""
+    """No limit."""
 
     def before(self, entry: LedgerEntry) -> Allowance:  # noqa: ARG002
         return Allowance()
@@ -92,7 +93,7 @@ class _Chunk:
     tombstones: int = 0
 
     def fitting(self, rows: Rows) -> Rows:
-        """As many of `rows`, from the first on, as there is room for; one at least while nothing is in."""
+        """The first of `rows` that fit into the transaction; at least one if the transaction is empty."""
         rows = rows.slice(0, self.most_rows - self.rows)
         if self.most_bytes is not None:
             fit = int(np.searchsorted(_bytes_up_to(rows), self.most_bytes - self.bytes, side="right"))
@@ -108,8 +109,8 @@ class _Chunk:
 class Sender:
     """Sends with one producer for one window. Not for use by several threads.
 
-    `topic_id` is asked when the records of a transaction are acknowledged, and raises where they are not all on the topic
-    on which the window's other records are.
+    `topic_id` is called when the records of a transaction are acknowledged. It raises if not all of them are
+    on the topic that holds the window's other records.
     """
 
     def __init__(
@@ -129,10 +130,11 @@ class Sender:
         self._memory = GivingBack()
 
     def send(self, entry: LedgerEntry, records: Iterator[Rows]) -> Progress:
-        """Commit the remaining `records` of `entry`'s generation, and the ledger with each transaction of them.
+        """Commit the remaining `records` of `entry`'s generation, and a ledger record in each transaction.
 
-        Ends before all are sent, its entry not complete, where the guard wants what is left to be looked at again, and
-        where a client quota throttled a transaction so much that what is left must be sent in smaller ones.
+        May return before all records are sent, with an entry that is not complete: if the guard must check
+        the rest again, or if a client quota throttled a transaction so much that the rest must be sent in
+        smaller transactions.
         """
         progress = Progress(entry, Delivered(offsets=_as_numbers(entry.offsets)))
         try:
@@ -153,7 +155,8 @@ class Sender:
             while at < len(rows):
                 part = chunk.fitting(rows.slice(at, _SLICE_ROWS))
                 if len(part):
-                    # Before they are queued: a throttled producer may give up meanwhile.
+                    # Added before they are queued,
+                    # because a throttled producer may give up while it queues them.
                     chunk.add(part)
                     self._producer.produce_rows(entry.topic, part)
                     if self._guard is not None:
@@ -165,7 +168,7 @@ class Sender:
                         f"more rows than the {entry.rows_total:,} that the ledger announces",
                         next_step="the transaction is aborted; please report this as a defect",
                     )
-                # The last one is committed below, whether it is full or not.
+                # The last transaction is committed below, whether it is full or not.
                 if (
                     not len(part) or self._is_full(chunk)
                 ) and progress.entry.rows_done + chunk.rows < entry.rows_total:
@@ -200,7 +203,7 @@ class Sender:
         return time.monotonic() - chunk.began >= self._settings.transaction_seconds
 
     def _commit(self, progress: Progress, chunk: _Chunk, *, last: bool) -> bool:
-        """False: what is left must be looked at again, this transaction's records too where it is aborted."""
+        """False: the rest must be checked again, and so must this transaction's records if it was aborted."""
         entry = progress.entry
         done = entry.rows_done + chunk.rows
         delivered = self._producer.await_acknowledgements()
@@ -235,7 +238,7 @@ class Sender:
         progress.transactions += 1
         self._pace.sent(chunk.rows, chunk.bytes)
         self._flow.committed(chunk.bytes, time.monotonic() - chunk.began)
-        self._memory.passed(chunk.rows)  # none of them waits in the client's queue any more
+        self._memory.passed(chunk.rows)  # none of them is in the client's queue any more
         return self._guard is None or not self._guard.stirred
 
 

@@ -1,8 +1,8 @@
-"""The producer of a run's next window, connected while there is something else to do.
+"""The producer of a run's next window, connected while the run is busy with another window.
 
-To connect takes three times as long as to claim a window over a connection. Nothing is claimed ahead: a producer that
-stands by fences nobody, the brokers have noted nothing of it, and whoever claims the window meanwhile keeps it until
-this run's turn has come.
+A connection takes three times as long as the claim of a window over it. Nothing is claimed ahead: a prepared
+producer fences nobody, and the brokers have stored nothing of it. Another run that claims the window
+meanwhile keeps it until it is this run's turn.
 """
 
 from collections.abc import Callable
@@ -11,24 +11,24 @@ from threading import Lock, Thread
 
 from resources.kafka.transactions import TransactionalProducer
 
-# Brokers that do not answer are told of by the claim, which waits for them.
+# If brokers do not answer, the claim reports it. The claim waits for them longer.
 _SECONDS = 1.0
 
 
 class Standby:
-    """At most one producer that stands by. To be closed; not for use by several threads."""
+    """At most one prepared producer. Close it after use; not for use by several threads."""
 
     def __init__(self) -> None:
         self._next: _Connecting | None = None
 
     def prepare(self, key: str, make: Callable[[], TransactionalProducer]) -> None:
-        """Begin to make ready the producer of `key`, in a thread; one that still stands by is freed."""
+        """Start to prepare the producer of `key`, in a thread. An earlier prepared producer is freed."""
         self.close()
         self._next = _Connecting(key, make)
 
     def take(self, key: str) -> TransactionalProducer | None:
-        """The producer of `key`, the caller's from now on; None where there is none, or it could not be made. One of
-        another key is freed: its window was left out."""
+        """The producer of `key`; the caller owns it from now on. None if there is none, or it could not be
+        made. A producer of another key is freed: its window was left out."""
         standing, self._next = self._next, None
         if standing is None:
             return None
@@ -38,26 +38,28 @@ class Standby:
         return standing.take()
 
     def close(self) -> None:
-        """Free what stands by."""
+        """Free the prepared producer."""
         standing, self._next = self._next, None
         if standing is not None:
             standing.close()
 
 
 class _Connecting:
-    """A producer that a thread makes and connects. Freed by whoever sees last that nobody wants it."""
+    """A producer that a thread makes and connects.
+    If nobody wants it any more, `close` or the thread frees it, whichever comes later."""
 
     def __init__(self, key: str, make: Callable[[], TransactionalProducer]) -> None:
         self.key = key
         self._make = make
         self._made: TransactionalProducer | None = None
         self._wanted, self._lock = True, Lock()
-        # No daemon: the library that it works in must not be taken down below it when the process ends.
+        # Not a daemon thread: the client library must not be unloaded while the
+        # thread is in it, when the process ends.
         self._thread = Thread(target=self._connect, name="sluice-standby")
         self._thread.start()
 
     def _connect(self) -> None:
-        # Whoever claims the window in its turn is told what stands in the way.
+        # An error is ignored here: the run gets it when it claims the window in its turn.
         with suppress(Exception):
             made = self._make()
             made.connect(_SECONDS)
@@ -78,5 +80,5 @@ class _Connecting:
             made, self._made = self._made, None
         if made is not None:
             made.close()
-        # Nothing of it is left behind; a thread whose brokers are away has given up in a second.
+        # Nothing of it is left; if the brokers do not answer, the thread gives up after a second.
         self._thread.join()

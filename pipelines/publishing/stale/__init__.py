@@ -1,1 +1,2 @@
-"""Keeps a publication of old windows from overwriting newer values of the same keys (docs/stale-writes.md)."""
+"""Prevents that a publication of old windows overwrites newer values of the same
+keys (docs/stale-writes.md)."""

@@ -13,11 +13,11 @@ from resources.registry.errors import NotAvro, SchemaUnknown
 
 
 class Instants:
-    """Tells when an event happened, in microseconds since 1970, by the field `event_time` of the value.
+    """Returns when an event happened, in microseconds since 1970, by the field `event_time` of the value.
 
-    An instant that 64 bits of microseconds do not reach is the first or the last of them. A tombstone, and a value of another's that
-    cannot be decoded or has no such field, counts by the timestamp of its record; that such values are there is said
-    once.
+    An instant outside the 64-bit range of microseconds becomes the first or the last instant of the range.
+    For a tombstone the record timestamp counts. It also counts for somebody else's value that cannot be
+    decoded or has no such field; that the topic holds such values is said once.
     """
 
     def __init__(self, registry: Registry, event_time: str, *, tell: Tell = lambda _: None) -> None:
@@ -43,7 +43,7 @@ class Instants:
             raise
         except (KeyError, TypeError):
             problem = f"without {self._event_time}"
-        except Exception as error:  # whatever another's bytes do to a decoder
+        except Exception as error:  # somebody else's bytes may raise any error in a decoder
             problem = f"that cannot be decoded ({type(error).__name__})"
         if not self._said:
             self._said = True

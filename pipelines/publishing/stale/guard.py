@@ -1,14 +1,16 @@
-"""Leaves out rows whose key has a newer value on the topic, and sees to it that none slips in meanwhile.
+"""Leaves out rows whose key has a newer value on the topic, and checks that no newer value arrives meanwhile.
 
-Rows are guarded where the event asks for it. Tombstones are guarded always: one is sent only while the newest record of
-its key is this window's own, because a tombstone deletes the key whatever window its newest record belongs to.
+Rows are guarded if the event asks for it. Tombstones are always guarded: a tombstone is sent only while the
+newest record of its key belongs to this window, because a tombstone deletes the key whatever window its
+newest record belongs to.
 
-Which value of a key survives compaction is decided by the order of the log. So a record of ours does harm exactly
-when a newer one of the same key, by event time, stands *before* it. Before sending, the rows are compared with what
-stands on the topic. Then, for every transaction, once its records are acknowledged and before it is committed, their
-offsets are known, and everything at a lower offset is on the log and can be read, whether committed or not. If a
-newer value of one of its keys came in between, the transaction is aborted, its records never show, and the rest is
-compared again. Whatever others write behind our records is newer on the log too and wins by itself.
+The order of the log decides which value of a key survives compaction. So a record of ours does harm exactly
+if a newer record of the same key, by event time, is *before* it on the log. Before sending, the rows are
+compared with what is on the topic. Then each transaction is checked after its records are acknowledged and
+before it is committed: the offsets of its records are known then, and everything at a lower offset is on the
+log and can be read, whether committed or not. If a newer value of one of its keys came in between, the
+transaction is aborted, its records never become visible, and the rest is compared again. Whatever others
+write after our records is newer on the log and wins by itself.
 """
 
 from collections import defaultdict, deque
@@ -48,9 +50,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class StaleGuard:
     """Guards publications of `event` to `topic`; one per run. Use as a context manager, or close it.
 
-    `stored`: the rows are those of earlier snapshots (a replay of stored windows, a redrive), and the warehouse may hold
-    them no more. Then a tombstone that Sluice sent since counts like another producer's. For rows that were just sourced
-    it does not: it says that a window lost its row, and the row may have moved here, or come back.
+    `stored`: the rows come from earlier snapshots (a replay of stored windows, a redrive), and the warehouse
+    may no longer hold them. Then a tombstone that Sluice sent since counts like another producer's tombstone.
+    For rows that were just sourced such a tombstone does not count: it says that a window lost its row, and
+    the row may have moved to this window, or come back.
     """
 
     def __init__(
@@ -78,7 +81,8 @@ class StaleGuard:
             self._standing = LatestValues(settings.memory_limit, self._instants.of)
             opened.callback(self._standing.close)
             self._opened = opened.pop_all()
-        # Everything from the one offset to before the other is known; and where a commit marker of ours is expected next.
+        # `_known_from` and `_known`: everything from the one offset to before the other is known. `_markers`:
+        # partitions in which a commit marker of ours is expected next.
         self._known_from: dict[int, int] = {}
         self._known: dict[int, int] = {}
         self._markers: set[int] = set()
@@ -88,10 +92,11 @@ class StaleGuard:
         self._elsewhere, self._warned = Elsewhere(event, platform), set[str]()
 
     def refined(self, entry: LedgerEntry) -> LedgerEntry:
-        """`entry` with what it has yet to send compared with the topic: stale rows are left out and counted.
+        """`entry` without stale records: what it has not sent yet is compared with the topic, and stale rows
+        and tombstones are left out and counted.
 
-        Waits for open transactions of other producers, since what they hold may come to stand. Called with none of
-        ours open.
+        Waits for open transactions of other producers, since their records may be committed. Call it while
+        none of ours is open.
         """
         self._blind = False
         if not self._guards_rows and entry.vanished is None:
@@ -154,8 +159,8 @@ class StaleGuard:
         self._tell(Warned(window=window, text=text))
 
     def _first_needed(self, entry: LedgerEntry) -> Positions:
-        """From where on the topic must be known. Tombstones alone need what came since the window's first record: what is
-        before that is older than any record of its own."""
+        """From which offsets the topic must be known. Tombstones alone need only what came after the window's
+        first record: everything before it is older than any record of the window."""
         known = generations(entry)
         if self._guards_rows or not _offsets_known(known):
             return {}
@@ -166,34 +171,37 @@ class StaleGuard:
         return first
 
     def sending(self, rows: Rows) -> None:
-        """These are queued in the open transaction."""
+        """Called with records that are queued in the open transaction."""
         if self._blind:
             return
         self._sent.append(rows)
 
     def holds(self, delivered: Delivered) -> bool:
-        """Called when the open transaction's records are acknowledged: whether it may be committed.
+        """Called when the open transaction's records are acknowledged: whether the transaction may be
+        committed.
 
-        False: a newer value of one of its keys stands before it; the caller aborts, and asks for `refined` again.
+        False: a newer value of one of its keys is before it on the log. The caller aborts, and calls
+        `refined` again.
         """
         if self._blind:
             return True
         sent, self._sent = self._sent, []
-        # Partitions that were added are known from the first that a record of ours reaches.
+        # Partitions that were added are known from the first offset that a record of ours reaches.
         self._kafka_partitions = max(self._kafka_partitions, *(p + 1 for p in delivered.offsets), 0)
         spans = {p: (self._known.get(p, 0), last + 1) for p, (_, last) in delivered.offsets.items()}
         between = sum(end - first for first, end in spans.values()) - delivered.records
-        # Commonly there is nothing but our own records and the marker of our last commit.
+        # Usually there is nothing but our own records and the marker of our last commit.
         if between != len(self._markers & set(spans)) and not self._harmless(sent, spans):
             return False
-        if not self._stirred:  # else they are read again, and kept, before anything more is sent
+        if not self._stirred:  # if stirred, they are read again, and kept, before anything more is sent
             self._known |= {p: end for p, (_, end) in spans.items()}
             self._markers = set(spans)
         return True
 
     @property
     def stirred(self) -> bool:
-        """True when others have written since the rows were compared: compare what is left before sending it."""
+        """True if others have written since the rows were compared:
+        compare what is left before you send it."""
         return self._stirred
 
     @property
@@ -207,12 +215,12 @@ class StaleGuard:
             return instant
 
     def _follow(self, first: Positions) -> None:
-        # Asked each time: newer values may be in a partition that was added since.
+        # Read each time: newer values may be in a partition that was added since.
         now = self._platform.watch.settled(self._topic, self._kafka_partitions)
         self._kafka_partitions = now.partitions
         ends = self._all.ends(self._kafka_partitions)
         begin = {p: min(first.get(p, 0), end) for p, end in ends.items()}
-        # A window whose first record is before all that was read for the windows before it.
+        # The first record of this window may be before everything that was read for earlier windows.
         earlier = {p: at for p, at in begin.items() if at < self._known_from.get(p, 0)}
         for start, stop in (
             (earlier, {p: self._known_from[p] for p in earlier}),
@@ -222,11 +230,11 @@ class StaleGuard:
                 self._standing.add(messages)
         self._known_from = {p: min(at, self._known_from.get(p, at)) for p, at in begin.items()}
         self._known, self._markers, self._stirred = ends, set(), False
-        # Of a window that failed: its records must not pass for those of the next.
+        # These belong to a window that failed. They must not count as records of the next window.
         self._sent.clear()
 
     def _harmless(self, sent: list[Rows], spans: dict[int, tuple[int, int]]) -> bool:
-        """Look at what stands between our records. True when nothing there is newer than one of ours behind it."""
+        """Read what is between our records. True if nothing there is newer than a record of ours after it."""
         ours: dict[bytes, deque[bytes | None]] = defaultdict(deque)
         for rows in sent:
             for key, value in zip(rows.keys.to_pylist(), rows.values.to_pylist(), strict=True):
@@ -249,7 +257,7 @@ class StaleGuard:
         if self._window_of is not None and is_withdrawal(message) and None not in waiting:
             return False
         at = self._instants.of(message.value(), message.timestamp()[1])
-        # A tombstone of ours has no time of its own: any value that came since it was planned is newer.
+        # A tombstone of ours has no event time: any value that came after it was planned is newer.
         return any(
             value is None or (self._guards_rows and at > self._instants.of(value, 0)) for value in waiting
         )
@@ -263,29 +271,31 @@ class StaleGuard:
             yield key_bytes(batch.column(key_field(batch.schema, event.key))), at
 
     def _own(self, entry: LedgerEntry) -> tuple[Iterator[Row], Iterator[Row]]:
-        """This window's events before a correction and after it: one that moved to an earlier time is not stale for what
-        it was. Nothing where the generation corrects nothing."""
+        """This window's events before a correction and after it. An event that moved to an earlier time must
+        not be stale because of its own earlier value. Empty if the generation is not a correction."""
         if entry.base_snapshot is None:
             return iter(()), iter(())
         return self._whole(entry, entry.base_snapshot), self._whole(entry, entry.snapshot)
 
     def _whole(self, entry: LedgerEntry, sha256: str) -> Iterator[Row]:
         store = self._platform.snapshots
-        # What is corrected may have been published before the module was renamed.
+        # The corrected snapshot may have been published before the module was renamed.
         for name in dict.fromkeys([entry.event, *(one["event"] for one in reversed(entry.earlier))]):
             found = store.find(name, entry.window, "transformed", sha256)
             if found is not None:
-                store.verify(found)  # by it rows are left out
+                store.verify(found)  # rows are left out because of it
                 if self._event.event_time in store.schema(found).names:
                     yield from self._rows(found, 0)
                 return
 
     def _overtaken_tombstones(self, entry: LedgerEntry, from_row: int) -> npt.NDArray[np.int64]:
-        """Numbers of the vanished keys whose newest record is not of the window: the row may have moved to another
-        window, earlier or later, and deleting it there would be wrong. A key that is deleted already counts too.
+        """Numbers of the vanished keys whose newest record does not belong to the window. The row may have
+        moved to another window, earlier or later, and it would be wrong to delete it there. A key that is
+        deleted already counts too.
 
-        A record is of the window by its event time, and by its offset where the ledger names those of every generation.
-        Where a key has records in several kafka_partitions, the newest in each must be.
+        A record belongs to the window by its event time, and also by its offset if the ledger names the
+        offsets of every generation. If a key has records in several kafka_partitions, the newest in each must
+        belong to the window.
         """
         if entry.vanished is None:
             return np.array([], np.int64)
@@ -304,7 +314,8 @@ class StaleGuard:
         return np.flatnonzero(others | (deleted & ~own)) + from_row
 
     def _warn_of_other_windows(self, entry: LedgerEntry, lost: npt.NDArray[np.int64]) -> None:
-        """Before the first tombstone: a row may have moved to a window that was published before, and not again since."""
+        """Warn before the first tombstone:
+        a row may have moved to a window that was published before and not again since."""
         if entry.vanished is None or entry.window in self._warned:
             return
         self._warned.add(entry.window)
@@ -355,6 +366,6 @@ class StaleGuard:
 
 
 def _offsets_known(known: Sequence[LedgerEntry]) -> bool:
-    """Whether the ledger names the offsets of all that a window ever published: the oldest generations are forgotten, and
-    offsets on a topic that another took the place of are dropped."""
+    """Whether the ledger names the offsets of everything that a window ever published. The oldest generations
+    are forgotten, and the offsets of a topic that was replaced are dropped."""
     return known[0].generation == 1 and not any(one.displaced for one in known)

@@ -1,4 +1,4 @@
-"""What stands on a topic for each key: its newest record by the order of the log. Kept on disk."""
+"""The newest record of each key on a topic, by the order of the log. Kept on disk."""
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -26,17 +26,18 @@ _LOG = pa.schema(
 _DECODED = 10_000
 
 InstantOf = Callable[[bytes | None, int], int]
-"""Event time in microseconds of a value with its record timestamp in milliseconds."""
+"""Returns the event time, in microseconds, of a value and its record timestamp in milliseconds."""
 
 WindowOf = Callable[[int], object]
-"""What windows an instant, in microseconds, is told apart by."""
+"""Returns a value that identifies the window of an instant in microseconds."""
 
 Row = tuple[pa.Array, pa.Array]
 """Keys (binary) and event times (int64 microseconds) of a batch, row for row."""
 
 
 def is_withdrawal(record: Record) -> bool:
-    """Whether it is a tombstone of Sluice's own: it says that a window lost the row, and nothing of the other windows."""
+    """Whether the record is a tombstone of Sluice's own.
+    It says that one window lost the row, and nothing about other windows."""
     return record.value() is None and any(header[0] == MARK for header in record.headers() or ())
 
 
@@ -58,7 +59,7 @@ class LatestValues:
         )
 
     def add(self, records: Iterable[Record]) -> None:
-        """Records as they come, each kafka_partition in the order of its log."""
+        """Add records, for each kafka_partition in the order of its log."""
         columns: list[list[object]] = [[] for _ in _LOG]
         for record in records:
             key, value, stamp = record.key(), record.value(), record.timestamp()[1]
@@ -82,11 +83,13 @@ class LatestValues:
     ) -> pa.Int64Array:
         """Numbers of the `rows` whose key has a newer value on the topic, ascending.
 
-        `window_of`: the window of an instant, for `rows` that the warehouse has now. A tombstone of Sluice's own is then
-        no newer value: it took back the key's record of one window, and what counts are the records of the others.
+        `window_of`: returns the window of an instant; given if the warehouse holds the `rows` now. Then a
+        tombstone of Sluice's own is no newer value: it withdrew the key's record of one window, so the
+        records of the other windows count.
 
-        `before` and `after`: keys and event times of this window's events before a correction and after it. What is gone
-        between them is no reason to leave a row out; nor is what is among the `rows`, since it is about to stand again.
+        `before` and `after`: keys and event times of this window's events before a correction and after it. A
+        value that is gone between them is no reason to leave a row out. Neither is a value that is among the
+        `rows`, since it is about to be sent again.
         """
         folder = Path(self._folder.name)
         files = {
@@ -117,11 +120,11 @@ class LatestValues:
         return table.column(0).combine_chunks().cast(pa.int64())
 
     def newest(self, keys: Iterable[pa.Array]) -> Iterator[pa.RecordBatch]:
-        """The newest record of each key in each kafka_partition where it has one: `row`, the number of the key from 0;
-        `kafka_partition`; `place`, its offset; `instant`, null for a tombstone."""
+        """The newest record of each key in each kafka_partition that has one: `row`, the number of the key
+        from 0; `kafka_partition`; `place`, its offset; `instant`, null for a tombstone."""
         path = Path(self._folder.name) / "keys.parquet"
         _write(path, ((batch, pa.array([0] * len(batch), pa.int64())) for batch in keys))
-        # As a struct: max_by alone passes over nulls, and a tombstone has no value.
+        # As a struct: max_by alone ignores nulls, and a tombstone has no value.
         reader = self._connection.sql(f"""
             SELECT row, kafka_partition, max(place),
                 max_by(struct_pack(stamp := stamp, value := value), place) AS newest
@@ -136,7 +139,7 @@ class LatestValues:
             yield pa.record_batch(columns, names=["row", "kafka_partition", "place", "instant"])
 
     def _write_standing(self, rows: Path, path: Path, window_of: WindowOf | None) -> None:
-        # As a struct: max_by alone passes over nulls, and a tombstone has no value.
+        # As a struct: max_by alone ignores nulls, and a tombstone has no value.
         reader = self._connection.sql(f"""
             SELECT key, newest.stamp AS stamp, newest.value AS value FROM (
                 SELECT key, max_by(struct_pack(stamp := stamp, value := value, withdrawn := withdrawn), place) AS newest
@@ -154,7 +157,8 @@ class LatestValues:
                     out.write_batch(batch)
 
     def _beside_withdrawn(self, rows: Path, window_of: WindowOf) -> Iterator[pa.RecordBatch]:
-        """Of the keys whose newest record is a tombstone of ours: the values of other windows than it took back."""
+        """For keys whose newest record is a tombstone of ours:
+        the values of windows other than the one that it withdrew."""
         reader = self._connection.sql(f"""
             SELECT key, kafka_partition, stamp, value FROM (
                 SELECT *, max_by(withdrawn, place) OVER (PARTITION BY key, kafka_partition) AS last_withdrawn
@@ -172,7 +176,7 @@ class LatestValues:
                 if of != (
                     key,
                     kafka_partition,
-                ):  # the record before the tombstone is the one that it took back
+                ):  # the record before the tombstone is the one that it withdrew
                     of, taken_back = (key, kafka_partition), window_of(instant)
                 if window_of(instant) != taken_back:
                     keys.append(key)
@@ -182,7 +186,7 @@ class LatestValues:
             )
 
     def close(self) -> None:
-        """Throw the file away."""
+        """Delete the file."""
         self._connection.close()
         self._folder.cleanup()
 

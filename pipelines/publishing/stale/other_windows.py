@@ -1,4 +1,5 @@
-"""Which other windows' stored rows hold keys that a tombstone is about to delete: their rows may still be in the warehouse."""
+"""Finds stored rows of other windows with keys that a tombstone is about to delete:
+the warehouse may still hold them."""
 
 import time
 from collections.abc import Sequence
@@ -14,13 +15,14 @@ from resources.platform import Platform
 from resources.snapshots import Snapshot
 from resources.wording import counted
 
-# For a whole run: the answer is a warning, and publishing must not wait long for it.
+# For a whole run: the result is only a warning, and publishing must not wait long for it.
 _SECONDS = 10.0
 _NAMED = 3
 
 
 class Elsewhere:
-    """Looks into the stored rows of an event's other windows; one per run, since its time is bounded for a run."""
+    """Searches the stored rows of an event's other windows.
+    One per run, since its time is bounded for a run."""
 
     def __init__(self, event: Event, platform: Platform) -> None:
         self._event, self._platform = event, platform
@@ -28,9 +30,11 @@ class Elsewhere:
         self._unread: list[SluiceError] = []
 
     def warning(self, window: str, keys: pa.BinaryArray) -> str | None:
-        """What to say before the tombstones of `keys` in `window` go out; None where no other window holds one.
+        """The warning to give before the tombstones of `keys` in `window` are sent; None if no other window
+        holds one of the keys.
 
-        It only advises: a window whose stored rows cannot be read is named, and keeps nothing from being published.
+        It is only advice: a window whose stored rows cannot be read is named, and does not stop the
+        publication.
         """
         if self._seconds_left <= 0:
             return None
@@ -64,12 +68,12 @@ class Elsewhere:
             return sum(
                 pc.sum(pc.is_in(key_bytes(batch.column(0)), value_set=keys)).as_py() or 0 for batch in batches
             )
-        except SluiceError as error:  # another window's
+        except SluiceError as error:  # that of the other window
             self._unread.append(error)
             return 0
 
     def _window_of(self, folder: str) -> str:
-        """The key of the window in a folder, whose name has no colons."""
+        """The window key of a folder; the folder's name has no colons."""
         name = folder.rpartition("/")[2]
         return f"{name[:-2]}:{name[-2:]}" if self._event.windows.cadence == "hourly" else name
 

@@ -1,1 +1,1 @@
-"""One record, or one side of many: what it holds, and where it is."""
+"""One record, or one column of many records: its content and its place."""

@@ -1,4 +1,4 @@
-"""A side of records, keys or values, as the compiled library reads it."""
+"""A column of records, keys or values, in the form that the compiled library reads."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,15 @@ from pipelines.encoding.columns.assembly import byte_view
 
 @dataclass(frozen=True)
 class Side:
-    """Addresses of a binary column: offsets of 64 bits, data, validity or 0, and which bit of it is the first row's.
-    Good for as long as `kept` is."""
+    """Addresses of a binary column: the 64-bit offsets, the data, the validity bitmap (0 if there is none),
+    and the bit of the first row in it. They are valid as long as `kept` exists."""
 
     places: tuple[int, int, int, int]
     kept: tuple[object, ...]
 
 
 def laid_out(column: pa.Array) -> Side:
-    """A binary or large_binary column, of any slice."""
+    """The addresses of a binary or large_binary column, which may be a slice."""
     offsets, data = byte_view(column)
     validity = column.buffers()[0] if column.null_count else None
     return Side(

@@ -3,13 +3,13 @@
 Two numbers of 64 bits are made of each record, by the same rule with another seed and another factor:
 
     mix(h, word)    h = (h xor word) * factor modulo 2^64, then h = h xor (h >> 32)
-    content         mix in, of the key and then of the value, its length in bytes (of a tombstone's value 2^64 - 1) and
-                    its bytes: words of eight, little-endian, the last one filled up with zeros and mixed in even where
-                    nothing is left for it; at the end mix in zero twice
-    long ones       of a key or value of more than 1,024 bytes, BLAKE2b of 16 bytes takes its place
+    content         for the key and then for the value, mix in its length in bytes (for a tombstone's value
+                    2^64 - 1) and its bytes: words of eight, little-endian. The last word is filled up with
+                    zeros; it is mixed in even if no bytes are left for it. At the end mix in zero twice.
+    long ones       a key or value of more than 1,024 bytes is replaced by its BLAKE2b of 16 bytes
 
-Every step can be undone, so that records which differ in one word never have the same numbers. It is no protection
-against somebody who makes records for that purpose.
+Every step can be undone, so records that differ in one word never have the same numbers. This is no
+protection against somebody who makes such records on purpose.
 """
 
 from ctypes import CDLL
@@ -32,7 +32,7 @@ _SEEDS = (0x243F6A8885A308D3, 0x13198A2E03707344)
 _FACTORS = (0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93)
 _64_BITS = _TOMBSTONE = 2**64 - 1
 _LONG = 1024
-# At a time in plain Python, which makes objects of them.
+# Rows at a time in plain Python, which makes an object of each value.
 _ROWS = 4096
 
 _MODULUS = 1 << 128
@@ -41,14 +41,14 @@ _MODULUS = 1 << 128
 def content_hashes(keys: pa.Array, values: pa.Array) -> Hashes:
     """Both numbers of each record.
 
-    `keys` and `values` are binary of either width; a null value is a tombstone, a null key the empty one.
+    `keys` and `values` are binary or large_binary; a null value is a tombstone, a null key counts as empty.
     """
     compiled = library()
     return plain_hashes(keys, values) if compiled is None else _compiled(compiled, keys, values)
 
 
 def plain_hashes(keys: pa.Array, values: pa.Array) -> Hashes:
-    """The same record by record, in plain Python: a hundred times as slow."""
+    """The same in plain Python, record by record: a hundred times as slow."""
     found = np.empty((2, len(keys)), np.uint64)
     for at in range(0, len(keys), _ROWS):
         records = zip(keys.slice(at, _ROWS).to_pylist(), values.slice(at, _ROWS).to_pylist(), strict=True)
@@ -78,7 +78,7 @@ def plain_content(key: bytes | None, value: bytes | None) -> list[int]:
 
 
 def with_numbers(hashes: Hashes, numbers: npt.NDArray[np.int64]) -> Hashes:
-    """Both numbers of each record with one more word mixed in."""
+    """Both numbers of each record, with one more word mixed in."""
     mixed = hashes ^ numbers.view(np.uint64)
     mixed *= np.array(_FACTORS, np.uint64)[:, None]
     mixed ^= mixed >> np.uint64(32)
@@ -95,7 +95,8 @@ def _compiled(compiled: CDLL, keys: pa.Array, values: pa.Array) -> Hashes:
 
 
 def _shortened(column: pa.Array) -> pa.Array:
-    """The column with BLAKE2b in the place of what is long: it would take one step for each eight of its bytes."""
+    """The column with BLAKE2b in place of long values:
+    mixing them in would take one step for each eight bytes."""
     if (pc.max(pc.binary_length(column)).as_py() or 0) <= _LONG:
         return column
     short = [one if one is None or len(one) <= _LONG else _short(one) for one in column.to_pylist()]
@@ -108,14 +109,14 @@ def _short(part: bytes) -> bytes:
 
 @dataclass
 class Checksum:
-    """Count and sum of content hashes modulo 2^128: equal for the same records in any order."""
+    """Count and sum of content hashes modulo 2^128. It is the same for the same records in any order."""
 
     records: int = 0
     total: int = 0
 
     def add(self, hashes: Hashes) -> None:
-        """Count these records too."""
-        # Halves of 32 bits: their sums over any batch fit into 64.
+        """Add these records."""
+        # The hashes are split into halves of 32 bits, so that the sums over any batch fit into 64 bits.
         low, high = (hashes & 0xFFFFFFFF).sum(axis=1).tolist(), (hashes >> 32).sum(axis=1).tolist()
         first, second = (low[i] + (high[i] << 32) for i in (0, 1))
         self.records += hashes.shape[1]
@@ -123,7 +124,7 @@ class Checksum:
 
     @classmethod
     def of_sums(cls, records: int, first: int, second: int) -> "Checksum":
-        """From the sums of both rows of hashes."""
+        """The checksum of `records` records, from the sums of both rows of hashes."""
         return cls(records, ((first << 64) + second) % _MODULUS)
 
     def __str__(self) -> str:

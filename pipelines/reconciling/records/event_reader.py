@@ -1,4 +1,4 @@
-"""Reads events back as any consumer would: read_committed, decoded by the schema each record names."""
+"""Reads events as any consumer does: read_committed, decoded by the schema that each record names."""
 
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -20,8 +20,8 @@ _THROTTLED_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class ReadBack:
-    """One committed record. `value` is None for a tombstone; `schema_id` then too. `problem`: why its value cannot be
-    decoded; both are None then."""
+    """One committed record. For a tombstone `value` and `schema_id` are None. `problem`: why the value cannot
+    be decoded; `value` and `schema_id` are None then, too."""
 
     kafka_partition: int
     offset: int
@@ -34,10 +34,11 @@ class ReadBack:
 
 
 class EventReader:
-    """Decodes records of any topic by the registry's schemas, each fetched once.
+    """Decodes records of any topic by the registry's schemas. Each schema is fetched once.
 
-    Its own loop beside `resources.kafka.reading.range_reader.read_until`, which reads to known offsets and must reach them:
-    this one reads to wherever each partition ends, goes on behind that (`follow`), and gives up what stays quiet.
+    It has its own loop and does not use `resources.kafka.reading.range_reader.read_until`, which reads to
+    known offsets and must reach them. This class reads to the end of each partition, wherever that is,
+    continues after it (`follow`), and stops if nothing comes for a while.
     """
 
     def __init__(self, platform: Platform) -> None:
@@ -56,19 +57,20 @@ class EventReader:
         return self._read_back(message, decoded, None if value is None else split_frame(value)[0])
 
     def decode_or_say(self, message: Record) -> ReadBack:
-        """As `decode`, for a topic that others write too: a value that cannot be decoded comes with its `problem`."""
+        """Like `decode`, for a topic that others write too:
+        a value that cannot be decoded is returned with its `problem`."""
         try:
             return self.decode(message)
         except (FrameError, SchemaUnknown, NotAvro) as error:
             problem = error.problem
-        except SluiceError:  # the registry, and not the record
+        except SluiceError:  # the registry is at fault, not the record
             raise
-        except Exception as error:  # whatever another's bytes do to a decoder
+        except Exception as error:  # somebody else's bytes may raise any error in a decoder
             problem = f"its bytes are not such a record ({type(error).__name__})"
         return replace(self._read_back(message, None, None), problem=problem)
 
     def _read_back(self, message: Record, value: Mapping[str, Any] | None, schema_id: int | None) -> ReadBack:
-        # As pairs: that is how a consumer hands them over, whatever else its type allows.
+        # As pairs: a consumer returns them so, although its type allows other forms.
         pairs = cast("list[tuple[str, bytes | None]]", message.headers() or [])
         headers = {name: (data or b"").decode("utf-8", "replace") for name, data in pairs}
         return ReadBack(
@@ -90,10 +92,10 @@ class EventReader:
         follow: bool = False,
         of_others: bool = False,
     ) -> Generator[ReadBack, None, None]:
-        """Committed records from `offsets` (kafka_partition -> offset) until every partition's end, or without
-        end when `follow`. Gives up a partition that stays quiet for `quiet_seconds` behind an open transaction, or for two
-        minutes while a client quota throttles the reader. With `of_others` values that cannot be decoded come with their
-        `problem`; else they raise as in `decode`."""
+        """Committed records from `offsets` (kafka_partition -> offset) to the end of every partition, or
+        without end if `follow`. Stops if all partitions stay quiet for `quiet_seconds` because of an open
+        transaction, or for two minutes while a client quota throttles the reader. With `of_others`, values
+        that cannot be decoded are returned with their `problem`; otherwise they raise as in `decode`."""
         with self.fetching(topic, offsets) as reader:
             yield from self.fetched(
                 reader, topic, offsets, quiet_seconds=quiet_seconds, follow=follow, of_others=of_others
@@ -116,11 +118,11 @@ class EventReader:
         follow: bool = False,
         of_others: bool = False,
     ) -> Generator[ReadBack, None, None]:
-        """What `read` returns, by a consumer that fetches it already."""
+        """The records that `read` returns, from a consumer that already fetches them."""
         open_partitions = set(offsets)
         quiet, since = 0.0, time.monotonic()
         while open_partitions and (follow or quiet < quiet_seconds):
-            if follow:  # for what nobody has published yet
+            if follow:  # waits for records that are not published yet
                 message = reader.poll(0.5)
             else:
                 with waiting_for(f"records of topic {topic}", since=since):
@@ -141,7 +143,7 @@ class EventReader:
 
 
 def printable(record: ReadBack) -> dict[str, Any]:
-    """A record for people: JSON-ready; see `pipelines.encoding.plain_json`."""
+    """A record for people, ready for JSON; see `pipelines.encoding.plain_json`."""
     if record.value is None:
         return {"key": record.key, "tombstone": True}
     shown: dict[str, Any] = plain(record.value)

@@ -1,4 +1,5 @@
-"""Where in the log a window's generations are: pieces of offsets that do not overlap, in the order of the log."""
+"""Where a window's generations are in the log: pieces of offsets that do not overlap,
+in the order of the log."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,12 +7,12 @@ from dataclasses import dataclass, replace
 from pipelines.ledger.entry import LedgerEntry
 
 Bounds = Mapping[int, tuple[int, int]]
-"""Of each kafka_partition the first offset and the end, exclusive."""
+"""For each kafka_partition the first offset and the end, exclusive."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Offsets `[first, end)` of a kafka_partition, in which records of one generation are."""
+    """Offsets `[first, end)` of a kafka_partition that contain records of one generation."""
 
     generation: int
     kafka_partition: int
@@ -19,20 +20,21 @@ class Piece:
     end: int
 
     def kept(self, bounds: Bounds) -> "Piece":
-        """What is left of it where the log holds `bounds`."""
+        """The part of the piece that the log still has, given its `bounds`."""
         low, high = bounds[self.kafka_partition]
         first = max(self.first, low)
         return replace(self, first=first, end=max(first, min(self.end, high)))
 
     def deleted(self, bounds: Bounds) -> int:
-        """How many of its offsets lie before the log's first."""
+        """How many of the piece's offsets are before the log's first offset."""
         return max(0, min(bounds[self.kafka_partition][0], self.end) - self.first)
 
 
 def pieces_of(generations: Sequence[LedgerEntry]) -> list[Piece]:
     """The pieces of `generations`, oldest first.
 
-    Offsets that a newer generation has too are not an older one's any more: the topic was made anew in between.
+    If a newer generation has the same offsets, they no longer belong to the older one: the topic was created
+    again in between.
     """
     lowest: dict[int, int] = {}
     found: list[Piece] = []
@@ -46,8 +48,8 @@ def pieces_of(generations: Sequence[LedgerEntry]) -> list[Piece]:
 
 
 def between(pieces: Iterable[Piece], bounds: Bounds) -> list[dict[int, tuple[int, int]]]:
-    """What stands in the log between the pieces and behind the last of each kafka_partition, as ranges to read in
-    turn: of each kafka_partition at most one in each."""
+    """The ranges between the pieces and after the last piece of each kafka_partition, to be read one dict
+    after the other. Each dict has at most one range for a kafka_partition."""
     by_partition: dict[int, list[Piece]] = {}
     for piece in pieces:
         by_partition.setdefault(piece.kafka_partition, []).append(piece)

@@ -1,10 +1,11 @@
-"""In which Kafka partition each expected record was put: its key's hash modulo their number, which may have grown."""
+"""The Kafka partition of each expected record: its key's hash modulo the number of partitions,
+which may have grown."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# Enough of them to tell how many kafka_partitions the topic had.
+# Enough records to find out how many kafka_partitions the topic had.
 _PLACED = 2_000
 
 Query = Callable[[str], list[tuple[Any, ...]]]
@@ -12,7 +13,7 @@ Query = Callable[[str], list[tuple[Any, ...]]]
 
 @dataclass(frozen=True)
 class Sent:
-    """The expected rows `[first, end)` of one generation, and the kafka_partitions it reached."""
+    """The expected rows `[first, end)` of one generation, and the kafka_partitions that it reached."""
 
     first: int
     end: int
@@ -20,10 +21,12 @@ class Sent:
 
 
 def placement(query: Query, generations: Sequence[Sent], now: int) -> str:
-    """SQL for the kafka_partition of a row of `expected`, over its `place` and `row`; `generations` oldest first.
+    """SQL for the kafka_partition of a row of `expected`, from its `place` and `row`; `generations` oldest
+    first.
 
-    The topic has `now` of them; of a generation's time, as many as fit the records found and the kafka_partitions the
-    ledger names. Where nothing fits, as many as later.
+    The topic has `now` kafka_partitions. For each generation, a number is used that fits the found records
+    and the kafka_partitions that the ledger names. If no number fits, that of the next newer generation is
+    used.
     """
     counts: list[tuple[int, int]] = []
     for sent in reversed(generations):

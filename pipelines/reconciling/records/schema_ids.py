@@ -1,4 +1,5 @@
-"""Records that name another schema id than the ledger, but the same contract, are the same records."""
+"""Records with another schema id than the ledger's count as the same records if the
+id names the same contract."""
 
 from pathlib import Path
 
@@ -13,10 +14,10 @@ from resources.platform import Platform
 
 
 class OneSchemaId:
-    """Puts `schema_id` into values framed with the id of another registration of the same contract.
+    """Puts `schema_id` into values that are framed with another id of the same contract.
 
-    A doc changed, or the registry was set up anew, while a window was half published: its records then carry two
-    ids for one contract. The registry is asked once for each id.
+    The doc of a contract may change, or the registry may be set up anew, while a window is half published.
+    Its records then have two ids for one contract. Each id is looked up in the registry once.
     """
 
     def __init__(self, platform: Platform, contract: Contract, schema_id: int) -> None:

@@ -1,7 +1,7 @@
-"""Record timestamps that should be event times, compared record by record.
+"""Compares record timestamps that should be event times, record by record.
 
-An event time is part of the value, so records of the same content have the same timestamp. A tombstone has no event
-time: its timestamp is not compared.
+An event time is part of the value, so records with the same content have the same timestamp. A tombstone has
+no event time: its timestamp is not compared.
 """
 
 from dataclasses import dataclass
@@ -14,15 +14,16 @@ import pyarrow.compute as pc
 
 from resources.wording import counted
 
-# No timestamp of a record.
+# No record has this timestamp.
 _NOT_COMPARED = -(2**63)
 
 
 @dataclass(frozen=True)
 class Stamps:
-    """Of one generation: `events` whose record was found, and of these `other` whose record has another timestamp than
-    its event time, and `brokers` whose timestamp the brokers wrote. `promised`: the ledger says that the generation was
-    published with its event times as record timestamps."""
+    """The timestamps of one generation. `events`: how many of its records were found. `other`: how many of
+    them have a timestamp that is not their event time. `brokers`: how many have a timestamp that the brokers
+    wrote. `promised`: the ledger says that the generation was published with its event times as record
+    timestamps."""
 
     generation: int
     events: int
@@ -32,12 +33,13 @@ class Stamps:
 
     @property
     def altered(self) -> int:
-        """Records that should have the event time and do not. Where the ledger does not say what was promised, and not one
-        record of a generation has it, another record_timestamp was declared when the generation was published."""
+        """How many records should have their event time as timestamp and do not. 0 if the ledger does not say
+        what was promised and no record of the generation has it: another record_timestamp was declared when
+        the generation was published."""
         return 0 if not self.promised and self.other + self.brokers == self.events else self.other
 
     def told(self) -> str | None:
-        """What a reader has to know."""
+        """What a reader must know; None if there is nothing to say."""
         if not self.other and not self.brokers:
             return None
         where = f"generation {self.generation}"
@@ -52,7 +54,8 @@ class Stamps:
 
 
 def numbers_of_stamps(records: Any) -> npt.NDArray[np.int64]:
-    """The timestamps of `records`; one and the same number for each tombstone, and for each that the brokers wrote."""
+    """The timestamps of `records`.
+    Tombstones and records with a timestamp of the brokers all get the same number."""
     own = pc.if_else(records.values.is_valid(), records.stamps, pa.scalar(None, pa.int64()))
     numbers: npt.NDArray[np.int64] = own.fill_null(_NOT_COMPARED).to_numpy(zero_copy_only=False)
     return numbers

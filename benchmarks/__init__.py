@@ -1,1 +1,2 @@
-"""Measurements of Sluice, each a program of its own: `python -m benchmarks.compare`, `python benchmarks/memory.py`."""
+"""Measurements of Sluice, each its own program:
+`python -m benchmarks.compare`, `python benchmarks/memory.py`."""

@@ -3,8 +3,9 @@
     python benchmarks/code_location.py [--events 500] [--runs 5]
 
 Each load is a fresh process that builds the definitions and the repository snapshot that Dagster's server
-asks for. They are run in turn, so that a drifting machine meets all; the medians and their ratios are printed,
-of the clock and of the processor. An event has two checks: bare Dagster has half as many, and then as many too.
+requests. They run in turn, so that a machine that becomes slower affects all of them; the medians and their
+ratios are printed, for elapsed time and for processor time. An event has two checks: bare Dagster is measured
+with half as many, and also with as many.
 """
 
 import argparse
@@ -163,7 +164,7 @@ def main() -> None:
 
 
 def _ratio(mine: list[dict[str, float]], theirs: list[dict[str, float]], measure: str) -> float:
-    """The median over the rounds, each of which met the same machine."""
+    """The median over the rounds; within a round, both ran on the machine in the same state."""
     return statistics.median(one[measure] / other[measure] for one, other in zip(mine, theirs, strict=True))
 
 

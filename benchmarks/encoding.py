@@ -1,10 +1,10 @@
 """Rows to records in the compiled library and in plain Python, where there is none.
 
-    python benchmarks/encoding.py [--rows 200000] [--rounds 5]
+python benchmarks/encoding.py [--rows 200000] [--rounds 5]
 
-The rows are shaped like TPC-H's lineitem: 18 columns, four of them decimal(15, 2), every one but the key nullable. Each way
-works on the same rows in one process, in turn; nanoseconds of processor time a row, the median of the rounds. Both ways'
-bytes are compared first.
+The rows are shaped like TPC-H's lineitem: 18 columns, four of them decimal(15, 2), every column but the key
+nullable. Both ways work on the same rows in one process, in turn; the result is nanoseconds of processor time
+a row, the median of the rounds. First the bytes of both ways are compared.
 """
 
 import argparse

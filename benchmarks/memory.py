@@ -2,11 +2,12 @@
 
     python benchmarks/memory.py [--rows 500000 2000000 8000000] [--shuffled] [--apache] [--steps run "read back"]
 
-The window's rows come from a DuckDB file made here, in the order of their event time or with `--shuffled` in none; the
-broker and registry are the embedded ones, or with `--apache` a real Apache Kafka (their memory and processor time is
-theirs and not counted). `one pass` is what a run does that has both stages selected. `run` and `read back` are whole
-Dagster runs of all three assets, in one process, the second with the setting `reconcile`. Flat means: the last column
-of a step does not grow with the rows. Start-up and imports are part of the memory and not of the time.
+The window's rows come from a DuckDB file made here, in the order of their event time or, with `--shuffled`,
+unordered. The broker and registry are the embedded ones, or with `--apache` a real Apache Kafka (their memory
+and processor time are not counted). `one pass` is what a run does if both stages are selected. `run` and
+`read back` are whole Dagster runs of all three assets, in one process, the second with the setting
+`reconcile`. Memory is flat if the last column of a step does not grow with the rows. The memory includes
+start-up and imports, the time does not.
 """
 
 import argparse
@@ -71,12 +72,12 @@ def make_warehouse(path: Path, rows: int, *, shuffled: bool) -> None:
         connection.execute("ALTER TABLE readings ALTER value TYPE DECIMAL(12, 3)")
 
 
-# A ledger of its own each: for it the window was never published.
+# A separate ledger for each: in it the window was never published.
 _RUNS = {
     "run": {"SLUICE_RECONCILE": "false", "SLUICE_LEDGER_TOPIC": "bench.run"},
     "read back": {"SLUICE_RECONCILE": "true", "SLUICE_LEDGER_TOPIC": "bench.read-back"},
 }
-# In this order: each of the first five works on what the ones before it left.
+# In this order: each of the first five uses what the ones before it made.
 _STEPS = ("sourced", "transformed", "one pass", "published", "reconciled", *_RUNS)
 
 
@@ -100,7 +101,8 @@ def whole_run(assets: str) -> None:
 
 
 def step(name: str, assets: str) -> None:
-    """Run one step of the window in this process and print rows, peak memory in MiB, seconds and processor seconds."""
+    """Run one step of the window in this process;
+    print rows, peak memory in MiB, seconds and processor seconds."""
     if name in _RUNS:
         whole_run(assets)
         return
@@ -131,8 +133,8 @@ def step(name: str, assets: str) -> None:
 
 
 def tell(rows: int, started: float, used: float) -> None:
-    """Print what this process did, and its peak memory since it began."""
-    # Not getrusage: a new process begins with the peak of the one that started it.
+    """Print what this process did, and its peak memory since it started."""
+    # Not getrusage: with it, a new process begins with the peak of the process that started it.
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     peak = int(found[1]) / 1024 if found else float("nan")
     print(f"{rows} {peak:.0f} {time.monotonic() - started:.2f} {time.process_time() - used:.2f}")

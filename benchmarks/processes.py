@@ -60,7 +60,7 @@ _FIELDS = [
 
 @dataclass(frozen=True)
 class Took:
-    """Seconds of one command: by the clock, of its processes' CPU, of the broker's CPU."""
+    """Seconds of one command: elapsed, CPU of its processes, CPU of the broker."""
 
     wall: float
     cpu: float
@@ -72,9 +72,9 @@ class Ground:
 
     def __init__(self, folder: Path, bootstrap: str, registry: str, broker: int | None) -> None:
         self._folder, self._bootstrap, self._registry, self._broker = folder, bootstrap, registry, broker
-        # One for all: runs of one Dagster publish with one ledger.
+        # One for all: runs of one Dagster instance publish with one ledger.
         self._made, self._ledger = 0, f"ledger.{time.time_ns()}"
-        # Assets lie beside the packages: a project of its own.
+        # Assets are beside the packages in a project, so this needs its own project.
         for package in ("pipelines", "resources"):
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / package, folder / "project" / package, ignore=ignored)
@@ -103,7 +103,7 @@ class Ground:
         self._made += 1
         name = f"{table}_{self._made}"
         place = self._folder / "project" / "assets" / "bench" / name
-        for old in place.parent.iterdir():  # what a command loads is the same for all of them
+        for old in place.parent.iterdir():  # every command then loads the same number of events
             old.unlink()
         place.with_suffix(".py").write_text(_MODULE.format(name=name, table=table))
         contract = {
@@ -127,7 +127,7 @@ class Ground:
         }
 
     def publish(self, table: str, windows: int, rows: int, processes: int) -> Took:
-        """A backfill of a new event; asserts that all of it went out."""
+        """A backfill of a new event; asserts that everything was sent."""
         name = self.event(table)
         environ = self.environ()
         if processes > 1:
@@ -165,7 +165,7 @@ def _used() -> float:
 
 @contextmanager
 def ground(bootstrap: str | None) -> Iterator[Ground]:
-    """Servers for the length of the block."""
+    """Servers while the block runs."""
     from resources.dev.servers.kinds.apache_kafka import ApacheKafka
     from resources.dev.servers.kinds.embedded_registry import EmbeddedRegistry
     from resources.dev.servers.server import start
@@ -197,7 +197,7 @@ def main() -> None:
     several = options.processes
     with ground(options.bootstrap) as place:
         place.fill(options.windows, several, options.rows)
-        place.publish("small", 1, 1, 1)  # a new home, and a broker that has just begun
+        place.publish("small", 1, 1, 1)  # for a new home and a broker that has just started
         print(
             f"{'':34}{'processes':>10}{'seconds':>9}{'rows/s':>10}{'windows/s':>10}{'CPU s':>8}{'broker CPU s':>13}"
         )

@@ -47,7 +47,7 @@ _CONTRACT = """{"type": "record", "name": "Reading", "namespace": "bench", "doc"
 
 
 def arrow_rows(rows: int, value_bytes: int) -> pa.Table:
-    """Rows of the contract above, of about `value_bytes` once encoded."""
+    """Rows of the contract above, of about `value_bytes` each when encoded."""
     numbers = np.arange(rows)
     return pa.table(
         {
@@ -61,7 +61,7 @@ def arrow_rows(rows: int, value_bytes: int) -> pa.Table:
 
 
 class PublicBatch:
-    """confluent-kafka's own `produce_batch`, which counts by a callback for each record."""
+    """confluent-kafka's own `produce_batch`, with a callback for each record to count them."""
 
     way = "public produce_batch"
 
@@ -99,7 +99,7 @@ class PublicBatch:
 
 
 class Sluice:
-    """The platform's own producer, of either way."""
+    """The platform's own producer, either way."""
 
     def __init__(self, settings: Settings, name: str, topic: str, kafka_partitions: int | None) -> None:
         self._producer = TransactionalProducer(
@@ -123,7 +123,8 @@ def _native_variant(producer: Sluice, produce: Callable[..., None]) -> Sluice:
 
 
 def _grouped(count: int) -> Callable[..., None]:
-    """Rows in order of their kafka_partition, one call for each, which names it: only once the topic is known."""
+    """Rows in the order of their Kafka partition, with one call for each partition, which names it: only once
+    the topic is known."""
 
     def produce(client: NativeClient, topic: int, rows: Rows, serve: Callable[[float], None]) -> None:
         places = kafka_partitions(rows.keys, count)
@@ -144,7 +145,7 @@ def _grouped(count: int) -> Callable[..., None]:
 
 
 def _in_place() -> Callable[..., None]:
-    """Values not copied: librdkafka points into Arrow's buffers, which are kept to the end here."""
+    """Values are not copied: librdkafka points into Arrow's buffers, which are kept until the end here."""
     kept: list[Rows] = []
 
     def produce(client: NativeClient, topic: int, rows: Rows, serve: Callable[[float], None]) -> None:
@@ -165,7 +166,7 @@ def _whole(client: NativeClient, topic: int, batch: Any, serve: Callable[[float]
 
 
 def contenders(count: int) -> dict[str, Callable[[Settings, str, str], Any]]:
-    """Name of each way, and how its producer is made; `count` kafka_partitions."""
+    """The name of each way, and how its producer is made; for a topic with `count` Kafka partitions."""
 
     def sluice(way: str, grouped_by: int | None = None) -> Callable[[Settings, str, str], Any]:
         from dataclasses import replace
@@ -187,7 +188,8 @@ def contenders(count: int) -> dict[str, Callable[[Settings, str, str], Any]]:
 
 def send(producer: Any, topic: str, batches: Iterator[Rows]) -> float:
     """Seconds from the first batch to the last commit."""
-    # The client knows the topic before the clock starts, as it does in any window but the first milliseconds.
+    # The client learns about the topic before the clock starts;
+    # in a run this is so after the first milliseconds.
     producer.claim()
     producer.begin()
     producer.produce_rows(topic, Rows(pa.array([b"k"], pa.binary()), pa.array([b"v"], pa.large_binary())))
@@ -214,11 +216,11 @@ def send(producer: Any, topic: str, batches: Iterator[Rows]) -> float:
 def _child(
     way: str, bootstrap: str, topic: str, rows: int, value_bytes: int, count: int, encode: bool, index: str
 ) -> None:
-    """Waits for a line after getting ready, then prints seconds and CPU seconds."""
+    """Gets ready, waits for a line, then prints seconds and CPU seconds."""
     from pipelines.contract.contract import parse_contract
     from pipelines.encoding import RecordEncoder
 
-    # Nothing is written there.
+    # Nothing is written to this folder.
     settings = load_settings(
         {"SLUICE_HOME": tempfile.gettempdir(), "SLUICE_KAFKA_BOOTSTRAP_SERVERS": bootstrap}
     )
@@ -302,7 +304,7 @@ def main() -> None:
 
 
 def table(options: argparse.Namespace, bootstrap: str) -> None:
-    """Run all, print the table."""
+    """Run all ways, print the table."""
     ways = list(contenders(1))
     cells = [(False, 1, way) for way in ways]
     cells += [(True, 1, way) for way in ways[:4]] + [(True, 2, ways[0]), (True, 2, ways[3])]

@@ -39,8 +39,8 @@ def publish(assets: Path, day: str) -> None:
 
 
 def reconcile(assets: Path, how: str) -> None:
-    """Print verdict, seconds, processor seconds and peak megabytes; `shared`: with the second day's records in the range too; `whole`:
-    all generations."""
+    """Print verdict, seconds, processor seconds and peak megabytes. `shared`: the records of the second day
+    are also in the range; `whole`: all generations."""
     from pipelines import load_catalogue
     from pipelines.ledger.entry import ledger_key, read_entry
     from pipelines.reconciling.reconciler import Reconciler

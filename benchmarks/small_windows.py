@@ -67,10 +67,10 @@ _CONTRACT = {
 
 
 class Clock:
-    """Seconds by part, each without those of the parts inside it; and how often each was entered.
+    """Seconds by part, each without those of the parts inside it; and how often each part was entered.
 
-    Of the thread that made it, which waits for the others where it needs what they do: their time is the run's only
-    then, and counts for the part that waits.
+    It measures the thread that made it. This thread waits for the others if it needs their results: only then
+    is their time also time of the run, and it counts for the part that waits.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class Clock:
         self._thread = threading.get_ident()
 
     def begin(self) -> None:
-        """From here on; what was loaded and opened before is no window's."""
+        """Start here; what was loaded and opened before belongs to no window."""
         self._since = time.perf_counter()
 
     def end(self) -> None:
@@ -101,7 +101,7 @@ class Clock:
         self._stack.pop()
 
     def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function`, its time counted for `part`."""
+        """`function`, with its time counted for `part`."""
 
         @wraps(function)
         def call(*arguments: Any, **named: Any) -> Any:
@@ -117,7 +117,7 @@ class Clock:
         return call
 
     def counted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """`function`, its calls counted under `name`."""
+        """`function`, with its calls counted under `name`."""
 
         @wraps(function)
         def call(*arguments: Any, **named: Any) -> Any:
@@ -127,7 +127,8 @@ class Clock:
         return call
 
     def generator(self, part: str, function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-        """A generator function whose steps count for `part`, and what its reader does between them does not."""
+        """A generator function whose steps count for `part`;
+        what its reader does between the steps does not."""
 
         def call(*arguments: Any, **named: Any) -> Iterator[Any]:
             steps = function(*arguments, **named)
@@ -145,7 +146,7 @@ class Clock:
 
 
 def watch(clock: Clock) -> None:
-    """Puts the clock around what a window is made of."""
+    """Put the clock around the work of a window."""
     from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
     from sqlalchemy.dialects import sqlite
 
@@ -204,7 +205,7 @@ def watch(clock: Clock) -> None:
 
 
 def leave_out(path: str) -> None:
-    """Switch off one fast path, where it is chosen."""
+    """Switch off one fast path, where the code chooses it."""
     from pipelines.publishing.ledger_lookup import EntriesAsked
     from pipelines.publishing.sending import delivery
     from pipelines.publishing.sending.standby import Standby
@@ -248,7 +249,7 @@ _PATHS = (
 
 
 def make_ground(folder: Path, windows: int, names: tuple[str, ...]) -> None:
-    """Events of these names over one table, with a row a day."""
+    """Events with these names over one table, with one row a day."""
     import duckdb
 
     with duckdb.connect(str(folder / "readings.duckdb")) as connection:
@@ -299,7 +300,8 @@ def _key(day: int) -> str:
 
 
 def _child(folder: str, name: str, first: str, count: str, what: str) -> None:
-    """One run. `what`: `parts` counts where the time goes, `plain` does not, nor does a run without the path `what`."""
+    """One run. `what`: `parts` counts where the time goes, `plain` does not; any other text is the path that
+    is switched off, also without counting."""
     leave_out(what)
     clock = Clock() if what == "parts" else None
     seconds = publish(Path(folder), name, int(first), int(count), clock=clock)
@@ -383,7 +385,7 @@ def main() -> None:
 
 
 def compare(folder: Path, run: str, options: argparse.Namespace) -> None:
-    """Runs with every fast path and without one, in turn, and prints."""
+    """Run with every fast path and without one, in turn, and print."""
     windows, paths = options.windows, options.without or _PATHS
     make_ground(folder, windows, tuple(f"{run}_{n}" for n in range(options.rounds * len(paths) * 2)))
     events = iter(range(options.rounds * len(paths) * 2))
@@ -409,9 +411,9 @@ def compare(folder: Path, run: str, options: argparse.Namespace) -> None:
 
 
 def measure(folder: Path, run: str, options: argparse.Namespace) -> None:
-    """Runs and prints."""
+    """Run and print."""
     windows = options.windows
-    # What a topic, a registry and a ledger cost when they are new is not a window's.
+    # The costs of a new topic, registry and ledger are not a window's.
     _told(_start(folder, f"{run}_parts", 0, 1, "plain"))
     told = _told(_start(folder, f"{run}_parts", 1, windows - 1, "parts"))
     took = told["seconds"]

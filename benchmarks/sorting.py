@@ -2,10 +2,11 @@
 
     python benchmarks/sorting.py [--megabytes 400] [--widths 80 250 500 2500] [--ways FIRST SECOND ...] [--in-order]
 
-A way is an engine's part of `memory_limit` and the bytes of rows that are sorted at once, in parts of that memory, as in
-`resources/warehouse/duckdb/warehouse.py`; "as it is" is what the warehouse chooses by itself, with what it tried before.
-Each streams the same table in batches of 32,768 rows, in a process of its own. `--in-order`: the rows ascend, so that they
-pass through and are not sorted, in an engine with the way's part of the memory.
+A way is an engine's part of `memory_limit` and the bytes of rows that are sorted at once, in parts of that
+memory, as in `resources/warehouse/duckdb/warehouse.py`; "as it is" is what the warehouse chooses by itself,
+including what it tried before. Each way streams the same table in batches of 32,768 rows, in a separate
+process. `--in-order`: the rows ascend, so that they pass through and are not sorted, in an engine with the
+way's part of the memory.
 """
 
 import argparse
@@ -21,10 +22,10 @@ sys.path.insert(0, str(ROOT))
 
 
 def make(path: Path, rows: int, width: int, *, in_order: bool) -> None:
-    """A table of `rows` rows of about `width` bytes, in the order of time or in none."""
+    """A table of `rows` rows of about `width` bytes, in time order or unordered."""
     import duckdb
 
-    # An instant, a key of ten bytes and a number; the rest are texts of a hundred bytes at most.
+    # An instant, a key of ten bytes and a number; the other columns are texts of at most a hundred bytes.
     texts, left = [], width - 26
     while left > 0:
         texts.append(f"rpad(md5((i + {len(texts)})::VARCHAR), {min(100, left)}, 'x') AS c{len(texts)}")

@@ -2,8 +2,8 @@
 
     python -m benchmarks.stale_writes [--topic-records 300000] [--rows 200000] [--runs 3]
 
-Prints seconds for each million records that the topic holds (read once in a run), and the time of publishing a window
-with the option as a multiple of the time without, nobody else writing; medians of interleaved runs.
+Prints seconds for each million records on the topic (read once in a run), and the time to publish a window
+with the option as a multiple of the time without it, while nobody else writes; medians of interleaved runs.
 """
 
 import argparse
@@ -88,7 +88,7 @@ def _measure(folder: Path, bootstrap: str, url: str, asked: argparse.Namespace) 
             with StaleGuard(event, platform, event.topic) as guard:
                 pass_seconds.append(_timed(lambda guard=guard: guard._follow({})))  # type: ignore[misc]
             for policy in ("allow", "skip"):
-                # A topic of its own each time, empty: what is compared is the price while publishing.
+                # A separate, empty topic each time: only the cost during publishing is compared.
                 topic = f"bench.{policy}-{number}.v1"
                 one = replace(event, topic=topic, stale_writes=policy)
                 ensure_topic(platform.settings, topic, config={"cleanup.policy": "compact"})
@@ -121,7 +121,8 @@ def _event(folder: Path, rows: int) -> Event:
 
 
 def _fill(event: Event, platform: Platform, records: int) -> None:
-    """Values of another producer: old ones, of as many keys, so that all of them stand and none keeps ours back."""
+    """Values of another producer:
+    old ones, each with a different key, so that all of them stay and none makes ours stale."""
     import pyarrow as pa
 
     encoder = RecordEncoder(

@@ -2,9 +2,9 @@
 
     python benchmarks/untouched.py [--rows 1000000] [--rounds 3]
 
-Source and transform in one pass, as a run does them; the event takes the query's rows as they are. "written twice" is the same
-code where no batch counts as untouched. Each in a process of its own, in turn; the median of the rounds, and what the snapshots
-take on the disk.
+Source and transform in one pass, as in a run; the event publishes the query's rows as they are. "written
+twice" is the same code, but no batch counts as untouched. Each runs in a separate process, in turn; the
+results are the median of the rounds, and the size of the snapshots on the disk.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def one_pass(way: str, assets: str) -> None:
         done = source_and_transform(event, event.windows.window("2013-01-01"), platform, run_id="bench")[1]()
         used = time.process_time() - used
         assert done.snapshot.rows
-    # A file of two names counts once.
+    # A file with two names counts once.
     files = {
         (told.st_dev, told.st_ino): told.st_size
         for told in map(Path.stat, Path(platform.settings.snapshots).rglob("*.parquet"))

@@ -1,11 +1,12 @@
 """Rows per second out of a warehouse: Sluice's streams, what their order and exact numerics cost, and other readers.
 
-    python benchmarks/warehouses.py [--rows 1000000] [--repeat 3] [--url postgresql://user@host/empty_database]
+python benchmarks/warehouses.py [--rows 1000000] [--repeat 3] [--url postgresql://user@host/empty_database]
 
-Without --url a private PostgreSQL is started (Debian's package postgresql) with its settings as they come. The
-table is shaped like TPC-H's lineitem: 16 columns, four of them numeric(15, 2). Every way reads the whole table in a
-process of its own; the ways are interleaved, and each cell is the median. connectorx and psycopg take part where
-they are installed. Behind it, what a window's bounds cost a sequential scan by the way they are given.
+Without --url a private PostgreSQL is started (Debian's package postgresql) with its default settings. The
+table is shaped like TPC-H's lineitem: 16 columns, four of them numeric(15, 2). Every way reads the whole
+table in a separate process; the ways are interleaved, and each cell is the median. connectorx and psycopg
+take part if they are installed. At the end, it measures what a window's bounds cost in a sequential scan, for
+each way to pass them.
 """
 
 import argparse
@@ -123,14 +124,14 @@ def _measure(way: str, url: str, duckdb_url: str) -> None:
     seconds = time.perf_counter() - begun
     used = resource.getrusage(resource.RUSAGE_SELF)
     cpu = used.ru_utime + used.ru_stime
-    # Not ru_maxrss: a process inherits that from the one that started it.
+    # Not ru_maxrss: a process inherits it from the process that started it.
     status = Path("/proc/self/status").read_text()
     peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
     print(json.dumps({"rows": rows, "seconds": seconds, "cpu": cpu, "peak": peak}))
 
 
 def _bounds(url: str, repeat: int) -> None:
-    """Seconds of a scan that keeps one row in a hundred, by the way its bounds are given."""
+    """Seconds of a scan that keeps one row in a hundred, for each way to pass its bounds."""
     import adbc_driver_postgresql.dbapi as driver
 
     begin, end = datetime(1992, 2, 1, tzinfo=UTC), datetime(1992, 2, 2, tzinfo=UTC)

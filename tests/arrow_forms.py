@@ -1,4 +1,5 @@
-"""The same values in every shape that Arrow can hold them in: what a kernel makes of them must not depend on it."""
+"""The same values in every layout that Arrow has for them:
+the result of a kernel must not depend on the layout."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -7,12 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-# Rows before the values: none, some, and more than the bits of one byte.
+# How many rows are before the values: none, a few, and more than a byte has bits.
 _BEFORE = (1, 3, 8, 11)
 
 
 def decimals(unscaled: Sequence[int | None], kind: pa.DataType) -> pa.Array:
-    """Decimals by their unscaled numbers, of every scale, also where Arrow cannot make them of Python's."""
+    """Decimals from their unscaled numbers, of every scale,
+    also if Arrow cannot make them from Python's Decimal."""
     width = kind.byte_width
     data = b"".join((number or 0).to_bytes(width, "little", signed=True) for number in unscaled)
     return pa.Array.from_buffers(
@@ -28,7 +30,8 @@ def made(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 def forms(values: Sequence[Any], kind: pa.DataType, filler: Any) -> Iterator[tuple[str, pa.Array]]:
-    """`values` as arrays of `kind` in every layout. `filler`: another value of it, for the rows around and beneath."""
+    """`values` as arrays of `kind` in every layout. `filler`: another value of `kind`, for the rows around
+    the values and for the slots of nulls."""
     length = len(values)
     yield "plain", made(values, kind)
     for before in _BEFORE:
@@ -58,7 +61,7 @@ def forms(values: Sequence[Any], kind: pa.DataType, filler: Any) -> Iterator[tup
 
 
 def encodings(values: Sequence[Any], kind: pa.DataType, filler: Any) -> Iterator[tuple[str, pa.Array]]:
-    """`values` in every layout and in every way of writing them down: dictionaries, runs, views."""
+    """`values` in every layout and in every encoding: dictionaries, runs, views."""
     yield from forms(values, kind, filler)
     yield from _dictionaries(values, kind, filler)
     yield from _runs(values, kind, filler)
@@ -73,10 +76,10 @@ def encodings(values: Sequence[Any], kind: pa.DataType, filler: Any) -> Iterator
 
 def _dictionaries(values: Sequence[Any], kind: pa.DataType, filler: Any) -> Iterator[tuple[str, pa.Array]]:
     own = {repr(value): value for value in [filler, *values]}
-    entries = made([filler, *own.values(), None], kind).slice(1)  # the dictionary itself a slice
+    entries = made([filler, *own.values(), None], kind).slice(1)  # the dictionary is a slice too
     listed = {text: place for place, text in enumerate(own)}
     for index in (pa.int8(), pa.uint32(), pa.int64()):
-        # A null is a missing index, and, where it is among the values, a null in the dictionary.
+        # A null is a missing index, or, if it is among the values, a null in the dictionary.
         for named, name in ((True, "null index"), (False, "null in the dictionary")):
             indices = [
                 None if value is None and named else listed[repr(value)]
@@ -93,7 +96,7 @@ def _runs(values: Sequence[Any], kind: pa.DataType, filler: Any) -> Iterator[tup
         runs = made([rows[end - 1] for end in ends], kind)
         encoded = pa.RunEndEncodedArray.from_arrays(pa.array(ends, ends_kind), runs)
         yield f"runs of {ends_kind}, sliced", encoded.slice(1)
-        # The runs themselves a slice.
+        # The runs are a slice too.
         behind = made([filler, *(rows[end - 1] for end in ends)], kind).slice(1)
         yield (
             f"runs of {ends_kind} of a slice",
@@ -108,7 +111,7 @@ def _same(rows: Sequence[Any], place: int) -> bool:
 
 def lists(items: pa.Array, counts: Sequence[int | None]) -> Iterator[tuple[str, pa.Array]]:
     """Lists of every kind over `items`, cut by `counts` (None: a null list)."""
-    # Arrow puts neither runs nor, where one holds a null, dictionaries together.
+    # Arrow cannot concatenate runs, nor dictionaries if one holds a null.
     joined = not isinstance(items, (pa.RunEndEncodedArray, pa.DictionaryArray))
     for kind in (pa.ListArray, pa.LargeListArray, pa.ListViewArray, pa.LargeListViewArray):
         built = _listed(kind, items, counts)
@@ -118,7 +121,7 @@ def lists(items: pa.Array, counts: Sequence[int | None]) -> Iterator[tuple[str, 
             thrice = pa.concat_arrays([built, built, built])
             yield f"{kind.__name__} of a middle slice", thrice.slice(len(built), len(built))
     for kind in (pa.ListViewArray, pa.LargeListViewArray):
-        # Out of the order of their items.
+        # The lists are not in the order of their items.
         order = list(range(len(counts)))[::-1]
         yield (
             f"{kind.__name__} out of order",
@@ -166,7 +169,7 @@ def _bits(valid: Sequence[bool]) -> pa.Buffer | None:
 
 
 def _beneath(values: Sequence[Any], kind: pa.DataType, filler: Any) -> pa.Array:
-    """With a value where nothing should be looked at: beneath each null."""
+    """The array, with a value in the slot of each null, where nothing should read it."""
     full = made([filler if value is None else value for value in values], kind)
     return pa.Array.from_buffers(
         kind, len(values), [_bits([value is not None for value in values]), *full.buffers()[1:]]
@@ -178,7 +181,8 @@ def _uncounted(array: pa.Array) -> pa.Array:
 
 
 def _shifted(values: Sequence[Any], kind: pa.DataType, filler: Any) -> pa.Array:
-    """An array of offset 0 whose first text begins in the middle of the data, as a cast of a slice gives it."""
+    """An array with offset 0 whose first text begins in the middle of the data,
+    as a cast of a slice returns it."""
     full = made([filler, filler, *values, filler], kind)
     _, offsets, data = full.buffers()
     width = 8 if pa.types.is_large_string(kind) or pa.types.is_large_binary(kind) else 4

@@ -1,4 +1,4 @@
-"""Certificates for tests of TLS: valid, expired, not valid yet, of another name."""
+"""Certificates for tests of TLS: valid, expired, not valid yet, for another name."""
 
 import datetime
 import ipaddress
@@ -13,8 +13,8 @@ DAY = datetime.timedelta(days=1)
 
 
 def make_certificates(folder: Path) -> dict[str, Path]:
-    """PEM files: `ca` and `stranger`, authorities; `valid`, `expired`, `early` and `elsewhere`, key and certificate of a
-    server at 127.0.0.1 (the last: at another name), signed by `ca`."""
+    """PEM files: `ca` and `stranger`, which are authorities; `valid`, `expired`, `early` and `elsewhere`,
+    each the key and certificate of a server at 127.0.0.1 (the last one for another name), signed by `ca`."""
     now = datetime.datetime.now(datetime.UTC)
     authority, stranger = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     made = {

@@ -1,4 +1,4 @@
-"""What every test may ask for, and how workers (`pytest -n 2`) share out the tests."""
+"""What every test may use, and how workers (`pytest -n 2`) divide the tests."""
 
 import importlib
 import os
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_postgres", "tests.matrix"]
 
 
-# Servers live for minutes: what the compiler of a long life would gain is less than it takes. A real Kafka so starts in
-# three fifths of the processor time, Apicurio in less than half.
+# Servers live only for minutes, so full JIT compilation costs more time than it saves. With this option a
+# real Kafka starts in three fifths of the processor time, and Apicurio in less than half.
 _JAVA = "-XX:TieredStopAtLevel=1"
 
 
-# On a busy machine an example takes as long as it takes. `make test` tries the same examples each time, so that it says
-# something about the change; `make acceptance` tries new ones.
+# There is no time limit for an example, because a machine may be busy. `make test` tries the same examples
+# each time, so that its result depends only on the change; `make acceptance` tries new ones.
 _BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", _BUSY, derandomize=True)
 settings.register_profile("new", _BUSY)
@@ -34,7 +34,8 @@ settings.register_profile("new", _BUSY)
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("new" if config.getoption("--matrix") else "same")
     os.environ.setdefault("JAVA_TOOL_OPTIONS", _JAVA)
-    # A background job of a shell ignores Ctrl-C, and so would every process that a test sends it to.
+    # A background job of a shell ignores Ctrl-C,
+    # and every process that a test sends it to would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -51,28 +52,30 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def no_known_secrets() -> Iterator[None]:
-    """What one test learns as a secret is an ordinary word of another one."""
+    """Forgets the secrets of a test: what is a secret in one test is an ordinary word in another one."""
     yield
     forget()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "LoadFileScheduling":
-    """Whole modules, whose tests share servers, in their order: the longest, of acceptance and chaos, come first."""
+    """Whole modules, because their tests share servers, in their order:
+    the longest, acceptance and chaos, come first."""
     from xdist.scheduler import LoadFileScheduling
 
-    config.option.loadscopereorder = False  # by the number of tests, of which the longest modules have few
+    config.option.loadscopereorder = False  # it would sort by number of tests: the longest have few
     return LoadFileScheduling(config, log)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Quiet from here on: every test has been told of, and every server has stopped.
+    """No more output from here on: every test has been reported, and every server has stopped.
 
-    Clients that tests left as a crash would leave them speak of the lost broker once a second for as long as the
-    process lives (a worker lives until the last one is done), and DuckDB of what it has not freed at its end.
+    Clients that tests left open, as a crash would leave them, log the lost broker once a second for as long
+    as the process lives (a worker lives until the last one is done), and DuckDB logs at its end what it has
+    not freed.
     """
     if capture := config.pluginmanager.getplugin("capturemanager"):
-        capture.stop_global_capturing()  # it would bring the error stream back later
+        capture.stop_global_capturing()  # it would restore the error stream later
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device
         os.dup2(nowhere.fileno(), 2)

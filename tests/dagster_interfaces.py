@@ -1,7 +1,7 @@
 """Whether this Dagster has every private interface that Sluice uses: `python -m tests.dagster_interfaces`.
 
-What is used is read from the text of `pipelines/dagster_private.py`: on a Dagster without one of the interfaces the module
-itself cannot be imported.
+The list of interfaces is read from the text of `pipelines/dagster_private.py`: if Dagster lacks one of them,
+the module itself cannot be imported.
 """
 
 import ast
@@ -49,7 +49,7 @@ def _is_there(place: str, name: str) -> bool:
 
 
 def main() -> None:
-    """Print the version, and what is gone."""
+    """Print the version, and which interfaces are missing."""
     text = FILE.read_text(encoding="utf-8")
     missing = gone(text)
     told = f"Dagster {version('dagster')}"

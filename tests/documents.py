@@ -19,14 +19,14 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: what the fence calls it, and its text."""
+    """A fenced block: the name that its fence has, and its text."""
 
     language: str
     text: str
 
 
 def blocks(page: Path, language: str | None = None) -> list[Block]:
-    """The page's fenced blocks, of one language where it is given."""
+    """The page's fenced blocks; only those of `language` if it is given."""
     found = [Block(*match.groups()) for match in _FENCE.finditer(page.read_text())]
     return [block for block in found if language in (None, block.language)]
 
@@ -41,7 +41,7 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 
 def links(page: Path) -> list[str]:
-    """Targets of the page's links, code left out."""
+    """Targets of the page's links, except those in code."""
     prose = re.sub(r"`[^`\n]*`", "", _FENCE.sub("", page.read_text()))
     return re.findall(r"\]\(([^)\s]+)\)", prose)
 
@@ -53,7 +53,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def table(page: Path, first_heading: str) -> list[list[str]]:
-    """The cells of the table whose first column has this heading, code marks kept."""
+    """The cells of the table whose first column has this heading; code marks are kept."""
     rows: list[list[str]] = []
     for line in page.read_text().splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]

@@ -1,7 +1,8 @@
-"""A real PostgreSQL for tests: a private cluster in a temporary folder, started when the first test asks.
+"""A real PostgreSQL for tests:
+a private cluster in a temporary folder, started when the first test requests it.
 
-It needs Debian's package postgresql (or PostgreSQL's own initdb on the PATH). Where that is missing the tests
-are skipped, or fail where servers are required (see fixtures_servers).
+It needs Debian's package postgresql (or PostgreSQL's own initdb on the PATH). If that is missing the tests
+are skipped, or fail if servers are required (see fixtures_servers).
 """
 
 import os
@@ -32,13 +33,13 @@ _OWNER, _PROCESS = "owner.json", "process.json"
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
-    # Nothing of it outlives the tests.
+    # Nothing of this cluster is kept after the tests.
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
 }
 _TRAPS = {
-    # Sessions that say nothing must still be given UTC, UTF-8 and no timeout by Sluice itself.
+    # A session that sets nothing gets wrong defaults here: Sluice itself must set UTC, UTF-8 and no timeout.
     "timezone": "Asia/Kathmandu",
     "datestyle": "SQL, DMY",
     "statement_timeout": "5s",
@@ -84,7 +85,7 @@ def _connect(url: str) -> Any:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A real PostgreSQL: up in 2 s. Give each test module a database of its own."""
+    """A real PostgreSQL: starts in 2 s. Give each test module its own database."""
     with ExitStack() as stack:
         with skipping_where_unavailable():
             server = stack.enter_context(cluster(_TRAPS))
@@ -93,7 +94,8 @@ def postgres() -> Iterator[PostgresServer]:
 
 @contextmanager
 def cluster(settings: Mapping[str, str]) -> Iterator[PostgresServer]:
-    """A cluster of its own with these settings, gone with all its data at the end. Raises ServerUnavailable."""
+    """A separate cluster with these settings, deleted with all its data at the end.
+    Raises ServerUnavailable."""
     _end_orphans()
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     try:
@@ -108,7 +110,7 @@ def cluster(settings: Mapping[str, str]) -> Iterator[PostgresServer]:
 
 
 def start_postgres(folder: Path, given: Mapping[str, str] = _TRAPS) -> PostgresServer:
-    """A new cluster in a folder; raises ServerUnavailable where PostgreSQL is not installed."""
+    """A new cluster in a folder. Raises ServerUnavailable if PostgreSQL is not installed."""
     programs, as_user, problem = _programs(), _as_user(folder), _driver_error()
     data, log = folder / "data", folder / "postgresql.log"
     initdb = [*as_user, str(programs / "initdb"), "-D", str(data), "-U", "sluice", "--auth=trust"]
@@ -166,7 +168,8 @@ def _programs() -> Path:
 
 
 def _as_user(folder: Path) -> list[str]:
-    """PostgreSQL refuses to run as root: then it runs as the user its package made, and owns its folder."""
+    """PostgreSQL refuses to run as root:
+    as root, it runs as the user that its package created, who then owns its folder."""
     if os.geteuid() != 0:
         return []
     try:
@@ -181,14 +184,14 @@ def _as_user(folder: Path) -> list[str]:
 
 
 def stop_postgres(process: OwnedProcess) -> None:
-    """End it in order."""
+    """Stop it cleanly."""
     # "Fast": sessions are ended, not waited for.
     if process.send(signal.SIGINT) and not process.wait_gone(10):
         process.kill()
 
 
 def _end_orphans() -> None:
-    """End the clusters of earlier test runs that were killed before they could."""
+    """Stop the clusters of earlier test runs that were killed before they could stop them."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         owner, orphan = read_json(folder / _OWNER), read_json(folder / _PROCESS)
         if owner and not OwnedProcess(**owner).is_alive():

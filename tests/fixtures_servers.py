@@ -1,7 +1,7 @@
-"""Real servers for tests, one of each kind per session, started when the first test asks.
+"""Real servers for tests, one of each kind per session, started when the first test requests it.
 
-A machine that cannot run a server skips the tests that need it, with the reason; where CI is set, or
-SLUICE_REQUIRE_SERVERS=1, they fail instead, so that nothing passes by being left out.
+If a machine cannot run a server, the tests that need it are skipped, with the reason. If CI is set, or
+SLUICE_REQUIRE_SERVERS=1, they fail instead, so that no test passes because it was left out.
 """
 
 import os
@@ -32,19 +32,22 @@ from resources.dev.servers.server import Running, Server, recorded_process, star
 
 _OWNER = "owner.json"
 _BACK_SECONDS = 60
-# Longer than from one of a broker's heartbeats to the next: what the controller makes of its silence, it has made.
+# Longer than the time between two heartbeats of a broker:
+# after that the controller has reacted to the broker's silence.
 _STEADY_SECONDS = 3
-# Ports that no client connects from (Linux takes those from 32768 on): a server's is still there after its restart.
+# Ports that no client uses as its own (Linux takes those from 32768 on):
+# a server's port is still free at its restart.
 _PORTS = range(10_000, 32_000)
-# A test that asks for the fixture needs no mark of its own; `-m "not kafka"` still leaves it out.
-# What a topic's policy removes is removed while a test waits: by default a broker looks after 30 s and every 5 min.
+# What a topic's policy removes is removed while a test waits:
+# by default a broker checks after 30 s and every 5 min.
 _TIDY = {
     "log.cleaner.backoff.ms": "200",
     "log.initial.task.delay.ms": "500",
     "log.retention.check.interval.ms": "500",
 }
+# A test that uses one of these fixtures needs no mark of its own; `-m "not kafka"` still leaves it out.
 _MARKS = {"kafka", "apicurio"}
-# The last two stand for worlds of a broker and a registry.
+# The last two are worlds that have a broker and a registry.
 SERVERS = {
     "apicurio",
     "embedded_broker",
@@ -60,7 +63,8 @@ SERVERS = {
 
 @dataclass
 class ServerHandle:
-    """A server under a test's control. Leave it running and resumed: others of the session use it too."""
+    """A server that a test may stop and start.
+    Leave it running and not paused: other tests of the session use it too."""
 
     server: Server
     running: Running
@@ -74,33 +78,35 @@ class ServerHandle:
         return self.running.log
 
     def pause(self) -> None:
-        """Stop its process in place (SIGSTOP): connections stay open and nothing answers.
+        """Stop its process in place (SIGSTOP): connections stay open, but nothing answers.
 
-        After 9 s Kafka's own controller fences the broker when it goes on (see `KafkaServer.resume`).
+        After 9 s, Kafka's own controller fences the broker when the process continues (see
+        `KafkaServer.resume`).
         """
         self.running.process.send(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a paused process go on (SIGCONT)."""
+        """Continue a paused process (SIGCONT)."""
         self.running.process.send(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End its process at once (SIGKILL), as a power cut would.
+        """End its process at once (SIGKILL), as a power failure would.
 
-        Seen on Apache Kafka 4.3.1 with one node: killed in the milliseconds between the acknowledgement of
-        a commit and its markers, it comes back with the commit recorded as complete and the markers never
-        written ("Couldn't find leader endpoint … can be skipped" in kafka.log), and read_committed readers
-        stop before that transaction for ever. With replicas elsewhere there is a leader to write them. So
-        before a kill, wait until what was committed can be read.
+        Seen on Apache Kafka 4.3.1 with one node: if it is killed in the milliseconds between the
+        acknowledgement of a commit and its markers, it starts again with the commit recorded as complete and
+        the markers never written ("Couldn't find leader endpoint … can be skipped" in kafka.log), and
+        read_committed readers stop before that transaction forever. With replicas on other nodes there is a
+        leader that writes the markers. So before a kill, wait until the committed records can be read.
         """
         self.running.process.kill()
 
     def stop(self) -> None:
-        """End its process in order (SIGTERM)."""
+        """Stop its process cleanly (SIGTERM)."""
         self.running.process.stop(self.server.stop_seconds)
 
     def restart(self) -> None:
-        """Stop it if it runs and start it again: same data, same address; ready when this returns."""
+        """Stop it if it runs, and start it again with the same data and address;
+        it is ready when this returns."""
         self.stop()
         before = self.running
         self.running = start(self.server, before.folder, preferred_ports=before.ports)
@@ -111,16 +117,16 @@ class ServerHandle:
 
 @dataclass
 class KafkaServer(ServerHandle):
-    """A broker; `bootstrap` is what clients are given."""
+    """A broker; `bootstrap` is the address for clients."""
 
     @property
     def bootstrap(self) -> str:
         return self.running.address
 
     def resume(self) -> None:
-        """Let a paused process go on, and wait until its controller counts it among the brokers: a client that asks
-        before is told of no broker, and does not ask again for minutes. Seen once is not enough: the controller, which
-        stood still as well, may fence the broker only after that."""
+        """Continue a paused process, and wait until its controller lists it as a broker: a client that
+        queries earlier gets no broker, and does not query again for minutes. One successful query is not
+        enough: the controller, which was paused too, may fence the broker only after that."""
         super().resume()
         client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": "0"})
         began = since = time.monotonic()
@@ -136,7 +142,7 @@ class KafkaServer(ServerHandle):
 
 @dataclass
 class RegistryServer(ServerHandle):
-    """A schema registry; `url` is what clients are given."""
+    """A schema registry; `url` is the address for clients."""
 
     @property
     def url(self) -> str:
@@ -148,28 +154,29 @@ HandleT = TypeVar("HandleT", bound=ServerHandle)
 
 @pytest.fixture(scope="session")
 def embedded_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    """The embedded broker (noida-db): up in 0.2 s, for everything that does not turn on broker faults."""
+    """The embedded broker (noida-db):
+    starts in 0.2 s, for every test that does not depend on broker faults."""
     with own_server(KafkaServer, EmbeddedBroker(), tmp_path_factory) as handle:
         yield handle
 
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    """A real Apache Kafka, one node: up in 4 s."""
+    """A real Apache Kafka, one node: starts in 4 s."""
     with own_server(KafkaServer, ApacheKafka(_TIDY), tmp_path_factory) as handle:
         yield handle
 
 
 @pytest.fixture(scope="session")
 def embedded_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    """Our own schema registry: up in 1 s."""
+    """Our own schema registry: starts in 1 s."""
     with own_server(RegistryServer, EmbeddedRegistry(), tmp_path_factory) as handle:
         yield handle
 
 
 @pytest.fixture(scope="session")
 def apicurio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    """A real Apicurio registry under its Confluent-compatible path: up in 4 s."""
+    """A real Apicurio registry under its Confluent-compatible path: starts in 4 s."""
     with own_server(RegistryServer, Apicurio(), tmp_path_factory) as handle:
         yield handle
 
@@ -181,7 +188,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def servers_of(item: pytest.Item) -> set[str]:
-    """The fixtures of servers that a test asks for, also those that a parameter names."""
+    """The server fixtures that a test uses, also those that a parameter names."""
     params = getattr(getattr(item, "callspec", None), "params", {}).values()
     asked = {*getattr(item, "fixturenames", ()), *(value for value in params if isinstance(value, str))}
     return SERVERS & asked
@@ -189,7 +196,7 @@ def servers_of(item: pytest.Item) -> set[str]:
 
 @pytest.fixture(scope="session")
 def real_kafka() -> None:
-    """Nothing but the knowledge that this machine can run Apache Kafka, for tests that start one themselves."""
+    """Only checks that this machine can run Apache Kafka, for tests that start one themselves."""
     with skipping_where_unavailable():
         java_program(ApacheKafka.name)
         maven.fetch("kafka", server=ApacheKafka.name, progress=lambda _: None)
@@ -197,7 +204,7 @@ def real_kafka() -> None:
 
 @contextmanager
 def skipping_where_unavailable() -> Iterator[None]:
-    """Skip the test, or fail it where servers are required, when the machine cannot run a server."""
+    """Skip the test, or fail it if servers are required, if the machine cannot run a server."""
     try:
         yield
     except ServerUnavailable as missing:
@@ -210,7 +217,8 @@ def skipping_where_unavailable() -> Iterator[None]:
 def own_server(
     handle_type: type[HandleT], server: Server, folders: pytest.TempPathFactory
 ) -> Iterator[HandleT]:
-    """A server of the caller's own, stopped at the end. Skips or fails as the session's do where it cannot run."""
+    """A separate server for the caller, stopped at the end. If it cannot run, the test is skipped or fails
+    like the tests of the session's servers."""
     with skipping_where_unavailable():
         _end_orphans(folders)
         folder = folders.mktemp(server.name)
@@ -220,11 +228,11 @@ def own_server(
     try:
         yield handle
     finally:
-        handle.stop()  # the handle's, not the one started above: a test may have restarted it
+        handle.stop()  # the handle's process, not the one started above: a test may have restarted it
 
 
 def own_ports(count: int) -> tuple[int, ...]:
-    """Free ports that no other worker of this session takes, not even while the server on them is down."""
+    """Free ports that no other worker of this session takes, not even while the server on them is stopped."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     ours = [port for port in _PORTS if port % workers == worker]
@@ -234,8 +242,8 @@ def own_ports(count: int) -> tuple[int, ...]:
 
 
 def _end_orphans(folders: pytest.TempPathFactory) -> None:
-    """End the servers of earlier sessions that were killed before they could."""
-    workers = "PYTEST_XDIST_WORKER" in os.environ  # then a worker's folder is in its session's
+    """Stop the servers of earlier sessions that were killed before they could stop them."""
+    workers = "PYTEST_XDIST_WORKER" in os.environ  # if so, a worker's folder is inside its session's
     sessions = folders.getbasetemp().parents[1 if workers else 0]
     for owner_file in [*sessions.glob(f"*/*/{_OWNER}"), *sessions.glob(f"*/popen-gw*/*/{_OWNER}")]:
         owner, orphan = read_json(owner_file), recorded_process(owner_file.parent)
@@ -244,5 +252,5 @@ def _end_orphans(folders: pytest.TempPathFactory) -> None:
 
 
 def required() -> bool:
-    """True where a missing server is a failure: in CI, and where SLUICE_REQUIRE_SERVERS says so."""
+    """True if a missing server is a failure: in CI, and if SLUICE_REQUIRE_SERVERS says so."""
     return os.environ.get("SLUICE_REQUIRE_SERVERS", "") not in ("", "0") or bool(os.environ.get("CI"))

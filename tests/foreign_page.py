@@ -1,6 +1,6 @@
 """A web page of another site, in a real browser, that tries to launch runs on Dagster's web server.
 
-It sends what a browser sends without asking the server first.
+It sends only requests that a browser sends without a preflight request to the server.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from threading import Thread
 
 from playwright.sync_api import Page
 
-# Each of them resolves once the request is answered, with true where the page could see that it was accepted.
+# Each of them resolves when the request is answered; true if the page could see that it was accepted.
 _SCRIPT = """
 window.attempts = {
   beacon: async (url, query) => {
@@ -66,7 +66,7 @@ ATTEMPTS = (
 
 @contextmanager
 def foreign_site(port: int) -> Iterator[str]:
-    """Serves the page; gives its address, of another origin than every web server."""
+    """Serves the page; yields its address, whose origin is different from that of every web server."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -95,5 +95,5 @@ def attempt(page: Page, name: str, graphql: str, mutation: str) -> None:
 
 
 def connects(page: Page, graphql: str) -> bool:
-    """True if a websocket of the page to the address `graphql` is accepted."""
+    """True if the address `graphql` accepts a websocket of the page."""
     return bool(page.evaluate("url => window.connects(url)", graphql))

@@ -1,4 +1,4 @@
-"""What a run tells, as the sentences that people read."""
+"""The events of a run, as the sentences that people read."""
 
 from pipelines.run_events import RunEvent, Tell, sentence
 

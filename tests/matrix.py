@@ -1,9 +1,11 @@
-"""Which cases of the tests run where: `make test` has one case for each kind of server, `make acceptance` all of them.
+"""Which cases of the tests run where:
+`make test` has one case for each kind of server, `make acceptance` all of them.
 
-A test that holds for several kinds (two brokers, two registries, two warehouses, two ways to produce) is written once and
-parametrised with `one_of`: its first value is the default, the other ones are cases of the *matrix*. A test that is slow, and
-of whose kind a smaller one stays, is marked `@pytest.mark.matrix` itself. Without `--matrix` they are left out, and the last line
-says how many. `--fast` keeps the rules: what needs no server, no process and no real data.
+A test that applies to several kinds (two brokers, two registries, two warehouses, two ways to produce) is
+written once and parametrised with `one_of`: its first value is the default, the other ones are cases of the
+*matrix*. A slow test that has a smaller test of the same kind is itself marked `@pytest.mark.matrix`. Without
+`--matrix` these cases are left out, and the last line says how many. `--fast` runs only the rules: the tests
+that need no server, no process and no real data.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +15,7 @@ import pytest
 
 from tests.fixtures_servers import servers_of
 
-# Fixtures that build the sample warehouse: ten seconds, and tests of its real data are slow too.
+# Fixtures that build the sample warehouse: this takes ten seconds, and tests with its real data are slow too.
 _SAMPLES = {"sample", "sample_warehouse"}
 _SLOW = ("slow", "kafka", "apicurio", "browser")
 # Nearly each test of these folders starts a process, a server or a Dagster instance.
@@ -39,7 +41,7 @@ _TOLD = {
 
 
 def one_of(default: Any, *others: Any) -> list[Any]:
-    """Parameters of which `make test` takes the first, and `make acceptance` each one."""
+    """Parameters of which `make test` takes only the first, and `make acceptance` each one."""
     return [default, *(in_the_matrix(other) for other in others)]
 
 
@@ -89,13 +91,13 @@ def _is_slow(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    # Each worker has collected the same tests.
+    # Every worker has collected the same tests.
     node.config.stash[_counted] = getattr(node, "workeroutput", {}).get(_LEFT_OUT, {})
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
-    """Behind the summary: the last line."""
+    """Writes the last line, after the summary."""
     yield
     config = session.config
     terminal = config.pluginmanager.getplugin("terminalreporter")
@@ -105,7 +107,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
 
 
 def told(counts: Iterable[tuple[str, int]]) -> list[str]:
-    """A line for each reason to leave tests out."""
+    """A line for each reason why tests were left out."""
     return [
         _TOLD[why].format(count=f"{count:,}", cases="case" if count == 1 else "cases")
         for why, count in counts

@@ -1,7 +1,7 @@
-"""Every Arrow function through which a value passes, against plain Python, on arrays in every layout.
+"""Every Arrow function that a value passes through, compared with plain Python, on arrays in every layout.
 
-Arrow is trusted for what is tried here and for nothing else: the last test reads the sources and fails for a function
-that is not on the list.
+Arrow is trusted only for what is tried here: the last test reads the sources and fails for a function that is
+not on the list.
 """
 
 import ast
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 UTC = dt.UTC
 _DIGITS = Context(prec=100)
 TRIED: set[str] = set()
-"""Names of functions (`pc.less`) and methods (`.take`) that a test below holds to plain Python."""
+"""Names of functions (`pc.less`) and methods (`.take`) that a test below compares with plain Python."""
 
 Values = tuple[pa.DataType, list[Any], Any]
 TEXTS: Values = (pa.string(), ["b", "", None, "é\U0001f6eb", "a" * 40, "b"], "FILL")
@@ -76,7 +76,8 @@ def tried(*names: str) -> Callable[[Any], Any]:
 
 
 def text(values: Any) -> str:
-    """Values as text, so that -0.0 is not 0.0 and 1 is not True; zones of the same name have several classes."""
+    """Values as text, so that -0.0 differs from 0.0 and 1 from True;
+    time zones of one name have several classes."""
     return repr(values).replace("zoneinfo.ZoneInfo(key='UTC')", "datetime.timezone.utc")
 
 
@@ -198,14 +199,14 @@ def test_comparisons(values: Values, function: str) -> None:
             lambda one, b=bound: _told(plain, one, b),  # type: ignore[misc]
         )
     for name, chosen, array in each(values):
-        # Neighbours, as order is looked at.
+        # Pairs of neighbours, as in a check of the order.
         pairs = itertools.pairwise(chosen)
         wanted = [None if None in (one, other) else _told(plain, one, other) for one, other in pairs]
         assert kernel(array.slice(0, max(0, len(array) - 1)), array.slice(1)).to_pylist() == wanted, name
 
 
 def _raw(one: Any) -> Any:
-    # Arrow orders text by its bytes.
+    # Arrow sorts text by its bytes.
     return one.encode() if isinstance(one, str) else one
 
 
@@ -282,7 +283,7 @@ def test_floats() -> None:
 @tried("pc.divide", "pc.multiply", "pc.multiply_checked")
 def test_whole_numbers_are_rescaled() -> None:
     values = (pa.int64(), [7, None, -7, 0, 10**15, -(10**15)], 77)
-    # Towards zero, which is made up for where it matters.
+    # Arrow rounds towards zero; the code corrects that where it matters.
     unary(values, lambda array: pc.divide(array, 1000), lambda one: int(math.copysign(abs(one) // 1000, one)))
     unary(values, lambda array: pc.multiply(array, 1000), lambda one: one * 1000)
     unary(values, lambda array: pc.multiply_checked(array, 1000), lambda one: one * 1000)
@@ -471,7 +472,7 @@ def test_lists() -> None:
 def test_records_and_maps() -> None:
     for name, chosen, array in each(STRUCTS):
         for field in ("a", "b"):
-            # Beneath a missing record anything may lie.
+            # Below a missing record there may be any values.
             found = zip(array.field(field).to_pylist(), chosen, strict=True)
             assert all(one is None or value == one[field] for value, one in found), name
     for name, chosen, array in each(MAPS):
@@ -540,7 +541,7 @@ def test_broken_text_is_found_wherever_it_is() -> None:
             part.validate(full=True)
 
 
-# Methods that hand on no value, or that are another class's in every place where they are used.
+# Methods that return no value of a row, or that belong to another class wherever they are used.
 _NO_VALUES = {
     ".add_column": "a rich table's", ".data": "a numpy array's", ".diff": "numpy's", ".drop": "a frame's or a reader's",
     ".format": "text's", ".index": "a frame's or a list's", ".is_nan": "a Decimal's", ".join": "text's",
@@ -582,7 +583,7 @@ def test_every_function_that_the_sources_use_is_tried() -> None:
 
 
 def _names(node: ast.Attribute) -> Iterator[str]:
-    """What an attribute may be: `pc.less`, `pa.array`, `.take`; `pa.compute.less` is `pc.less`."""
+    """The possible names of an attribute: `pc.less`, `pa.array`, `.take`; `pa.compute.less` is `pc.less`."""
     value = node.value
     if isinstance(value, ast.Name) and value.id in ("pc", "pa"):
         if value.id == "pc" or not node.attr[0].isupper():
@@ -594,7 +595,8 @@ def _names(node: ast.Attribute) -> Iterator[str]:
 
 
 def test_the_layouts_show_what_is_known_to_be_wrong() -> None:
-    """Where an update of Arrow mends this, the layouts need another proof of themselves; `ascii_lower` stays unused."""
+    """If an update of Arrow fixes this bug, the layouts need another proof that they find bugs; `ascii_lower`
+    is not used anywhere else."""
     found = {
         name
         for name, chosen, array in each(TEXTS)

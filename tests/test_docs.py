@@ -1,4 +1,4 @@
-"""The pages of docs/ say what the code does: links lead somewhere, tables agree, examples run."""
+"""The pages of docs/ agree with the code: links have a target, tables agree, examples run."""
 
 import json
 import re
@@ -55,7 +55,7 @@ def test_every_setting_stands_in_its_page_with_its_default() -> None:
     rows = {cells[0].strip("`"): cells[1].strip("`") for cells in table(DOCS / "settings.md", "Setting")}
     assert list(rows) == list(SCALARS)
     for name, (default, _) in SCALARS.items():
-        if name in ("home", "assets", "snapshots"):  # a place, said in words
+        if name in ("home", "assets", "snapshots"):  # a place, described in words
             continue
         assert rows[name] == (str(default).lower() if isinstance(default, bool) else str(default)), name
 
@@ -116,7 +116,7 @@ _AVRO: dict[str, Any] = {
 
 
 def _avro_of(cell: str) -> list[Any]:
-    """The Avro types that a first cell such as "`uuid` on `string` or `fixed(16)`" stands for."""
+    """The Avro types that a first cell such as "`uuid` on `string` or `fixed(16)`" means."""
     names = re.findall(r"`([^`]+)`", cell)
     if " on " not in cell:
         return [_AVRO.get(names[0], names[0])]
@@ -209,7 +209,7 @@ def test_the_dagster_yaml_of_the_operating_page_is_the_one_that_is_written() -> 
 
 def test_decisions_are_numbered_and_listed() -> None:
     records = sorted(path.name for path in (DOCS / "decisions").glob("0*.md"))
-    # A number is given when a decision is begun; one that is still being written leaves a gap.
+    # A decision gets its number when its page is begun; a page that is not finished leaves a gap.
     assert len({name[:4] for name in records}) == len(records)
     assert links(DOCS / "decisions" / "README.md") == records
 

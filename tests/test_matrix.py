@@ -1,4 +1,4 @@
-"""What is left out of a run of tests is said, and how to run it."""
+"""A run of tests says what it left out, and how to run it."""
 
 import subprocess
 import sys
@@ -38,7 +38,7 @@ _MATRIX_LINE = "left out of the matrix (`make acceptance` runs all): 4 cases"
 
 
 def _run(folder: Path, *options: str) -> list[str]:
-    """The lines of a run of tests with these options, the empty ones left out."""
+    """The lines of a run of tests with these options, without empty ones."""
     (folder / "test_it.py").write_text(_TESTS)
     (folder / "pytest.ini").write_text(
         "[pytest]\naddopts = --strict-markers\nmarkers =\n  matrix: m\n  slow: s\n  kafka: k\n"
@@ -57,7 +57,7 @@ def _run(folder: Path, *options: str) -> list[str]:
 
 
 def _passed(lines: list[str]) -> set[str]:
-    """The tests that passed: without workers their name comes before the word, with workers behind it."""
+    """The tests that passed: without workers a test's name comes before the word, with workers after it."""
     told = [line for line in lines if "PASSED" in line]
     return {line.split("::")[1].split()[0] for line in told}
 

@@ -1,4 +1,5 @@
-"""What is installed is the whole project, and nobody else's packages of the same common names are taken for ours."""
+"""The whole project is installed,
+and packages of others that have the same common names are not used instead of ours."""
 
 import os
 import subprocess
@@ -97,7 +98,7 @@ def test_dagster_loads_our_resources_whatever_else_is_installed(tmp_path: Path) 
 
 
 def _stray(tmp_path: Path) -> Path:
-    """A folder with a stranger's `resources`, which Python would find before ours."""
+    """A folder with somebody else's `resources`, which Python would find before ours."""
     stranger = tmp_path / "stranger" / "resources"
     stranger.mkdir(parents=True, exist_ok=True)
     (stranger / "__init__.py").write_text("raise ImportError('this is a stranger')\n")

@@ -1,4 +1,4 @@
-"""README.md as a newcomer follows it: its commands exist, and its event is one."""
+"""README.md as a newcomer follows it: its commands exist, and its event is a valid event."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ from tests.documents import PAGES, ROOT, blocks, commands
 pytestmark = pytest.mark.slow
 
 README = ROOT / "README.md"
-# What a shell or another project provides.
+# Commands of a shell or of another project.
 _OTHERS = {"git", "cd", "source"}
 COMMANDS = [(page.relative_to(ROOT).as_posix(), words) for page in PAGES for words in commands(page)]
 MAKE_TARGETS = sorted({words[1] for _, words in COMMANDS if words[0] == "make"})

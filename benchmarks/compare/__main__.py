@@ -20,7 +20,7 @@ NAMES = tuple(one.name for one in CONTENDERS)
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line; a mistake in it is told with what is allowed."""
+    """The command line; a mistake in it is reported with what is allowed."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.compare",
         description="Sluice beside the hand-written ways, its peers and raw librdkafka in C, on real Apache Kafka.",
@@ -50,7 +50,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = parse(arguments)
-    # As Ctrl-C: the servers are stopped and what was measured is told.
+    # The same as Ctrl-C: the servers are stopped and what was measured is printed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.simplefilter("ignore")
     contenders = [one for one in CONTENDERS if not asked.only or one.name in asked.only]

@@ -14,7 +14,8 @@ MARK = "measured: "
 
 
 def main(path: str, phase: str) -> None:
-    # Beta notices of Dagster, and pandas about connections that are not SQLAlchemy's, are no result.
+    # Dagster's beta warnings, and pandas' warnings about connections
+    # that are not SQLAlchemy's, do not matter here.
     warnings.simplefilter("ignore")
     job = Job.load(Path(path))
     module = import_module(f"benchmarks.compare.contenders.{job.contender}")

@@ -10,15 +10,15 @@ from benchmarks.compare.job import Measured
 from benchmarks.compare.process_tree import cpu_seconds, machine_cpu_seconds, tree_cpu_seconds, tree_peak_mib
 from benchmarks.compare.threads import ThreadTimes
 
-# Set by the profiler: the watching of threads costs a little itself.
+# Set by the profiler: watching the threads has a small cost itself.
 WATCH_THREADS = "BENCH_WATCH_THREADS"
 
 
 class Clock:
-    """Runs from the first read of the source to the last acknowledgement, and says what that took.
+    """Runs from the first read of the source to the last acknowledgement, and reports what the work took.
 
-    `facts` is free for what a contender wants to have told, such as versions. `root` is the process that, with all
-    it starts, is measured: this one, unless a contender is a server of its own.
+    A contender may put anything that it wants to report into `facts`, such as versions. `root` is the process
+    that is measured with all processes that it starts: this process, unless a contender is its own server.
     """
 
     def __init__(self, broker_pid: int) -> None:
@@ -38,7 +38,7 @@ class Clock:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The work stands in this block, and nothing else."""
+        """The block contains the work, and nothing else."""
         threads = ThreadTimes(os.getpid()) if os.environ.get(WATCH_THREADS) else None
         used = threads.snapshot() if threads else {}
         before = self._now()
@@ -52,12 +52,12 @@ class Clock:
             self.facts["threads"] = {kind: now[kind] - used.get(kind, 0.0) for kind in now}
 
     def stop(self) -> None:
-        """Take the peak memory, once; for contenders whose processes end before `measured` is asked."""
+        """Take the peak memory, once; for contenders whose processes end before `measured` is called."""
         if self._peak_mib is None:
             self._peak_mib = tree_peak_mib(self.root)
 
     def measured(self, rows: int) -> Measured:
-        """The result, once the work is done; `rows` is how many records were acknowledged or made."""
+        """The result after the work is done; `rows` is how many records were acknowledged or made."""
         if self._taken is None:
             raise RuntimeError("the contender never started its clock")
         self.stop()

@@ -11,11 +11,13 @@ class Contender:
     """One line of the table.
 
     `name`: what `--only` takes. `module`: below `contenders/`; its `run(job, clock)` does the work within
-    `clock.running()` and returns the number of records; where it has `prepare(job)`, that runs first, in another
-    process, so that neither its time nor its memory counts. `max_rows`: a rate is a rate, so slow ones take fewer.
-    `guarantees`: what its records are worth, beside Sluice's. `writes`: whether records reach the topic.
-    `peers`: runs in the environment that holds the peers' packages. `own_schema`: registers a schema of its own
-    making, so the contract is not what its records are read with.
+    `clock.running()` and returns the number of records. If it has `prepare(job)`, that runs first, in another
+    process, so that neither its time nor its memory counts. `max_rows`: slow contenders take fewer rows,
+    because only the rate is compared.
+    `guarantees`: what it guarantees for its records, compared with Sluice. `writes`: whether records reach
+    the topic.
+    `peers`: runs in the environment that holds the peers' packages. `own_schema`: it makes and registers its
+    own schema, so its records are not read with the contract.
     """
 
     name: str

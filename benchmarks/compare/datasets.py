@@ -1,4 +1,5 @@
-"""The data: TPC-H lineitem and orders by tpchgen-cli, and flights; each one table of one DuckDB file, made once."""
+"""The data: TPC-H lineitem and orders by tpchgen-cli, and flights;
+each is one table in one DuckDB file, made once."""
 
 import json
 import shutil
@@ -16,8 +17,8 @@ from resources.dev.sample import build_sample_warehouse
 
 _FLIGHT_ROWS = 1_000_000
 
-# Row number i of n, spread over one day: one window covers all, and rows lie in the table in the order of their
-# event time, as in any table that grows by appending.
+# Row number i of n, spread over one day: one window covers all rows, and the rows are stored in the order of
+# their event time, as in any table that grows by appending.
 _SPREAD = f"TIMESTAMPTZ '{DAY} 00:00:00+00' + to_microseconds((i * 86400000000 // {{rows}})::BIGINT)"
 
 
@@ -134,7 +135,7 @@ DATASETS = tuple(_MAKERS)
 
 
 def make_dataset(name: str, cache: Path, *, scale: int, rows: int | None) -> Dataset:
-    """The data set at this scale, cut to its first `rows` rows where that is given; kept in `cache`."""
+    """The data set at this scale, cut to its first `rows` rows if `rows` is given; kept in `cache`."""
     key, fields, source, said = _MAKERS[name]
     columns = (key, EVENT_TIME, *(field for field in fields if field != key))
     stem = f"{name}-{scale}" + (f"-{rows}" if rows else "")

@@ -1,4 +1,5 @@
-"""A flame graph as a small SVG: static, with a title on each frame; no script, so that any page can show it."""
+"""A flame graph as a small static SVG,
+with a title on each frame and without a script, so that any page can show it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a contender is told to do, and what it tells back. Plain data: it crosses a process boundary as JSON."""
+"""What a contender must do, and what it reports back. Plain data: it is passed between processes as JSON."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -15,8 +15,8 @@ class Job:
     """Publish the first `rows` rows of `table`, in a DuckDB file, to `topic`: one record a row.
 
     The record's key is the text of the column `key`; its value is Avro by the contract at `contract`, in the
-    Confluent wire format. `scratch` is an empty folder for this run alone; `shared` lives as long as the data set's
-    comparison. `variant` is the contender's own word for which of its ways is meant.
+    Confluent wire format. `scratch` is an empty folder only for this run; `shared` exists as long as the data
+    set's comparison. `variant` is the contender's own name for one of its ways.
     """
 
     contender: str
@@ -40,7 +40,8 @@ class Job:
 
     @property
     def select(self) -> str:
-        """The query of everyone that reads with SQL. DuckDB gives the rows in the order they were inserted."""
+        """The query of every contender that reads with SQL.
+        DuckDB returns the rows in the order in which they were inserted."""
         limit = "" if self.rows >= self.rows_total else f" LIMIT {self.rows}"
         return f"SELECT {', '.join(self.columns)} FROM {self.table}{limit}"
 
@@ -51,7 +52,8 @@ class Job:
 
     @property
     def producer(self) -> dict[str, Any]:
-        """librdkafka properties of everyone that uses it by hand: the same durability and framing for all."""
+        """librdkafka properties of every contender that uses it directly:
+        the same durability and framing for all."""
         return {
             "bootstrap.servers": self.bootstrap,
             "acks": "all",
@@ -59,14 +61,14 @@ class Job:
             "compression.type": "lz4",
             "linger.ms": 5,
             "partitioner": "murmur2_random",
-            # Without these a new client waits a second for its first record to leave.
+            # Without these a new client waits a second before it sends its first record.
             "retry.backoff.ms": 10,
             "reconnect.backoff.ms": 10,
             "topic.metadata.refresh.fast.interval.ms": 10,
         }
 
     def register(self) -> int:
-        """Register the contract as the topic's value; returns its schema id."""
+        """Register the contract for the topic's value; returns its schema id."""
         from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
         client = SchemaRegistryClient({"url": self.registry_url})
@@ -84,11 +86,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Measured:
-    """One run. Seconds are of the work alone: interpreters, JVMs and sessions are started before the clock is.
+    """One run. Seconds are only those of the work:
+    interpreters, JVMs and sessions are started before the clock.
 
-    CPU seconds are the contender's own processes'; `broker_cpu_seconds` is what the broker used meanwhile.
-    `others_share`: how much of all cores went to neither, 0 on a machine that does nothing else.
-    `peak_mib`: the largest resident memory of each of its processes since it began, added up.
+    CPU seconds are those of the contender's own processes; `broker_cpu_seconds` is what the broker used at
+    the same time.
+    `others_share`: the share of all cores that other processes used, 0 on a machine that does nothing else.
+    `peak_mib`: the largest resident memory of each of its processes since the process started, added up.
     """
 
     rows: int

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for one run, holding one table of a data set; for contenders that read from it."""
+"""A PostgreSQL server for one run, with one table of a data set; for contenders that read from it."""
 
 import os
 import pwd
@@ -30,7 +30,7 @@ _SETTINGS = (
 def postgres(job: Job) -> Iterator[int]:
     """The server's port; database, user and password are all `postgres`.
 
-    PostgreSQL does not run as root: started by root, it runs as the user of its package, in a folder of its own.
+    PostgreSQL does not run as root: started by root, it runs as the user of its package, in its own folder.
     """
     binaries = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda found: float(found.parent.name))
     user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
@@ -82,13 +82,13 @@ def postgres(job: Job) -> Iterator[int]:
         _load(job, folder, psql)
         yield port
     finally:
-        server.send_signal(signal.SIGINT)  # its SIGTERM waits for clients that still have a connection
+        server.send_signal(signal.SIGINT)  # SIGTERM would wait for clients with an open connection
         server.wait(30)
         shutil.rmtree(folder)
 
 
 def _load(job: Job, folder: Path, psql: list[str]) -> None:
-    """The job's rows, and the key as the primary key."""
+    """Load the job's rows, with the key as the primary key."""
     with duckdb.connect(job.database, read_only=True) as connection:
         described = connection.sql(job.select)
         columns = ", ".join(

@@ -2,8 +2,9 @@
 
     python -m benchmarks.compare.profiling [--data lineitem] [--rows N] [--svg docs/images/hot-path.svg]
 
-Runs Sluice end to end through Dagster once, under py-spy, on a real Apache Kafka. py-spy sees the threads that run
-Python, a hundred times a second, while they run; the system's own count of each thread's CPU time covers the rest.
+Runs Sluice end to end through Dagster once, under py-spy, on a real Apache Kafka. py-spy samples the threads
+that run Python, a hundred times a second, while they run; the system's own CPU time of each thread covers the
+rest.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from benchmarks.compare.tools import bench_cache, peers_program
 Stack = tuple[str, ...]
 _RATE = 100
 
-# The first place that any frame of a stack is in, from the outermost in, is its step.
+# A stack belongs to the step of the first entry that matches a frame, from the outermost frame inwards.
 _STEPS = {
     "pipelines/stages/source_and_transform.py": "sourced and transformed",
     "resources/threads/write_behind.py": "snapshots, in threads of their own",
@@ -42,7 +43,7 @@ _STEPS = {
     "pipelines/encoding/": "published",
     "resources/kafka/": "published",
 }
-# The first place from the innermost out is what it was doing.
+# The first entry that matches from the innermost frame outwards is what the stack was doing.
 _WORK = {
     "pipelines/encoding/": "encode Avro, keys and partitions",
     "resources/kafka/": "hand to librdkafka, acknowledgements, commit",
@@ -61,7 +62,7 @@ _THREADS = {
 
 
 def profile(name: str, contender: str, *, scale: int, rows: int | None) -> tuple[Measured, dict[Stack, int]]:
-    """One run under py-spy: what it took, and the stacks seen between the clock's start and end."""
+    """One run under py-spy: the measurements, and the stacks seen between the clock's start and end."""
     one = next(known for known in CONTENDERS if known.name == contender)
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
         work = Path(folder)
@@ -121,7 +122,8 @@ def profile(name: str, contender: str, *, scale: int, rows: int | None) -> tuple
 
 
 def _stacks(raw: str, module: str) -> dict[Stack, int]:
-    """Folded lines as stacks; of the main thread only what ran within the contender, all of other threads."""
+    """Folded lines as stacks: for the main thread only what ran within the contender,
+    for other threads everything."""
     found: Counter[Stack] = Counter()
     entry = f"contenders/{module}.py"
     for line in raw.splitlines():
@@ -154,7 +156,7 @@ def by_step(stacks: Mapping[Stack, int]) -> Counter[tuple[str, str]]:
 
 
 def tables(measured: Measured, stacks: Mapping[Stack, int], title: str) -> str:
-    """CPU microseconds a row: by step and work, and by thread; and what the wall clock adds."""
+    """CPU microseconds a row: by step and work, and by thread; and the elapsed time."""
     threads: dict[str, float] = measured.facts["threads"]
     million = measured.rows / 1e6
     samples = by_step(stacks)
@@ -190,7 +192,7 @@ def _short(frame: str) -> str:
 
 
 def drawn(stacks: Mapping[Stack, int], title: str) -> str:
-    """The flame graph; Dagster's many frames between the run and a step are drawn as one."""
+    """The flame graph; Dagster's many frames between the run and a step are drawn as one frame."""
     folded: Counter[Stack] = Counter()
     for stack, count in stacks.items():
         short: list[str] = []

@@ -1,4 +1,4 @@
-"""The table: medians over the runs, and ratios to the three yardsticks, taken within each round."""
+"""The table: medians over the runs, and ratios to the three yardsticks, computed within each round."""
 
 import json
 import os
@@ -16,9 +16,9 @@ from benchmarks.compare.datasets import Dataset
 from benchmarks.compare.runner import KAFKA_PARTITIONS, TRANSACTION_ROWS, Line
 from resources.errors import SluiceError
 
-# The yardsticks: the common hand-written way, the best one, and what the client library can do at all.
+# The yardsticks: the common hand-written way, the best one, and the most that the client library can do.
 COMMON, BEST, LIMIT = "read-sql", "fetchmany", "raw-c"
-# Facts that contenders tell which are no versions.
+# Facts reported by contenders that are not versions.
 _NO_VERSIONS = ("encoding", "transactions", "threads", "schema")
 _PACKAGES = ("confluent-kafka", "dagster", "pyarrow", "pandas", "duckdb", "fastavro")
 _HEAD = (
@@ -36,12 +36,13 @@ _HEAD = (
 
 
 def figures(lines: Sequence[Line]) -> dict[str, dict[str, Any]]:
-    """For each contender the medians; ratios (`times_…`) are medians of the ratios of each round."""
+    """The medians of each contender; ratios (`times_…`) are medians of the ratios of each round."""
     rates = {
         line.contender.name: {number: run.rows / run.seconds for number, run in line.runs.items()}
         for line in lines
     }
-    # Payload is the same for all but who make their own schema; stages that write nothing take the others'.
+    # The payload is the same for all, except contenders with their own schema;
+    # stages that write nothing take the others' payload.
     sizes = [line.seen.bytes_per_row for line in lines if line.seen and not line.contender.own_schema]
     found: dict[str, dict[str, Any]] = {}
     for line in lines:
@@ -84,7 +85,7 @@ def _ratio(rates: Mapping[str, Mapping[int, float]], name: str, yardstick: str) 
 
 
 def table(dataset: Dataset, found: Mapping[str, dict[str, Any]]) -> str:
-    """One data set's part of the table, as Markdown that also reads well in a terminal."""
+    """One data set's part of the table, as Markdown that is also readable in a terminal."""
     rows = [_HEAD]
     for name, one in found.items():
         if "rows_per_second" not in one:
@@ -127,7 +128,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def notes(lines: Sequence[Line]) -> str:
-    """What stands beside the figures: machine, versions, settings, guarantees, who is absent."""
+    """The notes beside the figures: machine, versions, settings, guarantees, who is absent."""
     measured = [run for line in lines for run in line.runs.values()]
     runs = max((len(line.runs) for line in lines), default=0)
     others = [run.others_share for run in measured] or [0.0]
@@ -180,7 +181,7 @@ def _versions(lines: Sequence[Line]) -> str:
 
 
 def put_into(page: Path, part: str, text: str) -> None:
-    """Replace what stands between `<!-- part -->` and `<!-- /part -->` in a page of the documentation."""
+    """Replace the text between `<!-- part -->` and `<!-- /part -->` in a page of the documentation."""
     before, opened, rest = page.read_text().partition(f"<!-- {part} -->\n")
     _, closed, after = rest.partition(f"<!-- /{part} -->")
     if not (opened and closed):

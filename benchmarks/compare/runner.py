@@ -1,4 +1,4 @@
-"""Runs every contender on every data set, in turn, and collects what each run took."""
+"""Runs every contender on every data set, in turn, and collects the measurements of each run."""
 
 import json
 import shutil
@@ -24,12 +24,12 @@ _CHILD_SECONDS = 3600
 
 
 class Failed(Exception):
-    """A contender's process ended with an error; the text is the end of what it said."""
+    """A contender's process ended with an error; the text is the end of its output."""
 
 
 @dataclass
 class Line:
-    """All runs of one contender on one data set. `failed` says why there are none (any more)."""
+    """All runs of one contender on one data set. `failed` says why there are no runs, or no more."""
 
     contender: Contender
     rows: int
@@ -47,7 +47,7 @@ def compare(
     runs: int,
     say: Callable[[str], None],
 ) -> list[Line]:
-    """`runs` rounds; in each, every contender once. What it wrote in the first round is read back.
+    """`runs` rounds; in each, every contender once. What a contender wrote in the first round is read back.
 
     Ctrl-C ends the data set with what was measured so far.
     """
@@ -57,7 +57,7 @@ def compare(
     for line in lines:
         absent = [told for need in line.contender.needs if (told := lacking(need))]
         line.failed = "; ".join(absent) or None
-    with suppress(KeyboardInterrupt):  # what was measured until then is worth its table
+    with suppress(KeyboardInterrupt):  # what was measured until then still makes a table
         for number in range(runs):
             for line in lines:
                 if not line.failed:
@@ -71,7 +71,7 @@ def compare(
 def _attempt(
     line: Line, number: int, dataset: Dataset, servers: BenchServers, work: Path, shared: Path
 ) -> str:
-    """One run, and what to say of it; a failure takes the contender out of the later rounds."""
+    """One run, and what to print about it; a contender that fails is left out of the later rounds."""
     try:
         _run(line, number, dataset, servers, work, shared)
     except (Failed, Wrong) as problem:

@@ -1,4 +1,4 @@
-"""The servers of a comparison: one real Apache Kafka and one registry, in a folder of their own."""
+"""The servers of a comparison: one real Apache Kafka and one registry, in their own folder."""
 
 import time
 from collections.abc import Iterator
@@ -12,13 +12,14 @@ from resources.dev.servers.kinds.apache_kafka import ApacheKafka
 from resources.dev.servers.kinds.embedded_registry import EmbeddedRegistry
 from resources.dev.servers.server import start
 
-# A deleted topic's files go at once, not a minute later: the disk stays as full as one run makes it.
+# A deleted topic's files are removed at once, not a minute later:
+# the disk never needs space for more than one run.
 _BROKER = {"log.segment.delete.delay.ms": "1000"}
 
 
 @dataclass(frozen=True)
 class BenchServers:
-    """Where the two are, and the broker's process."""
+    """The addresses of the two servers, and the broker's process."""
 
     bootstrap: str
     registry_url: str
@@ -31,7 +32,7 @@ class BenchServers:
     def create_topic(self, name: str, kafka_partitions: int) -> None:
         admin = self._admin
         admin.create_topics([NewTopic(name, kafka_partitions, 1)])[name].result(30)
-        # A producer that asks too early waits for its next look at the metadata.
+        # A producer that queries too early waits for its next refresh of the metadata.
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             found = admin.list_topics(timeout=10).topics.get(name)
@@ -43,13 +44,13 @@ class BenchServers:
         raise RuntimeError(f"topic {name} has no leaders after 30 s")
 
     def delete_topic(self, name: str) -> None:
-        admin = self._admin  # held: its answer dies with it
+        admin = self._admin  # kept in a variable: if it is freed, its result is lost
         admin.delete_topics([name])[name].result(30)
 
 
 @contextmanager
 def bench_servers(folder: Path) -> Iterator[BenchServers]:
-    """Started on entry, stopped on exit, also when something fails in between."""
+    """The servers, started on entry and stopped on exit, also if something fails in between."""
     kafka, registry = ApacheKafka(_BROKER), EmbeddedRegistry()
     broker = start(kafka, folder / "kafka")
     try:

@@ -1,4 +1,4 @@
-"""CPU time of a process by kind of thread, also of those that ended, by looking again and again."""
+"""CPU time of a process by kind of thread, including threads that ended; measured by repeated sampling."""
 
 import os
 import re
@@ -11,9 +11,10 @@ _EVERY_SECONDS = 0.02
 
 
 class ThreadTimes:
-    """Watches every thread of a process and of what it starts, until stopped.
+    """Watches every thread of a process, until stopped.
 
-    librdkafka and others name their threads; a numbered name (`rdk:broker1`) counts as its kind (`rdk:broker`).
+    librdkafka and others name their threads; a numbered name (`rdk:broker1`) counts for its kind
+    (`rdk:broker`).
     """
 
     def __init__(self, pid: int) -> None:
@@ -38,7 +39,7 @@ class ThreadTimes:
             self._seen[int(task.name)] = (head.partition("(")[2], ticks / _TICKS)
 
     def snapshot(self) -> Counter[str]:
-        """CPU seconds so far, by kind of thread; `main` is the first."""
+        """CPU seconds so far, by kind of thread; `main` is the first thread."""
         self._look()
         found: Counter[str] = Counter()
         for tid, (name, seconds) in self._seen.items():

@@ -1,4 +1,5 @@
-"""What the comparison needs beside the project: an environment of peers, jars, a C compiler. Cached per user."""
+"""What the comparison needs besides the project:
+an environment of peers, jars, a C compiler. Cached per user."""
 
 import hashlib
 import os
@@ -17,11 +18,11 @@ CONTENDERS = Path(__file__).with_name("contenders")
 
 
 class Missing(Exception):
-    """Something a contender needs is not on this machine; the text says what, and how to get it."""
+    """Something that a contender needs is not on this machine; the text says what, and how to get it."""
 
 
 def bench_cache() -> Path:
-    """Where data, environments and programs of the comparison are kept: some 2 GB at scale 1."""
+    """The folder with data, environments and programs of the comparison: about 2 GB at scale 1."""
     folder = cache_folder() / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -31,7 +32,7 @@ def bench_cache() -> Path:
 def peers_environment() -> Path:
     """A virtual environment with the peers' packages on top of the project's own, made the first time.
 
-    They stay out of the project's dependencies: nothing of Sluice's needs them.
+    They are not dependencies of the project: nothing in Sluice needs them.
     """
     mark = hashlib.sha256(_REQUIREMENTS.read_bytes() + sys.prefix.encode()).hexdigest()[:8]
     ready = bench_cache() / f"peers-{mark}"
@@ -53,7 +54,7 @@ def peers_program(name: str) -> Path:
 
 
 def jars(contender: str) -> Path:
-    """The folder of jars that `contenders/<contender>/pom.xml` names, fetched by Maven the first time."""
+    """The folder of jars that `contenders/<contender>/pom.xml` names; Maven fetches them the first time."""
     pom = CONTENDERS / contender
     return fetch_with_maven(str(pom), server=contender, progress=lambda said: print(said, file=sys.stderr))
 
@@ -66,7 +67,8 @@ def java() -> str:
 
 
 def compiled(source: Path) -> Path:
-    """The program of one C file against the librdkafka that confluent-kafka carries: the one Sluice itself uses."""
+    """The program of one C file,
+    linked with the librdkafka in confluent-kafka's wheel, which Sluice itself uses."""
     compiler = shutil.which("gcc")
     if compiler is None:
         raise Missing("there is no gcc: apt-get install gcc libc6-dev")
@@ -98,7 +100,7 @@ def bundled_librdkafka() -> Path:
 
 
 def lacking(need: str) -> str | None:
-    """What is missing of a contender's need, and how to get it; None when it is there."""
+    """What a contender needs and is missing, and how to get it; None if nothing is missing."""
     checks = {
         "gcc": (shutil.which("gcc") is not None, "apt-get install gcc libc6-dev"),
         "librdkafka-dev": (

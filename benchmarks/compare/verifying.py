@@ -1,4 +1,5 @@
-"""Reads back what a contender wrote: how many records there are, how large, and whether they say what the rows say."""
+"""Reads back what a contender wrote:
+how many records there are, how large, and whether they match the rows."""
 
 import io
 import json
@@ -21,12 +22,12 @@ _SILENCE_SECONDS = 20.0
 
 
 class Wrong(Exception):
-    """A contender's records are not what it was asked to write; its figures are worth nothing."""
+    """A contender's records are not what it should write; its figures are worthless."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a read_committed consumer found: `bytes_per_row` is of keys and values, uncompressed."""
+    """What a read_committed consumer found; `bytes_per_row` counts keys and values, uncompressed."""
 
     records: int
     bytes_per_row: float
@@ -34,7 +35,7 @@ class Seen:
 
 
 def verify(job: Job, contender: Contender, schema: str | None = None) -> Seen:
-    """Read the topic to its end; raises Wrong. `schema`: of a contender whose registry has ended with it."""
+    """Read the topic to its end. Raises Wrong. `schema`: for a contender whose registry has ended with it."""
     consumer = Consumer(
         {
             "bootstrap.servers": job.bootstrap,
@@ -51,7 +52,7 @@ def verify(job: Job, contender: Contender, schema: str | None = None) -> Seen:
         ended: set[int] = set()
         heard = time.monotonic()
         while len(ended) < job.kafka_partitions:
-            messages = consumer.consume(10_000, 0.2)  # waits for as many, or for so long, even at the end
+            messages = consumer.consume(10_000, 0.2)  # waits for so many records or so long, even at the end
             if messages:
                 heard = time.monotonic()
             elif time.monotonic() - heard > _SILENCE_SECONDS:
@@ -75,7 +76,7 @@ def verify(job: Job, contender: Contender, schema: str | None = None) -> Seen:
 
 
 def _compare(job: Job, contender: Contender, sample: list[tuple[bytes, bytes]], schema: str | None) -> None:
-    """Each record of the sample, decoded, is its row."""
+    """Check that each record of the sample, decoded, equals its row."""
     schemas: dict[int, Any] = {}
     with duckdb.connect(job.database, read_only=True) as connection:
         for key, value in sample:

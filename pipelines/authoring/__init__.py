@@ -1,1 +1,1 @@
-"""How an event is declared, found and checked: no network, no Dagster, and no work until a catalogue is loaded."""
+"""How an event is declared, found and checked. Needs no network and no Dagster; an import does no work."""

@@ -1,4 +1,5 @@
-"""What `@event` was given, and what of it is wrong by itself: before any contract, SQL or other module is looked at."""
+"""The arguments of `@event`, and the mistakes that they show by themselves:
+no contract, SQL or other module is read."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ MISSING = _Missing()
 
 
 class ArgumentMistake(NamedTuple):
-    """A mistake in one argument of `@event`; `argument` is its name, "" for the call as a whole."""
+    """A mistake in one argument of `@event`; `argument` is its name, or "" for the call as a whole."""
 
     argument: str
     problem: str
@@ -48,7 +49,8 @@ class ArgumentMistake(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """The arguments of one `@event(...)`, as written. Types hold only once `mistakes_of` found nothing."""
+    """The arguments of one `@event(...)`, as written.
+    The types are only correct if `mistakes_of` found nothing."""
 
     topic: str | Topic
     key: str
@@ -72,7 +74,7 @@ class Arguments:
 
     @property
     def topic_name(self) -> str:
-        """The topic's name, whichever way it is written."""
+        """The topic's name, from either form of `topic`."""
         return self.topic.name if isinstance(self.topic, Topic) else self.topic
 
     @property
@@ -80,7 +82,7 @@ class Arguments:
         return self.topic.settings if isinstance(self.topic, Topic) else NO_TOPIC_SETTINGS
 
 
-# What to write for a required argument that is missing: an author copies it and edits.
+# What to write for a required argument that is missing: an author copies and edits it.
 _EXAMPLES = {
     "topic": 'topic="flights.flight-departed.v1"',
     "key": 'key="flight_id"',
@@ -90,7 +92,8 @@ _EXAMPLES = {
     "source": 'source="SELECT ... WHERE departed_at >= :window_start AND departed_at < :window_end"',
 }
 _TEXTS = ("topic", "key", "event_time", "owner", "source", "warehouse")
-# Dagster's own rule for e-mail owners: what passes here must not fail when the definitions are built.
+# Dagster's own rule for e-mail owners:
+# an owner that passes here must not fail when the definitions are built.
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
 _WAREHOUSE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _TEAM = re.compile(r"team:[A-Za-z0-9][A-Za-z0-9_.-]*")

@@ -1,4 +1,5 @@
-"""The arithmetic of windows: where they start, which comes next, and how Dagster spells their keys. All UTC."""
+"""The arithmetic of windows:
+where a window starts, which window is next, and how Dagster writes its key. All UTC."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Literal, get_args
@@ -19,12 +20,13 @@ _STEPS = {"hourly": timedelta(hours=1), "daily": timedelta(days=1), "weekly": ti
 
 def key_of(cadence: Cadence, start: datetime) -> str:
     """The key of the window that starts at `start` (UTC)."""
-    # strftime writes the year 44 as "44", and strptime reads four digits.
+    # strftime writes the year 44 as "44", but strptime reads four digits.
     return start.strftime(KEY_FORMATS[cadence].replace("%Y", f"{start.year:04d}"))
 
 
 def utc(instant: datetime) -> datetime:
-    """The same instant in UTC; a naive one is refused, since guessing its zone would shift windows in silence."""
+    """The same instant in UTC. Raises ValueError for a naive one:
+    a guessed zone would shift windows without notice."""
     if instant.tzinfo is None:
         raise ValueError(
             f"{instant.isoformat()} carries no time zone; pass an aware datetime, e.g. datetime.now(UTC)"
@@ -57,7 +59,7 @@ def first_of_next_month(start: datetime) -> datetime:
 
 
 def steps_between(cadence: Cadence, first: datetime, last: datetime) -> int:
-    """How many windows lie in `[first, last)`; both are window starts."""
+    """How many windows are in `[first, last)`; both are window starts."""
     if cadence == "monthly":
         return (last.year - first.year) * 12 + last.month - first.month
     return (last - first) // _STEPS[cadence]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class UnknownEventError(SluiceError):
-    """No event, or more than one, goes by `name`."""
+    """No event has the name `name`, or more than one has it."""
 
     def __init__(self, name: str, problem: str, *, allowed: str, next_step: str | None) -> None:
         self.name = name
@@ -25,10 +25,10 @@ class UnknownEventError(SluiceError):
 
 
 class CatalogueError(SluiceError):
-    """The catalogue has mistakes; each is its own paragraph of the text.
+    """The catalogue has mistakes; each is a paragraph of the text.
 
-    `problems` holds all of them, by file and line; `healthy` is a catalogue of the events without a mistake,
-    for a caller that was asked about one of those.
+    `problems` has all of them, by file and line. `healthy` is a catalogue of the events without a mistake,
+    for a caller that needs only one of those events.
     """
 
     def __init__(self, problems: Sequence[DeclarationProblem], healthy: Catalogue) -> None:
@@ -43,11 +43,12 @@ class CatalogueError(SluiceError):
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The events by full name (`flights/flight_departed`), in that order.
+    """The events by full name (`flights/flight_departed`), sorted by it.
 
-    `warnings` are what a reviewer should look at and what keeps nothing from running (a `SELECT *`, say).
-    `refused`, in the healthy part of a catalogue with mistakes, are the events left out, with what is wrong there.
-    `samples_left_out` are the names of the sample events that are not loaded, since the default warehouse is the user's.
+    `warnings` are what a reviewer should look at (a `SELECT *`, for example); a warning prevents no run.
+    `refused`, in the healthy part of a catalogue with mistakes, has the events that were left out, with their
+    mistakes. `samples_left_out` are the names of the sample events that are not loaded because the default
+    warehouse is the user's own.
     """
 
     events: Mapping[str, Event]
@@ -63,9 +64,10 @@ class Catalogue:
         return len(self.events)
 
     def find(self, name: str) -> Event:
-        """The event called `flights/flight_departed`, or `flight_departed` where one domain has it.
+        """The event called `flights/flight_departed`, or `flight_departed` if only one domain has it.
 
-        Raises `UnknownEventError`, which names the nearest; `CatalogueError` for an event left out for its mistakes.
+        Raises `UnknownEventError`, which names the nearest event; `CatalogueError` for an event left out for
+        its mistakes.
         """
         if name in self.events:
             return self.events[name]

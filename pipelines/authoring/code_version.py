@@ -1,4 +1,4 @@
-"""One short text that changes exactly when an event's rows could come out differently."""
+"""One short text that changes exactly if an event's rows could come out differently."""
 
 import hashlib
 
@@ -14,8 +14,6 @@ def code_version(
     digest = hashlib.sha256()
     for part in parts:
         encoded = part.encode()
-        digest.update(
-            len(encoded).to_bytes(8, "big")
-        )  # so that text cannot move from one part to the next unseen
+        digest.update(len(encoded).to_bytes(8, "big"))  # the length: moved text changes the hash
         digest.update(encoded)
     return digest.hexdigest()[:16]

@@ -41,10 +41,11 @@ P = ParamSpec("P")
 
 
 class EventDeclaration:
-    """What `@event` leaves in place of the function; calling it calls the function, so that it can be tested.
+    """What `@event` leaves in place of the function;
+    calling it calls the function, so that the function can be tested.
 
-    `line` is that of the `event(` call. `mistakes` is empty unless the catalogue is loading the module: it wants
-    all mistakes of all modules before it refuses them.
+    `line` is the line of the `event(` call. `mistakes` is empty except while the catalogue loads the module:
+    the catalogue gathers all mistakes of all modules before it refuses them.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class EventDeclaration:
         return f"<event {self.function.__name__} of {self.function.__module__}>"
 
     def sound(self, *names: str) -> bool:
-        """Whether these arguments are free of mistakes, so that further checks make sense."""
+        """Whether these arguments have no mistakes, so that further checks make sense."""
         wrong = {mistake.argument for mistake in self.mistakes}
         return not wrong & set(names) and all(
             getattr(self.arguments, name, None) is not MISSING for name in names
@@ -71,13 +72,14 @@ class EventDeclaration:
 
 
 class EventDecorator:
-    """`@event(...)` before it meets its function."""
+    """`@event(...)` before it is applied to its function."""
 
     def __init__(self, arguments: Arguments, misnamed: list[ArgumentMistake], line: int) -> None:
         self._arguments, self._misnamed, self._line = arguments, misnamed, line
 
     def __call__(self, function: Transform) -> EventDeclaration:
-        # A misspelt argument is one mistake, not two: the one it was meant for is not reported as missing too.
+        # A misspelt argument is one mistake, not two:
+        # the argument that was meant is not reported as missing too.
         meant = {(mistake.next_step or "").partition("'")[2].partition("'")[0] for mistake in self._misnamed}
         mistakes = [*self._misnamed]
         mistakes += [
@@ -99,7 +101,8 @@ class EventDecorator:
 
 
 def _all_mistakes_together(declare: Callable[P, EventDecorator]) -> Callable[P, EventDecorator]:
-    """Lets a misspelt or missing argument be reported beside the other mistakes, not before them as a TypeError."""
+    """Reports a misspelt or missing argument together with the other mistakes,
+    not before them as a TypeError."""
     known = [field.name for field in fields(Arguments)]
     required = [
         name for name, argument in inspect.signature(declare).parameters.items() if _required(argument)
@@ -162,15 +165,15 @@ def event(
 ) -> EventDecorator:
     """Declare an event; the decorated function is its transform, rows in, rows out.
 
-    The function takes one pandas frame, Arrow-backed, a batch of the window's rows, and returns the frame
-    whose columns are the contract's fields. `return rows` alone costs nothing: the rows go through untouched.
-    The contract is the `.avsc` beside the module, by the same name; module and function share it too.
+    The function takes one Arrow-backed pandas frame, a batch of the window's rows, and returns a frame whose
+    columns are the contract's fields. `return rows` alone costs nothing: the rows are not changed. The
+    contract is the `.avsc` file beside the module. Contract, module and function have the same name.
 
     topic: the Kafka topic, ending in its version (`flights.flight-departed.v1`); `topic("...", partitions=6)` also says
         what the event needs of the topic's settings.
     key: the contract field whose value is the message key: a non-null string, int, long, bytes, fixed, enum or uuid.
-    event_time: the contract field with the instant of the event: non-null timestamp-millis or -micros. Every
-        event lies inside its window.
+    event_time: the contract field with the instant of the event: non-null timestamp-millis or -micros. The
+        event time of every event is inside its window.
     windows: `hourly`, `daily`, `weekly` or `monthly`, from a start.
     owner: `team:NAME` or an e-mail address.
     source: one SELECT, with `:window_start` and `:window_end` bound to the window's bounds, half-open, UTC:
@@ -180,21 +183,24 @@ def event(
     headers: "cloudevents" adds the CloudEvents attributes to every record's headers, at some cost in speed.
     record_timestamp: the Kafka timestamp of the records: when they were published (so that a topic's retention
         counts from then), or the event time.
-    dead_letters: "block": one row that does not fit the contract keeps its window unpublished. Or the largest share
-        (above 0, below 1) of a window's rows that may be dead while the rest is published.
+    dead_letters: "block": one row that does not fit the contract prevents the publication of its window. Or
+        the largest share (above 0, below 1) of a window's rows that may be dead letters while the rest is
+        published.
     tombstones: in a correction, a key that has vanished from its window is published with a null value, if the newest
         record of the key on the topic is of this window.
-    whole_window: the transform gets its whole window in one frame, and memory grows with the window.
-    stale_writes: "skip" leaves out an event whose key has a newer value on the topic, another producer's or a later
-        window's: for events that carry state, on compacted topics. "allow" publishes every event.
+    whole_window: the transform gets its whole window in one frame; memory use grows with the window.
+    stale_writes: "skip" leaves out an event whose key has a newer value on the topic, from another producer
+        or a later window: for events that carry state, on compacted topics. "allow" publishes every event.
     limits: how fast a run may publish, and which consumer groups it must not outrun: `limits(rows_per_second=5_000)`.
     warehouse: the warehouse's name in the settings.
     consumers: the services that read the event.
     promise: what consumers may expect of each window: `promise(fresh_within="8h", rows=(1_000, 60_000))`.
-    tags: names by which events are selected, `["nightly"]`; with values, `{"tier": "1"}`. Dagster shows them.
+    tags: names by which events are selected, `["nightly"]`; or names with values, `{"tier": "1"}`. Dagster
+        shows them.
     description: what happened, in a sentence; by default the module's docstring.
 
-    Raises `DeclarationError` with every mistake; while a catalogue is loaded, that reports them for all modules.
+    Raises `DeclarationError` with every mistake. While a catalogue is loaded, the catalogue reports the
+    mistakes of all modules instead.
     """
     arguments = Arguments(
         topic=topic,

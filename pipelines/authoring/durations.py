@@ -10,9 +10,10 @@ _DURATION = re.compile(r"\s*(?:[0-9]+\s*[wdhms]\s*)+")
 
 
 def read_duration(value: object) -> timedelta | None:
-    """The length of time that `value` says, which may be negative or zero; None where it says none.
+    """The length of time that `value` says, which may be negative or zero;
+    None if it is not a length of time.
 
-    A text that says more than Python can hold is `timedelta.max`.
+    The result is `timedelta.max` for a text that says more than Python can hold.
     """
     if isinstance(value, timedelta):
         return value
@@ -29,7 +30,7 @@ def read_duration(value: object) -> timedelta | None:
         return None
     try:
         return timedelta(**{unit: int(number) for unit, (number, _) in zip(units, parts, strict=True)})
-    except (OverflowError, ValueError):  # more digits than Python reads
+    except (OverflowError, ValueError):  # more digits than Python can read
         return timedelta.max
 
 

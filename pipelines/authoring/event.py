@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Event:
-    """One event; made only by `load_catalogue`, so that whoever holds one may rely on its parts fitting together.
+    """One event. Only `load_catalogue` makes one, so its parts always fit together.
 
-    `domain` and `name` come from the file's place. `transform` is None where the rows go through untouched.
-    `code_version` changes when the SQL, the transform's code (with the modules of `assets/` it imports), the
-    contract's shape, the key, the event time or the id field change; not with comments, docs or layout, and not with
-    `topic_settings`, `consumers`, `promise` or `tags`.
+    `domain` and `name` come from the file's place. `transform` is None if the rows are published without a
+    change. `code_version` changes if the SQL, the transform's code (with the modules of `assets/` that it
+    imports), the contract's shape, the key, the event time or the id field changes. It does not change with
+    comments, docs or layout, nor with `topic_settings`, `consumers`, `promise` or `tags`.
     """
 
     domain: str
@@ -59,7 +59,8 @@ class Event:
     promise: Promise = NO_PROMISE
     tags: tuple[Tag, ...] = ()
     topic_prefix: str = ""
-    """Begins `topic`; of the settings that the catalogue was loaded with, not of the declaration."""
+    """`topic` begins with it.
+    It is from the settings that the catalogue was loaded with, not from the declaration."""
 
     @property
     def full_name(self) -> str:
@@ -68,7 +69,7 @@ class Event:
 
     @property
     def carries_state(self) -> bool:
-        """Whether only the newest event of a key matters to consumers: then a topic may compact."""
+        """Whether only the newest event of a key matters to consumers: then the topic may be compacted."""
         return self.tombstones or self.stale_writes == "skip"
 
     def __repr__(self) -> str:

@@ -1,4 +1,5 @@
-"""`limits`: how gently an event is published, as an author writes it; and how limits from several places add up."""
+"""`limits`: how fast an event may be published, as an author writes it;
+and how limits from several places combine."""
 
 import sys
 from collections.abc import Mapping
@@ -22,15 +23,17 @@ class LagLimit(NamedTuple):
 
 
 def lag_limit(pause_above: int) -> LagLimit:
-    """Goes on at half of what pauses: far enough apart that it does not flutter."""
+    """A limit that resumes at half of `pause_above`: far enough apart that publishing does not pause and
+    resume all the time."""
     return LagLimit(pause_above, pause_above // 2)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that one run publishes of one event. None, and no group: no limit.
+    """The most that one run publishes of one event. None, or no group: no limit.
 
-    `bytes_per_second` are keys and values before compression. `lag`: a limit for each named consumer group.
+    `bytes_per_second` counts keys and values before compression. `lag`: a limit for each named consumer
+    group.
     """
 
     rows_per_second: int | None = None
@@ -53,7 +56,8 @@ class Limits:
         return ", ".join(told) or "no limit"
 
     def stricter(self, rows_per_second: int, bytes_per_second: int) -> "Limits":
-        """These and the installation's together, the smaller of each; 0: the installation has none."""
+        """These limits and the installation's combined: the smaller one of each.
+        0: the installation has no limit."""
         return Limits(
             min(filter(None, (self.rows_per_second, rows_per_second)), default=None),
             min(filter(None, (self.bytes_per_second, bytes_per_second)), default=None),
@@ -63,7 +67,8 @@ class Limits:
     def anew(
         self, rows_per_second: int | None, bytes_per_second: int | None, lag: Mapping[str, int]
     ) -> "Limits":
-        """What one run sets in place of these: None and a group that is not named stay as they are, 0 lifts."""
+        """These limits with what one run overrides.
+        None, or a group that is not named: unchanged. 0: no limit."""
         groups = {**self.lag, **{group: lag_limit(above) for group, above in lag.items()}}
         return Limits(
             (self.rows_per_second if rows_per_second is None else rows_per_second) or None,
@@ -81,11 +86,11 @@ def limits(
     bytes_per_second: int | None = None,
     lag: Mapping[str, int | tuple[int, int]] | None = None,
 ) -> Limits:
-    """How fast a run may publish the event, and which consumers it must not outrun.
+    """How fast a run may publish the event, and which consumer groups must keep up with it.
 
-    `lag` names consumer groups of the topic: `{"billing": 50_000}` pauses publishing, with no transaction open, while
-    that group is more than 50,000 records behind, and goes on once it is at half of that; `(50_000, 10_000)` says where
-    to go on. `bytes_per_second` counts keys and values before compression.
+    `lag` names consumer groups of the topic: `{"billing": 50_000}` pauses publishing, with no transaction
+    open, while that group is more than 50,000 records behind, and resumes when the group is at half of that;
+    `(50_000, 10_000)` resumes at 10,000. `bytes_per_second` counts keys and values before compression.
     """
     mistakes = [
         (f"limits(): {name}={_shown(value)} is not a whole number above 0", _WHOLE)
@@ -121,7 +126,7 @@ def limits(
 
 
 def is_group(name: str) -> bool:
-    """Whether a consumer group can have this name: a client would cut it, or ask for another group."""
+    """Whether a consumer group can have this name: a client would cut it, or query a different group."""
     if not name.strip() or control_character(name) or set("\t\n\r") & set(name):
         return False
     return len(name.encode()) <= _LONGEST_GROUP_BYTES
@@ -145,6 +150,6 @@ def _whole(value: object, least: int = 1) -> bool:
 def _shown(value: object) -> str:
     try:
         text = repr(value)
-    except ValueError:  # Python writes no number of more than 4,300 digits
+    except ValueError:  # Python does not write a number of more than 4,300 digits
         return "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:60]}..."

@@ -1,4 +1,4 @@
-"""What is wrong with a declaration, gathered so that an author sees every mistake of every module at once."""
+"""The mistakes of declarations, gathered so that an author sees every mistake of every module at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from resources.errors import Problem, SluiceError
 
 @dataclass(frozen=True)
 class DeclarationProblem:
-    """One mistake: the file and (where known) the line, what is wrong, what is allowed, what to do next.
+    """One mistake: the file and (if known) the line, what is wrong, what is allowed, what to do next.
 
     `file` is written as the author knows it: relative to the folder that holds `assets/`.
     """
@@ -30,15 +30,16 @@ class DeclarationProblem:
         return self.file if self.line is None else f"{self.file}:{self.line}"
 
     def __str__(self) -> str:
-        # SluiceError owns the wording order, so a declaration's errors read like every other error.
+        # SluiceError decides the order of the parts,
+        # so that a declaration's errors read like every other error.
         return str(SluiceError(self.where, self.problem, allowed=self.allowed, next_step=self.next_step))
 
 
 class DeclarationError(SluiceError):
-    """A declaration that is wrong, met while its module was imported by itself (in a unit test, say).
+    """A wrong declaration, found while its module was imported by itself (in a unit test, for example).
 
-    `problems` holds every mistake that the declaration alone shows; what needs its contract or the other
-    modules is found by `load_catalogue`.
+    `problems` holds every mistake that the declaration alone shows. `load_catalogue` finds the mistakes that
+    need the contract or the other modules.
     """
 
     def __init__(self, problems: Sequence[DeclarationProblem]) -> None:
@@ -51,21 +52,21 @@ class DeclarationError(SluiceError):
 
 @dataclass
 class Collector:
-    """What happened while one module was imported by the catalogue. `declarations` are EventDeclarations, which report
-    here and are therefore unknown here."""
+    """What was declared and reported while the catalogue imported one module. `declarations` are
+    EventDeclarations; this module must not import their class, because their module reports here."""
 
     declarations: list[Any] = field(default_factory=list)
     problems: list[DeclarationProblem] = field(default_factory=list)
 
 
-# Set while the catalogue imports a module: the authoring names then report here and carry on, so that a bad
-# start date does not hide the bad key below it. Unset, they raise, as a colleague's unit test expects.
+# Set while the catalogue imports a module: the authoring names then report here and continue, so that a wrong
+# start date does not hide the wrong key below it. If it is not set, they raise, as a unit test expects.
 _collector: ContextVar[Collector | None] = ContextVar("declaration_collector", default=None)
 
 
 @contextmanager
 def collecting() -> Iterator[Collector]:
-    """Gather, instead of raise, what the authoring names find wrong inside this block."""
+    """Gather the mistakes that the authoring names find inside this block, instead of raising them."""
     collector = Collector()
     token = _collector.set(collector)
     try:
@@ -79,14 +80,14 @@ def current_collector() -> Collector | None:
 
 
 def near_miss(name: str, options: Iterable[str], form: str = "{!r}") -> str | None:
-    """`did you mean 'x'?` for the nearest of `options`, written as `form` says; None where none is near."""
+    """`did you mean 'x'?` for the nearest of `options`, written with `form`; None if none is near."""
     by_lower = {option.lower(): option for option in options}
     near = get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
     return f"did you mean {form.format(by_lower[near[0]])}?" if near else None
 
 
 def listing(names: Iterable[object], most: int = 24) -> str:
-    """`a, b, c`, cut at `most` names, since a list nobody reads to its end helps nobody."""
+    """`a, b, c`, cut at `most` names, because nobody reads a longer list to its end."""
     texts = [str(name) for name in names]
     if len(texts) <= most:
         return ", ".join(texts)

@@ -1,4 +1,4 @@
-"""The sample events of Sluice's own tree: for a first look, over the sample warehouse."""
+"""The sample events of Sluice's own tree: for a first try with the sample warehouse."""
 
 from pathlib import Path
 
@@ -19,15 +19,16 @@ SAMPLES = frozenset(
 
 
 def to_get_them() -> str:
-    """How a user asks for the samples, in the environment in force."""
+    """How a user turns the samples on, in the selected environment."""
     return f"{variable('samples')}=true, or samples = true in sluice.toml"
 
 
 def samples_left_out(assets_root: Path) -> frozenset[str]:
-    """The names of events below `assets_root` that are not loaded: the samples, if the default warehouse is the user's own."""
+    """The names of events below `assets_root` that are not loaded: the samples, if the default warehouse is
+    the user's own."""
     if assets_root != (ROOT / "assets").resolve():
-        return frozenset()  # an event with the name of a sample in somebody's own folder is no sample
+        return frozenset()  # an event in another folder with the name of a sample is not a sample
     try:
         return frozenset() if load_settings().samples_in_use else SAMPLES
-    except SettingsError:  # reported by whoever needs the settings
+    except SettingsError:  # the code that needs the settings reports it
         return frozenset()

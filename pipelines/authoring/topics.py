@@ -1,9 +1,10 @@
-"""Topic names: what Kafka accepts, and the version that every topic of Sluice ends in."""
+"""Topic names: what Kafka accepts, and the version at the end of every topic of Sluice."""
 
 import re
 from typing import NamedTuple
 
-# Kafka's own limit (org.apache.kafka.common.internals.Topic): it leaves room for "-<partition>" in a folder's name.
+# Kafka's own limit (org.apache.kafka.common.internals.Topic):
+# it leaves space for "-<partition>" in a folder's name.
 LONGEST_TOPIC = 249
 _LEGAL = re.compile(r"[A-Za-z0-9._-]+")
 _VERSIONED = re.compile(r".+\.v[1-9][0-9]*")
@@ -16,7 +17,7 @@ class TopicMistake(NamedTuple):
 
 
 class TopicClaim(NamedTuple):
-    """An event (`flights/flight_departed`) and the topic it names, with the place where it does."""
+    """An event (`flights/flight_departed`), its topic, and the place in the code that names the topic."""
 
     event: str
     topic: str
@@ -25,7 +26,7 @@ class TopicClaim(NamedTuple):
 
 
 def topic_mistake(topic: str) -> TopicMistake | None:
-    """What keeps `topic` from being a topic of Sluice, or None."""
+    """Why `topic` cannot be a topic of Sluice, or None."""
     if mistake := name_mistake(topic):
         return mistake
     if not _VERSIONED.fullmatch(topic):
@@ -39,7 +40,7 @@ def topic_mistake(topic: str) -> TopicMistake | None:
 
 
 def name_mistake(topic: str) -> TopicMistake | None:
-    """What keeps `topic` from being a topic of Kafka, or None."""
+    """Why `topic` cannot be a topic of Kafka, or None."""
     if len(topic) > LONGEST_TOPIC:
         return TopicMistake(
             f"topic={topic[:40] + '...'!r} has {len(topic)} characters",
@@ -61,12 +62,12 @@ def name_mistake(topic: str) -> TopicMistake | None:
 
 
 def collision_key(topic: str) -> str:
-    """Equal for topics that Kafka does not let exist side by side: its metrics write '.' as '_'."""
+    """The same text for topics that cannot both exist in Kafka: its metrics write '.' as '_'."""
     return topic.replace(".", "_")
 
 
 def _suggest(topic: str) -> str | None:
-    """A legal name near `topic`: its characters made legal, its version made plain; None where no name is left."""
+    """A legal name near `topic`, with legal characters and a plain version; None if no name is left."""
     cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", re.sub(r"\s*[/:]+\s*", ".", topic.strip())).strip("-._")
     versioned = re.fullmatch(r"(.+?)[._-][vV]?(\d+)", cleaned) or re.fullmatch(r"(.+?)[vV](\d+)", cleaned)
     name, version = (versioned[1], int(versioned[2])) if versioned else (cleaned, 1)

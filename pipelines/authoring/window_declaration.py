@@ -41,8 +41,8 @@ class _Mistake(NamedTuple):
 def hourly(start: str, end: str | None = None, *, delay: str | timedelta = "0h") -> Windows:
     """One window an hour, from `start` (a date, or an hour as `2013-01-01-05:00`; UTC) until before `end`.
 
-    `delay` is how long after a window's end its late rows may take to reach the warehouse: `"90m"`, `"6h"`, `"1d 12h"`.
-    Seconds are rounded up to the minute.
+    `delay`: how long after a window's end its late rows may still reach the warehouse: `"90m"`, `"6h"`, `"1d
+    12h"`. Seconds are rounded up to the minute.
     """
     return _declare("hourly", start, end, delay)
 
@@ -79,7 +79,7 @@ def _declare(cadence: Cadence, start: object, end: object, delay: object) -> Win
     if not mistakes:
         assert first is not None and late is not None
         return Windows(cadence, first, last, late)
-    caller = sys._getframe(2)  # the author's line: the module calls daily(), which calls this
+    caller = sys._getframe(2)  # the author's line: the module calls daily(), and daily() calls this
     problems = [
         DeclarationProblem(caller.f_code.co_filename, caller.f_lineno, *mistake) for mistake in mistakes
     ]
@@ -87,7 +87,8 @@ def _declare(cadence: Cadence, start: object, end: object, delay: object) -> Win
     if collector is None:
         raise DeclarationError(problems)
     collector.problems.extend(problems)
-    # Any windows will do: the catalogue is refused anyway, and the rest of the declaration can be checked too.
+    # Any windows will do: the catalogue is refused anyway,
+    # and this way the rest of the declaration can be checked too.
     return Windows(cadence, floor(cadence, datetime(2000, 1, 3, tzinfo=UTC)))
 
 
@@ -103,7 +104,8 @@ def _bound(cadence: Cadence, name: str, value: object, mistakes: list[_Mistake])
         except ValueError:
             continue
         if not _FIRST_YEAR <= bound.year <= (_LAST_YEAR if name == "start" else _LAST_YEAR + 1):
-            # The keys of windows have four digits for the year, and the last window must end in a year that dates have.
+            # Window keys have four digits for the year,
+            # and the last window must end in a year that Python's dates have.
             mistakes.append(
                 _Mistake(
                     f"{cadence}(): {name}={value!r} lies in the year {bound.year}",
@@ -147,5 +149,5 @@ def _read_delay(written: object, mistakes: list[_Mistake]) -> timedelta | None:
     if delay > _LONGEST_DELAY:
         mistakes.append(_Mistake(f"delay={written!r} is more than a year", allowed, "check its unit"))
         return None
-    # Schedules tick at minutes: a window is complete at the first tick after its rows had their time.
+    # Schedules tick once a minute: a window is complete at the first tick after the time for its late rows.
     return -(-delay // _MINUTE) * _MINUTE

@@ -27,7 +27,7 @@ _EXAMPLES: dict[Cadence, str] = {
 
 
 class WindowError(SluiceError):
-    """A window that does not exist, or a text that names none. `text` is what was asked for."""
+    """A window that does not exist, or a text that does not name a window. `text` is what was requested."""
 
     def __init__(
         self, text: str, problem: str, *, allowed: str | None = None, next_step: str | None = None
@@ -52,7 +52,7 @@ class Window:
 
 
 class _Period(NamedTuple):
-    """What a text such as `2013-01` covers, and how fine it is written."""
+    """The period that a text such as `2013-01` names, and how fine the text is."""
 
     start: datetime
     end: datetime
@@ -61,10 +61,10 @@ class _Period(NamedTuple):
 
 @dataclass(frozen=True)
 class Windows:
-    """All windows of an event: every `cadence` from `start` until `end` (exclusive; None: for ever), in UTC.
+    """All windows of an event: every `cadence` from `start` until `end` (exclusive; None: forever), in UTC.
 
-    A window is complete `delay` after its end: the time late rows are given to reach the warehouse.
-    `start` and `end` are window bounds; `hourly()`, `daily()`, `weekly()` and `monthly()` make these from text.
+    A window is complete `delay` after its end: until then, late rows may still reach the warehouse. `start`
+    and `end` are window bounds; `hourly()`, `daily()`, `weekly()` and `monthly()` make these from text.
     """
 
     cadence: Cadence
@@ -106,7 +106,7 @@ class Windows:
         return key_of(self.cadence, utc(start))
 
     def containing(self, instant: datetime) -> Window:
-        """The window that holds `instant` (aware). Raises `WindowError` outside `[start, end)`."""
+        """The window that contains `instant` (aware). Raises `WindowError` outside `[start, end)`."""
         start = floor(self.cadence, instant)
         return self._existing(self.key(start), start)
 
@@ -122,10 +122,10 @@ class Windows:
         return list(self._from(first.start, last.end))
 
     def parse(self, text: str) -> list[Window]:
-        """The windows a user named: `KEY`, or `FIRST..LAST` with both included.
+        """The windows that a user named: `KEY`, or `FIRST..LAST` with both included.
 
-        A coarser date stands for all its windows: with hourly windows `2013-01-01` is a day of 24, with daily
-        ones `2013-01` is a month; such a period is cut to the windows that exist. Raises `WindowError`.
+        A coarser date means all its windows: with hourly windows `2013-01-01` is 24 windows, with daily
+        windows `2013-01` is a month. Such a period is cut to the windows that exist. Raises `WindowError`.
         """
         names = re.split(r"\.{2,3}", text.strip())
         if len(names) > 2 or not all(names):
@@ -148,7 +148,7 @@ class Windows:
         return found
 
     def last_complete(self, now: datetime) -> Window | None:
-        """The latest window whose end plus delay has passed at `now` (aware); None before the first one."""
+        """The latest window that is complete at `now` (aware); None before the first one."""
         boundary = self._complete_until(now)
         if boundary <= self.start:
             return None
@@ -159,7 +159,7 @@ class Windows:
         return max(0, steps_between(self.cadence, self.start, self._complete_until(now)))
 
     def is_complete(self, window: Window, now: datetime) -> bool:
-        """Whether late rows have had their time: `window.end + delay <= now` (aware)."""
+        """Whether the time for late rows is over: `window.end + delay <= now` (aware)."""
         return self.complete_at(window) <= utc(now)
 
     def complete_at(self, window: Window) -> datetime:

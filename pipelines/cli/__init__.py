@@ -1,4 +1,4 @@
-"""The command line. A command's own module is loaded when that command runs, so help answers at once."""
+"""The command line. A command's module is loaded only when that command runs, so help is shown at once."""
 
 
 def main() -> None:

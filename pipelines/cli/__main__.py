@@ -1,4 +1,4 @@
-"""`python -m pipelines.cli`: the same as `sluice`, where the script is not installed."""
+"""`python -m pipelines.cli`: the same as `sluice`, if the script is not installed."""
 
 from pipelines.cli import main
 

@@ -11,7 +11,7 @@ from pipelines.cli.output.errors import Stopped, tell
 from resources.errors import SluiceError, readable
 from resources.follow_ups import follow_up
 
-# In the order in which a newcomer meets them, not by the alphabet.
+# In the order in which a newcomer needs them, not in alphabetical order.
 _SECTIONS: dict[str, dict[str, str]] = {
     "First look": {
         "demo": "See it work: servers, sample data, one week of events, read back.",
@@ -90,7 +90,7 @@ class _Commands(click.Group):
             tell(error)
             code = 1
         except click.ClickException as error:
-            # It quotes what was typed.
+            # The message quotes what was typed.
             vars(error)["message"] = readable(error.message)
             raise
         except Stopped as stopped:
@@ -99,8 +99,8 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("\nStopped. Nothing was changed by this command.", err=True)
             code = 130
-        # Behind the handlers: what ends the process must not lead back to what was stopped, or DuckDB, whose cursors live as
-        # long, says at the end that it leaks.
+        # After the exception handlers: the exception that ends the process must not refer to the stopped
+        # frames. Otherwise DuckDB, whose cursors live as long as these, reports a leak at the end.
         return ctx.exit(code)
 
 

@@ -1,4 +1,4 @@
-"""The Avro type a column's Arrow type becomes in a first draft: the one that loses nothing."""
+"""The Avro type that a column's Arrow type becomes in a first draft: the one that loses nothing."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +12,7 @@ _SIMPLE: list[tuple[Callable[[Any], bool], Any]] = [
     (_T.is_boolean, "boolean"),
     (_T.is_uint32, "long"),
     (_T.is_int64, "long"),
-    # Beyond a long: twenty digits hold every value.
+    # More than a long can hold: twenty digits hold every value.
     (_T.is_uint64, {"type": "bytes", "logicalType": "decimal", "precision": 20, "scale": 0}),
     (_T.is_integer, "int"),
     (_T.is_float16, "float"),
@@ -33,8 +33,8 @@ _INSTANTS = {"s": "millis", "ms": "millis", "us": "micros", "ns": "nanos"}
 
 
 def avro_of(arrow: pa.DataType, name: str, taken: set[str] | None = None) -> Any | None:
-    """Avro JSON for an Arrow type, or None where Avro has no such thing. `name` names nested records; their names are
-    numbered where they are `taken`, and added there."""
+    """Avro JSON for an Arrow type, or None if Avro has no such type. `name` is the name for nested records; a
+    name that is `taken` gets a number, and each new name is added to `taken`."""
     taken = set() if taken is None else taken
     if _T.is_timestamp(arrow):
         local = "" if arrow.tz else "local-"
@@ -72,27 +72,27 @@ def avro_of(arrow: pa.DataType, name: str, taken: set[str] | None = None) -> Any
 
 
 def enum_of(labels: Sequence[str], name: str, taken: set[str]) -> dict[str, Any] | None:
-    """An Avro enum of the labels, or None where one of them cannot be a symbol."""
+    """An Avro enum of the labels, or None if one of them cannot be a symbol."""
     if not labels or not all(map(_SYMBOL.fullmatch, labels)):
         return None
     return {"type": "enum", "name": type_name(name, taken), "symbols": list(labels)}
 
 
 def type_name(name: str, taken: set[str]) -> str:
-    """`record_name`, numbered where it is taken, and taken then."""
+    """`record_name`, with a number if it is taken; the name is added to `taken`."""
     own = free(record_name(name), taken)
     taken.add(own)
     return own
 
 
 def free(name: str, taken: Iterable[str]) -> str:
-    """`name`, or the first of `name_2`, `name_3`, ... that is not taken in any case."""
+    """`name`, or the first of `name_2`, `name_3`, ... that is not taken; case does not count."""
     lower = {one.lower() for one in taken}
     return next(one for one in chain([name], (f"{name}_{n}" for n in count(2))) if one.lower() not in lower)
 
 
 def nullable_field(name: str, avro: Any, doc: str) -> dict[str, Any]:
-    """A field that may be null, with the default that lets it be added or left out later."""
+    """A field that may be null, with the default that makes a later addition or removal compatible."""
     return {"name": name, "type": ["null", avro], "default": None, "doc": doc}
 
 
@@ -102,7 +102,7 @@ def record_name(name: str) -> str:
 
 
 def legal_name(name: str) -> str:
-    """`name` with what Avro forbids in names replaced."""
+    """`name`, with the characters replaced that Avro forbids in names."""
     legal = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)
     return f"_{legal}" if legal[:1].isdigit() or not legal else legal
 

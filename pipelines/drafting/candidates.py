@@ -1,7 +1,7 @@
-"""Which columns of a table become the event time and the key of a drafted event, each with its evidence.
+"""Which columns of a table become the event time and the key of a drafted event, and why.
 
-What the warehouse declares comes first, then whole words of names and comments, then types. Where that does not decide,
-one is taken all the same, so that there is a draft, and the question stands in it.
+What the warehouse declares has priority, then whole words of names and comments, then types. If that does not
+decide, a column is taken all the same, so that there is a draft, and the draft contains the open question.
 """
 
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ from resources.wording import counted
 _KEY_TYPES = ("string", "int", "long", "bytes")
 _MOST_NAMED = 5
 
-# When a row was written into the warehouse, not when anything happened.
+# Words for when a row was written into the warehouse, not for when anything happened.
 _LOADING = frozenset(
     """
     load loaded loading ingest ingested ingestion extract extracted etl elt sync synced batch dwh dw import imported
     airbyte fivetran stitch
     """.split()  # noqa: SIM905 - a page of quoted words reads worse
 )
-# When something will be, may end, or was long before.
+# Words for a time in the future, an end, or a time long before the event.
 _OTHER_TIMES = frozenset(
     """
     due until expire expires expired expiry expiration deleted birth birthday birthdate dob end planned scheduled expected
@@ -47,7 +47,7 @@ _NO_VERB = frozenset({"at", "on", "time", "date", "ts", "timestamp", "datetime",
 
 
 class Choice(NamedTuple):
-    """A column, and why it was chosen. `question`: what a person has to decide; None where nothing is open."""
+    """A column, and why it was chosen. `question`: what a person must decide; None if nothing is open."""
 
     column: Column
     why: str
@@ -55,7 +55,7 @@ class Choice(NamedTuple):
 
 
 def choose_event_time(table: SourceTable, wanted: str | None, event: str = "") -> Choice:
-    """The column that says when `event` happened. Raises SluiceError where there is none."""
+    """The column that says when `event` happened. Raises SluiceError if there is none."""
     times = [
         c for c in table.columns if pa.types.is_timestamp(c.arrow_type) or pa.types.is_date(c.arrow_type)
     ]
@@ -125,8 +125,8 @@ class _Time:
 
 
 def choose_key(table: SourceTable, wanted: str | None, event_time: Column) -> Choice:
-    """The column that says whom it happened to: one field, since a message has one key. Raises SluiceError where no column
-    can be a key."""
+    """The column that says whom the event happened to: one field, because a message has one key. Raises
+    SluiceError if no column can be a key."""
     usable = [c for c in table.columns if _can_be_key(c) and c.name != event_time.name]
     if wanted is not None:
         column = _named(table, wanted)
@@ -150,7 +150,7 @@ def choose_key(table: SourceTable, wanted: str | None, event_time: Column) -> Ch
 
 
 class _Keys:
-    """What speaks for and against each column that can be a key."""
+    """The reasons for and against each column that can be a key."""
 
     def __init__(self, table: SourceTable, usable: Sequence[Column], event_time: Column) -> None:
         self._table, self._usable, self._event_time = table, usable, event_time
@@ -168,7 +168,8 @@ class _Keys:
             self._declared()
             or self._by_comment()
             or self._by_words()
-            # A foreign key is the key of a table whose rows belong one by one to those of another.
+            # A foreign key is also the key
+            # if each row of the table belongs to exactly one row of the other table.
             or self._unique(set(self._refers) - set(self._personal))
             or self._any()
         )
@@ -179,7 +180,7 @@ class _Keys:
         return self._unique({column.name for column in self._good})
 
     def _unique(self, names: set[str]) -> Choice | None:
-        """One of the columns of these names that is declared unique and never null."""
+        """One of the columns with these names that is declared unique and never null."""
         not_null = {column.name for column in self._table.columns if not column.nullable}
         single = [
             self._by_name[key[0]]
@@ -208,7 +209,8 @@ class _Keys:
         return Choice(first, why + self._passed(first))
 
     def _without_time(self, key: Sequence[str]) -> tuple[str, ...]:
-        """A history has the time in its keys, and a table that is cut by time must have it there."""
+        """The key's columns without the event time: a table with a history has the time in its keys, and a
+        table that is partitioned by time must have it there."""
         return tuple(name for name in key if name != self._event_time.name)
 
     def _primary_key(self) -> Choice:
@@ -271,7 +273,8 @@ class _Keys:
         return self._ask(first, "the first column that can be a key: look at it closely", told)
 
     def _rank(self, column: Column) -> tuple[int, bool]:
-        """The lower, the likelier a key by its name alone; then by whether it is never null."""
+        """A lower rank is a likelier key:
+        first by the column's name alone, then by whether it is never null."""
         name, table = column.name, self._table.parts[-1]
         found = words(name)
         last = found[-1] if found else ""
@@ -286,7 +289,7 @@ class _Keys:
         return (kinds.index(True) if any(kinds) else _NO_WORD), column.nullable
 
     def _passed(self, chosen: Column) -> str:
-        """The others that look like ids, and why they are none."""
+        """The other columns that look like ids, and why they are not the key."""
         told = self._reasons(chosen)
         return f"; not {told}" if told else ""
 
@@ -303,7 +306,7 @@ class _Keys:
         return Choice(column, why, f"is {column.name} the key? {told}{left}")
 
 
-# Places in the kinds of `_Keys._rank`.
+# Indexes into `kinds` of `_Keys._rank`.
 _ANY_ID, _ANY_NUMBER, _NO_WORD = 3, 5, 6
 
 
@@ -316,7 +319,8 @@ def _listed(columns: Sequence[Column]) -> str:
 
 
 def _named(table: SourceTable, name: str) -> Column:
-    """The column of this name: exactly, or as SQL quotes it, or in another case where no other is meant."""
+    """The column with this name:
+    exactly, or as SQL quotes it, or in a different case if only one column matches."""
     plain = name[1:-1].replace('""', '"') if len(name) > 2 and name[0] == name[-1] == '"' else name
     for wanted in (name, plain):
         for column in table.columns:

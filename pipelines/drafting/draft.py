@@ -21,8 +21,8 @@ _MOST_LABELS = 30
 
 @dataclass(frozen=True)
 class Draft:
-    """The two files' texts; `choices`: what was assumed for the author; `questions`: what only a person can decide, each of
-    which stands in both files; `left_out`: columns without a field, each with why."""
+    """The two files' texts; `choices`: what was assumed for the author; `questions`: what only a person can
+    decide, each of which is in both files; `left_out`: columns without a field, each with the reason."""
 
     module: str
     contract: str
@@ -33,7 +33,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Request:
-    """What the author asked for."""
+    """What the author requested."""
 
     domain: str
     name: str
@@ -44,7 +44,7 @@ class Request:
 
 
 def draft(request: Request, table: SourceTable, key: Choice, event_time: Choice) -> Draft:
-    """Module and contract over all columns that Avro can hold."""
+    """Module and contract for all columns that Avro can hold."""
     selected, fields, left_out = [], [], []
     names = _field_names(table.columns)
     types = {record_name(request.name)}
@@ -91,8 +91,8 @@ def draft(request: Request, table: SourceTable, key: Choice, event_time: Choice)
 
 
 def _field_names(columns: Sequence[Column]) -> dict[str, str]:
-    """The field of each column: its name where Avro takes it; those that would become the same, also in another case, are
-    numbered."""
+    """The field of each column: its name if Avro allows it. Names that would be the same, also in a different
+    case, get a number."""
     found: dict[str, str] = {}
     for legal in (True, False):
         for column in columns:
@@ -121,7 +121,7 @@ def _doc(column: Column, table: SourceTable, question: str | None) -> str:
 
 
 def _plain(comment: str | None) -> str:
-    """A comment on one line; empty where it says nothing."""
+    """A comment on one line; empty if it says nothing."""
     return in_one_line(" ".join((comment or "").split()))
 
 
@@ -145,7 +145,7 @@ def _assumptions(key: Column, event_time: Column) -> tuple[str, ...]:
 def _left_out(column: Column) -> str:
     if column.instead is None:
         return f"{column.name} ({column.arrow_type}): Avro has no such type; cast it in the SQL"
-    # Its Arrow type is opaque, under the name that its warehouse gives it.
+    # Its Arrow type is opaque, with the name that its warehouse gives it.
     return f"{column.name} ({column.arrow_type.type_name}): cannot be read exactly; to have it, write {column.instead}"
 
 
@@ -154,8 +154,9 @@ def _has_nanoseconds(column: Column) -> bool:
 
 
 def _compared(column: Column) -> str:
-    """SQL of the event time that can be compared with a window's bounds: the bare column, since every session stands in
-    UTC, and around it no index would be of use. DuckDB compares nanoseconds with no other time."""
+    """SQL of the event time that can be compared with a window's bounds: the plain column, because the time
+    zone of every session is UTC, and an expression around the column would make its index useless. DuckDB
+    cannot compare nanoseconds with other times, so these are cast."""
     quoted = sql_name(column.name)
     if not _has_nanoseconds(column):
         return quoted
@@ -176,7 +177,8 @@ def _instant_avro(column: Column) -> dict[str, str]:
 
 
 def window_query(table: str, event_time: Column) -> str:
-    """The window of a drafted event over its table, whose name is SQL: the same condition as in its module."""
+    """The window condition of a drafted event on its table (`table` is SQL):
+    the same condition as in its module."""
     instant = _compared(event_time)
     return f"SELECT {instant} AS moment FROM {table} WHERE {instant} >= :window_start AND {instant} < :window_end"
 

@@ -7,13 +7,14 @@ import pyarrow as pa
 from pipelines.authoring.cadence import Cadence, floor, key_of
 from resources.warehouse import Column, Warehouse, quoted
 
-# Before and after, a time stands for none ("0001-01-01", "9999-12-31", infinity): no window could begin there either.
+# Times before the first or after the second are placeholders ("0001-01-01", "9999-12-31", infinity), and no
+# window could begin there.
 _FIRST, _END = "1001-01-01", "9000-01-01"
 _SAY_ANOTHER = "change it in the module, or draft with --start"
 
 
 def first_window(opened: Warehouse, table: str, column: Column, cadence: Cadence) -> tuple[str, str]:
-    """The key of the first window, and why it is that. `table` is its name in SQL."""
+    """The key of the first window, and why it is this one. `table` is the table's name in SQL."""
     earliest, least = _earliest(opened, table, column)
     if earliest is None:
         today = key_of(cadence, floor(cadence, datetime.now(UTC)))
@@ -35,15 +36,16 @@ def first_window(opened: Warehouse, table: str, column: Column, cadence: Cadence
 
 
 def _earliest(opened: Warehouse, table: str, column: Column) -> tuple[datetime | None, str | None]:
-    """The earliest usable time; and the earliest of all, as the warehouse writes it, where that is another."""
+    """The earliest usable time;
+    and the earliest time of all, as the warehouse writes it, if it is a different one."""
     name, kind = quoted(column.name), column.arrow_type
     if pa.types.is_date(kind):
         literal, instant = "DATE '{}'", name
     elif kind.tz is None:
-        # Of nanoseconds neither the literals nor the comparison with them would fit.
+        # Neither the literals nor the comparison with them would work with nanoseconds.
         literal, instant = "TIMESTAMP '{}'", f"CAST({name} AS TIMESTAMP)"
     else:
-        # Nor are nanoseconds compared with other times.
+        # Nanoseconds cannot be compared with other times here either.
         instant = f"CAST({name} AS TIMESTAMPTZ)" if kind.unit == "ns" else name
         literal = "TIMESTAMPTZ '{} 00:00:00+00'"
     usable = f"{instant} >= {literal.format(_FIRST)} AND {instant} < {literal.format(_END)}"

@@ -17,7 +17,7 @@ _DECLARED = {"hourly": hourly, "daily": daily, "weekly": weekly, "monthly": mont
 def lost_rows(
     opened: Warehouse, table: str, column: Column, cadence: Cadence, start: str
 ) -> Unwindowed | None:
-    """Rows of the table that belong to no window from `start` on; None where no event can have this start."""
+    """Rows of the table that belong to no window from `start` on; None if no event can have this start."""
     try:
         windows = _DECLARED[cadence](start)
     except DeclarationError:
@@ -28,15 +28,15 @@ def lost_rows(
 def first_real_window(
     opened: Warehouse, table: str, column: Column, cadence: Cadence, first: tuple[str, str]
 ) -> tuple[str, str]:
-    """`first`, the key of a window and why; or where the table's times begin in truth: a day that stands for an unknown
-    time is no beginning."""
+    """`first` (the key of a window and why), or the window in which the table's real times begin: a day that
+    is a placeholder for an unknown time is not a beginning."""
     start = Windows(cadence, datetime(1, 1, 1, tzinfo=UTC)).window(first[0]).start
     if not any(
         stands_in(start + timedelta(days=day)) for day in range((following(cadence, start) - start).days or 1)
     ):
         return first
     now = datetime.now(UTC)
-    # Everything until now lies before these windows, and the earliest of it is told without such days.
+    # Everything until now is before these windows, and the earliest time is reported without such days.
     earliest = _counted(opened, table, column, Windows(cadence, floor(cadence, now))).earliest
     instant = now if earliest is None else datetime.fromisoformat(earliest)
     instant = instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)

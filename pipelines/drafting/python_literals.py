@@ -1,6 +1,8 @@
-"""Text of the author's and of the warehouse's own, written into a file of Python: what Python reads is that text again.
+"""Text of the author and of the warehouse,
+written into a Python file so that Python reads exactly this text again.
 
-The names of tables and columns belong to whoever may create a table. None of them may end a literal and go on as code.
+Whoever may create a table chooses the names of tables and columns. No name may end a literal and continue as
+code.
 """
 
 import ast
@@ -10,7 +12,8 @@ from collections.abc import Iterable
 
 from resources.errors import SluiceError
 
-# Control characters; marks that reorder what is shown; what ends a line; halves of a character.
+# Control characters; marks that change the order in which text is shown;
+# line and paragraph separators; surrogates.
 _REFUSED = {"Cc", "Cf", "Zl", "Zp", "Cs"}
 
 
@@ -18,7 +21,8 @@ _IN_A_VIEW = "give it another name in a view, and draft the event from that"
 
 
 def require_plain(what: str, names: Iterable[str], next_step: str = _IN_A_VIEW) -> None:
-    """Raises SluiceError for the first name with a character that is not shown, or that changes how others are."""
+    """Raises SluiceError for the first name with a character that is not shown,
+    or that changes how others are shown."""
     for name in names:
         for character in name:
             if unicodedata.category(character) in _REFUSED:
@@ -37,7 +41,8 @@ def literal(text: str) -> str:
 
 
 def block(text: str) -> str:
-    """`text`, of lines, between triple quotes. It must not end with a quote or a backslash."""
+    """`text`, which may have several lines, between triple quotes.
+    It must not end with a quote or a backslash."""
     escaped = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     written = f'"""{escaped}"""'
     if _read(written) != text:
@@ -55,8 +60,8 @@ def _read(written: str) -> object:
 def require_declaration(
     module: str, *, name: str, cadence: str, arguments: dict[str, str], start: str
 ) -> None:
-    """That `module` is nothing but the declaration that was meant: a docstring, two imports, and one function under
-    `@event` whose arguments are these texts. Nothing of it is run. Raises ValueError."""
+    """Require that `module` is nothing but the intended declaration: a docstring, two imports, and one
+    function under `@event` whose arguments are these texts. Nothing of it is run. Raises ValueError."""
     docstring, pandas, pipelines, function = ast.parse(module).body
     meant = ast.parse(
         f'"""x"""\nimport pandas as pd\nfrom pipelines import {cadence}, event\n\n'

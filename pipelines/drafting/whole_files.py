@@ -1,4 +1,4 @@
-"""New files, all of them or none: nothing half made is left behind by a fault, a full disk or Ctrl-C."""
+"""New files, all of them or none: after an error, a full disk or Ctrl-C no part of them is left."""
 
 import os
 import secrets
@@ -11,9 +11,9 @@ from resources.security.private_files import as_the_user_likes
 
 
 def write_all(texts: Mapping[Path, str]) -> None:
-    """Write each text as the new file of its path, in UTF-8, with the folder where it is missing.
+    """Write each text as the new file at its path, in UTF-8; a missing folder is created.
 
-    Raises SluiceError where a file is there already, or cannot be written; nothing is overwritten.
+    Raises SluiceError if a file already exists, or cannot be written; nothing is overwritten.
     """
     folders = [folder for folder in dict.fromkeys(path.parent for path in texts) if not folder.exists()]
     aside = {path: path.with_name(f".{path.name}.{secrets.token_hex(4)}") for path in texts}
@@ -49,7 +49,7 @@ def write_all(texts: Mapping[Path, str]) -> None:
     finally:
         for path, other in aside.items():
             with suppress(OSError):
-                # Only what was made here, whichever name it has by now.
+                # Removes only a file that was made here, whichever name it has by now.
                 if not done and path in made and os.path.samestat(made[path], path.stat()):
                     path.unlink()
             with suppress(OSError):
@@ -60,12 +60,12 @@ def write_all(texts: Mapping[Path, str]) -> None:
 
 
 def _appear(made: Path, path: Path) -> None:
-    """Give `made` the name `path`, which must be free; the file is there as a whole, or not at all."""
+    """Give `made` the name `path`, which must be free; the file appears as a whole, or not at all."""
     try:
         os.link(made, path)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links: whoever makes the empty file has the name
+    except OSError:  # a file system without links: whoever creates the empty file has the name
         path.touch(exist_ok=False)
         try:
             made.replace(path)

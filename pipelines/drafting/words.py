@@ -1,16 +1,18 @@
-"""The words of a column's name, and what they say about it: always whole words, so that `paid` is no id."""
+"""The words of a column's name, and what they say about it.
+Only whole words count, so `paid` is not an id."""
 
 import re
 from collections.abc import Iterable
 
 _JOINTS = re.compile(r"(?<=[a-zà-ÿ0-9])(?=[A-ZÀ-Þ])|(?<=[A-ZÀ-Þ])(?=[A-ZÀ-Þ][a-zà-ÿ])")
-# What people put before the names of tables.
+# Prefixes that people put before the names of tables.
 _PREFIXES = {"tbl", "tab", "fact", "fct", "dim", "stg", "raw", "src", "vw", "v", "t"}
 
 IDS = ("id", "uuid", "guid")
 KEYS = ("key",)
 NUMBERS = ("code", "num", "number", "no", "nr")
-# Of a person, or a secret: as a key it would be in every record, in the ledger and in every log that names a key.
+# Words for data about a person, or for a secret: as a key it would be in every record, in the ledger and in
+# every log that names a key.
 _PERSONAL = frozenset(
     """
     tax taxpayer steuer steuernummer steuerid ssn sin nin nino nif cpf pesel bsn svnr aadhaar email mail phone telephone
@@ -24,7 +26,7 @@ _PERSONAL_COMMENT = re.compile(
     r"|ssn|steuer(nummer|-?id)|e-?mail|phone|passport|iban|national id)",
     re.IGNORECASE,
 )
-# What a comment calls a key, unless the same sentence says no before it.
+# How a comment says that a column is a key, unless the same sentence has a negation before it.
 _KEY_COMMENT = re.compile(
     r"\b(primary|natural|business|unique|candidate|surrogate|technical) (key|id|identifier)\b|\buniquely identif\w+",
     re.IGNORECASE,
@@ -33,7 +35,8 @@ _DENIED = re.compile(r"\b(not|no|never|neither|nor|former(ly)?|previous(ly)?|old
 
 
 def words(name: str) -> list[str]:
-    """`orderId`, `OrderID`, `order-id` and `Order Id` are `order` and `id`. Lower case."""
+    """The words of a name, in lower case:
+    `orderId`, `OrderID`, `order-id` and `Order Id` are `order` and `id`."""
     parts = re.findall(r"\d+|[^\W\d_]+", name)
     return [word.lower() for part in parts for word in _JOINTS.sub(" ", part).split()]
 
@@ -45,7 +48,7 @@ def table_words(name: str) -> list[str]:
 
 
 def row_words(table: str) -> set[str]:
-    """What a row of the table may be called, word by word."""
+    """The words that may name a row of the table, one by one."""
     return set().union(*map(_singulars, table_words(table)))
 
 
@@ -57,7 +60,7 @@ def names_own_id(column: str, table: str, endings: Iterable[str]) -> bool:
 
 
 def _singulars(word: str) -> set[str]:
-    """What one of `word` may be called."""
+    """The possible singular forms of `word`, and `word` itself."""
     found = {word}
     for ending, instead in (("s", ""), ("es", ""), ("ies", "y")):
         if word.endswith(ending) and len(word) > len(ending) + 1:
@@ -66,8 +69,8 @@ def _singulars(word: str) -> set[str]:
 
 
 def looks_personal(column: str, comment: str | None, table: str) -> str | None:
-    """What of a column says that it is about a person, or is a secret; None where nothing does. The words of the table's own
-    name say nothing: each row of `taxes` has a tax."""
+    """Why the column seems to be about a person, or to be a secret; None if it does not. The words of the
+    table's own name are no reason: each row of `taxes` has a tax."""
     for word in words(column):
         if word in _PERSONAL and word not in row_words(table):
             return f"its name has the word {word!r}"
@@ -76,7 +79,7 @@ def looks_personal(column: str, comment: str | None, table: str) -> str | None:
 
 
 def called_a_key(comment: str | None) -> str | None:
-    """The words by which a comment says that its column is the key of the row; None where it does not."""
+    """The words with which a comment says that its column is the key of the row; None if it does not."""
     for found in _KEY_COMMENT.finditer(comment or ""):
         before = re.split(r"[.;]", found.string[: found.start()])[-1]
         if not _DENIED.search(before):

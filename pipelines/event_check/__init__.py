@@ -1,1 +1,2 @@
-"""A few real rows of an event through every step but the last, as a run would take them; nothing of it is kept."""
+"""Takes a few real rows of an event through every step except the last,
+as a run would; nothing of it is kept."""

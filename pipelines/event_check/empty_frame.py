@@ -1,4 +1,4 @@
-"""What can be said of a transform without a row: by a frame of the query's types that has none."""
+"""What can be found out about a transform without a row: with an empty frame that has the query's types."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ from resources.wording import raised
 
 
 class RaisedOnEmpty(Exception):
-    """The transform raised for a frame without rows, which no run gives it. The text is what it raised."""
+    """The transform raised for a frame without rows, which a run never passes. The text is what it raised."""
 
 
 def require_columns(event: Event, schema: pa.Schema, where: str) -> None:
-    """Raises ConformError where the query's columns, or what the transform makes of them, cannot fit the contract
-    whatever the rows are; RaisedOnEmpty where the transform does not say.
+    """Raises ConformError if the query's columns, or those that the transform returns, cannot fit the
+    contract for any rows; RaisedOnEmpty if the transform does not accept an empty frame.
 
-    `schema` is that of the query's rows.
+    `schema` is the schema of the query's rows.
     """
     if event.transform is not None:
         frame = frame_of(pa.RecordBatch.from_pylist([], schema=schema), 0)
@@ -34,7 +34,7 @@ def require_columns(event: Event, schema: pa.Schema, where: str) -> None:
                 raise
             raise RaisedOnEmpty(raised(error)) from error
         made = checked_frame(result, where)
-        # By list: a name that stands twice is seen by the conformer.
+        # By position: the conformer reports a name that occurs twice.
         columns = [made.iloc[:, place] for place in range(len(made.columns))]
         fields = [
             pa.field(str(name), _type(series)) for name, series in zip(made.columns, columns, strict=True)
@@ -51,8 +51,8 @@ def require_columns(event: Event, schema: pa.Schema, where: str) -> None:
 
 
 def _type(series: "pd.Series[Any]") -> pa.DataType:
-    """The Arrow type; null where a series without rows has a type that rows may change."""
-    if isinstance(series.dtype, pd.StringDtype):  # of astype(str); no rows make it anything else
+    """The Arrow type; null if the type of a series without rows may change with rows."""
+    if isinstance(series.dtype, pd.StringDtype):  # from astype(str); it stays text with any rows
         return pa.string()
     if not isinstance(series.dtype, pd.ArrowDtype | pd.DatetimeTZDtype):
         return pa.null()

@@ -1,4 +1,4 @@
-"""What a few real rows show of an event, as findings. Every one says what it rests on."""
+"""What a few real rows show about an event, as findings. Each finding says what it is based on."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ _ROWS_ALONE = (
     "a transform is called once per batch, so its events must not depend on the other rows of a frame: write this in "
     "the SQL, or declare whole_window=True"
 )
-# How the same rows were transformed otherwise, and what to do where it makes a difference.
+# How the same rows were transformed in another way, and what to do if the result differs.
 _WAYS: Mapping[Way, tuple[str, str]] = {
     "few rows": ("when the transform gets only the first of these rows", _ROWS_ALONE),
     "halves": ("when the transform gets halves of the same {rows}", _ROWS_ALONE),
@@ -57,8 +57,8 @@ _MOST_NAMED = 10
 def check_rows(
     event: Event, platform: Platform, windows: Sequence[Window]
 ) -> Generator[Finding, None, LargestRecord | None]:
-    """Try `event` with a few rows of one of `windows` (in time order), and return the largest record that came of
-    them. Nothing of it stays. The queries have a time of their own, and so has the transform."""
+    """Check `event` with a few rows of one of `windows` (in time order), and return the largest record of
+    these rows. Nothing of it is kept. The queries have one time limit, and the transform has another."""
     records: list[LargestRecord] = []
     calls = Calls()
     subject, left_out, window = "rows", "not tried", None
@@ -73,7 +73,7 @@ def check_rows(
                     yield from _without_rows(calls.of(event), aside, windows)
                 return None
             window = sample.window.key
-            # First of all: what a transform remembers of its calls must not be there yet.
+            # This is first: the transform must not yet remember anything of earlier calls.
             compared = yield from _in_time(
                 event, sample, calls, _transformed(event, sample, aside, calls, records)
             )
@@ -82,7 +82,7 @@ def check_rows(
                 found = answers(event, sample, aside)
             yield from _of(sample, _repeatable(event, sample, found))
             subject, left_out, window = "rows", "no other window was tried", None
-            # Where there was no time for one row, there is none for another window.
+            # If there was no time for one row, there is no time for another window.
             while compared:
                 with asking:
                     sample = next(samples, None)
@@ -100,13 +100,13 @@ def check_rows(
 def _transformed(
     event: Event, sample: Sample, aside: Platform, calls: Calls, records: list[LargestRecord]
 ) -> Generator[Finding, None, int]:
-    """What the transform makes of the sample. Returns how many rows of another window are to be tried."""
+    """Checks the transform with the sample. Returns how many rows of another window to check."""
     if event.transform is None:
         yield from _fitting(event, sample, aside, records)
         return MOST_ROWS
     compared = row_by_row(event, sample.window, sample.rows, calls)
     yield from _fitting(compared.repeated, sample.first(compared.rows), aside, records)
-    if not compared.stopped:  # else that is said of the window's rows
+    if not compared.stopped:  # otherwise the findings about the window's rows say so
         yield from _row_by_row(event, sample, compared)
     return MOST_ROWS if compared.rows == sample.rows.num_rows else compared.rows
 
@@ -114,7 +114,7 @@ def _transformed(
 def _in_time(
     event: Event, sample: Sample, calls: Calls, findings: Generator[Finding, None, T]
 ) -> Generator[Finding, None, T | None]:
-    """The findings about a window, or that the transform did not return in time."""
+    """The findings about a window, or one finding that the transform did not return in time."""
     try:
         return (yield from _of(sample, findings))
     except OutOfTime:
@@ -143,7 +143,8 @@ def _slow(event: Event) -> str:
 
 
 def _without_rows(event: Event, aside: Platform, windows: Sequence[Window]) -> Iterator[Finding]:
-    """Without a row only names, and types that say something, can be compared with the contract."""
+    """Without rows, only names and the types that cannot change with rows
+    can be compared with the contract."""
     if not windows:
         told = "no window is complete yet, so no row was read"
     elif len(windows) == 1:
@@ -172,7 +173,7 @@ def _without_rows(event: Event, aside: Platform, windows: Sequence[Window]) -> I
 def _fitting(
     event: Event, sample: Sample, aside: Platform, records: list[LargestRecord]
 ) -> Generator[Finding, None, None]:
-    """The sample through the contract, as a run takes it. The largest record is added to `records`."""
+    """Compares the sample with the contract, as a run does. The largest record is added to `records`."""
     store(sample, event, aside)
     done = transform_window(event, sample.window, aside, run_id="check")
     read = _read(sample)
@@ -262,7 +263,7 @@ def _ways(event: Event, found: RowByRow) -> str:
 
 
 def _too_slow(sample: Sample, found: RowByRow) -> str:
-    """What was not tried of a slow transform."""
+    """What was not tried because the transform is slow."""
     fewer = found.rows < sample.rows.num_rows
     tried = (
         [f"only {_many(found.rows)} of {sample.rows.num_rows:,} {_were(found.rows)} tried"] if fewer else []
@@ -320,5 +321,5 @@ def _were(rows: int) -> str:
 def _read(sample: Sample) -> str:
     rows = sample.rows.num_rows
     which = "the first" if not sample.whole else "all" if rows != 1 else "the only"
-    # Of one row its number says nothing more.
+    # A single row is named without its number.
     return f"{which} {_many(rows) if rows != 1 else 'row'} of window {sample.window.key}"

@@ -1,4 +1,4 @@
-"""What became of source rows in one way of transforming them, and where two ways differ."""
+"""What source rows become in one way of transforming them, and where two ways differ."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ from pipelines.transform.row_json import from_scalar
 from resources.errors import SluiceError
 
 Rows = npt.NDArray[np.int64]
-# A column whose differences are listed as the number of events.
+# The column name in a difference that is about the number of events.
 EVENTS = "the number of events"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """`column` of the events of `source_row` is another one; `row` where the source row is not known: the place among
-    the events. No value is in it: what differs may be anybody's name."""
+    """`column` differs in the events of `source_row`; `row`, if the source row is not known: the position
+    among the events. It contains no value, because a value may be personal data."""
 
     column: str
     source_row: int | None
@@ -32,15 +32,15 @@ class Difference:
 
     @property
     def place(self) -> str:
-        """Which row."""
+        """Which row, for people."""
         return f"event {self.row}" if self.source_row is None else f"source row {self.source_row}"
 
 
 @dataclass
 class Outcome:
-    """Events of the contract's columns, the source rows of each (None: the transform lost the index), and the dead
-    letters as (field, reason) by source row. `stopped`: what ended the window, with the first source row of the
-    frame that it came of. `left_out`: first rows of frames that were left out."""
+    """Events with the contract's columns, the source row of each (None: the transform lost the index), and
+    the dead letters as (field, reason) by source row. `stopped`: the error that ended the window, with the
+    number of the first source row of its frame. `left_out`: the first rows of frames that were left out."""
 
     events: pa.RecordBatch | None = None
     source_rows: Rows | None = None
@@ -52,8 +52,8 @@ class Outcome:
 def outcome_of(
     event: Event, window: Window, frames: Iterable[tuple[pa.RecordBatch, int]], *, with_index: bool = False
 ) -> Outcome:
-    """The frames, each with the number of its first row, one after the other through the code of a run, without its
-    judge. `with_index`: frames of which the transform loses the index are left out."""
+    """Transforms the frames, each with the number of its first row, one after the other with the code of a
+    run, but without its judge. `with_index`: a frame for which the transform loses the index is left out."""
     transformer = transformer_of(event, window, judged=False)
     found = Outcome()
     events: list[pa.RecordBatch] = []
@@ -79,7 +79,7 @@ def outcome_of(
 
 
 def renumbered(outcome: Outcome, by: int) -> Outcome:
-    """The outcome of rows whose numbers were larger by this, under their own numbers."""
+    """The same outcome with `by` subtracted from all row numbers."""
     stopped = outcome.stopped and (outcome.stopped[0] - by, outcome.stopped[1])
     letters = {row if row is None else row - by: told for row, told in outcome.letters.items()}
     rows = None if outcome.source_rows is None else outcome.source_rows - by
@@ -114,7 +114,8 @@ def _counts(source_rows: Rows, rows: Rows) -> Rows:
 
 
 def _other_number(one: Outcome, other: Outcome, row: int) -> Difference:
-    """A row that does not become as many events; of one that is a dead letter once, the field is what differs."""
+    """A row that becomes another number of events.
+    If it is a dead letter in one of the two ways, the field differs."""
     told = []
     column = ""
     for outcome in (one, other):
@@ -131,7 +132,7 @@ def _other_number(one: Outcome, other: Outcome, row: int) -> Difference:
 
 
 def _in_letters(one: Outcome, other: Outcome, rows: Rows) -> Iterator[Difference]:
-    """Rows that are dead letters in both ways, for another reason."""
+    """The first row that is a dead letter in both ways, but for different reasons."""
     wanted = set(rows.tolist())
     for row, letters in one.letters.items():
         others = other.letters.get(row)
@@ -150,7 +151,8 @@ def _in_columns(one: pa.RecordBatch, other: pa.RecordBatch, source_rows: Rows | 
 
 
 def first_difference(one: pa.Array, other: pa.Array) -> int | None:
-    """The first row in which two arrays of one type and length differ: floats by every bit but the kind of a NaN."""
+    """The first row in which two arrays of the same type and length differ. Floats are compared bit by bit,
+    except that all NaN are equal."""
     if pa.types.is_floating(one.type):
         differ = np.flatnonzero((_valid(one) != _valid(other)) | (_bits(one) != _bits(other)))
         return int(differ[0]) if len(differ) else None
@@ -162,7 +164,7 @@ def first_difference(one: pa.Array, other: pa.Array) -> int | None:
 
 
 def _alike(one: pa.Array, other: pa.Array) -> bool:
-    """Whether two arrays are known to be equal, without a look at each value."""
+    """Whether two arrays are known to be equal without comparing each value."""
     kind = one.type
     if not _holds_floats(kind):
         return bool(one.equals(other))
@@ -183,14 +185,15 @@ def _valid(array: pa.Array) -> npt.NDArray[np.bool_]:
 
 
 def _bits(array: pa.Array) -> npt.NDArray[Any]:
-    """Of plain floats, as integers; those of every NaN are the same."""
+    """The bits of plain floats, as integers; every NaN has the same bits."""
     values = np.asarray(array.fill_null(0).to_numpy(zero_copy_only=False))
     alike = np.where(np.isnan(values), values.dtype.type(np.nan), values)
     return alike.view(np.dtype(f"u{values.itemsize}"))
 
 
 def exactly(value: Any) -> str:
-    """Text that differs where two values of one type do. NaN is equal to NaN, and -0.0 is not 0.0."""
+    """A text that differs if and only if two values of one type differ.
+    NaN is equal to NaN; -0.0 is not equal to 0.0."""
     return repr(from_scalar(value))
 
 
@@ -205,11 +208,11 @@ def _holds_floats(kind: pa.DataType) -> bool:
 
 
 def rows_between(first: int, stop: int) -> Rows:
-    """These source rows."""
+    """The source rows from `first` until before `stop`."""
     return np.arange(first, stop, dtype=np.int64)
 
 
 def of_batch(batch: pa.RecordBatch, rows: Sequence[int]) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """Each of these rows as a frame of its own."""
+    """Each of these rows as its own frame, with its number."""
     for row in rows:
         yield batch.slice(row, 1), row

@@ -1,4 +1,4 @@
-"""A row of plain values: what can be asked of the conformer about types before any row is read."""
+"""A row of simple values: with it the conformer can check types before any row is read."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -23,13 +23,13 @@ _PLAIN: list[tuple[Callable[[Any], bool], Any]] = [
 
 
 def plain_row(schema: pa.Schema) -> pa.RecordBatch:
-    """One row with a value in every column; null where no value of the column's type is known."""
+    """One row with a value in every column; null if no value of the column's type is known."""
     values = [pa.array([_plain_value(column.type)], column.type) for column in schema]
     return pa.RecordBatch.from_arrays(values, schema=schema)
 
 
 def _plain_value(kind: pa.DataType) -> Any:
-    """A value of the type that is valid wherever the type is; None where there is no telling."""
+    """A value that is valid for this type; None if no such value is known."""
     if _T.is_dictionary(kind):
         return _plain_value(kind.value_type)
     if _T.is_list(kind) or _T.is_large_list(kind):

@@ -1,4 +1,5 @@
-"""Whether a transform makes the same events of a row whatever stands beside it, and however often it is asked."""
+"""Whether a transform makes the same events from a row,
+no matter which rows are beside it and how often it is called."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -28,22 +29,25 @@ from pipelines.transform.errors import ConformError
 from resources.errors import SluiceError
 
 MOST_SINGLE_ROWS = 32
-# Rows that are tried alone where nothing tells which of the whole frame's events are a row's.
+# How many rows are tried alone if the events of the whole frame cannot be assigned to their rows.
 _FEW_ROWS = 8
-# What a call with the whole frame may take, as a part of the time for all calls: it is made eight times or so.
+# What one call with the whole frame may take, as a share of the time for all calls:
+# there are about eight such calls.
 _FRAME_SHARE = 1 / 8
 
-# A window's first row has number 0; this is any other place.
+# A window's first row has number 0; this is an arbitrary other number.
 _ELSEWHERE = 1_000_003
 Way = Literal["few rows", "halves", "single rows", "another place", "again", "other rows before"]
 
 
 @dataclass
 class RowByRow:
-    """What was tried. `again`: differences between two calls with the same frame. `apart`: between the whole frame and
-    another way of transforming the same rows. `rows`: how many rows the whole frame has; `singles`: how many of them
-    were tried alone. `keeps_index`: whether the transform keeps the index of its rows. `not_tried`: ways for which there
-    was no time; `stopped`: the whole frame ends its window, so nothing else was tried. `repeated`: the event with what the whole frame gave, in place of another call."""
+    """What was tried. `again`: differences between two calls with the same frame. `apart`: differences
+    between the whole frame and another way of transforming the same rows. `rows`: how many rows the whole
+    frame has; `singles`: how many of them were tried alone. `keeps_index`: whether the transform keeps the
+    index of its rows. `not_tried`: ways for which there was no time. `stopped`: the whole frame ends its
+    window with an error, so nothing else was tried. `repeated`: the event with a transform that returns the
+    results of the whole frame without another call."""
 
     repeated: Event
     stopped: bool = False
@@ -57,11 +61,12 @@ class RowByRow:
 
 
 def row_by_row(event: Event, window: Window, batch: pa.RecordBatch, calls: Calls) -> RowByRow:
-    """`batch`, whose first row is the window's first, as one frame, as halves, row by row, and as one frame again.
+    """Transforms `batch`, whose first row is the window's first,
+    as one frame, as halves, row by row, and as one frame again.
 
-    A `whole_window` transform gets the whole frame alone, twice. A fresh copy of the module gets other rows first, then
-    the whole frame. Of a slow transform fewer rows are taken, and ways are left out. Raises OutOfTime where there was no
-    time for a single row.
+    A `whole_window` transform gets only the whole frame, twice. A fresh copy of the module gets other rows
+    first, then the whole frame. For a slow transform fewer rows are taken, and some ways are left out. Raises
+    OutOfTime if there was not enough time for a single row.
     """
     timed, repeated = calls.kept(event)
     found = RowByRow(repeated)
@@ -84,7 +89,7 @@ def row_by_row(event: Event, window: Window, batch: pa.RecordBatch, calls: Calls
         ways.alone(first[0][1])
     if not event.whole_window:
         ways.tried("another place", found.speed.of(found.rows), ways.elsewhere)
-    # Behind all others in the module that was imported, so that what the calls in between left behind shows.
+    # After all other calls of the imported module, so that this call shows what they left behind.
     ways.again()
     ways.tried("other rows before", 2 * found.speed.of(found.rows), ways.after_other_rows)
     named = {difference.column for difference in found.again}
@@ -95,7 +100,8 @@ def row_by_row(event: Event, window: Window, batch: pa.RecordBatch, calls: Calls
 def _first_frames(
     event: Event, window: Window, batch: pa.RecordBatch, calls: Calls, speed: Speed
 ) -> list[tuple[int, Outcome]]:
-    """Outcomes of the first rows, by their number. The last one is of all of them, or of as many as there is time for."""
+    """Outcomes of the first rows, with the number of rows.
+    The last one has all rows, or as many as there is time for."""
     made: list[tuple[int, Outcome]] = []
     for rows in speed.frames(batch.num_rows, calls.seconds * _FRAME_SHARE):
         before = calls.used
@@ -111,8 +117,8 @@ def _first_frames(
 
 @dataclass
 class _Ways:
-    """Other ways of transforming the rows of one frame. `kept_calls`: for how many calls with all of them time is kept,
-    because they show more: the same frame again, and the rows of another window."""
+    """Other ways of transforming the rows of one frame. `kept_calls`: time is reserved for this many calls
+    with all rows, because these calls show more: the same frame again, and the rows of another window."""
 
     event: Event
     timed: Event
@@ -125,11 +131,12 @@ class _Ways:
     kept_calls: int = 2
 
     def compare(self, how: Way, outcome: Outcome, rows: Rows) -> None:
-        """Keep what differs from the whole frame over these rows."""
+        """Record how `outcome` differs from the whole frame in these rows."""
         self.apart += ((how, difference) for difference in _compared(self.whole, outcome, rows))
 
     def tried(self, how: Way, seconds: float, make: Callable[[], Outcome | None]) -> bool:
-        """Compare what `make` gives, if there is time for calls of so many seconds: whether there was."""
+        """Compare the result of `make` if there is time for calls of `seconds` in total.
+        Returns whether there was."""
         try:
             if self._time_left() < seconds:
                 raise OutOfTime
@@ -145,16 +152,16 @@ class _Ways:
         return self.calls.left - self.kept_calls * self.found.speed.of(self.batch.num_rows)
 
     def outcome(self, parts: Iterable[tuple[int, int]]) -> Outcome:
-        """Of frames of the rows from one number up to another."""
+        """The outcome of frames that hold the rows from one number until before another."""
         frames = [(self.batch.slice(start, stop - start), start) for start, stop in parts]
         return outcome_of(self.timed, self.window, frames)
 
     def elsewhere(self) -> Outcome:
-        """As rows of another place in their window."""
+        """The outcome of the same rows at another position in their window."""
         return renumbered(outcome_of(self.timed, self.window, [(self.batch, _ELSEWHERE)]), _ELSEWHERE)
 
     def again(self) -> None:
-        """The whole frame once more."""
+        """Transform the whole frame once more."""
         self.kept_calls -= 1
         count = self.batch.num_rows
         try:
@@ -165,15 +172,16 @@ class _Ways:
             self.found.again = tuple(_compared(self.whole, outcome, rows_between(0, count)))
 
     def after_other_rows(self) -> Outcome | None:
-        """The whole frame, as a process sees it whose first call was with other rows; None where there is no way to ask.
+        """The outcome of the whole frame in a process whose first call had other rows;
+        None if this cannot be tried.
 
-        What a transform remembers of its first rows stays the same for all later calls, so calling it again does not
-        show it. A module cannot forget: it is imported once more.
+        What a transform remembers of its first rows stays the same for all later calls, so another call does
+        not show it. A module cannot forget, so it is imported once more.
         """
         try:
             with self.calls.counted():
                 transform = getattr(imported_again(self.event.module_path), self.event.name)
-        except Exception:  # an import that works only once is no fault of its rows
+        except Exception:  # a module that can be imported only once is not a mistake of its rows
             return None
         fresh = self.calls.of(replace(self.event, transform=transform))
         if self.batch.num_rows > 1:
@@ -181,7 +189,8 @@ class _Ways:
         return outcome_of(fresh, self.window, [(self.batch, 0)])
 
     def alone(self, first: Outcome) -> None:
-        """Single rows as frames of their own, as many as there is time for. `first`: what the first row gave."""
+        """Try single rows as their own frames, as many as there is time for.
+        `first`: the outcome of the first row."""
         one = self.found.speed.of(1)
         time_for = int(max(0.0, self._time_left()) / max(one, 1e-6))
         rows = self._likely()[: min(time_for, MOST_SINGLE_ROWS)]
@@ -200,7 +209,7 @@ class _Ways:
             return
         self.found.singles = max(1, len(rows))
         if self.found.keeps_index:
-            # A row whose index is lost for it alone is left out: halves have their say.
+            # A row that loses its index when it is alone is left out: the halves compare it.
             self.compare(
                 "single rows", outcome, np.array(sorted(set(rows or [0]) - set(outcome.left_out)), np.int64)
             )
@@ -219,8 +228,8 @@ class _Ways:
         return alone
 
     def _likely(self) -> list[int]:
-        """Row numbers, each once: rows that became no event, dead letters, the first with a null of each column, then
-        rows at even distances."""
+        """Numbers of the rows that most likely show a difference, each once: rows that became no event or a
+        dead letter, the first row with a null in each column, then rows at even distances."""
         count = self.batch.num_rows
         chosen: dict[int, None] = {}
         if self.whole.source_rows is not None:

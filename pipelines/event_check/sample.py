@@ -1,4 +1,5 @@
-"""The few rows that an event is tried with: those of the first and of the newest complete window that have some."""
+"""The few rows that an event is tried with:
+from the first and from the newest complete window that have rows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,33 +17,32 @@ from resources.snapshots import alike
 from resources.warehouse import WarehouseError
 
 MOST_ROWS = 1000
-# Windows of fewer rows show little; another one is looked at too.
+# A window with fewer rows shows little, so another window is read too.
 _ENOUGH_ROWS = 20
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows of `window`, at most MOST_ROWS; `whole`: it has no more."""
+    """Rows of `window`, at most MOST_ROWS; `whole`: the window has no more rows."""
 
     window: Window
     rows: pa.RecordBatch
     whole: bool
 
     def first(self, rows: int) -> "Sample":
-        """The first so many of its rows."""
+        """The sample with only its first `rows` rows."""
         return (
             self if rows >= self.rows.num_rows else Sample(self.window, self.rows.slice(0, rows), whole=False)
         )
 
 
 def samples_of(event: Event, aside: Platform, windows: Sequence[Window]) -> Iterator[Sample]:
-    """Rows of some of `windows`, which are in time order; the sample that shows most comes first.
+    """Rows of some of `windows`, which are in time order; the sample that shows most is first.
 
-    The first window is asked for its rows, and the newest window that has rows: what changed in the tables shows there.
-    Where the first has none, or both
-    have few, so is the one in the middle, or another between. Where a window has no rows, the warehouse is
-    asked whether a range of windows has any, and halves of the range that has, so a few short questions do for any number
-    of windows.
+    The first window is read, and the newest window that has rows: changes of the tables are visible there. If
+    the first window has no rows, or both have few, the window in the middle is read too, or another window
+    between them. If a window has no rows, the warehouse is queried whether a range of windows has any, and
+    then halves of the range that has rows, so a few short queries are enough for any number of windows.
     """
     if not windows:
         return
@@ -67,7 +67,7 @@ def _size(sample: Sample) -> int:
 
 
 def _newest(event: Event, aside: Platform, windows: Sequence[Window]) -> Sample | None:
-    """Rows of the newest of these windows that has some."""
+    """Rows of the newest of these windows that has rows."""
     if not windows:
         return None
     if sample := _sample(event, aside, windows[-1]):
@@ -77,7 +77,7 @@ def _newest(event: Event, aside: Platform, windows: Sequence[Window]) -> Sample 
 
 
 def _sample(event: Event, aside: Platform, window: Window) -> Sample | None:
-    # The warehouse does the limiting, so that a large window costs no more than a small one.
+    # The warehouse applies the limit, so that a large window costs no more than a small one.
     rows = read_rows(event, limited_query(event.source, MOST_ROWS + 1), window, aside)
     if not rows.num_rows:
         return None
@@ -96,7 +96,8 @@ def read_rows(event: Event, query: SourceQuery, window: Window, aside: Platform)
     bounds = {"window_start": window.start, "window_end": window.end}
     try:
         schema = warehouse.describe(sql, bounds)
-        # By one column, and then by the others as they come: whether rows lie in the order of two is not worth a look.
+        # Only this column leads the order; the others follow in their own order. It is not worth a check
+        # whether rows already come in the order of two columns.
         order_by = [event.event_time] if event.event_time in schema.names else []
         with warehouse.stream(sql, bounds, order_by=order_by, batch_rows=MOST_ROWS + 1) as batches:
             table = pa.Table.from_batches(batches, schema)
@@ -106,7 +107,7 @@ def read_rows(event: Event, query: SourceQuery, window: Window, aside: Platform)
 
 
 def store(sample: Sample, event: Event, aside: Platform) -> None:
-    """Make the sample its window's sourced snapshot, as a run does with all rows."""
+    """Store the sample as the window's sourced snapshot, as a run does with all rows."""
     schema, conformed = sample.rows.schema, rows_schema(event)
     if alike(schema, conformed):
         schema = conformed
@@ -116,7 +117,7 @@ def store(sample: Sample, event: Event, aside: Platform) -> None:
 
 
 def _with_rows(event: Event, aside: Platform, windows: Sequence[Window]) -> Window | None:
-    """The last of the windows that has rows, by halves."""
+    """The last of the windows that has rows, found by halving; None if none has rows."""
     warehouse = aside.warehouse(event.warehouse)
     asked = event.source.within("SELECT 1 AS one FROM (\n", "\n) AS source LIMIT 1")
     sql = asked.bound(warehouse.parameter_style).sql
@@ -130,6 +131,7 @@ def _with_rows(event: Event, aside: Platform, windows: Sequence[Window]) -> Wind
         return None
     while len(windows) > 1:
         half = len(windows) // 2
-        # One half has rows, unless the query is of whole windows (a sum over each); then this is a guess.
+        # One half has rows, unless the query aggregates whole windows (a sum over each);
+        # then this is a guess.
         windows = windows[half:] if some(windows[half:]) else windows[:half]
     return windows[0]

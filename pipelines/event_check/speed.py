@@ -1,15 +1,15 @@
-"""How long a transform takes, measured by its first frames, and how many rows are tried of it."""
+"""How long a transform takes, measured with its first frames, and how many rows it is tried with."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# The second frame takes about as long at most, unless a call takes as long whatever its rows are.
+# The second frame takes at most about this many seconds, unless the call itself takes longer.
 _SECOND_FRAME_SECONDS, _SECOND_FRAME_ROWS = 1.0, 16
 
 
 @dataclass
 class Speed:
-    """Seconds of each call, and for each of its rows, as the last two frames show them."""
+    """Seconds for each call, and for each of its rows, as the last two frames show."""
 
     call: float = 0.0
     row: float = 0.0
@@ -17,7 +17,8 @@ class Speed:
     _seconds: float = 0.0
 
     def measured(self, rows: int, seconds: float) -> None:
-        """A frame of so many rows took so long. Each frame is larger than the one before."""
+        """Record that a frame of `rows` rows took `seconds`.
+        Each frame must be larger than the one before."""
         if not self._rows:
             self.call = seconds
         else:
@@ -27,12 +28,12 @@ class Speed:
         self._rows, self._seconds = rows, seconds
 
     def of(self, rows: int) -> float:
-        """Seconds that a frame of so many rows takes."""
+        """The seconds that a frame of `rows` rows is expected to take."""
         return self.call + self.row * rows
 
     def frames(self, rows: int, most_seconds: float) -> Iterator[int]:
-        """Sizes of the frames to try first, each larger than the one before: the last one has all of the rows, or as
-        many as take `most_seconds`. `measured` is to be called after each."""
+        """Sizes of the frames to try first, each larger than the one before. The last one has all rows, or as
+        many as take `most_seconds`. The caller must call `measured` after each frame."""
         if rows > 1:
             yield 1
             second = int(_SECOND_FRAME_SECONDS / max(self.call, 1e-6))
@@ -42,7 +43,7 @@ class Speed:
         while size < rows:
             following = rows
             if self.row:
-                # Where a call takes long by itself, more rows cost little, and a small difference says nothing.
+                # If the call itself takes long, more rows cost little, and a small difference means nothing.
                 following = min(rows, int(max(most_seconds - self.call, self.call) / self.row))
             if following < 2 * size:
                 return

@@ -1,4 +1,5 @@
-"""How long a check waits for the warehouse, and how long for an event's own code: each has a time of its own."""
+"""How long a check waits for the warehouse, and how long for an event's own code:
+each has its own time limit."""
 
 import time
 from collections.abc import Iterator
@@ -19,8 +20,9 @@ TRANSFORM_SECONDS = 15.0
 
 
 class Asking:
-    """A time for all questions to a warehouse together: `with asking:` around each. What is done between them does not
-    count. Once the time is used up, TookTooLong is raised, and nothing more is asked."""
+    """One time limit for all queries of a warehouse together: use `with asking:` around each query. The time
+    between queries does not count. When the time is used up, TookTooLong is raised, and no more query is
+    started."""
 
     def __init__(self, warehouse: Warehouse, seconds: float = QUERY_SECONDS) -> None:
         self._warehouse, self._seconds, self._left = warehouse, seconds, seconds
@@ -51,10 +53,10 @@ class Asking:
 
 
 class Calls:
-    """Calls of one event's transform, with a time for all of them together.
+    """Calls of one event's transform, with one time limit for all of them together.
 
-    A call that is under way when the time ends is interrupted where that is possible: in the main thread, between two
-    steps of Python. `used`: seconds so far.
+    If the time ends during a call, the call is interrupted if that is possible: in the main thread, between
+    two steps of Python. `used`: seconds used so far.
     """
 
     def __init__(self, seconds: float = TRANSFORM_SECONDS) -> None:
@@ -63,19 +65,19 @@ class Calls:
 
     @property
     def left(self) -> float:
-        """Seconds."""
+        """The seconds that are left."""
         return max(0.0, self.seconds - self.used)
 
     def of(self, event: Event) -> Event:
-        """The event, with its transform called in this time. A call raises OutOfTime."""
+        """The event, with a transform that is called within this time limit. A call raises OutOfTime."""
         transform = event.transform
         return (
             event if transform is None else replace(event, transform=lambda rows: self._call(transform, rows))
         )
 
     def kept(self, event: Event) -> tuple[Event, Event]:
-        """The event as `of` gives it, and one whose transform gives what the first one's gave for the same rows of the
-        window, without another call."""
+        """The event as `of` returns it, and one whose transform returns the first one's results for the same
+        rows of the window, without another call."""
         transform = event.transform
         if transform is None:
             return event, event
@@ -88,7 +90,7 @@ class Calls:
             except Exception as error:
                 made[place] = error
                 raise
-            # A copy: it may be a frame that the module holds on to.
+            # A copy: the module may keep a reference to the frame and change it.
             made[place] = result.copy() if isinstance(result, pd.DataFrame) else result
             return result
 
@@ -109,7 +111,7 @@ class Calls:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """What is done here is done by the author's code. Raises OutOfTime."""
+        """The time in this block counts as time of the author's code. Raises OutOfTime."""
         if not self.left:
             raise OutOfTime
         began = time.monotonic()
@@ -117,7 +119,7 @@ class Calls:
             try:
                 yield
             except BaseException:
-                if rang:  # whatever the author's code made of it
+                if rang:  # whatever exception the author's code made of it
                     raise OutOfTime from None
                 raise
             finally:

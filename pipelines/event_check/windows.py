@@ -1,4 +1,4 @@
-"""The windows that an event is tried with, where nobody names any."""
+"""The windows that an event is tried with if the user names none."""
 
 from datetime import UTC, datetime
 

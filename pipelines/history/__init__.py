@@ -1,1 +1,1 @@
-"""The history of one event: what the ledger and the journal know of it, in order of time."""
+"""The history of one event: what the ledger and the journal know about it, in time order."""

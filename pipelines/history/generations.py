@@ -1,4 +1,5 @@
-"""The generations that the ledger knows, condensed: one line for a backfill, however many windows and runs it took."""
+"""The generations that the ledger knows, condensed: one line for a backfill, however many windows and runs it
+took."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,14 +11,14 @@ from pipelines.ledger.entry import LedgerEntry
 from pipelines.ledger.history import generations
 from resources.wording import counted
 
-# Longer than from one day's run of a schedule to the next one's.
+# Longer than the time between two daily runs of a schedule.
 _GAP = timedelta(hours=36)
 _RUNS_NAMED = 3
 
 
 @dataclass(frozen=True)
 class _Sort:
-    """What generations of one line have in common."""
+    """What the generations of one line have in common."""
 
     kind: str
     complete: bool
@@ -30,7 +31,7 @@ class _Sort:
 
 @dataclass(frozen=True)
 class _Request:
-    """What the ledger says of a generation as long as it is the newest of its window."""
+    """What the ledger says about a generation only as long as it is the newest of its window."""
 
     by: str | None = None
     reason: str | None = None
@@ -39,7 +40,8 @@ class _Request:
 
 @dataclass
 class _Batch:
-    """Generations of one sort: at first of one run, then of the runs around it in time."""
+    """Generations of one sort: at first those of one run,
+    later also those of the runs before and after it."""
 
     at: datetime
     until: datetime
@@ -86,11 +88,12 @@ class Generations:
             if known is not new:
                 known.take(new)
                 known.runs, known.run_count = [one.run_id], 1
-        # Earlier generations do not keep who asked and why; another window of the same run may.
+        # The entry does not keep who requested earlier generations and why;
+        # another window of the same run may have it.
         self._requests[entry.run_id] = _Request(entry.requested_by, entry.reason, entry.selection)
 
     def happenings(self) -> Iterable[Happening]:
-        """A line for each stretch of time in which generations of one sort, and of one request, were published."""
+        """A line for each period in which generations of one sort, and of one request, were published."""
         groups: dict[tuple[_Sort, _Request], list[_Batch]] = defaultdict(list)
         for (sort, run_id), batch in self._batches.items():
             groups[sort, self._requests.get(run_id, _Request())].append(batch)
@@ -145,7 +148,7 @@ class Generations:
 
 
 def _condensed(batches: list[_Batch]) -> Iterable[_Batch]:
-    """Batches of one sort and request, in order of time: joined where the next one follows soon."""
+    """Joins batches of one sort and request, in time order, if the next one follows soon."""
     if not batches:
         return
     current = batches[0]

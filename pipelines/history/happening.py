@@ -13,8 +13,9 @@ from resources.wording import counted
 class Happening:
     """One thing that happened to an event, or many of one kind: `windows` of them, `first_window` to `last_window`.
 
-    `at`: the instant, or the first one; `until`: the last one, where there are several. `what`: backfill, correction,
-    replay, redrive, or the kind of a journal record. `summary`: the details, for people; `facts`: for programs.
+    `at`: the instant, or the first one; `until`: the last one, if there are several. `what`: backfill,
+    correction, replay, redrive, or the kind of a journal record. `summary`: the details, for people; `facts`:
+    for programs.
     """
 
     at: datetime
@@ -31,12 +32,12 @@ class Happening:
 
     @property
     def last(self) -> datetime:
-        """When it was over."""
+        """When it ended."""
         return self.until or self.at
 
     @property
     def which(self) -> str:
-        """The windows, for people."""
+        """Which windows, for people."""
         if not self.windows:
             return ""
         if self.windows == 1:
@@ -60,7 +61,7 @@ class Happening:
 
 
 def instant(text: str) -> datetime:
-    """An instant of the ledger or the journal, UTC."""
+    """An instant of the ledger or the journal, in UTC."""
     return datetime.fromisoformat(text).astimezone(UTC)
 
 

@@ -1,4 +1,4 @@
-"""Ledger and journal joined into one event's history."""
+"""Joins ledger and journal into one event's history."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,9 +19,9 @@ _MOST_DAMAGED = 20
 
 @dataclass(frozen=True)
 class History:
-    """What is known of the event of `topic`, oldest first. `names`: what it was called. `left_out`: how many older lines
-    are not in `happenings`. `damaged`: how many records of ledger and journal cannot be read; `errors`: the first of them,
-    as text, those of the ledger first."""
+    """What is known about the event of `topic`, oldest first. `names`: the names that it had. `left_out`: how
+    many older lines are not in `happenings`. `damaged`: how many records of ledger and journal cannot be
+    read; `errors`: the first of them, as text, those of the ledger first."""
 
     topic: str
     names: tuple[str, ...]
@@ -34,7 +34,7 @@ class History:
 
 @dataclass(frozen=True)
 class _Note:
-    """A person's acceptance, as the ledger notes it in the entry of every window that it was about."""
+    """A person's acceptance, as the ledger notes it in the entry of every window that it covers."""
 
     what: str
     at: str
@@ -54,7 +54,8 @@ _NOTE_FIELDS = ("what", "at", "by", "reason", "was", "now")
 def _accepted_by_ledger(
     notes: Mapping[_Note, list[str]], records: Sequence[JournalRecord]
 ) -> Iterable[Happening]:
-    """Acceptances that the journal does not have: a version before it wrote them."""
+    """Acceptances that the journal does not have,
+    because an earlier version of Sluice wrote them only to the ledger."""
     known = {(one.details.what, instant(one.at)) for one in records if isinstance(one.details, Accepted)}
     for note, windows in notes.items():
         if (note.what, instant(note.at)) not in known:
@@ -64,7 +65,7 @@ def _accepted_by_ledger(
 
 
 def history(topic: str, entries: Iterable[LedgerEntry | Damaged], journal: EventJournal) -> History:
-    """Every happening of the event, condensed, in order of time."""
+    """Every happening of the event, condensed, in time order."""
     published, notes = Generations(topic), defaultdict[_Note, list[str]](list)
     names: dict[str, None] = {}
     damaged, errors = 0, list[str]()
@@ -96,7 +97,7 @@ def history(topic: str, entries: Iterable[LedgerEntry | Damaged], journal: Event
 
 
 def part_of(whole: History, since: datetime | None, last: int | None) -> History:
-    """The happenings since an instant, and of these the last ones."""
+    """The happenings since an instant, and of these only the `last` ones."""
     found = [one for one in whole.happenings if since is None or one.last >= since]
     if last is not None:
         found = found[-last:] if last else []
@@ -114,7 +115,7 @@ def _of_record(one: JournalRecord) -> Happening:
     return Happening(at, one.kind, "journal", summary, one.by, one.reason, facts=facts)
 
 
-# They are fields of a happening itself.
+# These are fields of a happening itself.
 _OWN = ("v", "kind", "at", "by", "reason")
 
 

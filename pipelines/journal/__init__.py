@@ -1,1 +1,1 @@
-"""The journal: decisions and milestones of an event that no other source knows."""
+"""The journal: decisions and milestones of an event that no other source records."""

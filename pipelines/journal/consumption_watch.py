@@ -1,4 +1,5 @@
-"""Looks whether declared consumers have read their events, and records the first time: one look of many."""
+"""Checks whether declared consumers have read their events, and records the first time.
+One check here is called a look."""
 
 import json
 import time
@@ -23,7 +24,7 @@ from resources.wording import counted
 
 # Dagster ends a sensor's tick after 60 s.
 _ASK_SECONDS, _GROUPS_SECONDS, _LEDGER_SECONDS = 5.0, 20.0, 10.0
-# A group whose committed offsets have not moved is looked at again only after so long.
+# A group whose committed offsets have not moved is compared with the ledger again only after this time.
 _AGAIN_SECONDS = 600.0
 _MOST_SHOWN = 3
 
@@ -39,17 +40,17 @@ class DeclaredConsumer:
 
     @property
     def key(self) -> str:
-        """Which of an installation's declared consumers it is."""
+        """Identifies the declared consumer in an installation."""
         return f"{self.topic}|{self.service}"
 
 
 @dataclass
 class Memory:
-    """What is known from earlier looks. Without it a look finds the same, and asks more.
+    """What earlier looks found. A look without it has the same result, but sends more requests.
 
-    `done`: declared consumer -> the id of the topic whose first consumption is recorded. `looked`: declared consumer ->
-    when its committed offsets were last compared with the ledger, and a digest of them. `next_group`: the first group of
-    the next look, where one look has no time for all.
+    `done`: declared consumer -> the id of the topic whose first consumption is recorded. `looked`: declared
+    consumer -> when its committed offsets were last compared with the ledger, and a digest of them.
+    `next_group`: the first group of the next look, if one look has not enough time for all.
     """
 
     done: dict[str, str] = field(default_factory=dict)
@@ -64,7 +65,7 @@ class Memory:
 
     @classmethod
     def from_json(cls, text: str | None) -> "Memory":
-        """What a cursor says; nothing where it says something else."""
+        """Reads a cursor; empty if the cursor has another form."""
         try:
             raw = json.loads(text or "{}")
             done = {str(key): str(value) for key, value in raw.get("done", {}).items()}
@@ -78,7 +79,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Looked:
-    """What a look found: first consumptions, now in the journal; and what could not be asked."""
+    """What a look found: first consumptions, now in the journal; and what could not be queried."""
 
     recorded: tuple[JournalRecord, ...]
     waiting: int
@@ -99,7 +100,7 @@ class Looked:
 
 
 class ConsumptionWatch:
-    """One look. `now`: seconds of any clock that goes on between looks."""
+    """One look. `now`: seconds of any clock that continues between looks."""
 
     def __init__(
         self,
@@ -116,8 +117,8 @@ class ConsumptionWatch:
         self._problems: list[str] = []
 
     def look(self) -> Looked:
-        """Ask the brokers, record first consumptions, and note in the memory what was found. Raises SluiceError where Kafka
-        or the journal cannot be reached: the next look finds the same."""
+        """Query the brokers, record first consumptions, and note in the memory what was found. Raises
+        SluiceError if Kafka or the journal cannot be reached: the next look then finds the same."""
         self._forget()
         topics = self._topics()
         pending = [one for one in self._consumers if one.topic in topics and not self._is_done(one, topics)]
@@ -135,7 +136,7 @@ class ConsumptionWatch:
         self._memory.looked = {key: value for key, value in self._memory.looked.items() if key in keys}
 
     def _topics(self) -> dict[str, TopicNow]:
-        """The events' topics that exist, in one request."""
+        """The events' topics that exist, with one request."""
         names = sorted({one.topic for one in self._consumers})
         watch = self._platform.watch
         try:
@@ -144,7 +145,7 @@ class ConsumptionWatch:
             raise
         except SluiceError:
             found = {}
-            for name in names:  # one that may not be described must not hide the others
+            for name in names:  # a topic that may not be described must not hide the others
                 try:
                     found[name] = watch.now(name)
                 except TransientError:
@@ -156,11 +157,11 @@ class ConsumptionWatch:
     def _is_done(self, one: DeclaredConsumer, topics: Mapping[str, TopicNow]) -> bool:
         known = self._memory.done.get(one.key)
         topic_id = topics[one.topic].topic_id
-        # Without an id nothing says that the topic is still the same.
+        # Without an id nothing shows that the topic is still the same.
         return known is not None and topic_id is not None and known == topic_id
 
     def _is_known(self, one: DeclaredConsumer, topics: Mapping[str, TopicNow]) -> bool:
-        """Whether its first consumption is in the journal, as far as this memory knows."""
+        """Whether its first consumption is in the journal, as far as this memory shows."""
         known, now = self._memory.done.get(one.key), topics.get(one.topic)
         return known is not None and now is not None and now.topic_id in (None, known)
 
@@ -213,10 +214,11 @@ class ConsumptionWatch:
         committed: Mapping[str, Mapping[int, int]],
         topics: Mapping[str, TopicNow],
     ) -> bool:
-        """Whether the groups' committed offsets are worth comparing with the ledger, which is read as a whole for that."""
+        """Whether the groups' committed offsets should be compared with the ledger,
+        for which the whole ledger is read."""
         if not committed:
             return False
-        # On a topic that was made again the same offsets are other ones.
+        # The same offsets mean different records on a topic that was made again.
         text = json.dumps([topics[one.topic].topic_id, committed], sort_keys=True)
         digest = sha256(text.encode()).hexdigest()[:16]
         at, before = self._memory.looked.get(one.key, (0.0, ""))
@@ -276,7 +278,8 @@ class ConsumptionWatch:
 
 
 def declared_consumers(events: Iterable[Event], settings: Settings) -> list[DeclaredConsumer]:
-    """The services that events declare as their consumers, with the groups that the settings give them."""
+    """The services that events declare as their consumers,
+    with the groups that the settings assign to them."""
     return [
         DeclaredConsumer(event.full_name, event.topic, service, settings.groups_of(service))
         for event in events

@@ -1,4 +1,5 @@
-"""Decisions of a person. Each is written to the journal before it is carried out: without its record nothing is done."""
+"""Decisions of a person. Each is written to the journal before it is carried out: without its record nothing
+is done."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,7 @@ class NotRecorded(SluiceError):
 
 
 def record_decision(settings: Settings, records: Sequence[JournalRecord]) -> None:
-    """Write decisions; whoever carries them out does so only when this has returned. Raises NotRecorded."""
+    """Write decisions. The caller carries them out only after this has returned. Raises NotRecorded."""
     try:
         Journal(settings).write(records)
     except SluiceError as error:
@@ -30,7 +31,8 @@ def record_decision(settings: Settings, records: Sequence[JournalRecord]) -> Non
 
 
 def record_acceptance(settings: Settings, part: Part, found: Iterable[Rewrite], word: Decision) -> None:
-    """Write that a person accepts another topic, cluster, store or location, once for each event. Raises NotRecorded."""
+    """Write that a person accepts a different topic, cluster, store or location;
+    one record for each event. Raises NotRecorded."""
     of_topic: dict[str, list[Rewrite]] = defaultdict(list)
     for one in found:
         of_topic[one.before.shadow_of or one.before.topic].append(one)

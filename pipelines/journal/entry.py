@@ -1,8 +1,8 @@
 """A journal record: a decision or a milestone of one event, as JSON in the journal topic.
 
-The key is the event's topic, so that a renamed module keeps its history. Records are read with distrust, as the ledger's
-are. But nothing is published because of a journal record, so kinds and fields of later versions are kept and shown, where
-a ledger record with them would be refused.
+The key is the event's topic, so that a renamed module keeps its history. Every record is checked when it is
+read, like a ledger record. But nothing is published because of a journal record, so kinds and fields of later
+versions are kept and shown; a ledger record with them is refused.
 """
 
 import json
@@ -23,22 +23,23 @@ from resources.wording import text_of
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 VERSION = 1
-# A reason of 100,000 characters and a thousand names fit.
+# Large enough for a reason of 100,000 characters and a thousand names.
 MOST_BYTES = 1_000_000
 _DEEPEST = 50
 
 
 class JournalDamaged(SluiceError):
-    """A record of the journal that cannot be read. The others are read without it."""
+    """A record of the journal that cannot be read. The other records are read without it."""
 
 
 @dataclass(frozen=True)
 class JournalRecord:
     """Something that happened to the event of `topic`, or was decided about it.
 
-    `event`: its name then. `at`: when it happened, or was seen, UTC. `by`: the person or the service. `reason`: that
-    person's words. `details`: typed, by kind; None for a kind that this version does not know. `more`: fields that this
-    version does not know, of the record and, under `details`, of its details; all details where the kind is not known.
+    `event`: its name at that time. `at`: when it happened, or was seen, UTC. `by`: the person or the service.
+    `reason`: that person's words. `details`: typed, by kind; None for a kind that this version does not know.
+    `more`: fields that this version does not know, of the record and, under `details`, of its details; all
+    details if the kind is not known.
     """
 
     id: str
@@ -53,7 +54,7 @@ class JournalRecord:
 
     @property
     def summary(self) -> str:
-        """The details, for people; of an unknown kind as they are."""
+        """The details, for people; if the kind is not known, as they are."""
         if self.details is not None:
             return str(self.details)
         return json.dumps(self.more.get("details", {}), ensure_ascii=False, sort_keys=True)
@@ -81,7 +82,7 @@ class JournalRecord:
         return {**more, **found, "details": details}
 
     def to_json(self) -> bytes:
-        """The value of the Kafka record. Raises SluiceError where it would be larger than any that is read."""
+        """The value of the Kafka record. Raises SluiceError if it would be larger than a reader accepts."""
         value = json.dumps(self.as_json(), ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
         if len(value) > MOST_BYTES:
             raise SluiceError(
@@ -96,10 +97,11 @@ class JournalRecord:
 def journal_record(
     topic: str, details: Details, *, event: str, by: str, reason: str | None = None, at: str | None = None
 ) -> JournalRecord:
-    """A new record. Its id follows from what happened: written twice, it is read once.
+    """A new record. Its id is computed from what happened, so a record that is written twice is read once.
 
-    A decision's id also contains `at` and `by`: whoever repeats a write that may have failed passes the same `at`.
-    Secrets of the settings are removed from `reason` and `by`. Raises SluiceError for details that no reader would take.
+    A decision's id also contains `at` and `by`: a caller that repeats a write that may have failed passes the
+    same `at`. Secrets of the settings are removed from `reason` and `by`. Raises SluiceError for details that
+    no reader would accept.
     """
     kind = kind_of(details)
     at = at or now()
@@ -110,14 +112,15 @@ def journal_record(
     made = sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
     new = JournalRecord(made, kind.name, topic, at, by, event, reason, details)
     try:
-        # What was written must be readable.
+        # What is written must be readable.
         return replace(_read(new.to_json()), more={})
     except ValueError as error:
         raise SluiceError(f"journal, {kind.name} of {topic}", text_of(error)) from None
 
 
 def read_record(entry: Entry) -> JournalRecord:
-    """The record of a topic's entry. Raises JournalDamaged for one that no version of Sluice can have written there."""
+    """The record of a topic's entry. Raises JournalDamaged for one that no version of Sluice can have written
+    there."""
     try:
         if entry.value is None:
             raise ValueError("it has no value")
@@ -161,7 +164,7 @@ def _read(value: bytes) -> JournalRecord:
 
 
 def _details(kind: str, raw: object) -> tuple[Details | None, dict[str, Json]]:
-    """The details that this version knows, and those that it does not."""
+    """The details that this version knows, and those that it does not know."""
     if not isinstance(raw, dict):
         raise ValueError(f"details={record.shown(raw)}: is not an object")
     form = KINDS.get(kind)
@@ -174,7 +177,7 @@ def _details(kind: str, raw: object) -> tuple[Details | None, dict[str, Json]]:
 
 
 def _require_shallow(raw: Json) -> None:
-    """Raise ValueError for what a later version cannot mean, and what could not be written again."""
+    """Raise ValueError for a nesting that no later version needs, and that could not be written again."""
     level: list[Json] = [raw]
     for _ in range(_DEEPEST):
         inner: list[Json] = []
@@ -186,7 +189,7 @@ def _require_shallow(raw: Json) -> None:
 
 
 def _clean(value: Json) -> Json:
-    """The value with a mark in the place of what is no character, so that it can be shown."""
+    """The value with a replacement mark for each surrogate, so that it can be shown."""
     if isinstance(value, dict):
         return {_characters(name): _clean(one) for name, one in value.items()}
     if isinstance(value, list):
@@ -195,7 +198,7 @@ def _clean(value: Json) -> Json:
 
 
 def _characters(text: str) -> str:
-    """The text without halves of characters, which a terminal's odd bytes and JSON's escapes can make."""
+    """The text without lone surrogates, which invalid bytes in a terminal or JSON's escapes can produce."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -207,5 +210,5 @@ def _number(text: str) -> float:
 
 
 def now() -> str:
-    """This instant, as the journal writes it."""
+    """The current time, as the journal writes it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,4 +1,5 @@
-"""When a declared consumer has first read an event: rules over the ledger's offsets and a group's committed ones."""
+"""When a declared consumer first read an event:
+rules about the ledger's offsets and a group's committed offsets."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ from resources.kafka.topics.watch import TopicNow
 
 @dataclass(frozen=True)
 class FirstRecords:
-    """Where the event's records begin on the topic of now: Kafka partition -> offset of the first. `generation` is the
-    earliest that the ledger knows there, last written at `written_at`."""
+    """Where the event's records begin on the current topic: Kafka partition -> offset of the first record.
+    `generation` is the earliest one that the ledger knows there, last written at `written_at`."""
 
     offsets: Mapping[int, int]
     generation: str
@@ -25,11 +26,12 @@ class FirstRecords:
 def first_records(
     entries: Iterable[LedgerEntry], now: TopicNow, ends: Mapping[int, int]
 ) -> FirstRecords | None:
-    """Where the records begin; None where the ledger knows none on the topic of now. `ends`: where its Kafka partitions
-    end; where the brokers give no ids, this shows whether the topic was made again.
+    """Where the records begin; None if the ledger knows no record on the current topic. `ends`: the end
+    offsets of the topic's Kafka partitions; if the brokers give no topic ids, they show whether the topic was
+    made again.
 
-    Each partition has its own beginning: the lowest offset of any generation. For with several windows published side by
-    side, the first generation is not the one with the lowest offset in every partition.
+    Each partition has its own beginning: the lowest offset of any generation. The reason: if several windows
+    are published in parallel, the first generation does not have the lowest offset in every partition.
     """
     offsets: dict[int, int] = {}
     earliest: LedgerEntry | None = None
@@ -57,9 +59,11 @@ def _is_on(entry: LedgerEntry, now: TopicNow, ends: Mapping[int, int]) -> bool:
 def consumption(
     service: str, group: str, committed: Mapping[int, int], first: FirstRecords, now: TopicNow
 ) -> FirstConsumption | None:
-    """The group's first consumption; None where in no Kafka partition its committed offset is behind the first record.
+    """The group's first consumption;
+    None if its committed offset is after the first record in no Kafka partition.
 
-    A committed offset is that of the next record to read: one that equals the first record's has not read it.
+    A committed offset is the offset of the next record to read: if it equals the first record's offset, the
+    group has not read that record.
     """
     for p, offset in sorted(committed.items()):
         if p in first.offsets and offset > first.offsets[p]:
@@ -72,10 +76,10 @@ def consumption(
 def is_recorded(
     records: Sequence[JournalRecord], service: str, now: TopicNow, first: FirstRecords | None
 ) -> bool:
-    """Whether the journal has the service's first consumption of the topic of now.
+    """Whether the journal has the service's first consumption of the current topic.
 
-    Where the brokers give no ids, `first` decides: a consumption that was recorded before everything that is on the topic
-    now was one of the topic before.
+    If the brokers give no topic ids, `first` decides: a consumption that was recorded before everything on
+    the current topic belongs to an earlier topic of that name.
     """
     for one in records:
         details = one.details

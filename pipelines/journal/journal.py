@@ -1,4 +1,4 @@
-"""Reads and writes the journal: each happening once, and what cannot be read by name."""
+"""Reads and writes the journal: each happening once, and unreadable records by name."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,7 +8,7 @@ from pipelines.journal.entry import JournalDamaged, JournalRecord, read_record
 from resources.kafka.topics.journal_topic import JournalTopic
 from resources.settings import Settings
 
-# Of one event. The newest are kept.
+# The limit for one event. The newest are kept.
 _MOST_RECORDS = 10_000
 _MOST_BYTES = 50_000_000
 _MOST_DAMAGED = 20
@@ -16,8 +16,8 @@ _MOST_DAMAGED = 20
 
 @dataclass
 class EventJournal:
-    """One event's records, oldest first, each happening once. `left_out`: how many more there are, all older than these.
-    `damaged`: how many records cannot be read, the first of them in `errors`."""
+    """One event's records, oldest first, each happening once. `left_out`: how many more records exist, all
+    older than these. `damaged`: how many records cannot be read; `errors` has the first of them."""
 
     records: list[JournalRecord] = field(default_factory=list)
     left_out: int = 0
@@ -26,12 +26,12 @@ class EventJournal:
 
     @property
     def ids(self) -> set[str]:
-        """Ids of the records."""
+        """The ids of the records."""
         return {one.id for one in self.records}
 
 
 class _Gathering:
-    """An event's records while they are read, in bounded memory."""
+    """Gathers an event's records while they are read, in bounded memory."""
 
     def __init__(self) -> None:
         self.found = EventJournal()
@@ -46,7 +46,7 @@ class _Gathering:
 
     def add(self, record: JournalRecord, size: int) -> None:
         if record.id in self._ids:
-            return  # written again by a retry
+            return  # a retry wrote it again
         self._ids.add(record.id)
         self._kept.append((size, record))
         self._bytes += size
@@ -62,25 +62,26 @@ class _Gathering:
 
 
 class Journal:
-    """The journal of an installation. It keeps no client open. Not for use by several threads."""
+    """The journal of an installation. It keeps no client open. Not safe for use by several threads."""
 
     def __init__(self, settings: Settings) -> None:
         self._topic = JournalTopic(settings)
 
     def write(self, records: Sequence[JournalRecord]) -> None:
-        """Append records; when this returns, they are on the topic. Raises SluiceError: they may be there or not, and
-        whoever writes the same records again changes nothing."""
+        """Append records; after this returns, they are on the topic. Raises SluiceError: then they may or may
+        not be on the topic, and it is safe to write the same records again."""
         self._topic.append([(record.topic, record.to_json()) for record in records])
 
     def write_missing(self, records: Sequence[JournalRecord]) -> int:
-        """Append those records whose happening is not in the journal yet; how many."""
+        """Append those records whose happening is not in the journal yet; returns how many."""
         known = self.read({record.topic for record in records})
         missing = [record for record in records if record.id not in known[record.topic].ids]
         self.write(missing)
         return len(missing)
 
     def read(self, topics: Iterable[str]) -> dict[str, EventJournal]:
-        """The records of these events, by topic. Reads the Kafka partitions of these topics' records only."""
+        """The records of these events, by topic.
+        Reads only the Kafka partitions that have records of these topics."""
         gathered = {topic: _Gathering() for topic in topics}
         for entry in self._topic.read(gathered):
             one = gathered[entry.key]
@@ -91,7 +92,7 @@ class Journal:
         return {topic: one.done() for topic, one in gathered.items()}
 
     def topics_where(self, matches: Callable[[JournalRecord], bool]) -> set[str]:
-        """Topics of the events of which some record matches. Reads the whole journal, record by record."""
+        """The topics of all events that have a matching record. Reads the whole journal, record by record."""
         return {record.topic for record in self._all() if matches(record)}
 
     def _all(self) -> Iterator[JournalRecord]:

@@ -10,7 +10,8 @@ _MOST_NAMES = 1_000
 
 @dataclass(frozen=True)
 class Checked:
-    """`sluice check` passed, with Kafka and the registry, for the first time with this version of the code."""
+    """`sluice check` passed, with Kafka and the registry, for the first time with this version of the
+    code."""
 
     code_version: str
     contract: str
@@ -34,7 +35,7 @@ class Registered:
 
 @dataclass(frozen=True)
 class Promoted:
-    """The event was carried over from one environment to another, as of `commit`."""
+    """The event was promoted from one environment to another, at the version `commit`."""
 
     source: str
     target: str
@@ -48,8 +49,9 @@ class Promoted:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A person accepted something new in the place of something known: `what` is a topic, a cluster, a store, a location,
-    or a changed definition. It was decided for `windows` windows of the event, from `first_window` to `last_window`."""
+    """A person accepted something new in place of something known: `what` is a topic, a cluster, a store, a
+    location, or a changed definition. The decision covers `windows` windows of the event, from `first_window`
+    to `last_window`."""
 
     what: str
     was: tuple[str, ...]
@@ -64,7 +66,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Waived:
-    """A person let the event off a rule of the policy, until `expires` (a date)."""
+    """A person exempted the event from a rule of the policy, until `expires` (a date)."""
 
     rule: str
     expires: str | None = None
@@ -75,7 +77,7 @@ class Waived:
 
 @dataclass(frozen=True)
 class Revealed:
-    """A person had masked fields shown by `command`. The names of the fields, never their values."""
+    """A person displayed masked fields with `command`. Has the names of the fields, never their values."""
 
     command: str
     fields: tuple[str, ...]
@@ -96,11 +98,12 @@ class Retired:
 
 @dataclass(frozen=True)
 class FirstConsumption:
-    """A declared consumer's group had a committed offset behind the event's first record in one Kafka partition.
+    """A declared consumer's group had a committed offset
+    after the event's first record in one Kafka partition.
 
-    `committed` is that offset, `first` the first record's. `topic_id` says which topic of the name it was; None where the
-    brokers give no ids. `generation` is the earliest generation that the ledger knew then. The time of the record is when
-    it was seen, which is after it happened.
+    `committed` is that offset, `first` the first record's offset. `topic_id` says which topic with this name
+    it was; None if the brokers give no ids. `generation` is the earliest generation that the ledger knew
+    then. The time of the record is when this was seen, which is after it happened.
     """
 
     service: str
@@ -123,8 +126,9 @@ Details = Checked | Registered | Promoted | Accepted | Waived | Revealed | Retir
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind's name, the type of its details, a rule for each of their fields, and the fields that make two records the
-    same happening. `decision`: a person decided it, at an instant and with a reason, which are part of that too."""
+    """A kind's name, the type of its details, a rule for each of their fields, and the fields that make two
+    records the same happening. `decision`: a person decided it, at an instant and with a reason, which are
+    then also part of the identity."""
 
     name: str
     details: type[Details]
@@ -212,7 +216,7 @@ _ALL = (
             **dict.fromkeys(("committed", "first"), _OFFSET),
             "topic_id": record.optional(record.SHORT),
         },
-        # Without an id the first generation says which topic of that name it is.
+        # Without an id, the first generation says which topic with this name it is.
         identity=("service", "topic_id", "generation"),
     ),
 )
@@ -221,7 +225,7 @@ _BY_DETAILS: Mapping[type, Kind] = {kind.details: kind for kind in _ALL}
 
 
 def kind_of(details: Details) -> Kind:
-    """The kind that these are the details of."""
+    """The kind whose details have this type."""
     return _BY_DETAILS[type(details)]
 
 

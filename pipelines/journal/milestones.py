@@ -1,4 +1,5 @@
-"""Milestones that a publication writes beside its work: it never waits for the journal, and never fails because of it."""
+"""Milestones that a publication writes beside its work: it never waits for the journal, and never fails
+because of it."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from resources.errors import SluiceError, readable
 from resources.settings import Settings
 from resources.wording import counted, raised
 
-# At the end of a run, for a write that began long before.
+# How long the end of a run waits for a write that began long before.
 _LAST_SECONDS = 5.0
 
 
@@ -29,7 +30,7 @@ def passed_check(event: Event, *, by: str) -> JournalRecord:
 
 
 class Milestones:
-    """Writes records in threads of its own. `warn` is called by the owner's thread, in `close`."""
+    """Writes records in its own threads. `warn` is called in the owner's thread, by `close`."""
 
     def __init__(self, settings: Settings, *, warn: Callable[[str], None]) -> None:
         self._settings, self._warn = settings, warn
@@ -37,8 +38,8 @@ class Milestones:
         self._failed: list[tuple[Sequence[JournalRecord], str]] = []
 
     def note(self, *records: JournalRecord) -> None:
-        """Begin to write records of what has happened. Never raises and never waits."""
-        # A daemon: a process that ends does not wait for a journal that cannot be reached.
+        """Start to write records of what has happened. Never raises and never waits."""
+        # A daemon thread: a process that ends does not wait for a journal that cannot be reached.
         thread = threading.Thread(target=self._write, args=(records,), name="sluice-journal", daemon=True)
         self._writing.append((thread, records))
         thread.start()
@@ -48,11 +49,12 @@ class Milestones:
             Journal(self._settings).write(records)
         except SluiceError as error:
             self._failed.append((records, str(error)))
-        except Exception as error:  # whatever it is, the publication goes on
+        except Exception as error:  # whatever it is, the publication continues
             self._failed.append((records, readable(raised(error))))
 
     def close(self) -> int:
-        """Wait a moment for what is being written, and warn of what could not be; how many records are missing."""
+        """Wait a moment for the writes in progress, and warn about those that failed;
+        returns how many records are missing."""
         late: list[tuple[Sequence[JournalRecord], str]] = []
         for thread, records in self._writing:
             thread.join(_LAST_SECONDS if not late else 0)
@@ -69,8 +71,9 @@ class Milestones:
 
 @contextmanager
 def milestones_at_end(settings: Settings, *, warn: Callable[[str], None]) -> Iterator[list[JournalRecord]]:
-    """A list for records of what the block has done: they are written at its end, also where it fails or is stopped. What
-    cannot be written is only warned of, since it has happened all the same."""
+    """A list for records of what the block has done. They are written at the end of the block, even if it
+    fails or is stopped. If they cannot be written, there is only a warning, because the work was done all the
+    same."""
     records: list[JournalRecord] = []
     try:
         yield records
@@ -83,7 +86,7 @@ def milestones_at_end(settings: Settings, *, warn: Callable[[str], None]) -> Ite
 
 
 def not_written(records: Sequence[JournalRecord], why: str) -> str:
-    """What to say where milestones could not be written, and nothing else is wrong."""
+    """The message if milestones could not be written, and nothing else is wrong."""
     named = ", ".join(dict.fromkeys(f"{one.kind} {one.topic}" for one in records[:3]))
     return (
         f"journal: {counted(len(records), 'record was', 'records were')} not written ({named}"

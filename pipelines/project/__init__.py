@@ -1,1 +1,1 @@
-"""A team's project: a repository with events of its own, over Sluice as an installed package."""
+"""A team's project: a repository with its own events, which uses Sluice as an installed package."""

@@ -1,4 +1,4 @@
-"""What a project's `definitions.py` gives to Dagster."""
+"""What a project's `definitions.py` passes to Dagster."""
 
 import os
 from pathlib import Path
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import dagster as dg
 
-# What the user has set, as opposed to what an earlier call in this process has set.
+# What the user has set, in contrast to what an earlier call in this process has set.
 _GIVEN = os.environ.get("SLUICE_TOML")
 
 
 def definitions(file: str) -> "dg.Definitions":
     """The code location of the project in whose folder `file` is: `defs = definitions(__file__)`.
 
-    The project is found by that folder and not by the working directory: the code server and each run worker that Dagster
-    starts load this file, wherever they were started. `SLUICE_TOML` in the environment wins, for settings that lie
-    elsewhere. Raises SluiceError for settings that cannot be read.
+    The project is found by that folder and not by the working directory: the code server and each run worker
+    that Dagster starts load this file, wherever they were started. `SLUICE_TOML` in the environment has
+    priority, for settings in another place. Raises SluiceError for settings that cannot be read.
     """
     os.environ["SLUICE_TOML"] = _GIVEN or str(Path(file).absolute().parent / "sluice.toml")
     from pipelines.orchestration.definitions.location import load_location

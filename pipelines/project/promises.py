@@ -1,7 +1,8 @@
-"""What every event must keep, as functions for a test suite: `promise(event, platform)` raises AssertionError if it does not.
+"""What every event must fulfil, as functions for a test suite: `promise(event, platform)` raises
+AssertionError if the event does not.
 
-They read the warehouse of the settings, and write only below a temporary folder: no Kafka, no registry. An event without
-rows is skipped.
+They read the warehouse of the settings, and write only below a temporary folder; they use no Kafka and no
+registry. An event without rows is skipped.
 """
 
 from collections.abc import Callable
@@ -29,12 +30,14 @@ _MOST_DECODED = 10_000
 
 
 def platform_for_tests(folder: Path) -> Platform:
-    """The platform of the settings, with local state and snapshots in `folder`. Nothing that is published is touched."""
+    """The platform of the settings, with local state and snapshots in `folder`.
+    It changes nothing that was published."""
     return Platform(replace(load_settings(), home=folder, snapshots=str(folder / "snapshots")))
 
 
 def publishes_the_same_again(event: Event, platform: Platform) -> None:
-    """Two readings of a window make the same snapshot, its rows become events without loss, and each event decodes."""
+    """Two readings of a window make the same snapshot,
+    its rows become events without loss, and each event can be decoded."""
     window = _window_with_rows(event, platform)
     first = source_window(event, window, platform, run_id="first")
     again = source_window(event, window, platform, run_id="again")
@@ -90,7 +93,8 @@ def _require_readable(event: Event, window: Window, platform: Platform, snapshot
 
 
 def depends_on_its_own_rows_alone(event: Event, platform: Platform) -> None:
-    """Whole frames, halves and single rows make the same events, and the query gives the same rows twice."""
+    """Whole frames, halves and single rows make the same events,
+    and the query returns the same rows twice."""
     window = _window_with_rows(event, platform)
     findings = list(check_rows(event, platform, [window]))
     wrong = "\n".join(f"{one.told}; next: {one.next_step}" for one in findings if not one.ok)
@@ -113,7 +117,8 @@ PROMISES: tuple[Promise, ...] = (
 
 
 def _window_with_rows(event: Event, platform: Platform) -> Window:
-    """A complete window that has rows: the first, the newest, or one between. Raises SkipTest where no window has any."""
+    """A complete window that has rows: the first, the newest, or one between.
+    Raises SkipTest if no window has any."""
     with platform.aside() as aside:
         found = next(samples_of(event, aside, complete_windows(event)), None)
     if found is None:

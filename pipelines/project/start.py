@@ -1,4 +1,4 @@
-"""Writes the files of a new project. A file that is there already stays as it is."""
+"""Writes the files of a new project. A file that already exists stays as it is."""
 
 import json
 from collections.abc import Iterator
@@ -14,13 +14,14 @@ from resources.settings import ROOT
 from resources.settings.project import runs_from_its_tree
 
 _FILES = Path(__file__).with_name("files")
-# A file of this name would count for the folder of the templates itself.
+# If its file had the final name, it would apply to the folder of the templates itself.
 _NAMES = {"gitignore": ".gitignore"}
 
 
 @dataclass(frozen=True)
 class Started:
-    """What was written and what was there before, as paths relative to the project. `requirement`: how Sluice is named."""
+    """What was written and what existed before, as paths relative to the project.
+    `requirement`: how the project names Sluice."""
 
     written: tuple[Path, ...]
     kept: tuple[Path, ...]
@@ -28,12 +29,13 @@ class Started:
 
     @property
     def requirement_is_local(self) -> bool:
-        """Whether other machines cannot install what the project requires."""
+        """Whether the project's requirement cannot be installed on other machines."""
         return "file://" in self.requirement
 
 
 def start_project(folder: Path) -> Started:
-    """Write the files of a project that `folder` lacks; the folder is made. Raises SluiceError, and nothing is overwritten."""
+    """Write the files of a project that `folder` lacks; creates the folder.
+    Raises SluiceError; nothing is overwritten."""
     folder = folder.expanduser().absolute()
     if runs_from_its_tree() and folder.resolve().is_relative_to(ROOT.resolve()):
         raise SluiceError(
@@ -74,7 +76,8 @@ def start_project(folder: Path) -> Started:
 
 
 def _make(folder: Path) -> None:
-    """The folder and those above it, with the rights that the user gives to new folders: colleagues read them."""
+    """Create the folder and those above it,
+    with the rights that the user gives to new folders, because colleagues read them."""
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     for one in reversed(missing):
         one.mkdir()
@@ -82,13 +85,15 @@ def _make(folder: Path) -> None:
 
 
 def own_requirement() -> str:
-    """How pip installs this Sluice again: from the file, folder or repository that it came from, else by its version.
+    """How pip installs this Sluice again:
+    from the file, folder or repository that it came from, otherwise by its version.
 
-    The name alone is not enough where it was never installed from an index, whose package of this name is a stranger's.
+    The name alone is not enough if it was never installed from an index: the package with this name in an
+    index may be somebody else's.
     """
     try:
         found = distribution("sluice")
-    except PackageNotFoundError:  # run from the tree, not installed
+    except PackageNotFoundError:  # Sluice runs from its tree and is not installed
         return f"sluice @ {ROOT.as_uri()}"
     return f"sluice @ {address}" if (address := _origin(found)) else f"sluice=={found.version}"
 
@@ -99,7 +104,7 @@ def _origin(found: Distribution) -> str | None:
         told = json.loads(found.read_text("direct_url.json") or "")
         url = str(told["url"])
         parts = urlsplit(url)
-        if parts.username or parts.password:  # a token is no part of a file that is committed
+        if parts.username or parts.password:  # a token must not be in a file that is committed
             url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         if vcs := told.get("vcs_info"):
             return f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
@@ -108,7 +113,7 @@ def _origin(found: Distribution) -> str | None:
 
 
 def _templates() -> Iterator[tuple[Path, Path]]:
-    """Each file of a project by its place in it."""
+    """Each file of a project, with its path in the project."""
     for path in sorted(_FILES.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             place = path.relative_to(_FILES)

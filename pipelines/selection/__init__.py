@@ -1,1 +1,2 @@
-"""Selections: some events, by name, owner, tag or state. Pure: a text becomes an expression, and an expression picks events."""
+"""Selections: some events, by name, owner, tag or state. A text becomes an expression, and an expression
+picks events; nothing here does I/O."""

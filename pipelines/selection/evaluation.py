@@ -1,4 +1,5 @@
-"""Which events an expression picks; a term that picks nothing is an error, so that no selection is smaller than it reads."""
+"""Which events an expression picks.
+A term that picks nothing is an error, so that no selection is smaller than it reads."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ from resources.errors import SluiceError
 from resources.wording import brief, counted
 
 StatesOf = Callable[[Iterable[Event]], Mapping[str, Collection[State]]]
-"""The states of events, by full name; asked at most once for a selection, and only if it names a state."""
+"""The states of events, by full name; called at most once for a selection, and only if it names a state."""
 
 
 class NothingSelected(SluiceError):
@@ -37,7 +38,7 @@ class NothingSelected(SluiceError):
 
 @dataclass(frozen=True)
 class Subject:
-    """What is known of an event. None: not known, because the event does not load."""
+    """What is known about an event. None: not known, because the event does not load."""
 
     full_name: str
     owner: str | None = None
@@ -47,7 +48,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Selected:
-    """`events` are picked, in the order of their names. `refused` do not load, and would or may be picked if they did.
+    """`events` are picked, sorted by name. `refused` do not load, and would or may be picked if they did.
     `notes` say which terms under `not` pick nothing."""
 
     events: tuple[Event, ...]
@@ -56,7 +57,7 @@ class Selected:
 
 
 def matches(expression: Expression, subject: Subject) -> bool | None:
-    """Whether the expression picks the event; None where that depends on what is not known."""
+    """Whether the expression picks the event; None if that depends on something that is not known."""
     match expression:
         case Named(name):
             return name.matches(
@@ -87,8 +88,8 @@ def matches(expression: Expression, subject: Subject) -> bool | None:
 def select(expression: Expression, catalogue: Catalogue, states_of: StatesOf) -> Selected:
     """The events of the catalogue that the expression picks.
 
-    Raises UnknownEventError or CatalogueError for the name of one event that is not there or does not load, and
-    NothingSelected for another term that picks nothing, or if the whole picks nothing.
+    Raises UnknownEventError if the named event does not exist, CatalogueError if it does not load, and
+    NothingSelected if any other term, or the whole expression, picks nothing.
     """
     text = str(expression)
     subjects = {event.full_name: _subject(event) for event in catalogue}

@@ -1,4 +1,4 @@
-"""What a selection says, as values; and the text of each, which the parser reads as the same value."""
+"""What a selection says, as values; and the text of each value, which the parser reads as the same value."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _ENDS_A_WORD = '()"'
 
 @dataclass(frozen=True)
 class Pattern:
-    """A text that names of events, owners or tags are compared with; with `glob`, `*` stands for any characters and `?`
-    for one, neither of them for a slash."""
+    """A text that names of events, owners or tags are compared with. With `glob`, `*` matches any characters
+    and `?` matches one; neither matches a slash."""
 
     text: str
     glob: bool = False
@@ -35,7 +35,8 @@ class Pattern:
         )
 
     def written(self, reserved: str) -> str:
-        """The text as a selection has it; quoted where it would mean something else. `reserved` ends a bare word here."""
+        """The text as a selection has it; quoted if it would otherwise mean something else. `reserved` ends
+        an unquoted word here."""
         bare = self.glob or (
             is_word(self.text) and not set("*?") & set(self.text) and self.text.lower() not in KEYWORDS
         )
@@ -45,7 +46,7 @@ class Pattern:
 
 
 def is_word(text: str) -> bool:
-    """Whether a selection may have this text without quotes."""
+    """Whether this text may be in a selection without quotes."""
     return bool(text) and not any(ends_a_word(one) for one in text)
 
 
@@ -55,7 +56,7 @@ def ends_a_word(character: str) -> bool:
 
 @dataclass(frozen=True)
 class Named:
-    """Events by name: `domain/name`, or with no slash the name in any domain."""
+    """Events by name: `domain/name`, or, without a slash, the name in any domain."""
 
     name: Pattern
 
@@ -73,7 +74,7 @@ class OwnedBy:
 
 @dataclass(frozen=True)
 class Tagged:
-    """Events with this tag; with `value`, with this value of it."""
+    """Events with this tag; with `value`, events whose tag has this value."""
 
     key: Pattern
     value: Pattern | None = None
@@ -105,7 +106,7 @@ class Not:
 
 @dataclass(frozen=True)
 class All:
-    """Events that each part picks; two parts or more."""
+    """Events that every part picks; two parts or more."""
 
     parts: tuple[Expression, ...]
 
@@ -132,7 +133,7 @@ def _inside(part: Expression) -> str:
 
 
 def terms_of(expression: Expression, *, negated: bool = False) -> Iterator[tuple[Term, bool]]:
-    """Every term, and whether it stands under an odd number of `not`."""
+    """Every term, and whether it is under an odd number of `not`."""
     match expression:
         case Not(part):
             yield from terms_of(part, negated=not negated)
@@ -144,10 +145,10 @@ def terms_of(expression: Expression, *, negated: bool = False) -> Iterator[tuple
 
 
 def uses_states(expression: Expression) -> bool:
-    """Whether the ledger is needed to know what the expression picks."""
+    """Whether the ledger is needed to decide what the expression picks."""
     return any(isinstance(term, InState) for term, _ in terms_of(expression))
 
 
 def plain_name(expression: Expression) -> str | None:
-    """The name, where the expression is the name of one event and nothing else."""
+    """The name, if the expression is the name of one event and nothing else."""
     return expression.name.text if isinstance(expression, Named) and not expression.name.glob else None

@@ -37,7 +37,8 @@ _FIELDS = ("owner", "tag", "state")
 
 
 class SelectionError(SluiceError):
-    """A text that is no selection. `position` counts characters from 0; `expected` is what would be right there."""
+    """A text that is not a selection.
+    `position` counts characters from 0; `expected` is what would be right there."""
 
     def __init__(
         self, text: str, position: int, problem: str, *, expected: str, next_step: str | None = None
@@ -207,7 +208,7 @@ class _Parser:
         return self.text[start : self.at]
 
     def took(self, keyword: str) -> bool:
-        """Whether the keyword is next; it is passed then."""
+        """Whether the keyword is next; if so, moves past it."""
         self.blanks()
         start = self.at
         if self.word(":").lower() == keyword and self.text[self.at : self.at + 1] != ":":
@@ -221,7 +222,8 @@ class _Parser:
             self.at += 1
 
     def boundary(self) -> None:
-        """Raises for a quotation mark in the middle of a word, where what it would quote is not clear."""
+        """Raises for a quotation mark in the middle of a word,
+        because it is not clear what it would quote."""
         if self.at < len(self.text) and not (self.text[self.at].isspace() or self.text[self.at] in "()"):
             raise self.error(
                 f"found {self.text[self.at]!r} inside a word", "quotes around the whole name or value"

@@ -1,4 +1,5 @@
-"""A project of its own for each test: real Apache Kafka, real Apicurio, the sample warehouse, a fresh Dagster home."""
+"""A separate project for each test:
+real Apache Kafka, real Apicurio, the sample warehouse, a fresh Dagster home."""
 
 import os
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from tests.fixtures_servers import KafkaServer, RegistryServer
 
 @dataclass
 class Project:
-    """An installation: its settings stand in `environ`, as an operator would set them."""
+    """An installation: its settings are in `environ`, as an operator would set them."""
 
     home: Path
     environ: dict[str, str]
@@ -30,7 +31,7 @@ class Project:
     outsider: Outsider
 
     def backfill(self, event: str, windows: str, **more: object) -> Launched:
-        """One ranged run of an event's windows, in this process."""
+        """One run over a range of an event's windows, in this process."""
         found = self.catalogue.find(event)
         asked = found.windows.parse(windows)
         done = launch(found, asked, self.instance, catalogue=self.catalogue, **more)  # type: ignore[arg-type]
@@ -62,7 +63,7 @@ def project(
 def installed(
     kafka: KafkaServer, apicurio: RegistryServer, warehouse: Path, folder: Path
 ) -> Iterator[Project]:
-    """A project in `folder`; the process's environment is that of its operator meanwhile."""
+    """A project in `folder`; in the block, the process has its operator's environment."""
     ours = uuid4().hex[:8]
     environ = {
         "SLUICE_HOME": str(folder / "home"),
@@ -72,7 +73,7 @@ def installed(
         "SLUICE_SAMPLES": "true",
         "SLUICE_CREATE_TOPICS": "true",
         "SLUICE_REGISTER_CONTRACTS": "true",
-        # Tests share the broker: with a ledger of its own a test knows nothing of what others published.
+        # Tests share the broker: with its own ledger, a test knows nothing of what other tests published.
         "SLUICE_LEDGER_TOPIC": f"sluice.ledger.{ours}",
         "SLUICE_LEDGER_PARTITIONS": "4",
         "SLUICE_CODE_LOCATION": f"acceptance-{ours}",
@@ -83,7 +84,7 @@ def installed(
                 patch.delenv(name)
         for name, value in environ.items():
             patch.setenv(name, value)
-        # Set by the platform for its children; gone again after the test.
+        # The platform sets it for its child processes; it is removed after the test.
         patch.setenv("DAGSTER_HOME", "")
         settings, catalogue = load_settings(), load_catalogue()
         with dagster_instance(settings) as instance:

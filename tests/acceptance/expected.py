@@ -1,4 +1,5 @@
-"""What consumers must find, computed without any of our code: the module's SQL by plain DuckDB, transforms in plain Python."""
+"""What consumers must find, computed without any of our code:
+the module's SQL in plain DuckDB, transforms in plain Python."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ Row = dict[str, Any]
 
 
 def warehouse_rows(warehouse: Path, event: Event, windows: list[Window]) -> list[Row]:
-    """The events of these windows as a consumer should see them, except for the id that Sluice fills in."""
+    """The events of these windows as a consumer should see them, without the id that Sluice fills in."""
     sql = event.source.sql.replace(":window_start", "$window_start").replace(":window_end", "$window_end")
     transform = _TRANSFORMS.get(event.full_name, lambda row: row)
     with duckdb.connect(warehouse, read_only=True) as connection:
@@ -29,7 +30,7 @@ def warehouse_rows(warehouse: Path, event: Event, windows: list[Window]) -> list
 
 
 def canonical(value: Any) -> Any:
-    """A value that compares equal, and sorts, whatever library it was read with."""
+    """A form of the value that compares equal, and can be sorted, whichever library read it."""
     if isinstance(value, dict):
         return tuple((name, canonical(inner)) for name, inner in sorted(value.items()))
     if isinstance(value, list):
@@ -38,7 +39,7 @@ def canonical(value: Any) -> Any:
         assert value.utcoffset() is not None, "an instant without a zone"
         return value.astimezone(UTC).isoformat()
     if isinstance(value, Decimal):
-        # The scale counts: 1.50 is not 1.5 in a contract that says two digits.
+        # The scale matters: 1.50 is not 1.5 in a contract that says two digits.
         return str(value)
     return repr(value)
 
@@ -68,5 +69,5 @@ _TRANSFORMS: dict[str, Callable[[Row], Row]] = {
 
 
 def sorted_rows(rows: list[Row]) -> list[Any]:
-    """Rows in one order, for comparison as a multiset."""
+    """Rows in a fixed order, for comparison as a multiset."""
     return sorted(map(canonical, rows), key=repr)

@@ -1,8 +1,9 @@
-"""Kafka's murmur2 by the letter of `org.apache.kafka.common.utils.Utils`, one key at a time: the judge of ours."""
+"""Kafka's murmur2, copied exactly from `org.apache.kafka.common.utils.Utils`, one key at a time: our own code
+is compared with it."""
 
 
 def java_partition(key: bytes, kafka_partitions: int) -> int:
-    """Where a Java producer puts a key (`BuiltInPartitioner.partitionForKey`)."""
+    """The Kafka partition to which a Java producer sends a key (`BuiltInPartitioner.partitionForKey`)."""
     return (java_murmur2(key) & 0x7FFFFFFF) % kafka_partitions
 
 

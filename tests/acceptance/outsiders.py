@@ -1,4 +1,5 @@
-"""Consumers that are none of our code: librdkafka reading committed records, fastavro, the registry over HTTP, kcat."""
+"""Consumers without any of our code:
+librdkafka reading committed records, fastavro, the registry over HTTP, kcat."""
 
 import io
 import json
@@ -32,7 +33,7 @@ Offsets = Mapping[int, int]
 
 @dataclass
 class Outsider:
-    """A service that consumes events and knows two addresses, nothing of Sluice."""
+    """A service that consumes events: it knows two addresses, and nothing of Sluice."""
 
     bootstrap: str
     registry_url: str
@@ -52,7 +53,8 @@ class Outsider:
         )
 
     def ends(self, topic: str) -> dict[int, int]:
-        """Offset behind the last record, transaction marker or open record of each partition; none: no topic."""
+        """The offset after the last record, transaction marker or open record of each partition;
+        empty: no topic."""
         consumer = self._consumer()
         try:
             known = consumer.list_topics(timeout=_SECONDS).topics.get(topic)
@@ -64,9 +66,9 @@ class Outsider:
             consumer.close()
 
     def read(self, topic: str, since: Offsets) -> list[Received]:
-        """Every committed record from `since` on, in order of partition and offset.
+        """Every committed record from `since` on, ordered by partition and offset.
 
-        Reads until each partition says it ends; behind an open transaction that is where it began.
+        Reads until each partition reports its end; if a transaction is open, the end is where it began.
         """
         return self._read(topic, since, self._decoded)
 
@@ -112,7 +114,7 @@ class Outsider:
         )
 
     def schema(self, schema_id: int) -> Any:
-        """The schema that the registry holds under an id, parsed."""
+        """The parsed schema that the registry has under this id."""
         if schema_id not in self._schemas:
             # A registry on this machine is not behind a proxy.
             answer = httpx.get(
@@ -122,7 +124,7 @@ class Outsider:
         return self._schemas[schema_id]
 
     def subject(self, subject: str) -> dict[str, Any]:
-        """The newest version of a subject, as the registry tells it."""
+        """The newest version of a subject, as the registry returns it."""
         url = f"{self.registry_url}/subjects/{subject}/versions/latest"
         found: dict[str, Any] = httpx.get(url, trust_env=False).raise_for_status().json()
         return found

@@ -1,4 +1,5 @@
-"""Three windows of every sample event on a real Kafka: what consumers find is what the warehouse holds, once."""
+"""Three windows of every sample event on a real Kafka:
+consumers find exactly what the warehouse has, once."""
 
 import shutil
 from collections import defaultdict
@@ -22,7 +23,7 @@ from tests.acceptance.outsiders import Received
 from tests.fixtures_servers import required
 from tests.matrix import in_the_matrix
 
-# Three windows that hold rows, over a change of daylight-saving time where the cadence allows.
+# Three windows with rows, across a change of daylight-saving time if the cadence allows it.
 BACKFILLS = {
     "flight_departed": "2013-03-09..2013-03-11",
     "flight_arrived": "2013-11-02..2013-11-04",
@@ -33,13 +34,14 @@ BACKFILLS = {
     "category_changed": "2013-03-11..2013-03-13",
     "month_closed": "2013-03-01..2013-05-01",
 }
-# A day of many rows, and an hour of a few; each other event is a case of the matrix.
+# One event with a day of many rows, and one with an hour of few rows;
+# the other events are cases of the matrix.
 ALWAYS = {"flight_departed", "weather_observed"}
 ROWS = {"flight_departed": 2766, "weather_observed": 9, "month_closed": 9}
 
 
 def events_of(records: Iterable[Received], event: Event) -> list[Row]:
-    """Decoded values without the id that the warehouse does not know."""
+    """Decoded values, without the id that the warehouse does not know."""
     return [{k: v for k, v in (r.value or {}).items() if k != event.event_id} for r in records]
 
 
@@ -105,7 +107,7 @@ def test_consumers_find_the_rows_of_the_warehouse_once(
     assert {m["action"] for m in again.windows.values()} == {"nothing"}
     assert published(again) == 0
     assert sum(m["rows_skipped"] for m in again.windows.values()) == len(wanted)
-    # Not even a transaction marker: the topic is exactly as long as before.
+    # Not even a transaction marker was written: the topic is exactly as long as before.
     assert outsider.ends(event.topic) == after
 
 
@@ -136,7 +138,7 @@ def test_kcat_counts_the_same(project: Project, sample_warehouse: Path) -> None:
 def poisoned(
     project: Project, sample_warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """A copy of the warehouse in which one flight of 2013-05-02 has a number that no Avro int holds."""
+    """A copy of the warehouse in which one flight of 2013-05-02 has a number that no Avro int can hold."""
     copy = tmp_path / "poisoned.duckdb"
     shutil.copyfile(sample_warehouse, copy)
     with duckdb.connect(copy) as connection:
@@ -220,7 +222,7 @@ def test_published_alone_refuses_what_did_not_pass(project: Project, poisoned: P
     assert "do not fit the contract" in (never.why), "it was sourced and transformed first"
 
     assert not project.backfill("flight_departed", BAD, stages=("sourced", "transformed")).success
-    # A separate run, which Dagster's own blocking check does not reach.
+    # A separate run, to which Dagster's own blocking check does not apply.
     alone = project.backfill("flight_departed", BAD, stages=("published",))
     assert not alone.success
     assert "did not pass" in (alone.why)
@@ -232,7 +234,7 @@ def test_published_alone_refuses_what_did_not_pass(project: Project, poisoned: P
     assert project.backfill("flight_departed", BAD, stages=("sourced", "transformed")).success
     with duckdb.connect(poisoned) as connection:
         poison(connection)
-    # What passed yesterday is no excuse for what is there today.
+    # The passed check of the earlier rows must not allow the publication of today's rows.
     assert not project.backfill("flight_departed", BAD, stages=("sourced", "transformed")).success
     after_good = project.backfill("flight_departed", BAD, stages=("published",))
     assert not after_good.success

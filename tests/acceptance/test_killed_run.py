@@ -1,4 +1,5 @@
-"""Runs that are killed, and runs of one window at once: every event is on the topic exactly once in the end."""
+"""Runs that are killed, and several runs of one window at once:
+in the end every event is on the topic exactly once."""
 
 import os
 import random
@@ -20,24 +21,27 @@ from tests.acceptance.expected import sorted_rows, warehouse_rows
 from tests.acceptance.outsiders import Offsets
 
 ROOT = Path(__file__).resolve().parents[2]
-# More of them find rarer instants: ACCEPTANCE_KILLS=40 pytest tests/acceptance/test_killed_run.py
+# More kills find rarer instants: ACCEPTANCE_KILLS=40 pytest tests/acceptance/test_killed_run.py
 KILLS = int(os.environ.get("ACCEPTANCE_KILLS", "5"))
 SEED = int(os.environ.get("ACCEPTANCE_SEED", "20130101"))
 EVENT = "flight_departed"
 # A killed run's transaction ends after at most 45 s; the next run of its window ends it at once.
 _SECONDS = 120
-# Small transactions, for most of a minute: a run is still at work when it has been seen at work, however slow the look.
+# Small transactions, for most of a minute:
+# a run that was seen at work is still at work, however slow the check is.
 SLOWLY = {"SLUICE_TRANSACTION_ROWS": "5", "SLUICE_MAX_ROWS_PER_SECOND": "20"}
 
-# An operator's own dagster.yaml, without limits: what holds here is Kafka's fencing, not Dagster's pools.
+# An operator's own dagster.yaml, without limits:
+# here Kafka's fencing must protect the window, not Dagster's pools.
 _WITHOUT_POOLS = "telemetry:\n  enabled: false\n"
-# The small dose of the chaos suite (tests/chaos) is part of `make test` and has the kinds of fault of the tests that are
-# marked as cases of the matrix: kills at any stage, two launches at once, a run that is fenced, a dead run's place in a pool.
+# The small dose of the chaos suite (tests/chaos) is part of `make test`. It has the same kinds of fault as
+# the tests here that are cases of the matrix: kills at any stage, two launches at once, a run that is fenced,
+# a dead run's slot in a pool.
 
 
 @contextmanager
 def publishing(project: Project, window: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
-    """`sluice publish` of one window in a process of its own, in a terminal's place; killed at the end."""
+    """`sluice publish` of one window in a separate process, as from a terminal; killed at the end."""
     run = subprocess.Popen(
         [sys.executable, "-m", "pipelines.cli", "publish", EVENT, window],
         cwd=ROOT,
@@ -54,7 +58,7 @@ def publishing(project: Project, window: str, **environ: str) -> Iterator[subpro
 
 
 def finished(run: subprocess.Popen[str]) -> str:
-    """What a run printed, once it has ended by itself."""
+    """What a run printed; waits until it has ended by itself."""
     try:
         told, _ = run.communicate(timeout=_SECONDS)
     except subprocess.TimeoutExpired:
@@ -73,7 +77,7 @@ def ledger_entry(project: Project, window: str) -> dict[str, Any] | None:
 
 
 def without_pools(tmp_path: Path, name: str = "dagster") -> dict[str, str]:
-    """A Dagster home of an operator who limits nothing."""
+    """A Dagster home of an operator who sets no limits."""
     home = tmp_path / f"{name}-without-pools"
     home.mkdir(exist_ok=True)
     (home / "dagster.yaml").write_text(_WITHOUT_POOLS)
@@ -81,7 +85,7 @@ def without_pools(tmp_path: Path, name: str = "dagster") -> dict[str, str]:
 
 
 def assert_once(project: Project, warehouse: Path, window: str, since: Offsets) -> None:
-    """The topic holds the window's rows, each once, and the ledger says so."""
+    """Assert that the topic has each of the window's rows once, and that the ledger says so."""
     event = project.catalogue.find(EVENT)
     records = project.outsider.read(event.topic, since)
     wanted = warehouse_rows(warehouse, event, [window_of(event, window)])
@@ -100,7 +104,7 @@ def window_of(event: Event, key: str) -> Window:
 
 
 def killed_in_between(run: subprocess.Popen[str], project: Project, window: str) -> dict[str, Any]:
-    """Kill the run once some of its transactions are committed and others are not."""
+    """Kill the run when some of its transactions are committed and others are not."""
     while run.poll() is None:
         entry = ledger_entry(project, window)
         if entry is not None and entry["status"] == "publishing" and entry["rows_done"] > 0:
@@ -137,7 +141,8 @@ def test_a_run_killed_between_two_transactions_goes_on_where_it_stopped(
 
 @pytest.mark.matrix
 def test_a_killed_run_holds_back_no_later_run(project: Project, sample_warehouse: Path) -> None:
-    """With the dagster.yaml that Sluice writes: a slot of the topic's pool must not outlive the run that held it."""
+    """With the dagster.yaml that Sluice writes: a slot in the topic's pool must be free after the run that
+    had it was killed."""
     window, since = "2013-07-02", project.outsider.ends(project.catalogue.find(EVENT).topic)
     with publishing(project, window, **SLOWLY) as run:
         killed_in_between(run, project, window)
@@ -153,7 +158,8 @@ def test_a_run_killed_at_any_instant(project: Project, sample_warehouse: Path, t
     free, chance = without_pools(tmp_path), random.Random(SEED)
     seen = []
     for _ in range(KILLS):
-        # Counted from the first word the run says of a window, so that slow machines are killed at work too.
+        # The time starts at the run's first line about a window,
+        # so that runs on slow machines are killed at work too.
         with publishing(project, window, SLUICE_TRANSACTION_ROWS="5", **free) as run:
             assert run.stdout is not None
             assert run.stdout.readline(), "ended without a word"
@@ -174,7 +180,7 @@ def test_a_run_killed_at_any_instant(project: Project, sample_warehouse: Path, t
 
 @pytest.mark.matrix
 def test_two_launches_of_one_window_at_once(project: Project, sample_warehouse: Path, tmp_path: Path) -> None:
-    """From two installations, which share Kafka and the snapshots and know nothing else of each other."""
+    """From two installations, which share Kafka and the snapshots and know nothing else about each other."""
     window, since = "2013-07-04", project.outsider.ends(project.catalogue.find(EVENT).topic)
     homes = [without_pools(tmp_path, name) for name in ("one", "other")]
     with publishing(project, window, **homes[0]) as one, publishing(project, window, **homes[1]) as other:

@@ -23,9 +23,10 @@ from tests.acceptance.test_killed_run import (
 )
 
 _SECONDS = 120
-# Minutes for a window: a busy machine takes that for the four commands that find its run under way.
+# A window takes minutes: on a busy machine,
+# the four commands that must find its run in progress take that long.
 SLOWLY = {"SLUICE_MAX_ROWS_PER_SECOND": "5"}
-# A command that waits as long as a busy machine needs for the run's answer to an order.
+# A command that waits for the run's answer to an order as long as a busy machine needs.
 _PATIENT = """
 from pipelines.cli import main
 from pipelines.cli.runs import control
@@ -109,7 +110,7 @@ def test_a_publication_is_paused_resumed_and_cancelled_from_another_process(
 
 @pytest.mark.matrix
 def test_a_run_that_waits_for_its_topic_says_who_has_it(project: Project) -> None:
-    # Slowly enough that two more commands can start meanwhile, however busy the machine is.
+    # So slow that two more commands can start in the meantime, however busy the machine is.
     with publishing(project, "2013-07-11", SLUICE_MAX_ROWS_PER_SECOND="5") as first:
         until(lambda: rows_done(project, "2013-07-11") > 0, first)
         (holder,) = project.instance.get_run_records()

@@ -1,4 +1,5 @@
-"""A backfill launched in the UI, whose run is a process of the daemon's, hears an operator at a terminal."""
+"""A backfill is launched in the UI, and its run is a process of the daemon:
+it obeys an operator at a terminal."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,5 @@
-"""An operator at work: the real web server and daemon, headless Chromium, assertions on what can be read."""
+"""An operator at work: the real web server and daemon,
+headless Chromium, assertions about the visible text."""
 
 import json
 import os
@@ -31,13 +32,14 @@ T = TypeVar("T")
 _SECONDS = 180
 # With it the daemon looks for work every few seconds: tests/acceptance/eager/sitecustomize.py.
 _EAGER = Path(__file__).parent / "eager"
-# Of the ten seconds between two looks for schedules: neither about to look nor still at it, however slowly.
+# The seconds of each ten between two checks of the schedules: the last check is over, however slow, and the
+# next one is not near.
 _BETWEEN_LOOKS = range(3, 6)
 _CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-# Read now: a project's environment holds no variable that Sluice does not know.
+# Read now: later the environment of a project has no variable that Sluice does not know.
 _SCREENSHOTS = os.environ.get("SLUICE_SCREENSHOTS")
 _SLUICE = Path(sys.executable).parent / "sluice"
 _SELECTOR = {"repositoryLocationName": "sluice", "repositoryName": "__repository__"}
@@ -52,7 +54,7 @@ class Ui:
     project: Project
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """Answer of Dagster's GraphQL API."""
+        """The answer of Dagster's GraphQL API."""
         answer = httpx.post(
             f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=60, trust_env=False
         ).json()
@@ -61,7 +63,7 @@ class Ui:
         return found
 
     def until(self, done: Callable[[], T], what: str) -> T:
-        """The first true answer of `done`, or a failure that shows the end of the log."""
+        """The first true result of `done`, or a failure that shows the end of the log."""
         deadline = time.monotonic() + _SECONDS
         while time.monotonic() < deadline:
             if found := done():
@@ -103,7 +105,7 @@ def _served(project: Project, folder: Path) -> Iterator[Ui]:
         server = subprocess.Popen(
             [_SLUICE, "ui", "--port", str(port)],
             cwd=elsewhere,
-            # As an operator's shell has it, but for the path.
+            # As in an operator's shell, except for the path.
             env={**os.environ, **project.environ, "PYTHONPATH": str(_EAGER)},
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -113,7 +115,7 @@ def _served(project: Project, folder: Path) -> Iterator[Ui]:
     try:
         running.until(lambda: server.poll() is not None or _answers(running), "the web server")
         assert server.poll() is None, log.read_text()
-        # Dagster greets a new home once, with a dialog over whatever was opened.
+        # Dagster shows a dialog once for a new home, over whatever page was opened.
         running.ask("mutation { setNuxSeen }")
         yield running
     finally:
@@ -150,7 +152,7 @@ def page() -> Iterator[Page]:
 
 @pytest.fixture
 def shot(page: Page, tmp_path: Path) -> Callable[[str], None]:
-    """Keeps what the page shows, as evidence and for people to look at."""
+    """Saves what the page shows, as evidence and for people to look at."""
     folder = Path(_SCREENSHOTS) if _SCREENSHOTS else tmp_path
     folder.mkdir(parents=True, exist_ok=True)
     return lambda name: page.screenshot(path=folder / f"{name}.png") and None  # type: ignore[return-value]
@@ -260,7 +262,8 @@ def test_a_schedule_publishes(ui: Ui, page: Page, shot: Callable[[str], None]) -
     shot("9-schedules")
 
     before = ui.project.outsider.ends(event.topic)
-    # The samples' windows ended in 2013: the tick that completes the last one is tried, as an operator may, and launched.
+    # The samples' windows ended in 2013:
+    # the tick that completes the last one is tried, as an operator may do, and launched.
     window = event.windows.parse("2013-12-30-23:00")[0]
     tick = ui.ask(
         "mutation($s: ScheduleSelector!, $t: Float!) { scheduleDryRun(selectorData: $s, timestamp: $t) {"
@@ -286,14 +289,15 @@ def test_a_schedule_publishes(ui: Ui, page: Page, shot: Callable[[str], None]) -
     )
     assert launched["launchRun"]["__typename"] == "LaunchRunSuccess"
 
-    # A look between the next two steps would be remembered: nothing missed, nothing to do until the next hour.
+    # A check between the next two steps would be remembered:
+    # nothing missed, nothing to do until the next hour.
     ui.until(lambda: int(time.time()) % 10 in _BETWEEN_LOOKS, "an instant between two looks")
     started = ui.ask(
         "mutation($s: ScheduleSelector!) { startSchedule(scheduleSelector: $s) { __typename } }",
         s={**_SELECTOR, "scheduleName": "hourly"},
     )
     assert started["startSchedule"]["__typename"] == "ScheduleStateResult"
-    # As if it had been turned on an hour ago: the daemon catches up with the tick it missed since.
+    # As if it had been turned on an hour ago: the daemon catches up with the tick that it has missed since.
     (state,) = [
         state for state in ui.project.instance.all_instigator_state() if state.instigator_name == "hourly"
     ]

@@ -1,4 +1,4 @@
-"""The sample warehouse, and what an event's SQL gives for a window of it."""
+"""The sample warehouse, and what an event's SQL returns for a window of it."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ class Warehouse:
         return self.rows(name, window.start, window.end)
 
     def all_windows(self, name: str) -> pa.Table:
-        """Source rows of every window the event has, each asked for by itself; adds `window_start`."""
+        """Source rows of every window of the event, each queried separately; adds `window_start`."""
         if name not in self._whole:
             parts = []
             for window in every_window(self.event(name)):
@@ -47,7 +47,7 @@ class Warehouse:
         return self._whole[name]
 
     def one(self, query: str, **tables: pa.Table) -> tuple[object, ...]:
-        """The only row of a query over the warehouse and the given tables."""
+        """The only row of a query on the warehouse and the given tables."""
         for name, table in tables.items():
             self.connection.register(name, table)
         try:
@@ -85,6 +85,6 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def warehouse(sample: Path, catalogue: Catalogue) -> Iterator[Warehouse]:
     with duckdb.connect(sample, read_only=True) as connection:
-        # 5:45 ahead of UTC: SQL that leans on the session's zone cannot be right by accident.
+        # 5:45 ahead of UTC: SQL that depends on the session's time zone cannot be right by accident.
         connection.execute("SET TimeZone = 'Asia/Kathmandu'")
         yield Warehouse(connection, catalogue)

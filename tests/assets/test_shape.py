@@ -1,4 +1,5 @@
-"""What holds for every sample event: free of the session's zone, whole over windows, fit for its contract."""
+"""What is true for every sample event: it does not depend on the session's time zone, it is complete over
+windows, and it fits its contract."""
 
 import datetime as dt
 import io
@@ -22,7 +23,7 @@ EVENTS = {
     "weather/weather_observed": "hourly",
 }
 
-# A month with a change of the clocks in it, long enough for a window of every cadence.
+# A month with a change of the clocks, and long enough for a window of every cadence.
 START, END = dt.datetime(2013, 3, 1, tzinfo=dt.UTC), dt.datetime(2013, 4, 1, tzinfo=dt.UTC)
 
 
@@ -40,10 +41,11 @@ def test_the_zone_of_the_session_changes_nothing(warehouse, name: str) -> None:
     assert same_rows(found[0], found[1]) and same_rows(found[0], found[2])
 
 
-# A week's rows are sums over the window itself: two weeks in one window are other rows, not the same ones.
+# A week's rows are sums over the window itself: two weeks in one window make different rows.
 @pytest.mark.parametrize("name", [name for name, cadence in EVENTS.items() if cadence != "weekly"])
 def test_windows_cut_the_events_without_loss_or_repetition(warehouse, name: str) -> None:
-    """Window by window gives what one long window gives, each event in the window that its time is in."""
+    """Many windows together return what one long window returns;
+    each event is in the window that its time is in."""
     cadence = EVENTS[name]
     if cadence == "hourly":
         instants = [START + dt.timedelta(hours=hour) for hour in range(31 * 24 + 1)]
@@ -66,7 +68,7 @@ def test_a_window_of_another_year_is_empty(warehouse, name: str) -> None:
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_every_row_of_a_month_fits_the_contract(warehouse, name: str) -> None:
-    """fastavro, which is not our code, takes every row, and none has a field that the contract lacks."""
+    """fastavro, which is not our code, accepts every row, and no row has a field that the contract lacks."""
     event = warehouse.event(name)
     schema = json.loads((event.module_path.with_suffix(".avsc")).read_text())
     schema["fields"] = [field for field in schema["fields"] if field["name"] != event.event_id]
@@ -90,7 +92,7 @@ def test_a_window_without_rows_passes_the_transform(warehouse, name: str) -> Non
 
 
 def in_utc(table: pa.Table) -> pa.Table:
-    """Time stamps as instants in UTC: the zone that a column is labelled with is the session's."""
+    """Timestamps as instants in UTC: a column's label is the session's time zone."""
     columns = []
     for column in table.columns:
         if pa.types.is_timestamp(column.type):

@@ -1,4 +1,4 @@
-"""The comparison's harness: its arguments, its table, and that a contender with wrong records is found out."""
+"""The comparison's harness: its arguments, its table, and that it detects a contender with wrong records."""
 
 import json
 from contextlib import nullcontext
@@ -85,7 +85,7 @@ def _line(contender: Contender, seconds: list[float]) -> Line:
 
 
 def test_ratios_are_taken_within_a_round(tmp_path: Path) -> None:
-    # The machine is ten times slower in the second round: medians of the rates alone would say something else.
+    # The machine is ten times slower in the second round: ratios of the medians would be different.
     lines = [_line(_BY_NAME["read-sql"], [1.0, 10.0, 1.0]), _line(_BY_NAME["sluice"], [0.1, 1.0, 0.05])]
     found = figures(lines)
     assert found["sluice"]["times_common"] == pytest.approx(10)

@@ -1,4 +1,4 @@
-"""What every scenario is given: servers, a folder, a seed, a dose, and the way to say what it does."""
+"""What every scenario gets: servers, a folder, a seed, a dose, and a way to report what it does."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from tests.fixtures_servers import KafkaServer, RegistryServer
 
 @dataclass(frozen=True)
 class Dose:
-    """How much of everything."""
+    """How much of everything is done."""
 
     name: str
     kills: int
@@ -43,7 +43,7 @@ DOSES = {dose.name: dose for dose in (SMALL, FULL)}
 
 @dataclass
 class Arena:
-    """`only`: the one point to replay, else all of the dose."""
+    """`only`: the one point to replay, otherwise all points of the dose."""
 
     kafka: KafkaServer
     registry: RegistryServer
@@ -54,8 +54,8 @@ class Arena:
     _mark: str = field(default_factory=lambda: uuid4().hex[:8])
 
     def own_world(self, name: str) -> tuple[Path, dict[str, str]]:
-        """For a scenario of this project's own assets: a folder, and the settings of a home, a ledger and a sample warehouse
-        of its own (`sample.duckdb` in the folder)."""
+        """For a scenario with this project's own assets: a folder, and the settings of a separate home,
+        ledger and sample warehouse (`sample.duckdb` in the folder)."""
         folder = self.folder / name
         folder.mkdir()
         ledger = f"{name}-{folder.stat().st_mtime_ns}.ledger"
@@ -74,7 +74,7 @@ class Arena:
         }
 
     def chance(self, scenario: str, point: int) -> random.Random:
-        """A point's own random numbers: the same whether it runs alone or among all."""
+        """A point's own random numbers: the same whether it runs alone or with all others."""
         return random.Random(f"{self.seed} {scenario} {point}")
 
     def points(self, count: int) -> Iterator[int]:
@@ -82,7 +82,7 @@ class Arena:
         yield from range(count) if self.only is None else [self.only]
 
     def ground(self, scenario: str, size: Size, **more: object) -> Ground:
-        """A ground of its own for a scenario, on the arena's servers unless told otherwise."""
+        """A separate ground for a scenario, on the arena's servers unless `more` says otherwise."""
         name = f"{scenario}-{self._mark}"
         servers = {"bootstrap": self.kafka.bootstrap, "registry_url": self.registry.url}
         return Ground(
@@ -106,8 +106,8 @@ def settle(
     *,
     since: dict[int, int] | None = None,
 ) -> None:
-    """Judge windows whose last launch ended well. `stories`: by number, the states asked for; `since`: where the
-    topic ended before them, None when they are all that was ever published on it."""
+    """Judge windows whose last launch succeeded. `stories`: by window number, the requested states; `since`:
+    where the topic ended before them, None if nothing else was ever published on it."""
     outcome.checked += len(stories)
     try:
         records, entries = by_window(ground.witness.records(since)), ground.witness.entries()
@@ -125,8 +125,8 @@ def settle(
 def relaunched(
     outcome: Outcome, launched: Launched, relaunch: Callable[[], Launched], replay: str, most: int = 5
 ) -> int:
-    """Wait for a launch and, where it ended with a fault that Dagster would try again by itself, launch again until
-    one ends well; how many ended so."""
+    """Wait for a launch. If it ended with a transient error, which Dagster would retry by itself, launch
+    again until one succeeds; returns how many ended with such an error."""
     for again in range(most):
         if launched.wait() == 0:
             return again
@@ -140,6 +140,6 @@ def relaunched(
 
 
 def close(outcome: Outcome, ground: Ground) -> None:
-    """What every scenario ends with: no process showed a stack trace."""
+    """The last check of every scenario: no process printed a stack trace."""
     outcome.failures += ground.stack_traces()
     outcome.launches += len(ground.logs)

@@ -1,4 +1,4 @@
-"""`sluice` itself, with marks: `python -m tests.chaos.command publish flight_departed 2013-07-01`."""
+"""`sluice` itself, which writes marks: `python -m tests.chaos.command publish flight_departed 2013-07-01`."""
 
 import os
 

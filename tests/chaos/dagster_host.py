@@ -1,4 +1,5 @@
-"""A host that runs Dagster's web server, its daemon, their code servers and the runs; and what is killed of it."""
+"""A host that runs Dagster's web server, its daemon,
+their code servers and the runs; and how it is killed."""
 
 import os
 import re
@@ -31,7 +32,7 @@ _STARTED = re.compile(r"Started process for run \(pid: (\d+)\)")
 
 
 def can_be_a_host() -> bool:
-    """Whether this login may make namespaces."""
+    """Whether this user may create namespaces."""
     return (
         bool(shutil.which("unshare"))
         and not subprocess.run([*_UNSHARED, "true"], capture_output=True).returncode
@@ -39,15 +40,15 @@ def can_be_a_host() -> bool:
 
 
 def as_host(argv: Sequence[object], private: Path) -> list[str]:
-    """A command on a host of its own: its processes, its host name (the same as here) and the folder `private` are seen
-    nowhere else; killed, it takes all its processes with it."""
+    """The command on a separate host: its processes, its host name (the same as here) and the folder
+    `private` are visible nowhere else; if it is killed, all its processes end with it."""
     private.mkdir(parents=True, exist_ok=True)
     return [*_UNSHARED, "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(private), *map(str, argv)]
 
 
 class DagsterHost:
-    """Dagster's servers as a supervisor runs them: web server and daemon, each with code servers of its own, or `sluice ui`,
-    where both share one. `apart`: on a host of its own (see `as_host`)."""
+    """Dagster's servers as a supervisor runs them: web server and daemon, each with its own code servers, or
+    `sluice ui`, where both share one. `apart`: on a separate host (see `as_host`)."""
 
     def __init__(self, environ: dict[str, str], folder: Path) -> None:
         self.home = Path(environ["SLUICE_HOME"]) / "dagster"
@@ -78,7 +79,7 @@ class DagsterHost:
         until(self._answers, "the web server", log=self.log)
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """Answer of Dagster's GraphQL API."""
+        """The answer of Dagster's GraphQL API."""
         answer = httpx.post(
             f"http://127.0.0.1:{self._port}/graphql",
             json={"query": query, "variables": variables},
@@ -97,16 +98,16 @@ class DagsterHost:
         return [entry["loadStatus"] for entry in found["workspaceOrError"]["locationEntries"]] == ["LOADED"]
 
     def worker(self, instance: dg.DagsterInstance, run_id: str) -> int:
-        """Process of a run that Dagster launched."""
+        """The process id of a run that Dagster launched."""
         told = [_STARTED.search(entry.message) for entry in instance.all_logs(run_id)]
         return next(int(found[1]) for found in told if found)
 
     def kill(self) -> None:
-        """SIGKILL of everything: servers, code servers and runs, whoever started them and in whatever order."""
+        """SIGKILL to everything: servers, code servers and runs, whoever started them and in any order."""
         assert self._server is not None
         if self._server.poll() is None:
             self._server.kill()
-        # The code servers and the runs are in sessions of their own, and know this home.
+        # The code servers and the runs have their own sessions; their environment has the path of this home.
         while processes := [pid for pid in _all_processes() if self._is_here(pid)]:
             for pid in processes:
                 kill(pid)
@@ -122,7 +123,7 @@ class DagsterHost:
 
 
 def parent_of(pid: int) -> int:
-    """Raises ProcessLookupError where the process has ended."""
+    """The parent's process id. Raises ProcessLookupError if the process has ended."""
     return int(_stat(pid)[1])
 
 
@@ -151,13 +152,13 @@ def _stat(pid: int) -> list[str]:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except FileNotFoundError:
         fields = []
-    if not fields:  # it ended between the opening of the file and the reading
+    if not fields:  # it ended after the file was opened and before it was read
         raise ProcessLookupError(pid)
     return fields
 
 
 def until(done: Callable[[], T], what: str, *, seconds: float = 240, log: Path | None = None) -> T:
-    """The first true answer of `done`."""
+    """The first true result of `done`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := done():

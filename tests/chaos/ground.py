@@ -1,7 +1,8 @@
-"""A scenario's own ground: an event with its module and contract, warehouses in several states, a topic, a ledger.
+"""A scenario's own ground: an event with its module and contract,
+warehouses in several states, a topic, a ledger.
 
 Every row is computed from the seed and the number of its window, so what must be on the topic is known
-without asking any of Sluice's code.
+without any of Sluice's code.
 """
 
 import json
@@ -60,7 +61,8 @@ _CONTRACT = {
 
 
 class Row(NamedTuple):
-    """One event; `key` names its window too, so that a tombstone can be told from another window's."""
+    """One event; `key` also names its window,
+    so that a tombstone can be distinguished from another window's."""
 
     key: str
     happened_at: datetime
@@ -69,8 +71,8 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Size:
-    """`windows` of `rows` rows over `keys` keys, each `padding` bytes longer than it need be, in `states` successive
-    states of the warehouse."""
+    """`windows` of `rows` rows with `keys` keys, each `padding` bytes longer than necessary, in `states`
+    successive states of the warehouse."""
 
     windows: int
     rows: int = 120
@@ -125,14 +127,15 @@ class Ground:
         module.with_suffix(".avsc").write_text(json.dumps(_CONTRACT))
 
     def window(self, number: int) -> str:
-        """The key of the n-th window."""
+        """The key of the window with this number."""
         return f"{_FIRST_DAY + timedelta(days=number):%Y-%m-%d}"
 
     def rows(self, number: int, state: int = 0) -> list[Row]:
         """The window's rows in one state of the warehouse, by event time.
 
-        From one state to the next a tenth of the rows changes, a tenth comes late and one or two keys vanish.
-        No row ever comes back as it was, so whatever is on the topic twice is there twice.
+        From one state to the next, a tenth of the rows changes, a tenth comes late, and one or two keys
+        vanish. No row ever returns to an earlier form, so a row that is on the topic twice was published
+        twice.
         """
         chance = random.Random(f"{self.seed} {self.name.partition('-')[0]} {number}")
         midnight = _FIRST_DAY + timedelta(days=number)
@@ -154,7 +157,7 @@ class Ground:
         return self.folder / f"state{state}.duckdb"
 
     def table(self, state: int = 0) -> pa.Table:
-        """All rows of one state, as a warehouse holds them."""
+        """All rows of one state, as the warehouse has them."""
         rows = [row for number in range(self.size.windows) for row in self.rows(number, state)]
         return pa.table(
             {
@@ -172,7 +175,7 @@ class Ground:
                 connection.execute("CREATE TABLE happenings AS SELECT * FROM rows_of_python")
 
     def order(self, number: int, state: int = 0, **more: object) -> Order:
-        """A launch of the n-th window."""
+        """A launch of the window with this number."""
         self._launches += 1
         log = self.folder / f"launch-{self._launches:04d}.log"
         self.logs.append(log)
@@ -188,11 +191,11 @@ class Ground:
         )
 
     def launch(self, number: int, state: int = 0, **more: object) -> Launched:
-        """Launch the n-th window in a process of its own."""
+        """Launch the window with this number in a separate process."""
         return launch(self.order(number, state, **more))
 
     def stack_traces(self) -> list[str]:
-        """Launches that printed one, with the end of what they said."""
+        """Launches that printed a stack trace, with the end of their output."""
         said = ((log, log.read_text(errors="replace")) for log in self.logs if log.exists())
         return [
             f"{log.name} holds a stack trace:\n{text[-2000:]}" for log, text in said if "Traceback" in text

@@ -1,7 +1,7 @@
-"""What a launched process does: the three steps of one window and the reading back, told by marks.
+"""What a launched process does: the three steps of one window and the reading back, reported by marks.
 
-It is forked from a warm server that has imported everything and opened nothing, so that a launch costs
-what its work costs.
+It is forked from a warm server that has imported everything and opened nothing, so that a launch costs only
+its own work.
 """
 
 import os
@@ -34,8 +34,8 @@ TOLD, PASSING, DIFFERS, DEFECT = 1, 2, 3, 70
 
 @dataclass(frozen=True)
 class Order:
-    """One launch. `file_limit`: bytes a file of this process may reach; `lost_after`: batches the warehouse
-    hands over before its connection is lost."""
+    """One launch. `file_limit`: how many bytes a file of this process may have; `lost_after`: how many
+    batches the warehouse returns before its connection is lost."""
 
     assets: str
     event: str
@@ -50,7 +50,7 @@ class Order:
 
 
 def run(order: Order, pipe: Connection) -> None:
-    """The process. Exit codes: 0; TOLD (an error in a user's words); PASSING (one that is retried by
+    """The process. Exit codes: 0; TOLD (an error in a user's words); PASSING (an error that is retried by
     itself); DIFFERS (it read back something else); DEFECT (a stack trace)."""
     log = os.open(order.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
@@ -71,7 +71,7 @@ def run(order: Order, pipe: Connection) -> None:
         code = DEFECT
     sys.stdout.flush()
     sys.stderr.flush()
-    # As a process that ends; what its C libraries hold open is given back by the system.
+    # As at the end of a process; the system frees what its C libraries hold open.
     os._exit(code)
 
 
@@ -99,7 +99,7 @@ def _say(text: str) -> None:
 
 
 def _lose_warehouse(batches_before: int) -> None:
-    """A connection that breaks behind so many batches, as a driver that lost it would say."""
+    """A connection that breaks after `batches_before` batches, with the error of a driver that lost it."""
     real = DuckDBWarehouse.stream
 
     @contextmanager

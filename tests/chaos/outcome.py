@@ -1,4 +1,4 @@
-"""What a scenario found, in the shape that the report prints."""
+"""What a scenario found, in the form that the report prints."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Kill:
-    """One SIGKILL. `where`: "in" a stage or "after" one, `milliseconds` behind the mark it aimed at;
-    `transaction`: before, inside or after a commit; `rows` of `of`: committed then, as the next launch found."""
+    """One SIGKILL. `where`: "in" a stage or "after" one; `milliseconds` after the mark that it aimed at;
+    `transaction`: before, inside or after a commit; `rows` of `of`: committed at that time, as the next
+    launch found."""
 
     point: int
     story: str
@@ -22,8 +23,9 @@ class Kill:
 
 @dataclass
 class Outcome:
-    """A scenario's verdict. `checked`: windows judged; `failures`: what is wrong, each with the point to replay;
-    `told`: what launches said that ended early."""
+    """A scenario's verdict. `checked`: how many windows were judged; `failures`: what is wrong, each with the
+    point to replay;
+    `told`: the messages of launches that ended early."""
 
     name: str
     promise: str

@@ -1,4 +1,4 @@
-"""Launched processes from the side of the one who kills them."""
+"""Launched processes, as the test that kills them sees them."""
 
 import multiprocessing
 import os
@@ -17,14 +17,14 @@ from tests.chaos import stages
 from tests.chaos.launch import Order, run
 
 ROOT = Path(__file__).resolve().parents[2]
-# Longer than anything a launch waits for by itself: a claim 60 s, a commit 90 s, the ledger's end 120 s.
+# Longer than any wait within a launch: a claim 60 s, a commit 90 s, the ledger's end 120 s.
 PATIENCE_SECONDS = 200.0
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Something a process told: it entered (`+`) or left (`-`) a stage, or found this many rows of so
-    many in the ledger (`!`)."""
+    """A report of a process: it entered (`+`) or left (`-`) a stage,
+    or found this many rows of so many in the ledger (`!`)."""
 
     at_ns: int
     sign: str
@@ -42,7 +42,7 @@ class _Process(Protocol):
 
 
 class Launched:
-    """A launch that runs, is killed or has ended. `marks`: all that it told so far."""
+    """A launch that runs, was killed or has ended. `marks`: all that it reported so far."""
 
     def __init__(self, process: _Process, pipe: int, log: Path) -> None:
         self._process, self._pipe, self.log = process, pipe, log
@@ -50,7 +50,7 @@ class Launched:
         self._rest = b""
         self._ended = False
         os.set_blocking(pipe, False)
-        # Pins the process: its pid may be a stranger's by the time a signal is sent.
+        # A handle of the process: by the time a signal is sent, its pid may belong to another process.
         self._descriptor = os.pidfd_open(process.pid or 0) if hasattr(os, "pidfd_open") else None
 
     @property
@@ -64,7 +64,8 @@ class Launched:
         return self._process.exitcode
 
     def reach(self, stage: str, occurrence: int = 0, *, seconds: float = PATIENCE_SECONDS) -> bool:
-        """Wait until the stage is entered for the n-th time (from 0); False when the process ends before."""
+        """Wait until the stage is entered for the time number `occurrence` (from 0);
+        False if the process ends before."""
         deadline, seen, looked = time.monotonic() + seconds, 0, 0
         while True:
             for mark in self.marks[looked:]:
@@ -78,7 +79,7 @@ class Launched:
             self._take(min(1.0, seconds))
 
     def kill(self) -> bool:
-        """SIGKILL, and everything it had told before; False when it had ended by itself."""
+        """SIGKILL, then read everything that it reported before; False if it had ended by itself."""
         self.send(signal.SIGKILL)
         self._process.join()
         while not self._ended:
@@ -94,7 +95,7 @@ class Launched:
                 os.kill(self._process.pid or 0, number)
 
     def wait(self, seconds: float = PATIENCE_SECONDS) -> int | None:
-        """Its exit code; None, and killed, when it does not end in time."""
+        """Its exit code; if it does not end in time, it is killed, and the result is None."""
         deadline = time.monotonic() + seconds
         while not self._ended and time.monotonic() < deadline:
             self._take(1.0)
@@ -109,7 +110,7 @@ class Launched:
             os.close(self._descriptor)
 
     def drain(self) -> None:
-        """Take what it has told so far."""
+        """Read what it has reported so far."""
         before = -1
         while before != len(self.marks) and not self._ended:
             before = len(self.marks)
@@ -131,7 +132,7 @@ class Launched:
 
     @property
     def position(self) -> tuple[str, str]:
-        """("in" | "after", stage): the innermost stage that is open, else the last that was left."""
+        """("in" | "after", stage): the innermost stage that is open, otherwise the last that was left."""
         opened: list[str] = []
         last = "start"
         for mark in self.marks:
@@ -148,9 +149,11 @@ class Launched:
 
     @property
     def ledger(self) -> tuple[int, int] | None:
-        """Rows committed before this launch, and of how many, as it found them in the ledger; None: it did not look."""
+        """Rows committed before this launch, and of how many, as it found them in the ledger;
+        None: it did not read it."""
         found = [mark.what for mark in self.marks if mark.sign == "!"]
-        # The first look may come before a commit that was under way; the one behind the claim does not.
+        # The first read may happen before a commit in progress is complete;
+        # the read after the claim does not.
         told = found[1] if len(found) > 1 and self.count(stages.CLAIMING) else found[0] if found else None
         if told is None:
             return None
@@ -176,7 +179,7 @@ class Launched:
 
 
 def launch(order: Order) -> Launched:
-    """A process of its own for one launch, forked from a warm server."""
+    """A separate process for one launch, forked from a warm server."""
     context = _forks()
     reader, writer = context.Pipe(duplex=False)
     process = context.Process(target=run, args=(order, writer), daemon=True)
@@ -189,11 +192,11 @@ def launch(order: Order) -> Launched:
 
 @cache
 def _forks() -> Any:
-    # Not forks of this process: its clients' threads would be missing in them.
+    # Not forks of this process: they would lack the threads of its clients.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.chaos.launch"])
     before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(ROOT)  # where the server finds what it preloads
+    os.environ["PYTHONPATH"] = str(ROOT)  # where the server finds the modules that it preloads
     try:
         from multiprocessing import forkserver
 
@@ -207,7 +210,7 @@ def _forks() -> Any:
 
 
 class _Popen:
-    """A subprocess with the few names of a multiprocessing one."""
+    """A subprocess with the few attributes of a multiprocessing one."""
 
     def __init__(self, popen: subprocess.Popen[bytes]) -> None:
         self._popen, self.pid = popen, popen.pid
@@ -221,7 +224,7 @@ class _Popen:
 
 
 def command(argv: Sequence[str], *, environ: dict[str, str], log: Path) -> Launched:
-    """A command line in a process of its own, with these settings and no others. It may write marks to the
+    """A command line in a separate process, with these settings and no others. It may write marks to the
     descriptor in CHAOS_MARKS (see tests.chaos.command)."""
     reader, writer = os.pipe()
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SLUICE_", "DAGSTER_"))}

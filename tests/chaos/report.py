@@ -120,7 +120,7 @@ class Report:
 
 
 def versions() -> dict[str, str]:
-    """What ran."""
+    """The versions of what ran."""
     pom = (_ROOT / "resources/dev/servers/maven/kafka/pom.xml").read_text()
     kafka = re.search(r"<artifactId>kafka_2.13</artifactId>\s*<version>([\d.]+)<", pom)
     return {
@@ -138,7 +138,7 @@ def _verdict(outcome: Outcome) -> str:
 
 
 def _without_places(line: str) -> str:
-    """Said of any window, topic and address."""
+    """The line without the names of windows, topics and addresses."""
     line = re.sub(r"\d{4}-\d\d-\d\d", "WINDOW", line.removeprefix("Error: "))
     line = re.sub(r"[a-z]+(-[a-z]+)*-[0-9a-f]{8}", "NAME", line)
     return re.sub(r"127\.0\.0\.1:\d+", "HOST:PORT", line)

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(10**8)
     names = asked.only or list(SCENARIOS)
     print(f"chaos, {dose.name} dose, seed {seed}: {', '.join(names)}", flush=True)
-    # The servers are processes of their own: whoever ends this one ends them too.
+    # The servers are separate processes: whatever ends this process must end them too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
     outcomes = []
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def timed(name: str, arena: Arena) -> Outcome:
-    """The scenario's outcome with the seconds it took; one that breaks down is one that fails."""
+    """The scenario's outcome with the seconds it took; a scenario that raises has failed."""
     began = time.monotonic()
     try:
         outcome = SCENARIOS[name](arena)

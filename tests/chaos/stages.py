@@ -1,7 +1,8 @@
-"""Where a launch is, told from within its process by wrapping what every launch must pass through.
+"""The stage that a launch is in,
+reported from within its process by wrapping methods that every launch must call.
 
-Production code has no hooks for this: methods are wrapped by name, and a name that is gone raises at once.
-A stage is open from its `+` mark to its `-` mark; the innermost open stage is where the process is.
+Production code has no hooks for this: methods are wrapped by name, and a name that no longer exists raises at
+once. A stage is open from its `+` mark to its `-` mark; the innermost open stage is where the process is.
 """
 
 import functools
@@ -58,7 +59,8 @@ STAGES = (
 
 
 class Marker:
-    """Writes marks to a pipe: `nanoseconds sign stage`, one a line, on the clock all processes share."""
+    """Writes marks to a pipe: `nanoseconds sign stage`,
+    one a line, with the clock that all processes share."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -70,7 +72,7 @@ class Marker:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """`name` is open within the block, and what was implied before it is over."""
+        """`name` is open within the block; an implied stage before it ends."""
         self.imply(None)
         self.write("+", name)
         try:
@@ -80,7 +82,7 @@ class Marker:
             self.write("-", name)
 
     def imply(self, name: str | None) -> None:
-        """A stage without a call of its own: open until the next call of another one."""
+        """A stage that is not one call: it is open until the next call of another stage."""
         if name == self._implied:
             return
         if self._implied:
@@ -91,7 +93,7 @@ class Marker:
 
 
 def install(marker: Marker) -> None:
-    """Wrap the steps of this process; before anything of a launch is made."""
+    """Wrap the steps in this process; call it before any object of a launch is made."""
     _wrap(marker, SnapshotWriter, "finish", lambda writer: _SEALED.get(writer._stage, "sealing another"))
     _wrap(marker, SnapshotStore, "set_validation", lambda _: VERDICT)
     _wrap(marker, SnapshotStore, "set_current", lambda _: POINTER)
@@ -136,7 +138,7 @@ def _wrap(
     before: Callable[[], None] = lambda: None,
     after: Callable[[Any], None] = lambda _: None,
 ) -> None:
-    real = getattr(owner, name)  # gone or renamed: the suite says so instead of killing nowhere
+    real = getattr(owner, name)  # removed or renamed: the suite raises here instead of killing nothing
 
     @functools.wraps(real)
     def wrapped(*arguments: Any, **more: Any) -> Any:

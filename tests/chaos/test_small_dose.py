@@ -1,4 +1,5 @@
-"""The small dose of every scenario. `make chaos` runs the full one, and docs/chaos.md says what either shows."""
+"""The small dose of every scenario.
+`make chaos` runs the full one, and docs/chaos.md says what each of them shows."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from tests.chaos.runner import timed
 from tests.chaos.scenarios import SCENARIOS
 from tests.fixtures_servers import KafkaServer, RegistryServer
 
-# Another seed breaks things elsewhere: CHAOS_SEED=2 pytest tests/chaos
+# With another seed the faults happen at other places: CHAOS_SEED=2 pytest tests/chaos
 SEED = int(os.environ.get("CHAOS_SEED", "20130101"))
 
 
@@ -21,7 +22,7 @@ def arena(
     yield Arena(kafka, embedded_registry, tmp_path_factory.mktemp("chaos"), SEED, SMALL)
 
 
-# Three brokers on one machine are part of the full dose alone.
+# Three brokers on one machine are only in the full dose.
 @pytest.mark.parametrize(
     "name", [name for name in SCENARIOS if name != "broker-losses" or SMALL.broker_losses]
 )

@@ -1,4 +1,4 @@
-"""The judge itself: whatever is wrong on the topic or in the ledger, it says so."""
+"""The judge itself: it reports whatever is wrong on the topic or in the ledger."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +27,7 @@ def _record(row: Any, offset: int, generation: int = 1, *, key: str | None = Non
 
 
 def _topic() -> list[Received]:
-    """A backfill and its correction as they should be, with the offsets of markers left out."""
+    """A backfill and its correction as they should be; the offsets of markers are left out."""
     records = [_record(row, offset) for offset, row in enumerate(_ROWS)]
     records += [_record(_THEN[-2], 20, 2), _record(_THEN[-1], 20, 2), _record(None, 22, 2, key="0000-2")]
     return sorted(records, key=lambda record: (record.kafka_partition, record.offset))

@@ -1,4 +1,5 @@
-"""Three Kafka nodes on one machine, each broker and controller, three replicas of everything, two in sync needed."""
+"""Three Kafka nodes on one machine, each broker and controller;
+three replicas of everything, at least two in sync."""
 
 import base64
 import subprocess
@@ -22,7 +23,7 @@ NODES = 3
 
 
 class _Node(ApacheKafka):
-    """One of the three; formatted for a quorum whose voters are known beforehand."""
+    """One of the three; formatted for a quorum whose voters are known in advance."""
 
     def __init__(self, number: int, cluster_id: str, controllers: Sequence[int]) -> None:
         places = [f"{LOOPBACK}:{port}" for port in controllers]
@@ -46,7 +47,7 @@ class _Node(ApacheKafka):
         if not (folder / "data" / "meta.properties").exists():
             self._format(folder, ports, progress)
         made = super().prepare(folder, ports, progress)
-        # Three of them on one machine.
+        # Three of them run on one machine.
         return Launch(["-Xmx256m" if part.startswith("-Xmx") else part for part in made.argv], made.env)
 
     def _format(self, folder: Path, ports: Sequence[int], progress: Progress) -> None:
@@ -75,11 +76,12 @@ class ThreeBrokers:
 
     @property
     def bootstrap(self) -> str:
-        """All three, as clients are given them."""
+        """The addresses of all three, as clients need them."""
         return ",".join(f"{LOOPBACK}:{port}" for port, _ in self._ports)
 
     def __enter__(self) -> "ThreeBrokers":
-        # Together: none is ready before there is a quorum, and the topic of transactions wants all three.
+        # Started together: none is ready before there is a quorum,
+        # and the topic of transactions needs all three.
         with ThreadPoolExecutor(NODES) as pool:
             self._running = list(pool.map(self._start, range(NODES)))
         return self
@@ -96,15 +98,15 @@ class ThreeBrokers:
         return running
 
     def kill(self, node: int) -> None:
-        """End one of them (from 0) at once, as a lost machine would."""
+        """End one of them (numbered from 0) at once, as the loss of its machine would."""
         self._running[node].process.kill()
 
     def restart(self, node: int) -> None:
-        """Start it again on its data."""
+        """Start it again with its data."""
         self._running[node] = self._start(node)
 
     def wait_in_sync(self, topics: Sequence[str], seconds: float = 90) -> None:
-        """Until all three hold every partition of these topics: only then may another be lost."""
+        """Wait until all three have every partition of these topics: only then may another one be lost."""
         client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 3})
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -1,7 +1,7 @@
 """The judge: a plain consumer that knows nothing of Sluice, and what it must find.
 
-librdkafka reads committed records, fastavro decodes them with the schema that the registry holds, the
-ledger is JSON. Nothing of the publishing or reconciling code takes part.
+librdkafka reads committed records, fastavro decodes them with the schema from the registry, the ledger is
+JSON. No code for publishing or reconciling is used.
 """
 
 import json
@@ -23,20 +23,20 @@ Content = tuple[str, datetime, int]
 
 
 class HeldBack(AssertionError):
-    """A read_committed consumer cannot reach the end of a topic: an open transaction holds it back."""
+    """A read_committed consumer cannot reach the end of a topic: an open transaction blocks it."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One state of a window that launches were asked to publish; `certain`: a launch of it ended well before
-    the next state was asked for."""
+    """One state of a window that launches had to publish;
+    `certain`: a launch of it succeeded before the next state was requested."""
 
     rows: Sequence[Content]
     certain: bool = True
 
 
 class Witness:
-    """A service that consumes one topic, and the ledger besides."""
+    """A service that consumes one topic, and also the ledger."""
 
     def __init__(self, bootstrap: str, registry_url: str, topic: str, ledger: str) -> None:
         self._outsider = Outsider(bootstrap, registry_url)
@@ -47,7 +47,7 @@ class Witness:
         return self._settled(self.topic, since or {}, self._outsider._decoded)
 
     def visible(self, since: Mapping[int, int] | None = None) -> list[Received]:
-        """Committed records that can be read now, whatever may be held back behind them."""
+        """Committed records that can be read now, even if others after them are blocked."""
         return self._outsider.read(self.topic, since or {})
 
     def entries(self) -> dict[str, Entry]:
@@ -63,11 +63,12 @@ class Witness:
         }
 
     def ends(self) -> dict[int, int]:
-        """Where the topic's partitions end now, open transactions included."""
+        """The current end offsets of the topic's partitions, including open transactions."""
         return self._outsider.ends(self.topic)
 
     def written(self) -> int:
-        """Offsets taken on the topic so far: by records, of open and aborted transactions too, and by markers."""
+        """Offsets used on the topic so far:
+        by records, including those of open and aborted transactions, and by markers."""
         return sum(self.ends().values())
 
     def _settled(self, topic: str, since: Mapping[int, int], take: Any) -> list[Any]:
@@ -109,11 +110,12 @@ def by_window(records: Iterable[Received]) -> dict[str, list[Received]]:
 
 
 def judge(asked: Sequence[Asked], records: Sequence[Received], entry: Entry | None) -> list[str]:
-    """What is wrong with one window: its records on the topic and its ledger entry, after the last launch ended well.
+    """What is wrong with one window:
+    its records on the topic and its ledger entry, after the last launch succeeded.
 
-    Each row of the last state once; nothing that was never asked for; nothing twice; each key in event-time
-    order within a generation, in one partition; a tombstone behind each key that vanished and on none that
-    did not; the ledger's counts and offsets those of the topic.
+    Each row of the last state once; nothing that was never requested; nothing twice; each key in event-time
+    order within a generation, in one partition; a tombstone after each key that vanished, and for no other
+    key; the ledger's counts and offsets equal to those of the topic.
     """
     published = [record for record in records if record.value is not None]
     found = Counter(content(record) for record in published)
@@ -131,13 +133,13 @@ def judge(asked: Sequence[Asked], records: Sequence[Received], entry: Entry | No
 
 
 def content(record: Received) -> Content:
-    """The row that a record carries."""
+    """The row in a record."""
     assert record.value is not None
     return (record.value["id"], record.value["happened_at"], record.value["amount"])
 
 
 def generation_of(record: Received) -> int:
-    """The publication that a record belongs to, as its headers tell a consumer."""
+    """The publication that a record belongs to, according to its headers."""
     return int(record.headers.get("sluice_generation", b"1"))
 
 
@@ -169,7 +171,7 @@ def _order(records: Sequence[Received]) -> list[str]:
 
 
 def _in_force(asked: Sequence[Asked], records: Sequence[Received]) -> list[str]:
-    """Behind the tombstones: for whoever keeps the newest state of each key."""
+    """The records after the tombstones: for a consumer that keeps the newest state of each key."""
     live: dict[str, set[Content]] = defaultdict(set)
     tombstones: Counter[str] = Counter()
     for record in records:
@@ -203,7 +205,7 @@ def _in_force(asked: Sequence[Asked], records: Sequence[Received]) -> list[str]:
 
 
 def ledger_problems(records: Sequence[Received], entry: Entry | None) -> list[str]:
-    """Where a window's ledger entry, earlier generations included, says other than its records do."""
+    """Where a window's ledger entry, including its earlier generations, differs from its records."""
     if entry is None:
         return ["the ledger does not know the window"]
     problems = []

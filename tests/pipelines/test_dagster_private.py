@@ -1,7 +1,7 @@
-"""What Sluice uses of Dagster's private interfaces stands in `pipelines/dagster_private.py`, and nowhere else.
+"""Sluice's uses of Dagster's private interfaces are in `pipelines/dagster_private.py`, and nowhere else.
 
-ruff refuses the imports of private modules. Here is what an import does not show: attributes, names in strings, replaced
-methods, SQL on Dagster's tables, and methods that Dagster does not mark as public.
+ruff refuses the imports of private modules. This test finds what an import does not show: attributes, names
+in strings, replaced methods, SQL on Dagster's tables, and methods that Dagster does not mark as public.
 """
 
 import ast
@@ -27,7 +27,7 @@ from tests.documents import ROOT
 
 _PRIVATE = re.compile(r"dagster(\.\w+)*\._\w|dagster_(shared|webserver|graphql)\b")
 _TAG = re.compile(r"\.?dagster/\w+")
-# Dagster's documentation has a page for each.
+# Dagster's documentation has a page for each of them.
 _DOCUMENTED = {
     "dagster/backfill",
     "dagster/code_references",
@@ -37,7 +37,7 @@ _DOCUMENTED = {
     "dagster/partition_row_count",
     "dagster/schedule_name",
 }
-# Names of tables that are also ordinary words of Sluice.
+# Names of tables that are also ordinary words in Sluice.
 _WORDS = {"runs", "jobs", "snapshots"}
 _TABLES = {
     name
@@ -51,7 +51,7 @@ _OWNERS = {
     "daemon_cursor_storage": "dagster._core.storage.daemon_cursor:DaemonCursorStorage",
 }
 _PYTHONS = {"_exit", "_getframe"}
-# The whole module is one private interface: dagster_private says what it is for.
+# The whole module is one private interface: dagster_private says why it is used.
 _WHOLE = "pipelines/orchestration/event_log.py"
 
 
@@ -61,7 +61,7 @@ def _modules() -> Iterator[Path]:
 
 
 def problems(text: str) -> list[str]:
-    """What in a module's text is for `dagster_private` alone."""
+    """What a module's text contains that only `dagster_private` may contain."""
     tree = ast.parse(text)
     of_dagster = re.search(r"^\s*(from|import) (dagster|pipelines\.dagster_private)\b", text, re.MULTILINE)
     found = chain(_imported(tree), _named(tree), _attributes(tree) if of_dagster else ())
@@ -100,7 +100,7 @@ def _attributes(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             if _is_private(node.attr) and node.attr not in _PYTHONS:
-                # What `self` has may come from a base of Sluice's own.
+                # Attributes of `self` may come from a base class of Sluice.
                 if id(node) in inside if ast.unparse(node.value) == "self" else node.attr not in own:
                     yield node.lineno, f"the attribute {ast.unparse(node)}"
             elif isinstance(node.ctx, ast.Store):
@@ -135,7 +135,7 @@ def _own_names(tree: ast.Module) -> set[str]:
 
 
 def _of_dagster(tree: ast.Module) -> set[str]:
-    """Names that the module imports from Dagster, and those of what it makes with them."""
+    """Names that the module imports from Dagster, and names of the objects that it makes with them."""
     found = {
         (one.asname or one.name).partition(".")[0]
         for node in ast.walk(tree)
@@ -158,7 +158,7 @@ def _is_a_method(node: ast.Attribute) -> bool:
 
 
 def _inherited(tree: ast.Module) -> set[int]:
-    """`self._x` in a class of a base that Dagster has, where the class does not define `_x`."""
+    """`self._x` in a class with a base from Dagster, if the class does not define `_x`."""
     imported = _of_dagster(tree)
     found = set()
     for kind in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
@@ -180,7 +180,8 @@ def _root(node: ast.expr) -> str:
 
 
 def _unmarked(node: ast.Attribute) -> Iterator[tuple[int, str]]:
-    """A method of an instance or of its storage that Dagster does not mark as public, and that is not listed."""
+    """A method of an instance or of its storage that Dagster does not mark as public, and that is not
+    listed."""
     owner = _owner(node)
     if owner is None or node.attr in UNMARKED.get(owner, ()):
         return
@@ -189,7 +190,7 @@ def _unmarked(node: ast.Attribute) -> Iterator[tuple[int, str]]:
 
 
 def _owner(node: ast.Attribute) -> str | None:
-    """The class that an attribute is one of, as the name before it says."""
+    """The class that an attribute belongs to, according to the name before it."""
     called = re.search(r"(\w+?)(_of\(self\))?$", ast.unparse(node.value))
     return _OWNERS.get(called[1].lstrip("_")) if called else None
 

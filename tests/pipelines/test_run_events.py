@@ -1,4 +1,4 @@
-"""Run events are values: JSON and back without a loss, and a sentence of each that is about its window."""
+"""Run events are values: to JSON and back without a loss, and each has a sentence about its window."""
 
 import json
 
@@ -14,7 +14,7 @@ PROBLEMS = st.lists(
     min_size=1,
     max_size=3,
 ).map(tuple)
-# A clock never tells more than that, and never infinity.
+# A clock is never more precise than that, and never returns infinity.
 FIELDS = {"problems": PROBLEMS, "seconds": st.floats(0, 1e9)}
 EVENTS = st.one_of(
     *(

@@ -1,4 +1,5 @@
-"""Environments: which one is in force, whose a variable is, and that no value of one is ever used by another."""
+"""Environments: which one is selected, which one a variable belongs to,
+and that no environment uses another's value."""
 
 import ast
 import json
@@ -250,7 +251,7 @@ def test_a_setting_and_its_variable_name_each_other(name: str, setting: str, suf
 
 
 def test_no_setting_is_another_one_behind_a_word() -> None:
-    """Or `SLUICE_EU_X_Y` could be `x_y` of `eu` and `y` of `eu-x`."""
+    """Otherwise `SLUICE_EU_X_Y` could be `x_y` of `eu` and `y` of `eu-x`."""
     for setting in SCALARS:
         words = setting.split("_")
         for count in range(1, len(words)):
@@ -338,13 +339,13 @@ def test_the_choice_of_the_option_is_known_to_children(
         tmp_path, TWO, **{name: os.environ[name] for name in ("SLUICE_ENV", "SLUICE_ENV_CHOSEN_BY")}
     )
     assert found.environment is not None and found.environment.chosen_by == "--env"
-    # Somebody chooses another one for a child.
+    # Somebody selects another one for a child process.
     monkeypatch.setenv("SLUICE_ENV", "stage")
     assert SluiceError("a", "b", next_step="sluice list").next_step == "sluice list"
 
 
 def test_messages_name_the_variable_of_the_environment_in_force() -> None:
-    """By `variable(setting)`: a variable that a text names itself is that of no environment."""
+    """With `variable(setting)`: a variable name that is written in a text belongs to no environment."""
     of_the_machine = {"home", "assets"}
     for package in ("pipelines", "resources"):
         for module in (ROOT / package).rglob("*.py"):

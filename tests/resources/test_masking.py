@@ -1,4 +1,5 @@
-"""What is shown of a setting: nothing of a password, however malformed the value is, and all that an operator needs."""
+"""What is shown of a setting: nothing of a password, however malformed the value is, and all that an operator
+needs."""
 
 import ctypes
 from pathlib import Path
@@ -32,7 +33,7 @@ def test_nothing_of_a_password_is_shown_however_malformed_the_value_is(
 ) -> None:
     shown = mask(name, form.format(password))
     assert STARS in shown
-    # The letters of the marks stand in none of the forms.
+    # The letters of the marks are in none of the forms.
     assert "xQ" not in shown and "Qx" not in shown and "Zy" not in shown
 
 
@@ -91,7 +92,7 @@ def test_every_shown_property_of_kafka_is_one_of_the_clients_and_holds_no_secret
     names = {row[0].strip() for row in rows if len(row) > 4}
     masked = {name for name in names if name.islower() and not is_shown(f"kafka.{name}")}
     assert len(names) > 150
-    # Callbacks and pointers, which no setting can be, are left out.
+    # Callbacks and pointers are left out: no setting can be one.
     assert {name for name in masked if not name.endswith("_cb") and "." in name} == {
         "https.ca.pem",
         "sasl.kerberos.kinit.cmd",

@@ -1,4 +1,5 @@
-"""Memory that allocators keep is given back behind many rows, and behind few nobody waits for it; and they keep little."""
+"""Memory that allocators keep is freed after many rows,
+without a delay after a few rows; and they keep little."""
 
 import os
 import re
@@ -45,8 +46,9 @@ def test_a_long_step_gives_back_now_and_then(monkeypatch: pytest.MonkeyPatch) ->
     assert given[2:] == [3_500_000]
 
 
-# A process of its own: what is chosen here holds for the whole process. It says which pool pyarrow uses, how many arenas
-# eight threads at once have made, and how many MiB stay behind blocks of 8 MiB under one that is still in use.
+# A separate process, because the choice applies to the whole process. It prints which pool pyarrow uses, how
+# many arenas eight threads at once have made, and how many MiB remain of freed blocks of 8 MiB below one that
+# is still in use.
 _PROCESS = """
 import ctypes, re, sys, tempfile, threading
 from pathlib import Path

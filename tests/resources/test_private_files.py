@@ -1,4 +1,4 @@
-"""What Sluice makes is readable by its user alone, or by the group where a setting says so."""
+"""What Sluice creates is readable only by its user, or by the group if a setting says so."""
 
 import json
 import os

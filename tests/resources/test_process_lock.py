@@ -1,4 +1,4 @@
-"""The lock by which another process sees that its holder has ended, also from another pid namespace."""
+"""The lock with which another process sees that its holder has ended, also from another pid namespace."""
 
 import os
 import shutil
@@ -40,7 +40,7 @@ print(marks_in(Path(sys.argv[1]))["run"].holder_lives())
 
 @contextmanager
 def holder(folder: Path, *arguments: str, within: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
-    """A process of its own that holds a lock, killed at the end with all that it started."""
+    """A separate process that holds a lock, killed at the end with all processes that it started."""
     with subprocess.Popen(
         [*within, sys.executable, "-c", _HOLDS, str(folder), *arguments],
         cwd=ROOT,
@@ -66,7 +66,7 @@ def look(folder: Path, *, within: Sequence[str] = ()) -> str:
 
 
 def namespaces() -> list[str]:
-    """A command that gives pid and host name of their own, with the host name that this machine has."""
+    """A command that gives a process its own pid and host name namespaces, with this machine's host name."""
     command = ["unshare", "--pid", "--uts", "--mount", "--mount-proc", "--fork"]
     if not shutil.which("unshare") or subprocess.run([*command, "true"], capture_output=True).returncode:
         pytest.skip("needs unshare, and the right to make namespaces")
@@ -95,7 +95,8 @@ def test_a_holder_in_another_pid_namespace_with_the_same_host_name(tmp_path: Pat
         mark = marks_in(tmp_path)["run"]
         assert mark.holder_lives() is True
         assert look(tmp_path, within=within) == "True", "from a third namespace"
-    # unshare is its parent; the process itself is the namespace's init, and may end a moment later.
+    # The pid is that of unshare, its parent;
+    # the process itself is the namespace's init, and may end a moment later.
     deadline = time.monotonic() + 60
     while mark.holder_lives() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -132,7 +133,8 @@ def test_a_holder_that_ends_in_order_at_this_moment_is_not_taken_for_one_that_wa
         mark = marks_in(tmp_path)["run"]
         process.kill()
         process.wait()
-    # Its file is removed, and then its lock released, between the look at the one and the look at the other.
+    # Its file is removed, and then its lock released,
+    # between the check of the file and the check of the lock.
     monkeypatch.setattr(process_lock.fcntl, "lockf", lambda *_: Path(mark.path).unlink())  # type: ignore[attr-defined]
     assert mark.holder_lives() is None
 

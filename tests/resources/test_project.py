@@ -1,4 +1,5 @@
-"""Which project a process works for: from any of its folders, by SLUICE_TOML, and never somebody else's."""
+"""Which project a process works for:
+found from any of its folders, by SLUICE_TOML, and never somebody else's."""
 
 import os
 import subprocess
@@ -61,7 +62,7 @@ def test_a_settings_file_above_sluices_own_tree_is_not_that_of_the_tree(
 
 def test_an_installed_package_has_no_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = tmp_path / "site-packages"
-    (site / "assets").mkdir(parents=True)  # a stranger's package of this name
+    (site / "assets").mkdir(parents=True)  # somebody else's package with this name
     monkeypatch.setattr(project_module, "ROOT", site)
     monkeypatch.chdir(tmp_path)
     assert find_project().root == tmp_path
@@ -98,7 +99,7 @@ def test_the_folder_of_the_events_is_relative_to_the_file_that_names_it(
 
 
 def test_a_child_finds_the_project_of_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also a project whose events lie elsewhere, and wherever the child begins."""
+    """Also for a project whose events are in another place, and wherever the child starts."""
     project = made(tmp_path / "p")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

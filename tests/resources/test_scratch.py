@@ -1,4 +1,4 @@
-"""A full temporary folder is said so, whoever finds it out; other faults keep their own words."""
+"""A full temporary folder is reported as such, wherever it is noticed; other errors keep their own words."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""Settings in files: what is read, what is refused, and a secret that is rotated while a process lives."""
+"""Settings in files: what is read, what is refused,
+and a secret that is rotated during the life of a process."""
 
 import base64
 import http.server
@@ -99,13 +100,13 @@ def test_a_rotated_secret_is_the_value_from_then_on(tmp_path: Path) -> None:
     assert dict(found.kafka) == {"sasl.password": "zebra behind"}
     assert found.secrets_fingerprint() != before
     assert "zebra" not in hide("zebra behind, zebra before")
-    # While it is being replaced, the last value holds.
+    # While the file is being replaced, the last value is used.
     file.unlink()
     assert found.kafka["sasl.password"] == "zebra behind"
 
 
 class _Registry(http.server.BaseHTTPRequestHandler):
-    """Knows no subject, and answers only whoever logs in with the password of now."""
+    """Knows no subject, and only accepts a login with the current password."""
 
     password = ""
 

@@ -1,4 +1,4 @@
-"""Known secrets are replaced in each form in which a text may have them, and nothing else is."""
+"""Known secrets are replaced in each form in which a text may contain them, and nothing else is."""
 
 import base64
 import json
@@ -48,7 +48,7 @@ def test_base64_of_a_text_with_a_secret_in_it_shows_no_more_than_its_edges(
     shown = knowing(Secret(secret.decode())).hide(base64.b64encode(before + secret + behind).decode())
     assert STARS in shown
     left, _, right = shown.partition(STARS)
-    # Three bytes are four characters; those that a neighbour has a part in stay.
+    # In Base64, three bytes are four characters; characters that a neighbouring byte contributes to stay.
     assert len(left) <= len(before) // 3 * 4 + 4 and len(right) <= -(-len(behind) // 3) * 4 + 4
 
 
@@ -61,7 +61,7 @@ def test_the_url_decoded_form_of_a_setting_is_replaced_too() -> None:
 def test_the_parts_that_a_parser_makes_of_a_malformed_password_are_replaced(cut: str) -> None:
     hide = knowing(*secrets_of("registry.url", f"https://sluice:zebra{cut}ball@host")).hide
     assert hide("no port: 'zebra'; no host ball@host") == f"no port: '{STARS}'; no host {STARS}@host"
-    # A part is a word of its own: others that begin like it are left.
+    # A part is replaced only as a whole word: words that begin like it stay.
     assert hide("football, zebras") == "football, zebras"
 
 
@@ -80,7 +80,8 @@ def test_a_secret_of_four_or_five_letters_is_replaced_as_a_word() -> None:
 
 
 def test_a_password_that_is_shown_elsewhere_is_masked_only_in_its_place() -> None:
-    """The user's own name, the database's, or a word of Sluice itself: without them nothing could be read."""
+    """The user's own name, the database's name, or a word of Sluice:
+    without these words nothing would be readable."""
     assert knowing(Secret("reader"), shown=["reader"]).hide("reader of x") == "reader of x"  # type: ignore[arg-type]
     assert knowing(Secret("sluice")).hide("sluice up") == "sluice up"
 

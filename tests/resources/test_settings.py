@@ -114,7 +114,7 @@ def test_no_secret_is_ever_printed(tmp_path: Path, caplog: pytest.LogCaptureFixt
     shown = [repr(found), str(found), caplog.text, *found.printable().values()]
 
     assert not [text for text in shown if "hunter2" in text]
-    # Nothing else is hidden: an operator must be able to see where things go.
+    # Nothing else is hidden: an operator must see where data goes.
     rows = found.printable()
     assert rows["registry.url"] == "https://********@registry:8081"
     assert rows["warehouse.default"] == "postgresql://********@db/sales"

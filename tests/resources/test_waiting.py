@@ -1,4 +1,4 @@
-"""What a process waits for is said when it has waited for some seconds, and not before."""
+"""What a process waits for is reported after some seconds of waiting, and not before."""
 
 import threading
 

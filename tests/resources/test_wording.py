@@ -1,4 +1,4 @@
-"""Whatever a value or an error is, a message has a short text of it."""
+"""Whatever a value or an error is, a message contains a short text for it."""
 
 import json
 from pathlib import Path

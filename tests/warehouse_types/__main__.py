@@ -1,4 +1,5 @@
-"""Prints the tables of types of docs/warehouses.md: `python -m tests.warehouse_types`. Starts a PostgreSQL of its own."""
+"""Prints the tables of types in docs/warehouses.md: `python -m tests.warehouse_types`.
+Starts its own PostgreSQL."""
 
 import tempfile
 from pathlib import Path
@@ -11,7 +12,7 @@ from tests.warehouse_types.worlds import duckdb_world, postgresql_world
 
 
 def main() -> None:
-    """Both tables, one behind the other."""
+    """Both tables, one after the other."""
     with tempfile.TemporaryDirectory() as folder:
         with opened(duckdb_world(Path(folder), duckdb_cases.CASES)) as warehouse:
             print(table("DuckDB", warehouse, duckdb_cases.CASES))

@@ -1,4 +1,4 @@
-"""What a case says of one type of a warehouse."""
+"""What a case says about one type of a warehouse."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,10 +6,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Case:
-    """A type as its warehouse writes it, with values in SQL and what an event has of each; without events: refused.
+    """A type as its warehouse writes it,
+    with values in SQL and what an event has for each; without events: refused.
 
-    `covers` are the names of the warehouse's catalogue that the case stands for, where that is not the type's own;
-    `avro` is the contract's type where it is not that of a draft; `shown`: whether the documentation has a row for it.
+    `covers` are the names in the warehouse's catalogue that the case represents, if they differ from the
+    type's own name; `avro` is the contract's type, if it differs from that of a draft; `shown`: whether the
+    documentation has a row for it.
     """
 
     type: str
@@ -26,7 +28,7 @@ class Case:
 
 
 def exact(type_: str, *pairs: tuple[str, Any], **more: Any) -> Case:
-    """A type of which every value arrives, or is a dead letter."""
+    """A type for which every value arrives, or is a dead letter."""
     return Case(type_, tuple(sql for sql, _ in pairs), tuple(event for _, event in pairs), **more)
 
 

@@ -25,7 +25,7 @@ CASES: tuple[Case, ...] = (
         "HUGEINT",
         ("9" * 38, Decimal("9" * 38)),
         (f"'-{'9' * 38}'", Decimal("-" + "9" * 38)),
-        # Of 39 digits.
+        # With 39 digits.
         (f"'1{'0' * 38}'", Dead("too_many_digits")),
         (f"'{2**127 - 1}'", Dead("too_many_digits")),
         (f"'{-(2**127)}'", Dead("too_many_digits")),
@@ -81,7 +81,7 @@ CASES: tuple[Case, ...] = (
     exact("MAP(VARCHAR, INTEGER)", ("MAP {'a': 1, '': NULL}", {"a": 1, "": None}), ("MAP {}", {}), covers=("MAP",)),
     exact('"NULL"', ("NULL", None), covers=("NULL",), avro="string", shown=False),
     exact('"NULL"[]', ("[NULL]", [None]), ("[]", []), avro={"type": "array", "items": ["null", "long"]}, shown=False),
-    # One inside another.
+    # Nested types.
     exact("ENUM('b', 'a')[]", ("['a', NULL, 'b']", ["a", None, "b"]), shown=False),
     exact("HUGEINT[]", ("[1]", [Decimal(1)]), (f"['{2**127 - 1}'::HUGEINT]", Dead("too_many_digits")), shown=False),
     exact("STRUCT(a STRUCT(b UUID[]))", ("{'a': {'b': ['00112233-4455-6677-8899-AABBCCDDEEFF']}}",

@@ -194,7 +194,7 @@ CASES: tuple[Case, ...] = (
         )
     ),
 )
-# What PostgreSQL keeps for itself: columns of its catalogue, which have no input.
+# Types that PostgreSQL uses only itself, for columns of its catalogue: they accept no input.
 INTERNAL = (
     "gtsvector",
     "pg_brin_bloom_summary",

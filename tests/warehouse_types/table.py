@@ -1,4 +1,4 @@
-"""The tables of types in docs/warehouses.md, made of what the warehouses and the cases say."""
+"""The tables of types in docs/warehouses.md, made from the warehouses and the cases."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,5 @@
-"""The types of every warehouse: what an event has of each is exact or a dead letter, or the type is refused in words."""
+"""The types of every warehouse:
+an event has the exact value or the row is a dead letter, or the type is refused in words."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -46,14 +47,14 @@ def url(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 
 @pytest.fixture(scope="module")
 def warehouse(url: Callable[[str], str]) -> Iterator[Callable[[str], Warehouse]]:
-    """A kind's warehouse with a view for each case."""
+    """A kind's warehouse, opened, with a view for each case."""
     with ExitStack() as stack:
         yield cache(lambda kind: stack.enter_context(opened(url(kind))))
 
 
 @pytest.fixture(scope="module")
 def found(url: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Found]:
-    """What comes of each case of a kind after a transform of this body."""
+    """What each case of a kind becomes with a transform of this body."""
 
     @cache
     def made(kind: str, body: str) -> Found:
@@ -121,7 +122,7 @@ def test_a_type_that_is_known_by_an_extension_s_name_alone_is_refused() -> None:
     from resources.warehouse.duckdb.types import _is_exact, _is_nested
 
     class Named:
-        """A type of an extension: the name is its own, the id that of what it is stored as."""
+        """A type of an extension: it has its own name, but the id of the type that it is stored as."""
 
         def __init__(self, name: str, stored: str) -> None:
             self.name, self.id = name, stored

@@ -1,4 +1,4 @@
-"""Columns through the steps of a run, snapshots included, to what an event decodes to."""
+"""Takes columns through the steps of a run, snapshots included, to the values that an event decodes to."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -36,7 +36,7 @@ def {name}(rows):
     {body}
 '''
 IDENTITY = "return rows"
-# The column passes through pandas in ways that authors take, one after the other; none of them may alter a value.
+# Ways in which authors pass a column through pandas, one after the other; none of them may change a value.
 THROUGH_PANDAS = """import pandas as pd
     rows = rows.assign(id=rows["id"] + "").sort_values("id", ascending=False)
     rows = pd.concat([rows.iloc[:1], rows.iloc[1:]])[rows["id"] != ""]
@@ -53,7 +53,8 @@ class Dead:
 
 @dataclass(frozen=True)
 class Asked:
-    """The values of the view `name`, in SQL and in their order, under a contract's type (None: what a draft has)."""
+    """The values of the view `name`, in SQL and in their order,
+    with a contract's type (None: the type of a draft)."""
 
     name: str
     avro: Any = None
@@ -68,12 +69,12 @@ def opened(url: str) -> Iterator[Warehouse]:
 
 
 def events(folder: Path, url: str, asked: Sequence[Asked]) -> Iterator[list[Any] | Exception]:
-    """For each that is asked: what the events of its rows decode to, or Dead, in the order of their ids. What one ends
-    with does not keep the others from being tried."""
+    """For each of `asked`: what the events of its rows decode to, or Dead, in the order of their ids. If one
+    of them ends with an error, the others are tried all the same."""
     settings = load_settings(
         {
             "SLUICE_HOME": str(folder / "home"),
-            "SLUICE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",  # no step before publishing asks for it
+            "SLUICE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",  # no step before publishing uses it
             "SLUICE_REGISTRY_URL": "http://127.0.0.1:1",
             "SLUICE_WAREHOUSE_DEFAULT": url,
         }

@@ -1,4 +1,5 @@
-"""A database of each kind of warehouse with a view or table `c<n>` for each case: its values and a null, under ids in order."""
+"""A database of each kind of warehouse with a view or table `c<n>` for each case:
+its values and a null, with ids in order."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ def duckdb_world(folder: Path, cases: Sequence[Case]) -> str:
 def postgresql_world(server: PostgresServer, setup: str, cases: Sequence[Case]) -> str:
     """The URL of a new database, in which `setup` ran first."""
     url = server.new_database()
-    # Not views: those may hold no constant of some types.
+    # Not views: a view may not have a constant of some types.
     made = (_view(number, case).replace("CREATE VIEW", "CREATE TABLE") for number, case in enumerate(cases))
     execute(url, ";\n".join([setup, *made]))
     return url

@@ -141,7 +141,7 @@ CONTENDERS = (
     ),
 )
 
-# Looked for, and not to be had by the package clients that this benchmark uses.
+# These were considered, but the package clients of this benchmark cannot install them.
 ABSENT = {
     "Kafka Connect with a JDBC source": "no JDBC source connector is on Maven Central: Aiven's is released on its project page only, "
     "Confluent's in Confluent's own repository",

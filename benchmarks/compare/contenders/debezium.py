@@ -38,7 +38,7 @@ def run(job: Job, clock: Clock) -> int:
     schemas = start(registry, scratch / "apicurio")
     try:
         with postgres(job) as database_port, _worker(job, scratch) as (process, port):
-            clock.root = process.pid  # neither PostgreSQL nor the registry is counted
+            clock.root = process.pid  # neither PostgreSQL nor the registry counts
             url = schemas.address.removesuffix("/apis/ccompat/v7")
             connector = json.dumps(_connector(job, database_port, url)).encode()
             with clock.running():
@@ -101,7 +101,7 @@ def _worker(job: Job, scratch: Path) -> Iterator[tuple[subprocess.Popen[bytes], 
     """A standalone worker that is ready for connectors: its process and the port of its REST interface."""
     (port,) = free_ports(1, ())
     properties = scratch / "worker.properties"
-    # Each plugin is one folder below the path, with a class loader of its own.
+    # Each plugin is a folder below the path, with its own class loader.
     plugins = scratch / "plugins"
     plugins.mkdir()
     for name in ("debezium_jars", "converter_jars"):
@@ -130,7 +130,7 @@ def _worker(job: Job, scratch: Path) -> Iterator[tuple[subprocess.Popen[bytes], 
                 time.sleep(0.2)
         yield process, port
     finally:
-        process.kill()  # asked to end, it was once still there after a minute; nothing of it is needed
+        process.kill()  # after SIGTERM it once still ran a minute later; nothing of it is needed
         process.wait()
 
 
@@ -141,7 +141,8 @@ def _ask(port: int, path: str, body: bytes | None = None) -> Any:
 
 
 def _wait(job: Job, port: int) -> int:
-    """Until the topic holds as many records as the job has rows: Connect does not say when a snapshot is done."""
+    """Wait until the topic has as many records as the job has rows:
+    Connect does not report the end of a snapshot."""
     consumer = Consumer({"bootstrap.servers": job.bootstrap, "group.id": "bench-counts"})
     deadline, looked = time.monotonic() + _SECONDS, 0.0
     try:

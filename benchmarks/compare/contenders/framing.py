@@ -1,4 +1,4 @@
-"""Framed Avro of one dict by fastavro, the way it is written by hand."""
+"""Framed Avro of one dict with fastavro, as people write it by hand."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from benchmarks.compare.job import Job
 
 
 class Framer:
-    """Confluent-framed bytes of rows under the job's contract."""
+    """Confluent-framed bytes of rows with the job's contract."""
 
     def __init__(self, job: Job) -> None:
         self._schema = parse_schema(json.loads(job.schema_text))

@@ -1,4 +1,4 @@
-"""The limit: librdkafka in C, with every record encoded beforehand and in memory before the clock starts."""
+"""The limit: librdkafka in C; every record is encoded and in memory before the clock starts."""
 
 import subprocess
 from pathlib import Path
@@ -20,9 +20,9 @@ def _records(job: Job) -> Path:
 def prepare(job: Job) -> None:
     """Encode the rows to a file of blocks, once for the data set.
 
-    A block, little-endian: rows n, bytes of keys, bytes of values (8 bytes each); n + 1 offsets of keys and of
-    values (4 bytes each); keys; values. The schema id is 1: nobody decodes these but the read back of the
-    comparison, which knows the contract.
+    A block, little-endian: rows n, bytes of keys, bytes of values (8 bytes each); n + 1 offsets of keys and
+    of values (4 bytes each); keys; values. The schema id is 1: only the read back of the comparison decodes
+    these records, and it knows the contract.
     """
     from benchmarks.compare.contenders.values import connect
     from pipelines.contract import parse_contract
@@ -51,7 +51,7 @@ def prepare(job: Job) -> None:
 
 
 def _column(values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets from 0, and the bytes they cut."""
+    """Offsets that begin at 0, and the bytes that they divide."""
     flat = pa.concat_arrays([values.cast(pa.binary())])
     _, offsets, data = flat.buffers()
     cuts = np.frombuffer(offsets, "<i4")[flat.offset : flat.offset + len(flat) + 1]
@@ -80,5 +80,5 @@ def run(job: Job, clock: Clock) -> int:
         process.stdin.flush()
         answer = process.stdout.readline().split()
     clock.facts["librdkafka"] = answer[1]
-    # It ends with our side of its input, that is after its memory was read.
+    # It ends when we close its input, which is after its memory was measured.
     return int(answer[0])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-# What a run's process imports, before the clock starts like everyone's libraries.
+# What a run's process imports; imported before the clock starts, as for every contender.
 import pipelines.orchestration.windows.run  # noqa: F401
 from benchmarks.compare.clock import Clock
 from benchmarks.compare.contenders.sluice_world import enter
@@ -22,6 +22,6 @@ def run(job: Job, clock: Clock) -> int:
     if not done.success:
         raise RuntimeError(done.why)
     told = done.windows[DAY]
-    # Dagster hands metadata back as plain values.
+    # Dagster returns metadata as plain values.
     clock.facts |= {name: told[name] for name in ("encoding", "transactions") if name in told}
     return int(told["rows_published"])

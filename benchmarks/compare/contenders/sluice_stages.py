@@ -1,4 +1,4 @@
-"""Each of Sluice's steps alone, without Dagster. What a step needs of those before it is made beforehand."""
+"""Each of Sluice's steps alone, without Dagster. What a step needs from earlier steps is made before."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def _home(job: Job) -> Path:
 
 
 def prepare(job: Job) -> None:
-    """The two snapshots, where an earlier run has not left them."""
+    """Make the two snapshots, unless an earlier run has left them."""
     event = load_catalogue(enter(job, _home(job))).find(job.dataset)
     window = event.windows.window(DAY)
     with Platform() as platform:

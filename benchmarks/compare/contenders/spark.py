@@ -13,7 +13,8 @@ def _source(job: Job) -> Path:
 
 
 def prepare(job: Job) -> None:
-    """The rows as Parquet: what Spark reads best, and cheaper for it than a query to another system."""
+    """The rows as Parquet: the format that Spark reads best,
+    and cheaper for it than a query to another system."""
     from benchmarks.compare.contenders.values import connect
 
     if not _source(job).exists():
@@ -28,7 +29,7 @@ def run(job: Job, clock: Clock) -> int:
 
     clock.facts["spark"] = __version__
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    # pyspark brings Scala and Spark's own jars; ours are those of the Kafka and Avro modules.
+    # pyspark includes Scala and Spark's own jars; ours are those of the Kafka and Avro modules.
     ours = [
         str(jar) for jar in jars("spark_jars").glob("*.jar") if not jar.name.startswith(("scala-", "hadoop-"))
     ]
@@ -41,7 +42,7 @@ def run(job: Job, clock: Clock) -> int:
         .config("spark.ui.enabled", "false")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.local.dir", job.scratch)
-        # By default a file this small is one task, and one of the two threads is idle.
+        # By default a file this small is one task, and one of the two threads would be idle.
         .config("spark.sql.files.maxPartitionBytes", "16m")
         .getOrCreate()
     )

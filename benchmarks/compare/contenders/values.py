@@ -1,4 +1,5 @@
-"""Rows as Python objects and the producer loop: what the hand-written ways share, as a team's own code would."""
+"""Rows as Python objects, and the producer loop:
+what the hand-written contenders share, as a team would write it."""
 
 import json
 from collections.abc import Iterator
@@ -40,14 +41,15 @@ class Sender:
 
 
 def connect(job: Job) -> Any:
-    """The warehouse, as everyone opens it."""
+    """The warehouse, opened as every contender opens it."""
     return duckdb.connect(job.database, read_only=True)
 
 
 def frames(job: Job, chunk_rows: int = 10_000) -> Iterator[pd.DataFrame]:
-    """The rows as pandas gives them with read_sql, and with None where it would give NaN.
+    """The rows as pandas returns them with read_sql, but with None instead of NaN.
 
-    Whole numbers are read as Int64: with pandas's own types one null makes floats of a column, which Avro refuses.
+    Whole numbers are read as Int64: with pandas's own types, one null turns a column into floats, which Avro
+    refuses.
     """
     fields = json.loads(job.schema_text)["fields"]
     whole = {

@@ -1,4 +1,4 @@
-"""What an event agrees with others about: its topic's settings, its consumers, its promise and its tags.
+"""What an event promises or requires: its topic's settings, its consumers, its promise and its tags.
 
-None of it changes a row, so none of it is part of an event's code version.
+None of this changes a row, so none of it is part of an event's code version.
 """

@@ -1,4 +1,5 @@
-"""Calls of authoring names: a misspelt or missing argument is reported beside the other mistakes of the call."""
+"""Calls of authoring names:
+a misspelt or missing argument is reported together with the call's other mistakes."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ class Mistake(NamedTuple):
 
 
 def report(mistakes: Iterable[Mistake]) -> None:
-    """Reports the mistakes at the author's line: to the catalogue that is loading, or else as one DeclarationError."""
+    """Reports the mistakes at the author's line:
+    to the catalogue that is being loaded, otherwise as one DeclarationError."""
     caller = sys._getframe(1)
     while str(caller.f_globals.get("__name__")).startswith(_AUTHORING) and caller.f_back is not None:
         caller = caller.f_back
@@ -48,9 +50,9 @@ def report(mistakes: Iterable[Mistake]) -> None:
 
 
 def all_mistakes_of_a_call(called: Callable[P, T]) -> Callable[P, T]:
-    """Reports unknown and surplus arguments together with what `called` itself reports.
+    """Reports unknown and surplus arguments together with the mistakes that `called` itself reports.
 
-    Each argument of `called` needs a default, which is what it gets where it is not given.
+    Each argument of `called` must have a default value; an argument that is not given has this value.
     """
     name = called.__name__
     parameters = inspect.signature(called).parameters
@@ -80,5 +82,5 @@ def all_mistakes_of_a_call(called: Callable[P, T]) -> Callable[P, T]:
 
 
 def is_whole(value: object, least: int, most: int) -> bool:
-    """Whether `value` is a whole number of this range; True and False are none."""
+    """Whether `value` is a whole number from `least` to `most`; True and False are not."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

@@ -10,7 +10,7 @@ from pipelines.authoring.agreements.calls import Mistake
 from pipelines.authoring.texts import without_class
 from resources.wording import brief
 
-# A consumer's name is a key of sluice.toml, a value of a tag and a part of an address.
+# A consumer's name is a key in sluice.toml, the value of a tag and a part of a URL.
 _CONSUMER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _CONSUMERS = 'a list of the names of services, such as consumers=["billing", "tracking"]'
 _CONSUMER_NAMES = "letters, digits, '.', '_' and '-', with a letter or digit first; at most 63 characters"
@@ -24,7 +24,7 @@ _RESERVED = ("dagster", "sluice")
 
 
 class Tag(NamedTuple):
-    """A tag of an event; a tag without a value has the value ""."""
+    """A tag of an event. A tag without a value has the value ""."""
 
     key: str
     value: str = ""
@@ -34,7 +34,8 @@ class Tag(NamedTuple):
 
 
 def read_consumers(value: object) -> tuple[tuple[str, ...], Mistake | None]:
-    """The names in the order in which they are written, and what is wrong with the first wrong one."""
+    """The names in the order in which they are written,
+    and the mistake of the first wrong one (None: no mistake)."""
     names, mistake = _names("consumers", value, _CONSUMERS)
     if mistake:
         return (), mistake
@@ -58,7 +59,7 @@ def read_consumers(value: object) -> tuple[tuple[str, ...], Mistake | None]:
 
 
 def read_tags(value: object) -> tuple[tuple[Tag, ...], Mistake | None]:
-    """The tags in the order of their keys, and what is wrong with the first wrong one."""
+    """The tags in the order of their keys, and the mistake of the first wrong one (None: no mistake)."""
     if isinstance(value, Mapping):
         pairs = [(key, told) for key, told in value.items()]
         if other := next((key for key, _ in pairs if not isinstance(key, str)), None):

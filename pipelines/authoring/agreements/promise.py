@@ -19,7 +19,7 @@ _SINCE_FORMATS = ("%Y-%m-%d", "%Y-%m-%d-%H:%M", "%Y-%m-%dT%H:%M", "%Y-%m")
 
 
 class RowRange(NamedTuple):
-    """How many events one window has, both ends included; `most` is None where there is no most."""
+    """How many events one window has, both ends included; `most` is None if there is no upper limit."""
 
     least: int
     most: int | None
@@ -27,11 +27,11 @@ class RowRange(NamedTuple):
 
 @dataclass(frozen=True)
 class Promise:
-    """What is promised of an event's windows. None: nothing is promised of it.
+    """What is promised of an event's windows. None: nothing is promised.
 
     fresh_within: a window's events are on the topic at most this long after the window's end.
     rows: how many events a window has.
-    complete_since: each window that starts at or after this instant, and is complete, is published.
+    complete_since: each complete window that starts at or after this instant is published.
     """
 
     fresh_within: timedelta | None = None
@@ -69,7 +69,7 @@ def promise(
     rows: tuple[int, int | None] | None = None,
     complete_since: str | None = None,
 ) -> Promise:
-    """What consumers may expect of the event; at least one of the arguments.
+    """What consumers may expect of the event. At least one argument is required.
 
     fresh_within: the events of a window are on the topic at most this long after the window's end: `"8h"`.
     rows: the fewest and the most events that a window has, both included: `(1_000, 60_000)`, `(1, None)`.
@@ -94,7 +94,7 @@ def promise(
 
 
 def unkeepable(made: Promise, windows: Windows) -> Mistake | None:
-    """Why no run can keep the promise with these windows; None where one can."""
+    """Why no run can keep the promise with these windows; None if a run can keep it."""
     fresh, delay, since = made.fresh_within, windows.delay, made.complete_since
     if fresh is not None and fresh <= delay:
         return Mistake(

@@ -1,4 +1,4 @@
-"""`topic(...)`: a topic's name, and what the event needs of its settings."""
+"""`topic(...)`: a topic's name, and the topic settings that the event needs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _RETENTIONS = f"{DURATIONS}; or '{FOREVER}'"
 class TopicSettings:
     """What an event needs of its topic. None: the environment or the brokers decide.
 
-    `retention_ms` and `retention_bytes` (of one Kafka partition) are as Kafka has them; a `retention_ms` of -1 keeps
-    records for ever.
+    `retention_ms` and `retention_bytes` (of one Kafka partition) have the same meaning as in Kafka; a
+    `retention_ms` of -1 keeps records forever.
     """
 
     partitions: int | None = None
@@ -79,7 +79,8 @@ NO_TOPIC_SETTINGS = TopicSettings()
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as an author writes it. `name` is checked by `@event`, as the plain text is."""
+    """A topic as an author writes it.
+    `@event` checks `name`, as it checks a topic that is written as plain text."""
 
     name: str
     settings: TopicSettings = NO_TOPIC_SETTINGS
@@ -95,13 +96,15 @@ def topic(
     cleanup: Cleanup | None = None,
     max_message_bytes: int | None = None,
 ) -> Topic:
-    """An event's topic with the settings that the event needs; what is left out, the environment decides.
+    """An event's topic with the settings that the event needs.
+    The environment decides each setting that is left out.
 
     partitions: how many Kafka partitions the topic has; keys are spread over them.
     retention: how long a record is kept, `"90d"`, or `"forever"` (Kafka: `retention.ms`).
     retention_bytes: how many bytes each Kafka partition keeps (Kafka: `retention.bytes`).
-    cleanup: "delete" what is older than the retention; "compact": keep the newest record of each key, for an event with
-        `tombstones=True` or `stale_writes="skip"`; "compact,delete": both (Kafka: `cleanup.policy`).
+    cleanup: "delete": delete records older than the retention; "compact": keep the newest record of each key,
+        for an event with `tombstones=True` or `stale_writes="skip"`; "compact,delete": both (Kafka:
+        `cleanup.policy`).
     max_message_bytes: the largest record, after compression (Kafka: `max.message.bytes`).
     """
     mistakes: list[Mistake] = []
@@ -152,7 +155,7 @@ def topic(
 
 
 def compaction_mistake(settings: TopicSettings, *, carries_state: bool) -> Mistake | None:
-    """What is wrong with a compacted topic of an event of which each record counts; None where nothing is."""
+    """Why an event whose every record counts must not have a compacted topic; None if nothing is wrong."""
     if not settings.compacts or carries_state:
         return None
     return Mistake(

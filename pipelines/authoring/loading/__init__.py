@@ -1,1 +1,1 @@
-"""From the files of an `assets/` tree to events, or to everything that keeps them from being some."""
+"""From the files of an `assets/` tree to events, or to every mistake that prevents them."""

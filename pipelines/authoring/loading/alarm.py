@@ -10,9 +10,9 @@ from types import FrameType
 
 @contextmanager
 def alarm(seconds: float, error: type[BaseException]) -> Iterator[list[bool]]:
-    """Raise `error` in the block after `seconds`; the list is not empty from then on.
+    """Raise `error` in the block after `seconds`; from then on the list is not empty.
 
-    That is possible in the main thread, between two steps of Python. In other threads there is no limit.
+    This works in the main thread, between two steps of Python. In other threads there is no limit.
     """
     rang: list[bool] = []
     if threading.current_thread() is not threading.main_thread():

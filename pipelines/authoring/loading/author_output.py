@@ -7,7 +7,7 @@ from contextlib import contextmanager, redirect_stdout
 
 
 class _Aside(io.TextIOBase):
-    """Writes to the stderr of the moment. Whoever closes it closes nothing of the command's."""
+    """Writes to the `sys.stderr` of the moment. Closing it does not close the command's stream."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)
@@ -25,13 +25,13 @@ class _Aside(io.TextIOBase):
         return sys.stderr.isatty()
 
     def close(self) -> None:
-        """Stays open: it is the command's."""
+        """Does nothing: the stream belongs to the command."""
 
 
 @contextmanager
 def author_output_aside() -> Iterator[None]:
-    """Within the block what is printed goes to stderr: stdout is the command's own, which may be JSON for programs. What
-    the code does to `sys.stdout` and `sys.stderr` themselves ends with the block."""
+    """Within the block, everything that is printed goes to stderr: stdout belongs to the command and may be
+    JSON for programs. If the code replaces `sys.stdout` or `sys.stderr`, that ends with the block."""
     errors = sys.stderr
     with redirect_stdout(_Aside()):
         try:

@@ -1,5 +1,5 @@
-"""Columns that are not the contract's fields, as one difference: what is missing, what is too much, what was renamed, and
-what has another type."""
+"""Columns that are not the contract's fields, reported as one difference: which are missing, which are extra,
+which were renamed, and which have another type."""
 
 import re
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from difflib import get_close_matches
 from pipelines.authoring.problems import listing
 from resources.wording import counted
 
-# More names and lines than this are counted.
+# If there are more names or lines than this, the rest is counted.
 _NAMED = 12
 _MOST_LINES = 40
 
 
 @dataclass(frozen=True)
 class OtherType:
-    """A column, or a part of one (`legs[].fuel`), that is `given` as a type that its field does not take. `allowed` says what
-    a field of this type takes, `next_step` how to get it."""
+    """A column, or a part of one (`legs[].fuel`), whose type `given` its field does not take. `allowed` says
+    what a field of this type takes, `next_step` how to get it."""
 
     column: str
     given: str
@@ -27,15 +27,15 @@ class OtherType:
 
     @property
     def whole_column(self) -> str:
-        """The column without the place in it."""
+        """The name of the whole column, without the path inside it."""
         return re.split(r"[.\[]", self.column)[0]
 
 
 def difference(
     missing: Sequence[str], extra: Sequence[str], *, of: int, types: Sequence[OtherType] = ()
 ) -> tuple[str, str]:
-    """What is different, and what to do. `missing` are fields of the `of` that a contract has, `extra` columns that are
-    none of its fields."""
+    """What is different, and what to do. `missing` are those of the contract's `of` fields that no column
+    has; `extra` are columns that are not fields of the contract."""
     renamed = likely_renames(missing, extra)
     lost = [name for name in missing if name not in renamed.values()]
     more = [name for name in extra if name not in renamed]
@@ -62,7 +62,8 @@ def difference(
 
 
 def _type_lines(types: Sequence[OtherType]) -> list[str]:
-    """A line for all columns that differ alike: often one cause, as a file whose columns were all read as text."""
+    """One line for all columns that differ in the same way: they often have one cause, for example a file
+    whose columns were all read as text."""
     alike: dict[tuple[str, str, str, str | None], list[str]] = {}
     for one in types:
         field = one.field.removesuffix(" or null")
@@ -78,7 +79,7 @@ def _type_lines(types: Sequence[OtherType]) -> list[str]:
 
 
 def likely_renames(missing: Sequence[str], extra: Sequence[str]) -> dict[str, str]:
-    """Columns by the field that each most likely is."""
+    """The missing field that an extra column most likely is, by the column's name."""
     if len(missing) == len(extra) == 1:
         return {extra[0]: missing[0]}
     left = {name.lower(): name for name in missing}

@@ -22,7 +22,7 @@ _INSTANT = '{"type": "long", "logicalType": "timestamp-micros"}'
 
 
 def field_mistakes(declaration: EventDeclaration, contract: Contract) -> Iterator[ArgumentMistake]:
-    """What keeps the declared fields from doing their work."""
+    """Why the declared fields cannot be used as declared."""
     arguments = declaration.arguments
     fields = {field.name: field for field in contract.fields}
     named = [("key", arguments.key), ("event_time", arguments.event_time), ("event_id", arguments.event_id)]
@@ -136,12 +136,12 @@ def _undocumented(field: AvroField, prefix: str) -> Iterator[str]:
 def column_mistakes(
     declaration: EventDeclaration, contract: Contract, query: SourceQuery, *, identity: bool
 ) -> Iterator[ArgumentMistake]:
-    """Columns that cannot become the contract's fields. With a transform between them only the id is looked at."""
+    """Columns that cannot become the contract's fields. If there is a transform, only the id is checked."""
     if query.columns is None or not declaration.sound("event_id", "source"):
         return
     event_id = declaration.arguments.event_id
     named = [column for column in query.columns if column]
-    # Warehouses differ in the case they give a column; the exact spelling is checked where the rows are.
+    # Warehouses differ in the case of a column's name. The exact spelling is checked when the rows are read.
     given = {column.lower() for column in named}
     if event_id is not None and event_id.lower() in given:
         yield ArgumentMistake(

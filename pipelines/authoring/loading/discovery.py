@@ -1,4 +1,5 @@
-"""Finds the events of an `assets/` tree. Nothing is registered anywhere: a module that lies there is in the catalogue."""
+"""Finds the events of an `assets/` tree.
+There is no registration: every module in the tree is in the catalogue."""
 
 from __future__ import annotations
 
@@ -27,9 +28,9 @@ def load_catalogue(
     """Import and check every event module below `assets_root` (default: the folder that the settings
     name; without the samples, if they are not in use).
 
-    `dialects` maps a warehouse's name to sqlglot's name of its SQL; DuckDB's where it is not named. `topic_prefix`, of the
-    settings, begins the topic of every event of the catalogue; nothing else of an event depends on it.
-    Reads only those files; touches no warehouse, broker or registry.
+    `dialects` maps a warehouse's name to sqlglot's name of its SQL; a warehouse that is not in it has
+    DuckDB's. `topic_prefix`, from the settings, is the start of every topic of the catalogue; nothing else of
+    an event depends on it. Reads only those files; connects to no warehouse, broker or registry.
     Raises `CatalogueError` with every mistake of every module, file by file; its `healthy` holds the other events.
     """
     root = (assets_root or assets_folder()).resolve()
@@ -52,7 +53,7 @@ def _loaded(
     *,
     own: bool,
 ) -> Catalogue:
-    # Imported here: these need sqlglot and pyarrow, which `import pipelines` must not wait for.
+    # Imported here: these modules import sqlglot and pyarrow, and `import pipelines` must not wait for them.
     from pipelines.authoring.loading.resolution import Resolver
 
     problems = list(found.problems)
@@ -81,13 +82,14 @@ def _loaded(
         MappingProxyType(healthy), root, tuple(warnings), MappingProxyType(refused), samples_left_out
     )
     if problems:
-        unique = dict.fromkeys(problems)  # a broken helper is one mistake, however many modules import it
+        unique = dict.fromkeys(problems)  # a failing helper is one mistake, however many modules import it
         raise CatalogueError(sorted(unique, key=lambda problem: (problem.file, problem.line or 0)), catalogue)
     return catalogue
 
 
 def shared_topics(topics: Sequence[TopicClaim]) -> list[tuple[str, DeclarationProblem]]:
-    """Topics claimed twice, or that Kafka takes for the same; told to each claiming module, by its event's name."""
+    """Topics claimed twice, or that Kafka treats as the same:
+    one problem for each claiming module, by its event's name."""
     claims: dict[str, list[TopicClaim]] = {}
     for claim in topics:
         claims.setdefault(collision_key(claim.topic), []).append(claim)
@@ -100,7 +102,7 @@ def shared_topics(topics: Sequence[TopicClaim]) -> list[tuple[str, DeclarationPr
 
 
 def too_long(topics: Sequence[TopicClaim], topic_prefix: str) -> list[tuple[str, DeclarationProblem]]:
-    """Topics that only the prefix of the settings makes too long for Kafka."""
+    """Topics that are too long for Kafka only because of the prefix in the settings."""
     return [
         (
             claim.event,

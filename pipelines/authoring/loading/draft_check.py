@@ -1,7 +1,8 @@
-"""An event of which there are only texts, judged as the catalogue would judge its files, and without running any of it.
+"""Checks the texts of an event that has no files yet,
+as the catalogue would check its files, and runs none of its code.
 
-What stands in a draft comes from a warehouse, where others choose the names. So a draft is a declaration of literals
-alone, and literals are read, not run.
+The content of a draft comes from a warehouse, where others choose the names. So a draft is a declaration that
+has only literals, and literals are read, not run.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ _WINDOWS = {"hourly": hourly, "daily": daily, "weekly": weekly, "monthly": month
 
 
 def judged(path: Path, module: str, contract: str, others: Catalogue) -> Event:
-    """The event that the texts would be as `path`, which is `<root>/<domain>/<event>.py`, and the contract beside it.
+    """The event that the texts would be as `path`,
+    which is `<root>/<domain>/<event>.py`, and the contract beside it.
 
-    Raises CatalogueError with every mistake, a topic of the `others` among them; ValueError for a module that is more than
-    a declaration of literals over `return rows`.
+    Raises CatalogueError with every mistake, for example a topic that one of the `others` has; ValueError for
+    a module that is more than a declaration of literals over `return rows`.
     """
     drafted = _Drafted(path, module, contract)
     found = drafted.resolve()

@@ -4,13 +4,14 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Fewer are loaded before the collector has cost anything.
+# For fewer events the collector costs no time that matters.
 MANY = 100
 
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Without it a fifth of a load goes to the collector, which visits what is being built over and over."""
+    """No garbage collection in the block. Otherwise a fifth of the load's time goes to the collector, which
+    visits the new objects again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -21,15 +22,17 @@ def collection_paused() -> Iterator[None]:
 
 
 def keep(events: int) -> None:
-    """What many events came to stays as long as the process: the collector need not visit it again, neither here
-    nor in the runs that follow. What nothing refers to any more is given back all the same."""
+    """After a load of many events: their objects stay as long as the process, so the collector does not visit
+    them again, neither here nor in the runs that follow. An object that nothing refers to is freed all the
+    same."""
     if events >= MANY:
         gc.freeze()
 
 
 def let_go(events: int) -> None:
-    """Before so many events are loaded again: what an earlier load kept, and nothing refers to any more, is given
-    back. Modules and their functions refer to each other, so without this every load would add to the last."""
+    """Before many events are loaded again: frees the objects of an earlier load that nothing refers to any
+    more. Modules and their functions refer to each other, so without this every load would use more memory
+    than the last."""
     if events >= MANY and gc.get_freeze_count():
         gc.unfreeze()
         gc.collect()

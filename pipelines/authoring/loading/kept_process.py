@@ -1,4 +1,5 @@
-"""Keeps the process while an author's module is imported: no module may end it, or change it for the modules after it."""
+"""Protects the process while an author's module is imported: no module may end the process, or change it for
+the modules after it."""
 
 import _thread
 import os
@@ -12,8 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-# What ends or interrupts a process without an exception that could be caught. The first two do so always, the others
-# where they are given this process.
+# Calls that end or interrupt a process without an exception that could be caught. The first two always do so,
+# the others if their target is this process.
 _ENDINGS: tuple[tuple[ModuleType, str], ...] = (
     (os, "_exit"),
     (os, "abort"),
@@ -22,18 +23,19 @@ _ENDINGS: tuple[tuple[ModuleType, str], ...] = (
     (signal, "raise_signal"),
     (_thread, "interrupt_main"),
 )
-# Of Sluice, Dagster and PostgreSQL: they are read after the modules, for all events.
+# Prefixes of the variables of Sluice, Dagster and PostgreSQL:
+# they are read after the modules are loaded, for all events.
 _SETTINGS = ("SLUICE_", "DAGSTER_", "PG")
 
 
 @contextmanager
 def process_kept() -> Iterator[None]:
-    """Within the block, a call in this thread that would end the process raises SystemExit. After it, the working folder,
-    the umask, the filters of warnings and the settings in the environment are as before, `sys.path` has what it had, and
-    the recursion limit is at least as high."""
+    """In the block, a call in this thread that would end the process raises SystemExit. After the block, the
+    working folder, the umask, the warning filters and the settings in the environment are as before;
+    `sys.path` has its earlier content, and the recursion limit is at least as high as before."""
     process, path, depth, settings = os.getpid(), list(sys.path), sys.getrecursionlimit(), _settings()
     folder = None
-    with suppress(OSError):  # a folder that is gone
+    with suppress(OSError):  # the folder was removed
         folder = Path.cwd()
     umask = os.umask(0o077)
     os.umask(umask)
@@ -44,7 +46,7 @@ def process_kept() -> Iterator[None]:
             yield
     finally:
         if os.getpid() != process:
-            # A child that the module forked: it must not go on as a second command.
+            # A child that the module forked: it must not continue as a second command.
             os._exit(70)
         os.umask(umask)
         if sys.getrecursionlimit() < depth:
@@ -70,7 +72,7 @@ def _refused(module: ModuleType, name: str) -> Iterator[None]:
     process, thread, inside = os.getpid(), threading.get_ident(), True
 
     def refusing(*given: Any) -> Any:
-        # A child may end itself, and so may this process at the wish of another thread.
+        # A child may end itself, and another thread may end this process.
         if not inside or os.getpid() != process or threading.get_ident() != thread:
             return real(*given)
         if name in ("kill", "killpg") and not _means_us(name, *given):

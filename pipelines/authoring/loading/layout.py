@@ -1,4 +1,5 @@
-"""The files of an `assets/` tree: which are event modules, and which lie where nothing looks for them."""
+"""The files of an `assets/` tree:
+which are event modules, and which are in a place where nothing looks for them."""
 
 import keyword
 import re
@@ -14,14 +15,15 @@ _PLACE = "<domain>/<event>.py, with <event>.avsc beside it"
 
 @dataclass
 class Survey:
-    """The event modules, sorted by path; and what is wrong with the tree itself."""
+    """The event modules, sorted by path, and the mistakes of the tree itself."""
 
     modules: list[Path] = field(default_factory=list)
     problems: list[DeclarationProblem] = field(default_factory=list)
 
 
 def survey(root: Path) -> Survey:
-    """Walks the tree. Names that begin with an underscore or a dot are the authors' own business."""
+    """Reads the tree. Names that begin with an underscore or a dot are ignored:
+    authors may use them freely."""
     found = Survey()
     if not root.is_dir():
         found.problems.append(
@@ -56,7 +58,7 @@ def _files(folder: Path) -> Iterator[Path]:
         if entry.name.startswith((".", "_")):
             continue
         if entry.is_dir():
-            # A link to a folder around it would be walked for ever.
+            # A link to a folder that contains it would be an endless loop.
             if not (entry.is_symlink() and folder.resolve().is_relative_to(entry.resolve())):
                 yield from _files(entry)
         elif entry.suffix in (".py", ".avsc"):

@@ -1,4 +1,5 @@
-"""Runs event modules as modules of the package `assets`, wherever their tree lies, and words what goes wrong."""
+"""Runs event modules as modules of the package `assets`,
+wherever their tree is, and describes what goes wrong."""
 
 from __future__ import annotations
 
@@ -25,15 +26,16 @@ PACKAGE = "assets"
 
 
 class LoadTookTooLong(BaseException):
-    """The time for loading a module is over. No Exception, so that the module's own `except Exception` lets it pass."""
+    """The time for loading a module is over.
+    Not an Exception, so that `except Exception` in the module does not catch it."""
 
 
 @contextmanager
 def tree_as_package(assets_root: Path, *, stays: bool = False) -> Iterator[None]:
     """Makes `import assets.x.y` find the files of `assets_root`, freshly, while the block runs.
 
-    `stays`: the modules stay imported afterwards, so that tracebacks and pickles find them; else what was imported before
-    comes back.
+    `stays`: the modules stay imported after the block, so that tracebacks and pickles find them. Otherwise
+    the earlier imports are restored.
     """
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == PACKAGE}
     for name in before:
@@ -57,9 +59,10 @@ def tree_as_package(assets_root: Path, *, stays: bool = False) -> Iterator[None]
 
 
 def run_module(name: str, source: ModuleSource) -> None:
-    """Runs the parsed module as `name`, e.g. `assets.flights.flight_departed`. Raises whatever it raises.
+    """Runs the parsed module as `name`, e.g. `assets.flights.flight_departed`.
+    Raises whatever the module raises.
 
-    Compiled from the tree that was parsed for its lines, so each file is read and parsed once.
+    Compiles the tree that was already parsed for its lines, so each file is read and parsed once.
     """
     parent, _, short = name.rpartition(".")
     package = importlib.import_module(parent)
@@ -79,7 +82,8 @@ def run_module(name: str, source: ModuleSource) -> None:
 def imported_again(path: Path) -> ModuleType:
     """The module of an event from its file, with its helpers, as another process would import it.
 
-    `path` is `<tree>/<domain>/<event>.py`. What is imported already stays as it is. Raises whatever the module raises.
+    `path` is `<tree>/<domain>/<event>.py`. Modules that are imported already stay as they are. Raises
+    whatever the module raises.
     """
     from pipelines.authoring.loading.module_source import ModuleSource
 
@@ -108,8 +112,8 @@ def unreadable(file: str, error: Exception) -> DeclarationProblem:
 
 
 def beyond_reading(file: str, error: BaseException) -> DeclarationProblem:
-    """The problem of a module or contract that whatever reads it gives up on: it is nested too deep for Python's parser, for
-    instance, which then raises MemoryError without a word."""
+    """The problem of a module or contract that its parser cannot read: for example, it is nested too deep for
+    Python's parser, which then raises MemoryError without a message."""
     if isinstance(error, LoadTookTooLong):
         return DeclarationProblem(
             file,
@@ -148,7 +152,8 @@ def _syntax(file: str, error: SyntaxError) -> DeclarationProblem:
 def failed_import(
     file: str, error: BaseException, assets_root: Path, authoring_names: list[str]
 ) -> DeclarationProblem:
-    """The problem of a module that raised while it was imported: the deepest line of the tree, and no stack trace."""
+    """The problem of a module that raised while it was imported:
+    names the deepest line of the tree, without a stack trace."""
     place, line = file, None
     for frame in traceback.extract_tb(error.__traceback__):
         path = Path(frame.filename)
@@ -163,7 +168,7 @@ def failed_import(
 
 
 def raised_in_words(error: BaseException) -> bool:
-    """Whether a `raise` statement raised it; a Ctrl-C of the user's arrives anywhere else."""
+    """Whether a `raise` statement raised it; a user's Ctrl-C can be raised at any other line."""
     trace = error.__traceback__
     if trace is None:
         return False

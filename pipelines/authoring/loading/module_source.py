@@ -1,4 +1,5 @@
-"""The text of an event module: where its arguments stand, whether its transform does nothing, what its code is."""
+"""The text of an event module:
+where its arguments are, whether its transform does nothing, what its code is."""
 
 from __future__ import annotations
 
@@ -14,18 +15,18 @@ Node = TypeVar("Node", bound=ast.AST)
 
 
 class ModuleSource:
-    """A parsed module. `path` is the file, whose content is `text` where that is not written yet; `file` is how errors
-    name it. Raises SyntaxError, ValueError, OSError."""
+    """A parsed module. `path` is the file; `text` is its content if the file is not written yet; `file` is
+    the name of the file in errors. Raises SyntaxError, ValueError, OSError."""
 
     def __init__(self, path: Path, file: str, text: str | None = None) -> None:
         self.path = path
         self.file = file
-        # Bytes, so that a coding line counts as it does for Python itself.
+        # Bytes, so that a coding line has the same effect as in Python itself.
         self.tree = ast.parse(path.read_bytes() if text is None else text.encode(), str(path))
 
     @property
     def docstring(self) -> str | None:
-        """What the module says at its top, without surrounding blanks; None where it says nothing."""
+        """The module's docstring, without surrounding whitespace; None if it has none."""
         return (ast.get_docstring(self.tree) or "").strip() or None
 
     def function(self, name: str, decorated_at: int) -> ast.FunctionDef | None:
@@ -51,7 +52,7 @@ def argument_node(function: ast.FunctionDef, decorated_at: int, argument: str) -
 
 
 def is_identity(function: ast.FunctionDef) -> bool:
-    """Whether the function only returns its argument: its rows then need not become a frame at all."""
+    """Whether the function only returns its argument: then its rows need not become a frame at all."""
     body = _without_docstring(function.body)
     arguments = [*function.args.posonlyargs, *function.args.args]
     return (
@@ -65,15 +66,16 @@ def is_identity(function: ast.FunctionDef) -> bool:
 
 
 def returns_nothing(function: ast.FunctionDef) -> bool:
-    """Whether no path of the function gives a value or raises."""
+    """Whether no path of the function returns a value or raises."""
     return not any(
         (isinstance(node, ast.Return) and node.value is not None) or isinstance(node, ast.Raise)
         for node in _statements(function, into_definitions=False)
     )
 
 
-# What gives another value in every run, by the last name of the call: of datetime and pandas; of uuid, os, numpy and
-# secrets; and anything of these modules. A date of today is the same in the two calls of one check.
+# Calls that return another value in every run, by the last name of the call: of datetime and pandas; of uuid,
+# os, numpy and secrets; and every call of these modules. `today` needs a rule, because it returns the same
+# date in the two calls of one check.
 _CLOCKS = {"now", "utcnow", "today"}
 _CHANCE = {"uuid1", "uuid4", "urandom", "default_rng", "RandomState"}
 _MODULES = {"random", "secrets", "time"}
@@ -88,12 +90,12 @@ _OF_TIME = {
     "ctime",
     "asctime",
 }
-# The hash of a text, the number of an object and the order of texts in a set are others in every process.
+# The hash of a text, the id of an object and the order of texts in a set differ from process to process.
 _OF_A_PROCESS = {"hash", "id"}
 
 
 def unrepeatable_calls(tree: ast.Module) -> list[tuple[int, str]]:
-    """Calls in a module of a clock, of chance, or of what differs between processes, each once, with its line.
+    """Calls in a module that read a clock, use chance, or differ between processes; each once, with its line.
 
     Other functions and the module's constants count too: the transform may use them.
     """
@@ -107,7 +109,7 @@ def unrepeatable_calls(tree: ast.Module) -> list[tuple[int, str]]:
 
 
 def _bound_names(tree: ast.Module) -> set[str]:
-    """Names that the module gives a meaning of its own."""
+    """Names that the module defines itself."""
     bound = set()
     for node in ast.walk(tree):
         match node:
@@ -143,7 +145,7 @@ def _is_a_set(node: ast.expr) -> bool:
 def _is_unrepeatable(call: ast.Call, parts: list[str]) -> bool:
     owners, last = parts[:-1], parts[-1]
     if any("(" in owner for owner in owners):
-        return False  # a method of what another call gives: that call is looked at by itself
+        return False  # a method of the result of another call: that call is checked by itself
     texts = {argument.value for argument in call.args if isinstance(argument, ast.Constant)}
     if last in ("Timestamp", "to_datetime", "datetime64") and texts & {"now", "today"}:
         return True
@@ -151,21 +153,22 @@ def _is_unrepeatable(call: ast.Call, parts: list[str]) -> bool:
         return True
     if last in _CHANCE:
         seeded = last in ("default_rng", "RandomState") and (call.args or call.keywords)
-        return not seeded  # with a seed it is the same each time
+        return not seeded  # with a seed it returns the same each time
     if owners[-1:] == ["time"]:
         return (last in _OF_TIME and not call.args) or (last == "strftime" and len(call.args) == 1)
     return bool(_MODULES & set(owners)) and last not in ("Random", "seed")
 
 
-# Authoring names that are no part of a code version.
+# Authoring names that are not part of a code version.
 _AGREEMENTS = {"promise", "topic"}
-# Where statements hold statements: expressions, which are most of a tree, hold none and need not be visited.
+# The fields of a node that hold statements.
+# Expressions, which are most of a tree, hold none and need not be visited.
 _BODIES = ("body", "handlers", "orelse", "finalbody", "cases")
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def _statements(node: ast.AST, *, into_definitions: bool) -> Iterator[ast.AST]:
-    """The statements below `node`, with those of the functions and classes among them where they are wanted."""
+    """The statements below `node`; also those inside functions and classes if `into_definitions`."""
     waiting = _children(node)
     while waiting:
         child = waiting.pop()
@@ -179,23 +182,22 @@ def _children(node: ast.AST) -> list[ast.AST]:
 
 
 def line_of_sql(node: ast.expr | None, text: str, offset: int) -> int | None:
-    """The line of the file where the character `offset` of the dedented, stripped SQL `text` stands."""
+    """The line of the file that has the character `offset` of the dedented, stripped SQL `text`;
+    None if it is not known."""
     if node is None:
         return None
     lines = text.count("\n")
     if not isinstance(node, ast.Constant) or (node.end_lineno or 0) - node.lineno != lines:
-        return (
-            node.lineno
-        )  # built from parts, or with escapes: the lines of the value are not those of the file
+        return node.lineno  # built from parts, or with escapes: its lines are not the lines of the file
     blank = text[: len(text) - len(text.lstrip())].count("\n")
     return node.lineno + blank + dedented(text)[:offset].count("\n")
 
 
 class CodeText:
-    """The code that decides what a transform returns, as text that layout, comments and docs leave alone.
+    """The code that decides what a transform returns, as a text that layout, comments and docs do not change.
 
-    That is the module, without decorators and docstrings, and every module of the same tree it imports, at any
-    depth. What comes from outside (pandas, a library of the team) is not in it.
+    This is the module, without decorators and docstrings, and every module of the same tree that it imports,
+    at any depth. Code from outside the tree (pandas, a library of the team) is not in it.
     """
 
     def __init__(self, assets_root: Path) -> None:
@@ -252,7 +254,8 @@ def _inside(name: str) -> tuple[str, ...]:
 
 
 def _bare(node: Node) -> Node:
-    """Without decorators of `@event` and docstrings, which do not change what a transform returns."""
+    """The node without decorators of `@event` and docstrings,
+    which do not change what a transform returns."""
     if isinstance(node, ast.ImportFrom):
         return cast(Node, _without_agreements(node))
     if not _children(node):
@@ -273,7 +276,7 @@ def _bare(node: Node) -> Node:
 def _without_agreements(node: ast.ImportFrom) -> ast.ImportFrom:
     """The import without the names that only declare something for others: adding a promise changes no row.
 
-    The other authoring names stay, because they were part of the first code versions.
+    The other authoring names stay in it, because they were part of the first code versions.
     """
     if node.module != "pipelines" or node.level:
         return node

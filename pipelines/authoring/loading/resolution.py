@@ -1,4 +1,4 @@
-"""One event module, from its file to an `Event`, or to everything that keeps it from being one."""
+"""One event module, from its file to an `Event`, or to every mistake that prevents one."""
 
 from __future__ import annotations
 
@@ -48,15 +48,16 @@ from pipelines.contract import Contract, ContractError, load_contract
 from resources.wording import counted
 
 _AUTHORING_NAMES = ["event", "limits", "hourly", "daily", "weekly", "monthly", "promise", "topic"]
-# Seconds that loading a module may take: an import of a large library has enough. After a module that used them up, the
-# others have less: Dagster waits three minutes for a code location with all its modules.
+# How many seconds the load of a module may take: enough for the import of a large library. After a module
+# that used them up, the others have less: Dagster waits three minutes for a code location with all its
+# modules.
 _SECONDS, _SECONDS_THEN = 60.0, 10.0
 _SHAPE = "one function under @event, named as its file"
 
 
 @dataclass
 class Resolution:
-    """What came of one module: an event, or problems."""
+    """The result for one module: an event, or problems."""
 
     event: Event | None = None
     problems: list[DeclarationProblem] = field(default_factory=list)
@@ -64,7 +65,7 @@ class Resolution:
 
 
 class Resolver:
-    """Resolves the modules of one tree. `topics` gathers every topic claimed."""
+    """Resolves the modules of one tree. `topics` has every topic that was claimed."""
 
     def __init__(self, root: Path, dialects: Mapping[str, str]) -> None:
         self._root = root
@@ -79,7 +80,7 @@ class Resolver:
         with alarm(self._seconds, LoadTookTooLong) as rang:
             try:
                 found = module.resolve()
-            except (Exception, LoadTookTooLong) as error:  # whatever it is, the other modules must load
+            except (Exception, LoadTookTooLong) as error:  # whatever it is, the other modules must be loaded
                 file = f"{self._root.name}/{path.parent.name}/{path.name}"
                 found = Resolution(problems=[beyond_reading(file, error)])
         if rang:
@@ -88,7 +89,7 @@ class Resolver:
 
 
 class Module:
-    """One module and its contract, to be resolved once."""
+    """One module and its contract; it can be resolved once."""
 
     def __init__(
         self,
@@ -104,7 +105,7 @@ class Module:
         self._out = Resolution()
 
     def resolve(self) -> Resolution:
-        """An event, or everything that keeps it from being one."""
+        """An event, or every mistake that prevents one."""
         contract = self._contract()
         try:
             source = self._source()
@@ -194,7 +195,7 @@ class Module:
             arguments.event_time,
             arguments.event_id,
             arguments.whole_window,
-            # Daily and weekly windows share keys: 2013-01-07 is a day or a week of rows.
+            # Daily and weekly windows share keys: 2013-01-07 is the rows of a day or of a week.
             arguments.windows.cadence,
         )
         return Event(
@@ -244,7 +245,7 @@ class Module:
         return ModuleSource(self._path, self._file)
 
     def _loaded_contract(self, path: Path) -> Contract | None:
-        """None where there is none. Raises ContractError."""
+        """The contract; None if there is none. Raises ContractError."""
         return load_contract(path) if path.is_file() else None
 
     def _contract(self) -> Contract | None:

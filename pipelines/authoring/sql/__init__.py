@@ -1,1 +1,1 @@
-"""An event's SQL: read with sqlglot, judged, and written for a driver."""
+"""An event's SQL: parsed with sqlglot, checked, and written for a driver."""

@@ -1,6 +1,7 @@
-"""Reads an event's SQL with sqlglot: one SELECT, both window bounds, the tables it reads and the columns it gives.
+"""Reads an event's SQL with sqlglot:
+one SELECT, both window bounds, the tables it reads and the columns it returns.
 
-The only module of this package that imports sqlglot (0.1 s), so it is itself imported only to load a catalogue.
+It imports sqlglot (0.1 s), so it is itself imported only to load a catalogue.
 """
 
 import re
@@ -22,16 +23,18 @@ from pipelines.authoring.sql.window import half_open_mistakes
 _PATTERN = "SELECT ... FROM ... WHERE t >= :window_start AND t < :window_end"
 _BOTH = "both :window_start and :window_end"
 _OPENERS = (TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.L_PAREN)
-# {{ ds }}, {window_start}, %(window_start)s, ${window_start}: other tools' ways to fill a text in.
+# {{ ds }}, {window_start}, %(window_start)s, ${window_start}: how other tools mark a place for a value.
 _TEMPLATE = re.compile(r"\{\{|\{%|\{\s*window_(?:start|end)\s*\}|%\(\w+\)s")
 _CHANGES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Command, exp.Copy)
 
 
 def analyse(written: str, dialect: str = "duckdb") -> tuple[SourceQuery, list[SqlMistake]]:
-    """The query, and what a reviewer should look at in it. Raises `SqlMistakes` with everything that is wrong.
+    """The query, and what a reviewer should look at in it.
+    Raises `SqlMistakes` with everything that is wrong.
 
-    What DuckDB's grammar does not know is read by PostgreSQL's, whose operators on JSON it lacks. Which kind of
-    warehouse a name stands for is a matter of settings, and a module means the same wherever it is loaded.
+    SQL that DuckDB's grammar cannot read is read with PostgreSQL's, because DuckDB's lacks the operators on
+    JSON. The settings decide which kind of warehouse a name means, but a module means the same wherever it is
+    loaded.
     """
     try:
         return _analysed(written, dialect)
@@ -65,7 +68,7 @@ def _analysed(written: str, dialect: str) -> tuple[SourceQuery, list[SqlMistake]
         raise SqlMistakes(_not_a_select(tokens, sql))
     spans, mistakes = _parameters(tokens, sql, dialect)
     if mistakes:
-        # In quotes a template is text of the author, but where it stands in for a parameter.
+        # A template in quotes is the author's text, except if it takes the place of a parameter.
         quoted = [found for found in templates if any(one.start < found.start() <= one.end for one in tokens)]
         raise SqlMistakes(*([_template(quoted[0])] if quoted else mistakes))
     root = parsed(parser, tokens, sql)
@@ -79,13 +82,15 @@ def _analysed(written: str, dialect: str) -> tuple[SourceQuery, list[SqlMistake]
                 f"one query: {_PATTERN}",
             )
         )
-    # The grammar takes the bound in `x[:n]` for one too; what is no parameter by its place was found above.
+    # The grammar also reads the bound in `x[:n]` as a parameter;
+    # `_parameters` already found those that are none.
     placeholders = [node for node in nodes if isinstance(node, exp.Placeholder) and node.this in PARAMETERS]
     if any(isinstance(node, exp.Placeholder) and not node.this for node in nodes):
-        # Where PostgreSQL's grammar found no operator on JSON.
+        # PostgreSQL's grammar found a `?` that is not an operator on JSON.
         raise SqlMistakes(_unbound(sql.find("?"), "?", ""))
     if sorted(str(node.this) for node in placeholders) != sorted(span.name for span in spans):
-        # A colon may also part a struct's name from its value: the grammar and the spelling disagree here.
+        # A colon may also separate a struct's name from its value:
+        # here the grammar and the spelling disagree.
         raise SqlMistakes(
             SqlMistake(
                 spans[0].start,
@@ -110,7 +115,7 @@ def _analysed(written: str, dialect: str) -> tuple[SourceQuery, list[SqlMistake]
     )
     remarks = _remarks(root, nodes, columns)
     for node in nodes:
-        node.parent = None  # freed here and now, not by a collector that finds the tree's circles some day
+        node.parent = None  # freed now: the tree is circular, and the garbage collector would come later
     return query, remarks
 
 
@@ -125,12 +130,12 @@ def _template(found: re.Match[str]) -> SqlMistake:
 
 @lru_cache
 def dialect_of(name: str) -> Any:
-    """sqlglot's dialect of this name."""
+    """sqlglot's dialect with this name."""
     return Dialect.get_or_raise(name)
 
 
 def tokens_of(dialect: Any, sql: str) -> list[Token]:
-    """The words of the SQL. Raises SqlMistakes."""
+    """The tokens of the SQL. Raises SqlMistakes."""
     try:
         return list(dialect.tokenize(sql))
     except SqlglotError:
@@ -144,7 +149,7 @@ def tokens_of(dialect: Any, sql: str) -> list[Token]:
 
 
 def parsed(dialect: Any, tokens: list[Token], sql: str) -> Any:
-    """The one query that the words make. Raises SqlMistakes."""
+    """The one query that the tokens make. Raises SqlMistakes."""
     try:
         statements = [found for found in dialect.parser().parse(tokens, sql) if found is not None]
     except ParseError as error:
@@ -170,7 +175,7 @@ def parsed(dialect: Any, tokens: list[Token], sql: str) -> Any:
 def _unreadable(error: ParseError, sql: str) -> SqlMistake:
     detail = error.errors[0]
     context, found = detail.get("start_context") or "", detail.get("highlight") or ""
-    # sqlglot's own line numbers drift with comments; the text around the mistake does not.
+    # sqlglot's own line numbers are wrong after comments; the text around the mistake is right.
     at = sql.find(context + found)
     offset = at + len(context) if at >= 0 else 0
     line = sql[sql.rfind("\n", 0, offset) + 1 :].partition("\n")[0].strip()
@@ -193,7 +198,7 @@ def _not_a_select(tokens: Sequence[Token], sql: str) -> SqlMistake:
     elif len(tokens) <= 5 and " " not in sql:
         hint = f"did you mean 'SELECT ... FROM {sql} WHERE ... >= :window_start AND ... < :window_end'?"
     else:
-        misspelt = tokens[0].token_type == TokenType.VAR  # a keyword (DELETE) was meant as it stands
+        misspelt = tokens[0].token_type == TokenType.VAR  # a keyword (DELETE) was meant as it is written
         hint = near_miss(tokens[0].text, ["SELECT", "WITH", "FROM"]) if misspelt else None
     return SqlMistake(0, f"source={shown!r} is not a SELECT", f"one query: {_PATTERN}", hint)
 
@@ -206,7 +211,8 @@ def _parameters(
     for place, token in enumerate(tokens):
         following = tokens[place + 1] if place + 1 < len(tokens) else None
         touches = following is not None and following.start == token.end + 1
-        # An `@` is the operator of the absolute value, unless a bound follows it as in other warehouses.
+        # An `@` is the operator of the absolute value, except before a bound:
+        # other warehouses mark parameters with it.
         foreign = (
             token.token_type == TokenType.PARAMETER
             and touches
@@ -265,7 +271,7 @@ def _unbound(offset: int, parameter: str, name: str) -> SqlMistake:
 
 
 def _meant(name: str) -> str:
-    """The bound that an author most likely means by a parameter of this name."""
+    """The bound that an author most likely means with a parameter of this name."""
     lower = name.lower()
     if any(word in lower for word in ("start", "begin", "from", "since", "lower")):
         return ":window_start"
@@ -275,7 +281,8 @@ def _meant(name: str) -> str:
 
 
 def _attached(tokens: Sequence[Token], place: int) -> bool:
-    """Whether the colon at `place` ends a name, as in `{'a':b}`, rather than begins a parameter."""
+    """Whether the colon at `place` belongs to the name before it,
+    as in `{'a':b}`, and does not begin a parameter."""
     before = tokens[place - 1] if place else None
     if before is None or before.end + 1 != tokens[place].start:
         return False
@@ -283,7 +290,8 @@ def _attached(tokens: Sequence[Token], place: int) -> bool:
 
 
 def _parts(tokens: Sequence[Token], place: int) -> bool:
-    """Whether the colon at `place` parts two bounds, as in `x[n :m]` or `x[f(n):m]`, or a name from its value."""
+    """Whether the colon at `place` separates two bounds,
+    as in `x[n :m]` or `x[f(n):m]`, or a name from its value."""
     depth = 0
     for before in range(place - 1, -1, -1):
         kind = tokens[before].token_type
@@ -300,8 +308,9 @@ _CLOSING = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE)
 
 
 def _normalised(tokens: Sequence[Token]) -> str:
-    # Token types stand for keywords, so their case is gone; names and literals keep their text. Not sqlglot's
-    # generated SQL: that changes from release to release, and every code version with it.
+    # A keyword is written as its token type, so its case has no effect; names and literals keep their text.
+    # sqlglot's generated SQL is not used: it changes from release to release, and would change every code
+    # version.
     parts = []
     for token in tokens:
         kind = token.token_type.name
@@ -321,7 +330,7 @@ _UNSTABLE_NAMES = {
     "random", "random_normal", "gen_random_uuid", "gen_random_bytes", "uuid", "uuidv4", "uuidv7", "nextval",
     "txid_current", "pg_current_xact_id",
 }  # fmt: skip
-# Where a row lies in its table; a copy, a restore or VACUUM FULL moves it.
+# Where a row is in its table; a copy, a restore or VACUUM FULL moves it.
 _PLACES = {"rowid", "ctid"}
 
 
@@ -330,31 +339,31 @@ def _is_unstable(node: Any) -> bool:
         return True
     if isinstance(node, exp.Anonymous):
         name = str(node.this).lower()
-        # With one argument: until today.
+        # With one argument it is the age until today.
         return name in _UNSTABLE_NAMES or (name == "age" and len(node.expressions) == 1)
     return isinstance(node, exp.Column) and node.name.lower() in _PLACES and not node.this.args.get("quoted")
 
 
-# Aggregates whose value is decided by the order in which rows are read, where the SQL gives none. Lists and texts put
-# together are left to `check`, which asks the warehouse: most are unnested again, or counted.
+# Aggregates whose value depends on the order in which rows are read, if the SQL gives no order. Lists and
+# joined texts are left to `check`, which queries the warehouse: most of them are unnested again, or counted.
 _UNDECIDED = (exp.AnyValue, exp.First, exp.Last)
 
 
 def _undecided(nodes: Sequence[Any]) -> list[tuple[str, str]]:
-    """Such aggregates with the column that each makes."""
+    """The aggregates of `_UNDECIDED` without an order, each with the column that it makes."""
     found = []
     for node in nodes:
         if not isinstance(node, _UNDECIDED) or node.find(exp.Order) is not None:
             continue
         around = node.parent.parent if isinstance(node.parent, exp.IgnoreNulls) else node.parent
-        # A window function has an order of its own.
+        # A window function has its own order.
         if not isinstance(around, exp.Window) and (column := _column_of(node)):
             found.append((node.sql_name().lower(), column))
     return list(dict.fromkeys(found))
 
 
 def _column_of(node: Any) -> str:
-    """The column of the nearest SELECT that an expression makes; "" where it makes none, as in a condition."""
+    """The column of the nearest SELECT that an expression makes; "" if it makes none, as in a condition."""
     while node.parent is not None and not isinstance(node.parent, exp.Select):
         node = node.parent
     select = node.parent
@@ -364,7 +373,7 @@ def _column_of(node: Any) -> str:
 
 
 def _remarks(root: Any, nodes: Sequence[Any], columns: tuple[str, ...] | None) -> list[SqlMistake]:
-    """What works, and will surprise someone later."""
+    """Remarks on SQL that works now and will surprise someone later."""
     remarks = []
     if columns is None:
         remarks.append(

@@ -1,4 +1,4 @@
-"""Mistakes in an event's SQL, by their place in it."""
+"""Mistakes in an event's SQL, with their place in it."""
 
 from typing import NamedTuple
 

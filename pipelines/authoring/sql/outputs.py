@@ -1,4 +1,4 @@
-"""What a query reads and gives: its tables, and the names of its columns."""
+"""What a query reads and returns: its tables, and the names of its columns."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,17 +10,19 @@ from pipelines.authoring.sql.mistakes import SqlMistake
 from pipelines.authoring.sql.source_sql import TableSpan
 from resources.warehouse.names import joined
 
-# None where a star over a table hides them.
+# None if a star over a table hides them.
 Columns = tuple[str, ...] | None
 
 
 def tables_read(nodes: Sequence[Any]) -> tuple[str, ...]:
-    """The tables, sorted, as `joined` writes their names. A name that a CTE has where it stands is no table."""
+    """The tables, sorted, as `joined` writes their names.
+    A name that means a CTE at its place is not a table."""
     return tuple(sorted({joined([part.name for part in _parts(table)]) for table in _tables(nodes)}))
 
 
 def table_spans(nodes: Sequence[Any], sql: str) -> tuple[TableSpan, ...]:
-    """Where the names of these tables stand, in their order."""
+    """Where the names of these tables are in the SQL, in this order.
+    A table whose place is not known is left out."""
     found = []
     for table in _tables(nodes):
         parts = _parts(table)
@@ -28,7 +30,7 @@ def table_spans(nodes: Sequence[Any], sql: str) -> tuple[TableSpan, ...]:
             continue
         start, end = parts[0].meta["start"], parts[-1].meta["end"] + 1
         last = sql[parts[-1].meta["start"] : end]
-        if parts[-1].name in last:  # else its place is not known after all
+        if parts[-1].name in last:  # otherwise its place is not known after all
             found.append(TableSpan(start, end, "" if table.alias else last))
     return tuple(sorted(found))
 
@@ -56,9 +58,10 @@ def _is_cte(table: Any) -> bool:
 
 
 def _names_visible(parent: Any, child: Any) -> set[str]:
-    """The CTE names that `parent` adds to what `child`, directly below it, can see."""
+    """The CTE names that `parent` makes visible to `child`, which is directly below it."""
     if isinstance(parent, exp.With):
-        # Inside a CTE only the earlier ones are known; `WITH flights AS (SELECT * FROM flights)` reads the table.
+        # Inside a CTE only the earlier CTEs are visible;
+        # `WITH flights AS (SELECT * FROM flights)` reads the table.
         last = next(place for place, cte in enumerate(parent.expressions) if cte is child)
         known = parent.expressions[: last + 1 if parent.args.get("recursive") else last]
         return {cte.alias.lower() for cte in known}
@@ -69,7 +72,7 @@ def _names_visible(parent: Any, child: Any) -> set[str]:
 
 
 def output_columns(root: Any) -> tuple[Columns, list[SqlMistake]]:
-    """The names of the columns, "" for one without a name of its own; None where only the warehouse knows them."""
+    """The names of the columns, "" for one without its own name; None if only the warehouse knows them."""
     columns = _columns(root, {})
     named = Counter(name.lower() for name in columns or () if name)
     return columns, [
@@ -80,7 +83,7 @@ def output_columns(root: Any) -> tuple[Columns, list[SqlMistake]]:
 
 
 def _columns(query: Any, known: Mapping[str, Columns]) -> Columns:
-    """`known` are the CTEs that stand around `query`, with their columns."""
+    """`known` are the CTEs that `query` can see, with their columns."""
     with_ = query.args.get("with_")
     for cte in with_.expressions if with_ is not None else ():
         listed = tuple(column.name for column in cte.args["alias"].columns)
@@ -122,10 +125,11 @@ def _expanded(projection: Any, sources: Mapping[str, Columns], joined: bool) -> 
         return None  # EXCLUDE, REPLACE, RENAME
     if isinstance(projection, exp.Column):
         return sources.get(projection.table.lower())
-    # Over a join the columns that USING merges come once: left to the warehouse.
+    # Columns that USING merges over a join come only once: only the warehouse knows the columns then.
     return next(iter(sources.values())) if len(sources) == 1 and not joined else None
 
 
 def _name(projection: Any) -> str:
-    # A cast or function without AS gets a name that depends on the warehouse: that is no name to rely on.
+    # A cast or function without AS gets a name that depends on the warehouse,
+    # so nothing may rely on this name.
     return str(projection.alias_or_name) if isinstance(projection, (exp.Alias, exp.Column)) else ""

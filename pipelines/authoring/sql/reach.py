@@ -1,4 +1,5 @@
-"""Whether the rows of a part of a query all reach its end, one by one: only then can they be counted in that part."""
+"""Whether every row of a part of a query is one row of its result:
+only then can rows be counted in that part."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,11 +18,12 @@ _MERGING = {
 
 
 class Unremovable(Exception):
-    """Why a query's window cannot be taken off without another meaning."""
+    """Why the window cannot be removed from a query without a change of the query's meaning."""
 
 
 def require_all_rows_reach(select: Any, root: Any, conditions: Sequence[Any]) -> None:
-    """Raise Unremovable unless each row that `select` would give without `conditions` is one row at the query's end."""
+    """Raise Unremovable unless each row
+    that `select` would return without `conditions` is one row of the query's result."""
     _require_row_by_row(select)
     _require_no_padding(select, conditions)
     node = select
@@ -31,13 +33,14 @@ def require_all_rows_reach(select: Any, root: Any, conditions: Sequence[Any]) ->
             _require_row_by_row(node)
             if node.args.get("where") is not None:
                 raise Unremovable("conditions further out leave out rows, and which of them is not known")
-            # What is on the right of a LEFT JOIN reaches the end only where it finds a partner.
+            # The right side of a LEFT JOIN reaches the result only if it finds a match.
             if any(join.side != "LEFT" or join is read_in for join in node.args.get("joins") or ()):
                 raise Unremovable("its rows are joined further out, where some may be left out")
 
 
 def require_filter_only(select: Any, main: Any, root: Any) -> None:
-    """Raise Unremovable unless the window in `select` only leaves out rows that `main` would read row by row."""
+    """Raise Unremovable unless the window in `select` only leaves out rows that `main` would read row by
+    row."""
     node = select
     while node is not main:
         if isinstance(node, exp.Select):
@@ -72,7 +75,8 @@ def _tables(select: Any) -> list[Any]:
 
 
 def _require_no_padding(select: Any, conditions: Sequence[Any]) -> None:
-    """An outer join gives rows without a time to whatever finds no partner: they are no rows of the event."""
+    """Raise Unremovable if the time may come from the empty side of an outer join: a row without a match has
+    no time, and is not a row of the event."""
     from_ = select.args.get("from_")
     seen = [from_.this.alias_or_name.lower()] if from_ is not None else []
     padded: set[str] = set()
@@ -98,8 +102,8 @@ def _require_no_padding(select: Any, conditions: Sequence[Any]) -> None:
 
 
 def _reader(node: Any, root: Any) -> tuple[Any, Any]:
-    """The query that reads the rows of `node`: directly, through a UNION ALL, or by the name of a CTE; and the FROM or
-    JOIN in which it reads them, None where there is none."""
+    """The query that reads the rows of `node`, directly, through a UNION ALL, or by the name of a CTE; and
+    the FROM or JOIN that reads them, None if there is none."""
     parent: Any = node.parent
     if isinstance(parent, exp.SetOperation):
         if not isinstance(parent, exp.Union) or parent.args.get("distinct"):

@@ -1,4 +1,5 @@
-"""An event's SQL, analysed once: what it reads, what it gives, and how its parameters are written for a driver."""
+"""An event's SQL, analysed once:
+what it reads, what it returns, and how its parameters are written for a driver."""
 
 import re
 import textwrap
@@ -12,7 +13,7 @@ ParameterStyle = Literal["duckdb", "postgres", "numeric", "qmark", "named", "pyf
 STYLES: tuple[ParameterStyle, ...] = get_args(ParameterStyle)
 
 
-# In the SQL of every warehouse.
+# The parameters, in the SQL of every warehouse.
 _ORDERS = (
     "row_number() OVER () DESC",
     "(row_number() OVER () * 7919) % 1009",
@@ -25,7 +26,7 @@ _ADDS_UP = re.compile(
 
 
 class ParameterSpan(NamedTuple):
-    """Where a parameter stands in the SQL: `sql[start:end]` is `:name`."""
+    """Where a parameter is in the SQL: `sql[start:end]` is `:name`."""
 
     start: int
     end: int
@@ -33,8 +34,8 @@ class ParameterSpan(NamedTuple):
 
 
 class TableSpan(NamedTuple):
-    """Where the name of a table stands in the SQL: `sql[start:end]`. `alias` is what must be written behind a subquery
-    in its place, "" where the SQL already gives it a name."""
+    """Where the name of a table is in the SQL: `sql[start:end]`. `alias` must be written after a subquery
+    that takes the name's place; it is "" if the SQL already gives the table an alias."""
 
     start: int
     end: int
@@ -42,8 +43,8 @@ class TableSpan(NamedTuple):
 
 
 class BoundQuery(NamedTuple):
-    """SQL in one driver's parameter style. `parameters` are the names in the order of their positions:
-    once each for named and numbered styles, once for every mark for `qmark`."""
+    """SQL in one driver's parameter style. `parameters` are the names in the order of their positions: each
+    name once for named and numbered styles, once for every mark for `qmark`."""
 
     sql: str
     parameters: tuple[str, ...]
@@ -53,10 +54,11 @@ class BoundQuery(NamedTuple):
 class SourceQuery:
     """One SELECT with `:window_start` and `:window_end`.
 
-    `sql` is as written, without its indentation and closing semicolon. `tables` are the tables it reads, sorted, as
-    written (`main.flights`; in quotes only a name with a dot or a quote in it), without the names of its own CTEs. `columns` are the names it gives, in order; None
-    where only the warehouse knows them (`*`). `normalised` is the same for SQL that differs only in
-    layout, comments or the case of keywords.
+    `sql` is as written, without its indentation and closing semicolon. `tables` are the tables that it reads,
+    sorted, as written (`main.flights`; in quotes only if the name has a dot or a quote in it), without the
+    names of its own CTEs. `columns` are the names of its columns, in order; None if only the warehouse knows
+    them (`*`). `normalised` is the same text for SQL that differs only in layout, comments or the case of
+    keywords.
     """
 
     sql: str
@@ -72,11 +74,11 @@ class SourceQuery:
         return self.bound(style).sql
 
     def bound(self, style: str) -> BoundQuery:
-        """The SQL with its parameters as a driver wants them; the driver binds the values.
+        """The SQL with its parameters in a driver's style; the driver binds the values.
 
         duckdb `$window_start`, postgres and numeric `$1`, qmark `?`, named `:window_start`, pyformat
-        `%(window_start)s` (other `%` doubled). A colon inside a string, comment or cast is left alone.
-        Raises ValueError for another style.
+        `%(window_start)s` (other `%` doubled). A colon inside a string, comment or cast stays as it is.
+        Raises ValueError for any other style.
         """
         if style not in STYLES:
             raise ValueError(f"no parameter style {style!r}; styles are {', '.join(STYLES)}")
@@ -93,14 +95,16 @@ class SourceQuery:
         return BoundQuery("".join(written), tuple(names))
 
     def within(self, before: str, after: str) -> "SourceQuery":
-        """This query as part of a larger one, which begins with `before` and ends with `after`."""
+        """This query as a part of a larger one, which begins with `before` and ends with `after`."""
         return self._with([(0, 0, before), (len(self.sql), len(self.sql), after)])
 
     def reordered(self) -> "tuple[SourceQuery, ...]":
-        """The same question, with the rows of each table read in other orders; none where no table is named.
+        """Queries with the same meaning that read the rows of each table in other orders;
+        empty if no table is named.
 
-        A warehouse promises no order, so the answers must be the same. The first is the reverse order, which decides
-        every tie otherwise; the others are for sums of floats, of which a few may be equal by chance.
+        A warehouse promises no order, so the results must be the same. The first query reads in reverse
+        order, which decides every tie in the other way. The others are for sums of floats, because a few of
+        these may be equal by chance.
         """
         orders = _ORDERS if _ADDS_UP.search(self.sql) else _ORDERS[:1]
         return tuple(self._read_by(order) for order in orders if self.table_spans)
@@ -117,7 +121,7 @@ class SourceQuery:
         )
 
     def _with(self, changes: Iterable[tuple[int, int, str]]) -> "SourceQuery":
-        """With other text in some places; the parameters are still found."""
+        """The query with other text in some places; its parameters are still found."""
         written: list[str] = []
         spans: list[ParameterSpan] = []
         waiting, position, moved = list(self.spans), 0, 0
@@ -131,7 +135,8 @@ class SourceQuery:
 
 
 def dedented(written: str) -> str:
-    """The SQL as it is kept and counted in: without the indentation it has in its module."""
+    """The SQL as it is kept: without the indentation that it has in its module.
+    Offsets count in this text."""
     return textwrap.dedent(written).strip()
 
 

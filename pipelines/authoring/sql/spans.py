@@ -1,7 +1,9 @@
-"""Where the parts of a query stand in its text: a condition around a parameter, the SELECT around it, the CTEs before.
+"""Where the parts of a query are in its text:
+a condition with a parameter, the SELECT around it, the CTEs before it.
 
-sqlglot's tree knows no places, and its printed SQL says something else than was written. So the places are found among
-the words, and whoever uses them compares the tree of the text that was cut with the tree that it should have.
+sqlglot's tree has no positions, and the SQL that sqlglot prints differs from what was written. So the
+positions are found among the tokens. The caller cuts the text, and compares the tree of the result with the
+tree that it should have.
 """
 
 from collections.abc import Sequence
@@ -18,12 +20,12 @@ _BEHIND_WHERE = (
 
 
 class NoPlace(Exception):
-    """The words do not have the shape that was looked for."""
+    """The tokens do not have the expected shape."""
 
 
 class ConditionSpan(NamedTuple):
-    """`sql[start:end]` compares two sides: the first ends before `first_end`, the second starts at `second_start`. Between
-    them are the operator and comments."""
+    """`sql[start:end]` compares two sides: the first ends before `first_end`, the second starts at
+    `second_start`. The operator and comments are between them."""
 
     start: int
     first_end: int
@@ -33,7 +35,8 @@ class ConditionSpan(NamedTuple):
 
 
 class SelectSpan(NamedTuple):
-    """`sql[start:end]` is a SELECT up to its ORDER BY or end; its list of columns ends before `columns_end`."""
+    """`sql[start:end]` is a SELECT up to its ORDER BY or its end;
+    its list of columns ends before `columns_end`."""
 
     start: int
     columns_end: int
@@ -41,7 +44,7 @@ class SelectSpan(NamedTuple):
 
 
 def condition_at(tokens: Sequence[Token], parameter: int) -> ConditionSpan:
-    """The comparison around the parameter that starts at this character."""
+    """The comparison with the parameter that starts at this character."""
     at = next(place for place, token in enumerate(tokens) if token.start == parameter)
     operator = _operator(tokens, at)
     left, right = operator - 1, operator + 1
@@ -70,7 +73,8 @@ def condition_at(tokens: Sequence[Token], parameter: int) -> ConditionSpan:
 
 
 def _operator(tokens: Sequence[Token], at: int) -> int:
-    """The nearest comparison that is not deeper in parentheses than all between it and the parameter."""
+    """The nearest comparison that is not deeper in parentheses
+    than the tokens between it and the parameter."""
     for step in (-1, 1):
         depth = lowest = 0
         place = at + step
@@ -88,7 +92,7 @@ def _operator(tokens: Sequence[Token], at: int) -> int:
 
 
 def select_at(tokens: Sequence[Token], inside_where: int) -> SelectSpan:
-    """The SELECT in whose WHERE this character is."""
+    """The SELECT whose WHERE contains this character."""
     at = max(place for place, token in enumerate(tokens) if token.start <= inside_where)
     where = _back(tokens, at, TokenType.WHERE, outwards=True)
     first = _back(tokens, where, TokenType.SELECT, outwards=False)
@@ -123,7 +127,7 @@ def _back(tokens: Sequence[Token], at: int, wanted: TokenType, *, outwards: bool
 
 
 def _level(tokens: Sequence[Token], first: int, end: int) -> list[int]:
-    """Places from `first` until before `end` that are in no parentheses."""
+    """Positions from `first` until before `end` that are outside parentheses."""
     found, depth = [], 0
     for place in range(first, end):
         kind = tokens[place].token_type
@@ -134,7 +138,8 @@ def _level(tokens: Sequence[Token], first: int, end: int) -> list[int]:
 
 
 def ctes_before(tokens: Sequence[Token], sql: str, start: int) -> str:
-    """The WITH clause of the query as far as it can be seen at the character `start`; "" where nothing can."""
+    """The WITH clause of the query,
+    as far as the part at the character `start` can see it; "" if it can see none."""
     if tokens[0].token_type != TokenType.WITH:
         return ""
     names, end = [tokens[1].start], None

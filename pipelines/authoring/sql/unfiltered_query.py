@@ -1,7 +1,8 @@
-"""A query without its window: every row that the query's other conditions leave, with the expressions that the window
-is compared with. What the warehouse is asked about rows that belong to no window is built from it.
+"""A query without its window: every row that the query's other conditions leave, with the expressions that
+the window is compared with. The queries that look for rows outside every window are built from it.
 
-The text is the author's own, cut by the places of its words; sqlglot's printed SQL has other parameters.
+The text is the author's own, cut at the positions of its tokens; the SQL that sqlglot prints has other
+parameters.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,8 +30,8 @@ _OPERATORS = {exp.GTE: ">=", exp.GT: ">", exp.LTE: "<=", exp.LT: "<"}
 
 @dataclass(frozen=True)
 class Limit:
-    """A condition of the window: column `time` of the unfiltered rows, `operator`, and a bound, which stands between
-    `before` and `after`."""
+    """A condition of the window: column `time` of the unfiltered rows, `operator`, and a bound between the
+    texts `before` and `after`."""
 
     time: int
     operator: str
@@ -41,8 +42,9 @@ class Limit:
 
 @dataclass(frozen=True)
 class Unfiltered:
-    """`sql` gives, for each row that there is without the window, the columns `times`: what the `limits` are about. `exact`: the lower and the upper limit that are of one expression, which is the first. `further_in`: the
-    bounds also stand in a part further in, whose rows are not compared."""
+    """`sql` returns, for each row that exists without the window, the columns `times`: the expressions that
+    the `limits` compare. `exact`: the lower and the upper limit on one expression, which is the first of
+    `times`. `further_in`: the bounds are also in an inner part of the query, whose rows are not compared."""
 
     sql: str
     dialect: str
@@ -53,18 +55,19 @@ class Unfiltered:
 
     @property
     def others(self) -> tuple[Limit, ...]:
-        """The limits beside the exact ones."""
+        """The limits that are not the exact ones."""
         return tuple(limit for limit in self.limits if limit not in self.exact)
 
     @property
     def bare(self) -> bool:
-        """Whether the time is compared with the bounds as they are, so that a row's window follows from its time."""
+        """Whether the time is compared with the plain bounds,
+        so that a row's window follows from its time."""
         return all(not limit.before and not limit.after for limit in self.exact)
 
 
 @dataclass(frozen=True)
 class _Condition:
-    """A parameter's condition: its node, its place, and the text of its two sides."""
+    """The condition of a parameter: its node, its position, and the text of its two sides."""
 
     node: Any
     side: Any
@@ -81,9 +84,10 @@ class _Condition:
 
 
 def unfiltered(source: SourceQuery, *, times: str = "sluice_time_") -> list[Unfiltered]:
-    """The query without its window, in parts (those of a UNION ALL). Raises Unremovable, which says why not.
+    """The query without its window, in parts (one for each part of a UNION ALL).
+    Raises Unremovable, which says why not.
 
-    `times`: what the names of the added columns begin with. It must be no name that `SELECT *` may bring."""
+    `times`: how the names of the added columns begin. No column of a `SELECT *` may have such a name."""
     dialect = dialect_of(source.dialect)
     try:
         tokens = tokens_of(dialect, source.sql)
@@ -114,7 +118,7 @@ class _Parts:
             select = nodes[place] = nodes.get(place) or self._select(place, list(nodes.values()))
             groups.setdefault(place, []).append(self._condition(parameter, span, select, nodes_left))
         mains = {place: pair for place, group in groups.items() if (pair := _exact(group)) is not None}
-        # The outermost ones: a window that is found again further in only keeps the warehouse from reading more.
+        # Only the outermost ones: a window further in only lets the warehouse read less.
         mains = {
             place: pair
             for place, pair in mains.items()
@@ -137,7 +141,7 @@ class _Parts:
             yield self._part(place, groups, pair, nodes[place])
 
     def _select(self, place: SelectSpan, taken: Sequence[Any]) -> Any:
-        """The node of the SELECT at this place."""
+        """The node of the SELECT at this position."""
         wanted = self._tree(self._source.sql[place.start : place.end])
         for select in self._root.find_all(exp.Select):
             if any(select is one for one in taken):
@@ -176,7 +180,8 @@ class _Parts:
         )
 
     def _require_in_each_arm(self, mains: Sequence[Any]) -> None:
-        """Rows of an arm of a UNION ALL without the window are in every window, or in none: they cannot be counted."""
+        """Raise Unremovable if a part of a UNION ALL has no window: its rows are in every window, or in none,
+        and cannot be counted."""
         for union in self._root.find_all(exp.Union):
             arms = [
                 any(main is arm or _below(main, arm) for main in mains)
@@ -186,7 +191,7 @@ class _Parts:
                 raise Unremovable("a part of UNION ALL has no window")
 
     def _require_same_tree(self, conditions: Sequence[_Condition]) -> None:
-        """The text without the conditions means the query without the conditions."""
+        """Check that the text without the conditions means the query without the conditions."""
         expected = self._root.copy()
         replaced = [condition.node for condition in conditions]
         for node in list(expected.find_all(*_OPERATORS)):
@@ -257,7 +262,8 @@ def _is_conjunct(node: Any) -> bool:
 
 
 def _exact(conditions: Sequence[_Condition]) -> tuple[_Condition, _Condition] | None:
-    """The two conditions that make the window: >= and < of one expression, if possible with bounds of one form."""
+    """The two conditions that make the window:
+    >= and < on one expression, preferably with bounds of the same form."""
     pairs = [
         (low, high)
         for low in conditions
@@ -269,13 +275,14 @@ def _exact(conditions: Sequence[_Condition]) -> tuple[_Condition, _Condition] | 
 
 
 def _same_form(low: _Condition, high: _Condition) -> bool:
-    """Whether the end of a window is for both what the start of the next one is."""
+    """Whether both bounds are written in the same form,
+    so that the end of one window is the start of the next."""
     forms = [(one.before.split(), one.after.split()) for one in (low, high)]
     return forms[0] == forms[1]
 
 
 def _below(select: Any, other: Any) -> bool:
-    """Whether `other` reads what `select` gives: from a subquery, or by the name of a CTE."""
+    """Whether `other` reads what `select` returns: from a subquery, or by the name of a CTE."""
     node = select
     while node is not None:
         if node is other and node is not select:

@@ -1,4 +1,4 @@
-"""Whether the SQL's window is half-open: a row on a bound belongs to exactly one window."""
+"""Whether the SQL's window is half-open: a row on a bound is in exactly one window."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,12 +23,13 @@ class _Use(NamedTuple):
 
     @property
     def column(self) -> str:
-        """As it stands in the SQL. Written out only where there is a mistake to tell of: it takes a while."""
+        """The column as sqlglot writes it. Written out only to report a mistake, because it takes time."""
         return str(self.side.sql())
 
 
 def half_open_mistakes(placeholders: Sequence[Any], spans: Sequence[ParameterSpan]) -> list[SqlMistake]:
-    """A bound that is only ever compared the wrong way round. Sums, date casts and functions are left to the author."""
+    """The mistakes of bounds that are only ever compared the wrong way round.
+    Sums, date casts and functions are not checked."""
     uses: dict[str, list[_Use]] = defaultdict(list)
     for placeholder in placeholders:
         uses[str(placeholder.this)].append(_use(placeholder))

@@ -1,4 +1,4 @@
-"""What `check` tries of one event, from its module outwards to the topic. Nothing is created or registered."""
+"""What `check` examines for one event, from its module to the topic. Nothing is created or registered."""
 
 from collections.abc import Iterator, Sequence
 
@@ -24,9 +24,10 @@ NO_WINDOW = "rows in no window"
 def check_event(
     event: Event, platform: Platform, windows: Sequence[Window] | None = None, *, offline: bool = False
 ) -> Iterator[Finding]:
-    """The event's findings in order, for publishing `windows` (None: all that are complete now); `offline` leaves
-    out what needs Kafka and the registry."""
-    # An event exists only if its declaration and contract fit together: what the catalogue has checked is said here.
+    """The event's findings in order, for publishing `windows` (None: all that are complete now). `offline`
+    leaves out the checks that need Kafka and the registry."""
+    # An event exists only if its declaration and contract fit together:
+    # these findings report what the catalogue checked.
     yield Finding(
         "declaration", "ok", f"{shown_path(event.module_path)}:{event.function_line}, {event.windows}"
     )
@@ -47,14 +48,14 @@ def check_event(
     if offline:
         yield from todo_findings(event, platform.settings, publishing=False)
     else:
-        # Here, because the clients of Kafka and of the registry come with it.
+        # Imported here, because the module imports the clients of Kafka and of the registry.
         from pipelines.preflight.fitness import preflight
 
         yield from preflight(event, platform, chosen, largest=largest)
 
 
 def rows_in_no_window(found: Unwindowed) -> Finding:
-    """What the count of rows that belong to no window says."""
+    """The finding about the number of rows that belong to no window."""
     if found.unknown is not None:
         return Finding(NO_WINDOW, "unknown", str(found))
     if not found.suspicious:
@@ -75,7 +76,7 @@ def _query(event: Event, platform: Platform) -> str:
     try:
         schema = warehouse.describe(event.source.bound(warehouse.parameter_style).sql, parameters)
     except WarehouseError as error:
-        if error.next_step:  # not the query's fault, and the error says what to do
+        if error.next_step:  # the query is not the cause, and the error says what to do
             raise
         raise SluiceError(
             shown_path(event.module_path),

@@ -1,4 +1,4 @@
-"""The dead letters of windows, as the snapshot store holds them."""
+"""The dead letters of windows, as they are in the snapshot store."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,8 +17,9 @@ from resources.wording import counted
 
 @dataclass(frozen=True)
 class WindowLetters:
-    """The dead letters of the newest transformed rows of one window. `state`: `blocked`, nothing of these rows may be
-    published; or `allowed`, the others may. `dead` of `rows_in` source rows, `reasons` by class."""
+    """The dead letters of the newest transformed rows of one window. `state`: `blocked` (none of these rows
+    may be published) or `allowed` (the other rows may be published). `dead` of `rows_in` source rows are dead
+    letters; `reasons` counts them by class."""
 
     event: str
     window: str
@@ -33,7 +34,7 @@ class WindowLetters:
 
 
 Unread = Callable[[SluiceError], None]
-"""Gets the error of each window whose files cannot be read, so that the others are listed."""
+"""Called with the error of each window whose files cannot be read, so that the other windows are listed."""
 
 
 def _raised(error: SluiceError) -> None:
@@ -43,12 +44,13 @@ def _raised(error: SluiceError) -> None:
 def letters_of(
     event: Event, store: SnapshotStore, windows: Iterable[str] | None = None, *, unread: Unread = _raised
 ) -> list[WindowLetters]:
-    """The windows of `event` that have dead letters, by window; of `windows` alone where they are given."""
+    """The windows of `event` that have dead letters, by window; only those of `windows` if it is given."""
     wanted = None if windows is None else set(windows)
     found = []
     for snapshot in store.all_current(event.full_name, "dead", unread=unread):
         facts = snapshot.facts
-        # One from before letters named their window has no counts either; its next run writes it anew.
+        # Dead letters of an early version that did not name their window have no counts either;
+        # its next run writes them again.
         if (
             not snapshot.rows
             or "window" not in facts
@@ -85,11 +87,11 @@ def _letters(event: Event, snapshot: Snapshot, file: str) -> WindowLetters:
 
 
 def without_letters(event: Event, store: SnapshotStore, windows: Sequence[str]) -> str:
-    """What else there is to say of windows that have no dead letters: `: the window has no rows`, `: 2 of 3 windows were
-    not read yet`; or nothing."""
+    """Why windows may have no dead letters:
+    `: the window has no rows`, `: 2 of 3 windows were not read yet`; or nothing."""
     facts: list[Mapping[str, Any] | None] = []
     for window in windows:
-        with suppress(SnapshotError):  # which `letters_of` has named
+        with suppress(SnapshotError):  # `letters_of` has reported it
             found = store.current(event.full_name, window, "dead")
             facts.append(found.facts if found else None)
     told = []
@@ -111,13 +113,13 @@ def without_letters(event: Event, store: SnapshotStore, windows: Sequence[str]) 
 def rows_of(
     letters: WindowLetters, store: SnapshotStore, most: int | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The letters themselves, in the order of their source rows, at most `most`."""
+    """The dead letters themselves, in the order of their source rows, at most `most`."""
     rows = (row for batch in store.read(letters.snapshot, batch_rows=1000) for row in batch.to_pylist())
     return islice(rows, most)
 
 
 def reasons_of(windows: Iterable[WindowLetters]) -> Counter[str]:
-    """Dead letters by reason over windows."""
+    """The dead letters of all these windows, counted by reason."""
     found: Counter[str] = Counter()
     for one in windows:
         found.update(one.reasons)
@@ -125,18 +127,18 @@ def reasons_of(windows: Iterable[WindowLetters]) -> Counter[str]:
 
 
 def windows_to_redrive(event: Event, platform: Platform, *, unread: Unread = _raised) -> list[str]:
-    """Keys of the windows with dead letters: of their newest rows, or of those that are on the topic; and of those that a
-    redrive unblocked and, killed, has not published. A window whose files cannot be read is left to the run that is asked
-    for it by name."""
+    """Keys of the windows with dead letters, in their newest rows or in the rows that are on the topic; and
+    of the windows that a redrive unblocked but was killed before it published them. A window whose files
+    cannot be read is left out: only a run that names it reads it."""
     from pipelines.publishing.dead_letters.retry import UNBLOCKED
 
     store = platform.snapshots
     found = {one.window for one in letters_of(event, store, unread=unread)}
     ledger = read_ledger(platform)
     published = {entry.window: entry for entry in ledger.entries if entry.topic == event.topic}
-    # Whether something is left of these is not known; a run says so.
+    # It is not known whether a damaged window has dead letters left; a run finds out.
     found |= set(ledger.damaged_windows_of(event.topic))
-    for letters in store.all_current(event.full_name, "dead", unread=lambda _: None):  # said above
+    for letters in store.all_current(event.full_name, "dead", unread=lambda _: None):  # reported above
         if UNBLOCKED in letters.facts:
             entry = published.get(letters.facts["window"])
             if entry is None or not entry.complete or entry.snapshot != letters.facts["transformed"]:

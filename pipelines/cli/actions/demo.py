@@ -30,7 +30,7 @@ _WIDTH = 160
 
 
 def run() -> None:
-    """The command; its options are told by its help."""
+    """The command."""
     started = time.monotonic()
     _only_ours(load_settings())
     catalogue, whole = healthy_catalogue()

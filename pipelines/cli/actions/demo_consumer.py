@@ -1,6 +1,7 @@
-"""Reads a topic as any Python service would: confluent_kafka, the registry over HTTP, fastavro. Nothing of Sluice.
+"""Reads a topic as any Python service would: with confluent_kafka, the registry over HTTP, and fastavro. Uses
+no code of Sluice.
 
-It is here to show that what Sluice publishes needs nothing of Sluice to be read.
+It shows that a consumer needs nothing of Sluice to read what Sluice publishes.
 """
 
 import io
@@ -28,7 +29,7 @@ def first_events(bootstrap_servers: str, registry_url: str, topic: str, count: i
     events: list[tuple[str, Any]] = []
     consumer.subscribe([topic])
     try:
-        # Joining a group takes a moment; after that, half a minute of silence is the end.
+        # Joining a group takes a moment. After that, half a minute without a record is the end.
         while len(events) < count and (message := consumer.poll(30)) is not None:
             if message.error() is not None:
                 break

@@ -1,4 +1,4 @@
-"""What `doctor` looks at: everything outside that the settings point at."""
+"""What `doctor` examines: everything outside the process that the settings name."""
 
 import os
 import platform as machine
@@ -44,7 +44,7 @@ _PACKAGES = (
 
 
 def versions() -> list[tuple[str, str]]:
-    """Python and the packages a defect report needs."""
+    """Python and the packages that a bug report needs."""
     from resources.kafka.factory import client_version
 
     found = [("python", f"{machine.python_version()} on {machine.system()} {machine.machine()}")]
@@ -57,7 +57,7 @@ def versions() -> list[tuple[str, str]]:
 
 
 def examine(platform: Platform) -> Iterator[Finding]:
-    """Each thing in turn; an error in one leaves the others their turn."""
+    """The findings one by one; an error in one check does not prevent the others."""
     yield from _environments()
     for server in status(platform.settings.home):
         yield from tried(f"own {server.role}", partial(_own_server, server))
@@ -82,7 +82,7 @@ def _environments() -> Iterator[Finding]:
 
 
 def _dagster(platform: Platform) -> Iterator[Finding]:
-    """Whether Dagster leaves working runs alone, and finds lost ones."""
+    """Whether Dagster ends no working run, and finds lost ones."""
     from pipelines.orchestration.launch import dagster_instance
     from pipelines.orchestration.liveness.run_monitoring import monitoring_advice, require_left_alone
     from pipelines.orchestration.liveness.stuck_runs import sensor_is_off, stuck_runs
@@ -94,7 +94,7 @@ def _dagster(platform: Platform) -> Iterator[Finding]:
             stuck, is_off = list(stuck_runs(instance)), sensor_is_off(instance)
     except SluiceError as error:
         yield from failures_of("Dagster", error)
-    except Exception as error:  # of any storage, with any driver
+    except Exception as error:  # from any storage, with any driver
         told = f"its storage or its dagster.yaml cannot be used: {type(error).__name__}: {readable(str(error)).partition(chr(10))[0]}"
         yield Finding(
             "Dagster", "failed", told, "see dagster.yaml in DAGSTER_HOME (docs/operating.md#dagster)"
@@ -146,7 +146,7 @@ def _kafka(platform: Platform) -> Iterator[Finding]:
     yield from general_access(settings, cluster)
     try:
         yield from journal_findings(settings, cluster)
-    except SluiceError as error:  # a name that Kafka does not take
+    except SluiceError as error:  # a name that Kafka does not allow
         yield Finding("journal", "warning", error.problem, error.allowed)
     yield from tried("identity", lambda: _identity(platform))
     if cluster.topics[settings.ledger_topic].presence == "there" and all(one.ok for one in ledger):
@@ -154,7 +154,7 @@ def _kafka(platform: Platform) -> Iterator[Finding]:
 
 
 def _identity(platform: Platform) -> str:
-    """What ledger entries that are written here name."""
+    """The identity that ledger entries written here get."""
     here = platform.identity
     return (
         f"Kafka cluster {here.cluster_id or 'without an id'}, snapshot store {here.store_id or 'not used yet'}, code "
@@ -196,7 +196,8 @@ def _elsewhere(here: Identity, entry: LedgerEntry) -> LedgerOfElsewhere | None:
 def _registry(platform: Platform) -> str:
     url = mask("registry.url", platform.settings.registry_url)
     try:
-        # Any subject will do: that there is no such subject only a registry says, with a code of its own.
+        # Any subject will do: only a registry answers,
+        # with its own error code, that the subject does not exist.
         platform.registry.lookup("sluice-doctor-asks-for-nothing", '"string"')
     except RightMissing:
         return f"{url} answers; this login may not read every subject, and `sluice check` asks for an event's own"

@@ -8,7 +8,7 @@ from resources.settings import load_settings
 
 
 def run() -> None:
-    """The command; its options are told by its help."""
+    """The command."""
     home = load_settings().home
     with when_stopped(lambda: "Stopped before every server was down; run `sluice down` again."):
         stopped = down(home, progress=lambda told: click.echo(f"  {told}", err=True))

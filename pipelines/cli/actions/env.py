@@ -11,7 +11,7 @@ from resources.settings import Settings, SettingsError, load_settings, settings_
 
 
 def run(as_json: bool) -> None:
-    """The command; its options are told by its help."""
+    """The command; its help explains the options."""
     settings, others = load_settings(), settings_of_environments()
     shared = list(shared_places({name: one for name, one in others.items() if isinstance(one, Settings)}))
     if as_json:

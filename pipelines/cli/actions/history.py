@@ -16,7 +16,7 @@ from resources.platform import Platform
 from resources.wording import counted
 
 _SHOWN_ERRORS = 3
-# An end within the second of the beginning says nothing.
+# An end within one second of the beginning is not shown: it says nothing.
 _SAME = timedelta(seconds=1)
 
 
@@ -54,14 +54,14 @@ def _instant(text: str) -> datetime:
 
 
 def _topic_of(name: str, platform: Platform, journal: Journal) -> tuple[str, str]:
-    """The topic of the event that is meant, and the event's name; of one whose module is gone by ledger and journal. Raises
-    SluiceError."""
+    """The topic of the event that is meant, and the event's name. For an event without a module they come
+    from ledger and journal. Raises SluiceError."""
     catalogue = loaded_events()
     for event in catalogue:
         if name in (event.full_name, event.topic):
             return event.topic, event.full_name
     if any(event.name == name for event in catalogue):
-        event = catalogue.find(name)  # raises where more than one domain has it
+        event = catalogue.find(name)  # raises if more than one domain has it
         return event.topic, event.full_name
     known = {(entry.shadow_of or entry.topic, entry.event) for entry in read_ledger(platform).entries}
     meant = {topic for topic, event in known if name in (topic, event, event.rpartition("/")[2])}

@@ -8,7 +8,7 @@ from pipelines.project.start import start_project
 
 
 def run(folder: Path) -> None:
-    """The command; its argument is described by its help."""
+    """The command; its help explains the argument."""
     started = start_project(folder)
     for name in started.written:
         click.echo(f"  wrote  {folder / name}")

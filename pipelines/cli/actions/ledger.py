@@ -1,4 +1,5 @@
-"""Ledger entries that are rewritten by a person's word: listed, confirmed, and done one by one."""
+"""Ledger entries that are rewritten because a person decides so:
+listed, confirmed, and rewritten one by one."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class Asked:
-    """What is accepted (None: adopted) of which windows: of an event, or of all."""
+    """What is accepted (None: entries are adopted), for which windows of an event, or for all."""
 
     part: Part | None
     event: str | None
@@ -38,7 +39,7 @@ class Asked:
 
 
 def run(asked: Asked, *, yes: bool, as_json: bool) -> None:
-    """The command. Raises SystemExit(1) where windows could not be rewritten or nobody has confirmed."""
+    """The command. Raises SystemExit(1) if windows could not be rewritten or nobody has confirmed."""
     if bool(asked.event) == asked.everything:
         raise click.UsageError("name an event, or --all")
     with Platform() as platform:
@@ -51,7 +52,8 @@ def run(asked: Asked, *, yes: bool, as_json: bool) -> None:
         found = list(wanted(chosen, change))
         if not as_json:
             _list(asked, found, len(chosen))
-        # Runs of this Dagster are refused elsewhere: the word about everything is about that, too.
+        # Runs of this Dagster instance are refused in another place:
+        # a decision about everything includes that place too.
         part = asked.part if asked.everything else None
         with ExitStack() as opened:
             instance = opened.enter_context(dagster_instance(platform.settings)) if part else None
@@ -74,7 +76,8 @@ def run(asked: Asked, *, yes: bool, as_json: bool) -> None:
 
 
 def _chosen(asked: Asked, ledger: Ledger) -> list[LedgerEntry]:
-    """The entries that are meant: by the event's name of now or of then, or by its topic. Raises SluiceError."""
+    """The entries that are meant:
+    by the event's current or earlier name, or by its topic. Raises SluiceError."""
     for _, error in ledger.damaged:
         tell(error)
     if asked.everything:

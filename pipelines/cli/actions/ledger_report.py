@@ -1,4 +1,4 @@
-"""`sluice ledger report`: what Dagster is told of the ledger's windows."""
+"""`sluice ledger report`: reports the ledger's windows to Dagster."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ from resources.wording import counted
 
 
 def run(name: str | None, *, as_json: bool) -> None:
-    """The command; of one event, of some, or of all."""
+    """The command; for one event, for some, or for all."""
     meant = chosen(name)
     events = meant.events
     done: list[dict[str, object]] = []

@@ -14,7 +14,7 @@ from resources.wording import counted
 
 
 def run(selection: str | None, as_json: bool) -> None:
-    """The command; its options are told by its help."""
+    """The command; its help explains the options."""
     found = chosen(selection)
     events = sorted(found.events, key=lambda event: event.full_name)
     if as_json:
@@ -46,7 +46,7 @@ def _table(events: Sequence[Event]) -> None:
         "promise": [str(e.promise) for e in events],
         "topic settings": [str(e.topic_settings) for e in events],
     }
-    # A column in which no event has anything is left out.
+    # A column is left out if it is empty for every event.
     shown = {name: [value or "-" for value in values] for name, values in columns.items() if any(values)}
     table(list(shown), list(zip(*shown.values(), strict=True)))
 

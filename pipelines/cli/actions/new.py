@@ -36,7 +36,7 @@ def run(
     owner: str | None,
     warehouse: str,
 ) -> None:
-    """The command; its options are told by its help."""
+    """The command; its help explains the options."""
     folder, name = _place(assets_folder(), event, domain)
     files = folder / f"{name}.py", folder / f"{name}.avsc"
     _refuse_existing(files)
@@ -68,7 +68,7 @@ def run(
         request = Request(folder.name, name, windows, first, warehouse, owner or f"team:{folder.name}")
         made = draft(request, source, of_key, time)
         path = folder / f"{name}.py"
-        # The other modules are run, as by every command; this one is read.
+        # The other modules are run, as with every command; this module is only read.
         found = judged(path, made.module, made.contract, loaded_events())
         package = folder / "__init__.py"
         texts = {} if package.exists() else {package: f'"""Events of the domain {folder.name}."""\n'}

@@ -1,4 +1,4 @@
-"""A plan made from a terminal, and printed."""
+"""Makes a plan from a terminal, and prints it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,8 +40,10 @@ _MOST_REFUSALS, _MOST_NAMED = 20, 6
 
 @dataclass(frozen=True)
 class Wanted:
-    """Windows by the user's words (`named` is what these mean; of a selection those that overlap), the run configuration they would be launched with, and how much to show.
-    `of_letters`: of the windows only those with dead letters."""
+    """What to plan. `windows`: the user's text; `named`: the windows that it means (for a selection, those
+    that overlap).
+    `config`: the run configuration for a later run; `shown`: how much to show. `of_letters`: only the windows
+    with dead letters."""
 
     windows: str | None
     named: Sequence[Window] | None
@@ -53,8 +55,9 @@ class Wanted:
 def windows_to_plan(
     meant: Chosen, text: str | None, *, ended_only: bool
 ) -> Iterator[tuple[Event, list[Window] | None]]:
-    """The events that are meant, each with the windows that `text` means; None without a text. Of a selection, events that
-    have no such window are named and left out; with `ended_only` so are windows that have not ended."""
+    """The events that are meant, each with the windows that `text` means; None without a text. In a
+    selection, events without such a window are named and left out; with `ended_only`, windows that have not
+    ended are left out too."""
     now = datetime.now(UTC)
     for event in meant.events:
         if text is None:
@@ -70,7 +73,7 @@ def windows_to_plan(
 
 
 def made(event: Event, wanted: Wanted) -> Plan:
-    """The plan of these windows; a bar on a terminal meanwhile."""
+    """The plan of these windows; shows a progress bar on a terminal."""
     now = datetime.now(UTC)
     config = RunConfig(**wanted.config)
     request = config.publish_request(request="plan", requested_by="plan")
@@ -104,7 +107,7 @@ def made(event: Event, wanted: Wanted) -> Plan:
                     before = behind[one.window]
                     because = f"{one.because}; its newest run was {before.state}: {headline(before.reason)}"
                     if request.replay is None and request.redrive is None:
-                        # Its rows fit now, where they did not.
+                        # Its rows fit now; in its newest run they did not.
                         fits = follow_up(f"sluice publish {event.full_name} {one.window}")
                         because += f"; next: {before.next_step if before.state == 'failed' else fits}"
                     one = replace(one, because=because)
@@ -134,7 +137,7 @@ def made(event: Event, wanted: Wanted) -> Plan:
 
 
 def _with_letters(event: Event, platform: Platform, wanted: Wanted) -> list[Window]:
-    """The windows that are named, or all with dead letters."""
+    """The windows that are named, or all windows with dead letters."""
     if wanted.named is not None and not wanted.of_letters:
         return list(wanted.named)
     found = [event.windows.window(key) for key in windows_to_redrive(event, platform, unread=tell)]
@@ -144,7 +147,8 @@ def _with_letters(event: Event, platform: Platform, wanted: Wanted) -> list[Wind
 def _sought(
     event: Event, platform: Platform, replay: Replay | None, windows: Sequence[Window]
 ) -> KeySearch | None:
-    """The keys or range of a replay, looked for in stored rows; in fresh rows they are looked for when these are made."""
+    """The keys or the range of a replay, searched in stored rows.
+    In fresh rows they are searched when these rows are made."""
     if replay is None or replay.selection.everything:
         return None
     keys = KeySearch(event, platform, replay.selection)
@@ -156,7 +160,7 @@ def _sought(
 
 
 def _recent(event: Event, settings: Settings) -> float | None:
-    """How fast the event went last, where this installation has run it."""
+    """The event's latest speed (rows per second), if this installation has run it."""
     if not (settings.home / "dagster").is_dir():
         return None
     from pipelines.orchestration.launch import dagster_instance
@@ -191,7 +195,8 @@ def show_plan(event: Event, plan: Plan, out: Path | None) -> None:
 
 
 def _refusals(plan: Plan) -> None:
-    """Why windows are refused: what is the same for several is said once, with the first of them."""
+    """Print why windows are refused:
+    a reason that several windows share is printed once, with the first of them."""
     alike: dict[object, list[WindowPlan]] = {}
     for one in plan.refused:
         alike.setdefault(but_for_window(one.window, one.problems), []).append(one)

@@ -1,4 +1,4 @@
-"""A plan carried out: the run it was made for, with what it found."""
+"""Carries out a plan: the run that the plan was made for, with what the plan found."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -19,9 +19,10 @@ from resources.wording import counted
 
 
 def apply(address: str, *, as_json: bool) -> bool:
-    """Launch what the plan at `address` says; True when no window failed.
+    """Launch what the plan at `address` says; True if no window failed.
 
-    Raises PlanOutdated before any run where the event's definition has changed or a window of the plan is refused.
+    Raises PlanOutdated before any run if the event's definition has changed or a window of the plan is
+    refused.
     """
     plan = read_plan(address)
     here = load_settings().environment
@@ -61,9 +62,10 @@ def apply(address: str, *, as_json: bool) -> bool:
     with Platform() as platform:
         config = with_keys_kept(dict(plan.config), partial(platform.snapshots.keep_text, "keys"))
         if any(config.get(name) for name in ("keys", "keys_file", "event_time_from", "event_time_until")):
-            # Looked for by the plan, in all of its windows; a run sees its own only.
+            # The plan searched for them in all of its windows; a run sees only its own windows.
             config["unmatched_keys"] = "leave_out"
-        # A copy under its hash: the run may be on another machine, and must find the plan that was read here.
+        # A copy, named by its hash:
+        # the run may be on another machine, and must find the plan that was read here.
         config["plan_file"] = platform.snapshots.keep_text("plans", plan.to_json())
         settings = platform.settings
     windows = [event.windows.window(one.window) for one in plan.windows]

@@ -1,4 +1,4 @@
-"""One window of an event as it would be published, made in a temporary folder and thrown away."""
+"""One window of an event as it would be published, made in a temporary folder that is then deleted."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -21,8 +21,9 @@ from resources.platform import Platform
 
 @dataclass(frozen=True)
 class Preview:
-    """`rows_in` source rows became `events`; `source` and `dead` hold at most `shown` of each as plain values.
-    `passed`: whether a run would publish them, and `verdict` why. `bytes` are the sizes of all values, keys left out. `id_note` says why `schema_id` is 0 where it is."""
+    """`rows_in` source rows became `events`; `source` and `dead` hold at most `shown` of each as plain
+    values. `passed`: whether a run would publish them, and `verdict` why. `bytes` are the sizes of all
+    values, without the keys. `id_note` says why `schema_id` is 0, if it is 0."""
 
     rows_in: int
     source: list[dict[str, Any]]
@@ -40,9 +41,9 @@ class Preview:
 
 
 def preview(event: Event, window: Window, platform: Platform, *, rows: int, shown: int) -> Preview:
-    """At most `rows` rows of the window, through every step but the last. Writes nothing that outlives the call."""
+    """Takes at most `rows` rows of the window through every step except the last. Leaves no file behind."""
     with platform.aside() as aside:
-        # The warehouse does the limiting, so that a large window costs no more than a small one.
+        # The warehouse applies the limit, so that a large window costs no more than a small one.
         limited = replace(event, source=limited_query(event.source, rows))
         sourced = source_window(limited, window, aside, run_id="preview", read=lambda _: aside.let_writers())
         done = transform_window(limited, window, aside, run_id="preview")

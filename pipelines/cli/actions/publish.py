@@ -25,7 +25,7 @@ def run(
     as_json: bool,
     **limits: Any,
 ) -> None:
-    """The command; its options are told by its help."""
+    """The command; its help explains the options."""
     if correct and replay:
         raise click.UsageError("--correct publishes what differs, --replay every event: choose one")
 
@@ -47,7 +47,8 @@ def run(
         if processes > 1:
             from pipelines.cli.runs.worker_process import Processes
 
-            # First of all: they load what a run needs while this one looks at what there is to do.
+            # The worker processes are started first: they load what a run needs while this process finds out
+            # what there is to do.
             beside = begun.enter_context(Processes(processes))
 
         from pipelines.cli.runs.launcher import run_all
@@ -81,8 +82,8 @@ def run(
 def _work(
     event: str | None, windows: str | None, all_windows: str | None
 ) -> "tuple[Catalogue, list[tuple[Event, list[Window]]], bool, bool]":
-    """The events that are meant, each with its windows; whether all of them could be loaded; and whether it is one by its
-    name."""
+    """The events that are meant, each with its windows; whether all of them could be loaded; and whether
+    `event` is the name of one event."""
     from datetime import UTC, datetime
 
     from pipelines.cli.options.events import chosen

@@ -28,7 +28,7 @@ def run(
     as_json: bool,
     **limits: Any,
 ) -> None:
-    """The command; its options are told by its help."""
+    """The command; its help explains the options."""
     meant = chosen(event)
     config = RunConfig(
         reason=reason or "", requested_by=requested_by or "", redrive=True, force=force, **limits_of(**limits)
@@ -57,7 +57,7 @@ def run(
 
 
 def _windows(event: Event, text: str | None, meant: Chosen, platform: Platform) -> list[Window]:
-    """The windows that are named. Of a selection, and where none is named: those with dead letters."""
+    """The windows that are named. For a selection, or if none is named: the windows with dead letters."""
     if text is not None and meant.named:
         return meant.windows(event, text)
     found = [event.windows.window(key) for key in windows_to_redrive(event, platform, unread=tell)]

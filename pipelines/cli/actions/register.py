@@ -14,7 +14,7 @@ from resources.platform import Platform
 
 
 def run(event: str | None) -> None:
-    """The command; its options are told by its help."""
+    """The command; its help explains the options."""
     meant = chosen(event)
     failed = 0
     done: list[str] = []

@@ -1,4 +1,4 @@
-"""The windows of a replay: those that are named, or those on the topic that the selection touches."""
+"""The windows of a replay: those that are named, or those on the topic that contain something selected."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -23,7 +23,7 @@ from resources.wording import counted
 
 
 class NothingToReplay(SluiceError):
-    """No window that is meant was published, or none can hold what is selected."""
+    """No window that is meant was published, or none can contain what is selected."""
 
 
 def windows_to_replay(
@@ -33,9 +33,10 @@ def windows_to_replay(
     selection: Selection,
     platform: Platform,
 ) -> list[Window]:
-    """The published windows among `named`, which `text` names, or all; those that can hold nothing selected are left out.
+    """The published windows among `named`, which `text` means, or all; those that cannot contain anything
+    selected are left out.
 
-    Raises NothingToReplay where none is left.
+    Raises NothingToReplay if none is left.
     """
     known = set(read_ledger(platform).windows_of(event.topic))
     if named is None:
@@ -62,8 +63,9 @@ def windows_to_replay(
 def unmatched_keys(
     event: Event, platform: Platform, replay: Replay, windows: Sequence[Window]
 ) -> Unmatched | None:
-    """The keys that are in none of the windows' stored rows, or the range that none of them is in; None where everything
-    was found, and where the rows will be sourced anew. Raises SluiceError for a key that cannot be one of this event."""
+    """The keys that are in none of the windows' stored rows, or the range if no row is in it. None if
+    everything was found, and if the rows will be sourced again. Raises SluiceError for a key that cannot be a
+    key of this event."""
     if replay.source == "fresh":
         require_typed(event, replay.selection)
         return None
@@ -82,7 +84,7 @@ def unmatched_keys(
 def published_entries(
     event: Event, platform: Platform, windows: Sequence[Window], topic: str | None = None
 ) -> list[LedgerEntry]:
-    """The newest entries of these windows on the event's topic, or on another."""
+    """The newest entries of these windows on the event's topic, or on `topic`."""
     wanted = {window.key for window in windows}
     return [
         entry
@@ -98,14 +100,14 @@ def unmatched_now(
     windows: Sequence[Window],
     outcomes: Sequence[RunOutcome],
 ) -> Unmatched | None:
-    """The same for the rows that a fresh replay has sourced. None also where a window failed:
-    its rows are not known."""
+    """The same for the rows that a fresh replay has sourced.
+    None also if a window failed: its rows are not known."""
     if any(outcome.failed or outcome.failures for outcome in outcomes):
         return None
     runs = {outcome.run_id for outcome in outcomes}
     with Platform(settings) as platform:
         sought = KeySearch(event, platform, replay.selection)
-        # On a shadow topic the entry of an earlier replay stays where this one found nothing.
+        # On a shadow topic, the entry of an earlier replay remains if this replay found nothing.
         sought.look_stored(
             entry
             for entry in published_entries(event, platform, windows, replay.topic)
@@ -138,7 +140,7 @@ def refuse_unmatched(event: Event, windows: Sequence[Window], unmatched: Unmatch
 
 
 def require_free(topic: str | None, catalogue: Catalogue, settings: Settings) -> None:
-    """Raise SluiceError where the shadow topic is an event's own, or lacks the topic prefix."""
+    """Raise SluiceError if the shadow topic is an event's own topic, or lacks the topic prefix."""
     if topic is not None:
         require_prefix(topic, settings.topic_prefix)
     for event in catalogue.events.values():
@@ -152,7 +154,7 @@ def require_free(topic: str | None, catalogue: Catalogue, settings: Settings) ->
 
 
 def unbroken(windows: Sequence[Window]) -> Iterator[list[Window]]:
-    """Runs of windows without a gap: Dagster runs a range."""
+    """The windows in groups without a gap: one Dagster run takes a range."""
     found: list[Window] = list(windows[:1])
     for before, window in pairwise(windows):
         if before.end != window.start:

@@ -4,5 +4,5 @@ from pipelines.cli.runs.control import order_runs
 
 
 def run(run_or_event: str) -> None:
-    """The command; its options are told by its help."""
+    """The command; its help explains the argument."""
     order_runs(run_or_event, "resume")

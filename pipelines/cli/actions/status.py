@@ -24,7 +24,7 @@ from resources.wording import counted
 
 
 def run(event: str | None, as_json: bool) -> None:
-    """The command; its options are told by its help."""
+    """The command; its help explains the options."""
     meant = None if event is None else chosen(event)
     found = meant.events[0] if meant and meant.named else None
     names = set(meant.names) if meant else None
@@ -35,7 +35,7 @@ def run(event: str | None, as_json: bool) -> None:
             platform.snapshots, platform.snapshots.unfinished_events() if meant is None else meant.names
         )
         entries = [entry for entry in ledger.entries if names is None or entry.event in names]
-        # The ledger alone does not say whether there was nothing to publish.
+        # From the ledger alone it is not known whether a window had nothing to publish.
         sourced = {
             entry.key: rows_without_events(platform, entry.event, entry.window, entry.snapshot)
             for entry in entries
@@ -65,13 +65,14 @@ def run(event: str | None, as_json: bool) -> None:
 
 
 def _tell_unpublished(names: "Sequence[str]") -> None:
-    """The selected events that have no line in the table."""
+    """Print the selected events that have no line in the table."""
     if names:
         click.echo(f"\nNot published yet: {listing(names)}.")
 
 
 def _valid_on(entries: "Sequence[LedgerEntry]") -> "Iterator[str]":
-    """Which cluster, store and code location the entries name, in short, and what was accepted."""
+    """Which cluster, store and code location the entries name,
+    in short, and how many windows a person accepted something for."""
     for what, field in (
         ("Kafka cluster", "cluster_id"),
         ("snapshot store", "store_id"),
@@ -95,9 +96,9 @@ def _show(
     sourced: "Mapping[str, int | None]",
     behind: "Sequence[Unfinished]",
 ) -> None:
-    """The table of windows of the event `name`, or of events where it is None; `empty`: where nothing is. `sourced`:
-    rows of the query for windows without events, by ledger key. `behind`: the windows whose newest run was blocked or
-    failed."""
+    """Print the table of windows of the event `name`, or of events if it is None; `empty`: the end of the
+    sentence if there is nothing to show. `sourced`: how many rows the query returned for windows without
+    events, by ledger key. `behind`: the windows whose newest run was blocked or failed."""
     from pipelines.cli.output.tables import table
     from pipelines.ledger.history import generations
 

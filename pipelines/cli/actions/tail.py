@@ -11,7 +11,8 @@ from resources.platform import Platform
 
 
 class TopicTail:
-    """Reads the end of `topic`. `newest` first, then `after` goes on behind what it gave."""
+    """Reads the end of `topic`.
+    Call `newest` first; `after` then continues after the records that it returned."""
 
     def __init__(self, topic: str, platform: Platform) -> None:
         self._topic, self._reader = topic, EventReader(platform)
@@ -36,7 +37,8 @@ class TopicTail:
 
     def newest(self, count: int) -> list[ReadBack]:
         """The last `count` records by time over all Kafka partitions, oldest of them first."""
-        # Offsets are no count: markers and aborted records take some, so look back further until it suffices.
+        # Offsets do not count records: markers and aborted records use some.
+        # So read from further back until there are enough.
         back = 2 * count + 16
         while True:
             starts = {p: max(self._first[p], end - back) for p, end in self._end.items()}
@@ -50,7 +52,7 @@ class TopicTail:
         return found[-count:] if count else []
 
     def after(self) -> Iterator[ReadBack]:
-        """Records as they are committed, without end."""
+        """Records as they are committed, endlessly."""
         return self._reader.read(self._topic, self._next, follow=True, of_others=True)
 
     def _passed(self, record: ReadBack) -> None:

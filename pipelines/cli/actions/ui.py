@@ -21,10 +21,10 @@ from resources.wording import counted
 
 
 def run(port: int, host: str, read_only: bool) -> None:
-    """The command; its options are told by its help."""
+    """The command; its help explains the options."""
     settings = load_settings()
-    parse_hosts(settings.ui_hosts)  # a mistake in it is reported here, not by a child
-    catalogue, whole = healthy_catalogue()  # a mistake in a module is said here too, plainly
+    parse_hosts(settings.ui_hosts)  # a mistake in it is reported here, not by a child process
+    catalogue, whole = healthy_catalogue()  # a mistake in a module is reported here too, in plain words
     if settings.embedded:
         apache = any(server.kind == "apache" for server in status(settings.home))
         start_servers(settings, "apache" if apache else "embedded", sample=True)
@@ -43,11 +43,11 @@ def run(port: int, host: str, read_only: bool) -> None:
     if warning := exposure_warning(host, read_only):
         click.echo(warning, err=True)
     sys.stdout.flush()
-    # Children run elsewhere, so a relative home must not be read there again.
+    # The child processes run in another folder, so they must not resolve a relative home again.
     os.environ[variable("home")] = str(settings.home.resolve())
-    # `dagster dev` recommends another command of Dagster's own at every start.
+    # `dagster dev` recommends a different command of Dagster's at every start.
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    # A code server that died is started anew within seconds: a backfill waits for it, instead of failing.
+    # If a code server dies, it is started again within seconds: a backfill waits for it, instead of failing.
     os.environ.setdefault("DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR", "1")
     if read_only:
         # `dagster dev` has no such option; its web server reads every option from a variable of this form.

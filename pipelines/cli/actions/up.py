@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def start_servers(settings: "Settings", kind: Literal["embedded", "apache"], *, sample: bool) -> "Servers":
-    """Start broker and registry, and build the sample warehouse where the settings' own default is in use.
+    """Start broker and registry, and build the sample warehouse if the default setting for it is in use.
 
-    Raises SettingsError where an environment is chosen that does not use these servers.
+    Raises SettingsError if an environment is selected that does not use these servers.
     """
     from pipelines.cli.output.errors import when_stopped
     from resources.dev.servers import up
@@ -44,7 +44,7 @@ def _require_used(settings: "Settings") -> None:
 
 
 def build_sample(settings: "Settings") -> None:
-    """Build the sample warehouse where it is absent or of an older layout."""
+    """Build the sample warehouse if it does not exist or has an older layout."""
     from resources.dev.sample import build_sample_warehouse
 
     path = settings.home / "sample.duckdb"

@@ -1,4 +1,4 @@
-"""Windows read back one after the other, and what became of each."""
+"""Reads windows back one after the other, and compares each."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ from resources.platform import Platform
 
 @dataclass(frozen=True)
 class Verified:
-    """A window's reconciliation; or, where it could not be made, an empty one and the error."""
+    """A window's reconciliation; or, if it was not possible, an empty one and the error."""
 
     result: Reconciliation
     error: SluiceError | None = None
@@ -24,7 +24,8 @@ class Verified:
 
     @property
     def verdict(self) -> str:
-        """The reconciliation's; or that there is none, or that what agrees is a part of the window."""
+        """The reconciliation's verdict; `not known` if there is none; `interrupted` if only a part of the
+        window is published and that part is right."""
         if self.error:
             return "not known"
         return "interrupted" if self.interrupted else self.result.verdict
@@ -47,16 +48,18 @@ class Verified:
 def windows_to_verify(
     event: Event, wanted: list[str] | None, ledger: Ledger, topic: str | None = None
 ) -> list[str]:
-    """Keys of the windows that are wanted, or of all that the ledger knows of the topic (the event's)."""
+    """Keys of the windows that are wanted,
+    or of all windows that the ledger knows on `topic` (None: the event's)."""
     known = ledger.windows_of(topic or event.topic)
-    # Of a topic that the ledger does not know there is nothing to read back.
+    # If the ledger does not know the topic, there is nothing to read back.
     return known if wanted is None or not known else wanted
 
 
 def verified(
     event: Event, windows: Iterable[str], platform: Platform, topic: str | None = None
 ) -> Iterator[Verified]:
-    """Each window in turn; one that cannot be reconciled leaves the others their turn, unless Kafka is away."""
+    """Each window in turn. If one window cannot be reconciled,
+    the others still are, unless Kafka cannot be reached."""
     with Reconciler(event, platform) as reconciler:
         for window in windows:
             try:

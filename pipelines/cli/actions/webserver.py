@@ -11,7 +11,7 @@ from resources.settings import load_settings
 
 
 def run(options: tuple[str, ...]) -> None:
-    """The command; its options are told by its help."""
+    """The command; its help explains the options."""
     settings = load_settings()
     parse_hosts(settings.ui_hosts)
     asked = parsed(options)

@@ -42,12 +42,13 @@ def _choose(ctx: click.Context, parameter: click.Parameter, name: str | None) ->
     from resources.settings.environments import choose
 
     choose(name)
-    # What is secret in this environment, and who may read its files.
+    # What is secret in this environment, and who may read its files, is decided again.
     begin_process()
 
 
 def _restoring() -> Callable[[], None]:
-    """The choice is this command's: a program that calls several commands chooses for each."""
+    """Undoes the selection of an environment: it is for this command only, because a program that calls
+    several commands selects one for each."""
     before = {variable: os.environ.get(variable) for variable in (ENVIRONMENT, CHOSEN_BY)}
 
     def restore() -> None:

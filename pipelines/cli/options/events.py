@@ -1,4 +1,4 @@
-"""The events a command is about: one by its name, some by a selection, or all."""
+"""The events that a command is about: one by its name, some by a selection, or all."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chosen:
-    """`events` are those that load, `whole` says whether all that were meant do; what is wrong with the others is on
-    stderr. `text` is what the user wrote; None: every event. `named`: it is the name of one event."""
+    """`events` are those that load, `whole` says whether all that were meant load; the mistakes of the others
+    were printed to stderr. `text` is what the user wrote; None: every event. `named`: `text` is the name of
+    one event."""
 
     catalogue: Catalogue
     events: tuple[Event, ...]
@@ -39,7 +40,8 @@ class Chosen:
         return shlex.quote(self.text or "")
 
     def only(self, what: str) -> Event:
-        """The one event that is meant. Raises SluiceError with `what` (`a preview is of one`) where there are more."""
+        """The one event that is meant.
+        Raises SluiceError with `what` (`a preview is of one`) if there are more."""
         from pipelines.authoring.problems import listing
         from resources.errors import SluiceError
         from resources.wording import brief
@@ -55,8 +57,8 @@ class Chosen:
         )
 
     def windows(self, event: Event, text: str) -> list[Window]:
-        """The windows of `event` that `text` means. For the name of one event it names windows of it; for a selection it is
-        a time, and each event has the windows that overlap it, or none."""
+        """The windows of `event` that `text` means. With the name of one event, `text` names windows of this
+        event. With a selection, `text` is a time, and each event has the windows that overlap it, or none."""
         if self.named:
             return event.windows.parse(text)
         from pipelines.cli.options.windows import overlapping, period
@@ -64,8 +66,8 @@ class Chosen:
         return overlapping(event, *period(text))
 
     def with_windows(self, text: str | None) -> list[tuple[Event, list[Window] | None]]:
-        """The events, each with the windows that `text` means; None without a text. Of a selection, events with no such
-        window are named on stderr and left out. Raises SluiceError if none is left."""
+        """The events, each with the windows that `text` means; None without a text. In a selection, events
+        with no such window are named on stderr and left out. Raises SluiceError if none is left."""
         if text is None:
             return [(event, None) for event in self.events]
         found: list[tuple[Event, list[Window] | None]] = []
@@ -88,7 +90,8 @@ class Chosen:
 def chosen(text: str | None) -> Chosen:
     """The named event, the selected ones, or every event that loads.
 
-    Raises SelectionError, NothingSelected, UnknownEventError, and CatalogueError where what is meant does not load.
+    Raises SelectionError, NothingSelected, UnknownEventError, and CatalogueError if what is meant does not
+    load.
     """
     if text is None:
         catalogue, whole = healthy_catalogue()
@@ -127,7 +130,8 @@ def is_selection(text: str) -> bool:
 
 
 def catalogue_and_event(name: str) -> tuple[Catalogue, Event]:
-    """The event of this name, also while others do not load; raises CatalogueError where it is the one."""
+    """The event of this name, even if other events do not load.
+    Raises CatalogueError if this event does not."""
     from pipelines import CatalogueError, load_catalogue
     from resources.settings import load_settings
 
@@ -136,7 +140,7 @@ def catalogue_and_event(name: str) -> tuple[Catalogue, Event]:
     except CatalogueError as error:
         own = [problem for problem in error.problems if _about(problem.file, name)]
         if own:
-            # The mistakes of others are theirs to read, in `sluice list`.
+            # The mistakes of other events are shown by `sluice list`.
             raise CatalogueError(own, error.healthy) from None
         catalogue = error.healthy
     return catalogue, catalogue.find(name)
@@ -148,7 +152,7 @@ def _about(file: str, name: str) -> bool:
 
 
 def healthy_catalogue() -> tuple[Catalogue, bool]:
-    """The events that load, and whether all do; what is wrong with the others is printed to stderr."""
+    """The events that load, and whether all load; the mistakes of the others are printed to stderr."""
     from pipelines import CatalogueError, load_catalogue
     from pipelines.cli.output.errors import tell
     from resources.settings import load_settings
@@ -162,7 +166,7 @@ def healthy_catalogue() -> tuple[Catalogue, bool]:
 
 
 def loaded_events() -> Catalogue:
-    """The events that load, without a word about the others."""
+    """The events that load; the others are not mentioned."""
     from pipelines import CatalogueError, load_catalogue
     from resources.settings import load_settings
 

@@ -47,7 +47,7 @@ def limit_options(command: F) -> F:
 def limits_of(
     max_rows_per_second: int | None, max_bytes_per_second: int | None, max_lag: tuple[tuple[str, int], ...]
 ) -> dict[str, Any]:
-    """What the options say, as run configuration; nothing where none was given."""
+    """The options as run configuration; empty if none was given."""
     found: dict[str, Any] = {
         "max_rows_per_second": max_rows_per_second,
         "max_bytes_per_second": max_bytes_per_second,

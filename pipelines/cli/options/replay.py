@@ -1,4 +1,5 @@
-"""The options that say what a replay is of, shared by the commands that plan one and that launch one."""
+"""The options that say what a replay selects,
+shared by the commands that plan a replay and that launch one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from resources.wording import cut
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# More of them are kept in a file: a run's configuration is shown in the UI.
+# A longer list is kept in a file, because a run's configuration is shown in the UI.
 _MOST_INLINE = 100
 
 
@@ -41,7 +42,7 @@ def selecting(command: F) -> F:
 
 @dataclass(frozen=True)
 class Selected:
-    """What those options were given."""
+    """The values of those options."""
 
     keys: tuple[str, ...]
     keys_file: str | None
@@ -53,18 +54,18 @@ class Selected:
 
     @property
     def given(self) -> bool:
-        """True when any of them is there."""
+        """True if any of them is given."""
         return any(
             (self.keys, self.keys_file, self.since, self.until, self.fresh, self.topic, self.matching_only)
         )
 
     @property
     def of_one_event(self) -> bool:
-        """True when an option is given that means something for one event only."""
+        """True if an option is given that makes sense for one event only."""
         return any((self.keys, self.keys_file, self.since, self.until, self.topic, self.matching_only))
 
     def config(self) -> dict[str, Any]:
-        """The run configuration's part, every key in it."""
+        """These options as run configuration; `keys` has every key, also those of the file."""
         if self.matching_only and not (self.keys or self.keys_file):
             raise click.UsageError("--matching-only is about keys: add --key or --keys")
         from_file = _read(self.keys_file) if self.keys_file else []
@@ -79,11 +80,11 @@ class Selected:
 
 
 def _read(name: str) -> list[str]:
-    # Here: plans and replays need it, the list of their options does not.
+    # Imported here: plans and replays need it, the list of their options does not.
     from pipelines.publishing.selection import keys_in
 
     try:
-        # As bytes: read as text, a lone CR would end a line, and a key may hold one.
+        # Read as bytes: in text mode a lone CR would end a line, and a key may contain one.
         with click.open_file(name, "rb") as file:
             keys = keys_in(file.read().decode("utf-8-sig").split("\n"))
     except (OSError, UnicodeDecodeError) as error:
@@ -106,5 +107,5 @@ def with_keys_kept(config: dict[str, Any], keep: Callable[[str], str]) -> dict[s
 
 
 def _is_line(key: str) -> bool:
-    """Whether the key comes back from a file with one key on each line."""
+    """Whether the key is read back unchanged from a file with one key on each line."""
     return bool(key) and not key.startswith("\ufeff") and "\n" not in key and "\r" not in key

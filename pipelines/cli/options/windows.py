@@ -1,4 +1,4 @@
-"""The windows that a user's words mean."""
+"""The windows that a user's text means."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,8 @@ from resources.errors import SluiceError
 
 
 def ended_windows(event: Event, text: str, now: datetime) -> list[Window]:
-    """The windows that `text` names; raises SluiceError for one that has not ended, since it would be cut short."""
+    """The windows that `text` names.
+    Raises SluiceError for one that has not ended, because it would be published in part."""
     return require_ended(event, event.windows.parse(text), now)
 
 
@@ -27,7 +28,7 @@ def require_ended(event: Event, windows: Sequence[Window], now: datetime) -> lis
 
 
 def overlapping(event: Event, start: datetime, end: datetime) -> list[Window]:
-    """The event's windows that share an instant with `[start, end)`; none where it has no such window."""
+    """The event's windows that share an instant with `[start, end)`; none if it has no such window."""
     windows = event.windows
     first = max(start, windows.start)
     last = min(end, windows.end or end) - timedelta(microseconds=1)

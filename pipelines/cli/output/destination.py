@@ -1,4 +1,4 @@
-"""Where a command writes: said in one line by every command that writes outside development."""
+"""Where a command writes: every command that writes outside development prints it in one line."""
 
 import click
 
@@ -6,6 +6,7 @@ from resources.settings import Settings
 
 
 def say_destination(settings: Settings) -> None:
-    """Print the line to stderr, unless the servers are those of `sluice up` and no environment is chosen."""
+    """Print the line to stderr,
+    unless the servers are those of `sluice up` and no environment is selected."""
     if settings.environment is not None or not settings.embedded:
         click.echo(settings.destination(), err=True)

@@ -1,4 +1,5 @@
-"""What a user reads when a command fails or is stopped: no stack trace for what they can mend themselves."""
+"""What a user reads when a command fails or is stopped:
+no stack trace for what users can correct themselves."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ class Stopped(Exception):
 
 @contextmanager
 def when_stopped(told: Callable[[], str]) -> Iterator[None]:
-    """Within the block Ctrl-C ends the command with `told()`, asked at that moment."""
+    """Within the block, Ctrl-C ends the command with the text of `told()`, which is called at that moment."""
     try:
         yield
     except KeyboardInterrupt:
@@ -33,12 +34,12 @@ def tell(error: SluiceError) -> None:
 
 
 def warn(text: str) -> None:
-    """Print to stderr what did not work, where the command's own work is done all the same."""
+    """Print to stderr what did not work although the command's own work is done."""
     click.echo(click.style("Warning: ", fg="yellow") + readable(text), err=True)
 
 
 def paragraphs(error: SluiceError) -> list[list[str]]:
-    """The problems of an error, each as lines: `where: problem`, then `allowed` and `next` where known."""
+    """The problems of an error, each as lines: `where: problem`, then `allowed` and `next` if known."""
     return [lines_of(part) for part in error.parts]
 
 

@@ -1,4 +1,4 @@
-"""The lines of `check`, `doctor`, `new` and `register`: one for each thing that was looked at."""
+"""The lines of `check`, `doctor`, `new` and `register`: one for each thing that was examined."""
 
 import shutil
 import sys
@@ -21,7 +21,7 @@ _NAME_WIDTH = 18
 
 
 def tried(subject: str, look: Callable[[], str]) -> Iterator[Finding]:
-    """What `look` tells, or what is wrong with it."""
+    """The finding that `look` returns as text, or what is wrong."""
     try:
         yield Finding(subject, "ok", look())
     except SluiceError as error:
@@ -29,7 +29,8 @@ def tried(subject: str, look: Callable[[], str]) -> Iterator[Finding]:
 
 
 def show(findings: Iterable[Finding], *, indent: str = "  ") -> list[Finding]:
-    """Print each as it comes: a line for what was found, and below it what is allowed and what to do next."""
+    """Print each finding as it comes:
+    a line for what was found, and below it what is allowed and what to do next."""
     shown: list[Finding] = []
     said: set[str] = set()
     for finding in findings:
@@ -41,7 +42,7 @@ def show(findings: Iterable[Finding], *, indent: str = "  ") -> list[Finding]:
         head = f"{indent}{click.style(f'{mark:<4}', fg=colour)}  {name:<{_NAME_WIDTH}}"
         click.echo(head + _folded(finding.told, len(indent) + 6 + _NAME_WIDTH))
         for label, text in (("allowed: ", finding.allowed), ("next:    ", finding.next_step)):
-            # Twenty wrong columns share one list of what is allowed; once is enough to read it.
+            # Twenty wrong columns share one list of what is allowed; it is printed only once.
             if text and text not in said:
                 said.add(text)
                 click.echo(f"{indent}      {'':<{_NAME_WIDTH}}{label}{text}")
@@ -50,8 +51,8 @@ def show(findings: Iterable[Finding], *, indent: str = "  ") -> list[Finding]:
 
 
 def _folded(text: str, left: int) -> str:
-    """The text below itself; on a terminal its long lines are folded. A next step stays in one piece: it is there to be
-    copied."""
+    """The text with its lines aligned below each other; on a terminal long lines are wrapped. A next step is
+    not wrapped, because people copy it."""
     width = shutil.get_terminal_size().columns - left
     lines = text.splitlines()
     if sys.stdout.isatty() and width >= 40:

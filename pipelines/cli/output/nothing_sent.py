@@ -1,4 +1,4 @@
-"""Why nothing was sent of some windows, in a sentence that is true of each of them."""
+"""Why nothing was sent for some windows, in a sentence that is true for each of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from resources.wording import counted
 
 @dataclass(frozen=True)
 class Silent:
-    """A window of which nothing is sent; `stale` of its records are left out."""
+    """A window for which nothing is sent; `stale` of its records are left out."""
 
     outcome: Outcome
     stale: int = 0
 
 
-# What is said of one window, and of several: which they are is in the table above.
+# The words for one window and for several; the table above names the windows.
 _TOLD: dict[Outcome, tuple[str, str]] = {
     "no_rows": ("has no rows", "have no rows"),
     "no_events": ("has rows, but none became an event", "have rows, but none became an event"),
@@ -31,8 +31,8 @@ _ALL_UNCHANGED = "every event was on its topic already"
 
 
 def nothing_because(windows: Iterable[Silent]) -> str:
-    """Why nothing is sent, where nothing is: `the window has no rows`, `3 windows have no rows; 2 were on their topics
-    already`."""
+    """Why nothing is sent, if nothing is:
+    `the window has no rows`, `3 windows have no rows; 2 were on their topics already`."""
     found = list(windows)
     if not found:
         return "there was no window"
@@ -42,7 +42,7 @@ def nothing_because(windows: Iterable[Silent]) -> str:
 
 
 def besides(windows: Iterable[Silent]) -> str:
-    """What else is to be said where something was sent: `; 1 window has no rows`, or nothing."""
+    """What to add if something was sent: `; 1 window has no rows`, or nothing."""
     return "".join(f"; {part}" for part in _parts(list(windows), whole=False))
 
 

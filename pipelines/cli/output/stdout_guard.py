@@ -1,4 +1,4 @@
-"""Stdout is the command's own: it may be JSON for programs, whatever else in the process writes."""
+"""Stdout belongs to the command: it may be JSON for programs, whatever else in the process writes."""
 
 import io
 import os
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 class _Own(io.TextIOWrapper):
-    """A command prints in the main thread; other threads that print are an author's."""
+    """A command prints in the main thread; if another thread prints, it belongs to an author's code."""
 
     def write(self, text: str) -> int:
         if threading.current_thread() is not threading.main_thread():
@@ -17,10 +17,11 @@ class _Own(io.TextIOWrapper):
 
 
 def own_stdout() -> None:
-    """From now on `sys.stdout` alone writes to what was stdout; file descriptor 1 leads to stderr.
+    """From now on only `sys.stdout` writes to the original stdout; file descriptor 1 leads to stderr.
 
-    So what a module, a library in C or a child process writes to it does not get between the lines of the command. What
-    an author's code writes to `sys.stdout` is kept aside where that code is called, and so is what its threads write.
+    So the output of a module, a library in C or a child process does not get between the lines of the
+    command. What an author's code writes to `sys.stdout` is redirected where that code is called; the output
+    of its threads goes to stderr too.
     """
     with suppress(
         OSError, ValueError, AttributeError
@@ -29,12 +30,12 @@ def own_stdout() -> None:
         encoding = sys.stdout.encoding
         own = os.dup(1)
         os.dup2(2, 1)
-        # Half a surrogate pair, which JSON can hold and UTF-8 cannot, is written as its escape.
+        # A lone surrogate, which JSON can hold and UTF-8 cannot, is written as its escape.
         sys.stdout = _Own(os.fdopen(own, "wb"), encoding, "backslashreplace", line_buffering=os.isatty(own))
 
 
 def end_own_stdout() -> None:
-    """The command has said all: what is printed while the process ends goes to stderr."""
+    """The command has printed everything: what is printed while the process ends goes to stderr."""
     with suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()
     sys.stdout = sys.stderr

@@ -15,13 +15,13 @@ from resources.security.secrets import hide
 if TYPE_CHECKING:
     from rich.console import Console
 
-# Without a terminal nothing is folded: who reads a pipe wants one row a line.
+# Without a terminal nothing is wrapped: a reader of a pipe wants one row a line.
 _UNFOLDED = 10_000
 _BAR = 16
 
 
 def console(*, err: bool = False) -> "Console":
-    """A console on the present stdout or stderr; colours only on a terminal."""
+    """A console on the current stdout or stderr; colours only on a terminal."""
     from rich.console import Console
 
     made = Console(stderr=err, highlight=False, emoji=False, markup=False)
@@ -29,7 +29,7 @@ def console(*, err: bool = False) -> "Console":
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, total: Sequence[object] = ()) -> None:
-    """Print rows below headings. Numbers stand to the right with thousands apart; None is a dash."""
+    """Print rows below headings. Numbers are right-aligned with thousands separators; None is a dash."""
     from rich.table import Table
     from rich.text import Text
 
@@ -60,9 +60,11 @@ def _cell(value: object) -> str:
 
 
 def shown(text: str) -> str:
-    """A value, or somebody's words, as they are shown within a line: no terminal obeys them, and no secret is in them.
+    """A value, or somebody's words, made safe to show within a line:
+    no terminal control characters, no secrets.
 
-    To be asked before the text is coloured, cut or laid out in a table, whose columns are then as wide as what is shown.
+    Call it before the text is coloured, cut or laid out in a table, so that the columns are as wide as what
+    is shown.
     """
     return in_one_line(hide(text))
 
@@ -80,7 +82,7 @@ def cut(text: str, width: int) -> str:
 
 
 class Progress(Protocol):
-    """How far a number of things is. `redrawn`: a person watches it move."""
+    """How many of a number of things are done. `redrawn`: a person watches it move."""
 
     redrawn: bool
 
@@ -100,13 +102,13 @@ class _Bar:
             TextColumn("{task.description}"), BarColumn(_BAR), MofNCompleteColumn(), TimeElapsedColumn(),
             TextColumn("{task.fields[about]}", style="dim"), console=_drawing_console(), transient=True,
         )  # fmt: skip
-        # What the name, the bar, the counts and the clock leave of the line.
+        # The rest of the line after the name, the bar, the counts and the clock.
         self._room = max(8, self._bars.console.width - len(name) - _BAR - 22)
         self._task = self._bars.add_task(name, total=total, about="")
         self.start, self.stop = self._bars.start, self._bars.stop
 
     def at(self, done: int, about: str) -> None:
-        # Drawn now: the bar's own thread may wait long for its turn while a window is busy.
+        # Drawn now: the bar's own thread may not run for a long time while a window is busy.
         self._bars.update(self._task, completed=done, about=cut(about, self._room), refresh=True)
 
 
@@ -120,12 +122,12 @@ class _Silent:
     redrawn = False
 
     def at(self, done: int, about: str) -> None:
-        """Without a terminal there is nothing to redraw."""
+        """Does nothing: without a terminal there is nothing to redraw."""
 
 
 @contextmanager
 def progress(name: str, total: int) -> Iterator[Progress]:
-    """A bar on stderr while the block runs; on a pipe nothing, since a redrawn line would fill a log."""
+    """A bar on stderr while the block runs; on a pipe nothing, because a redrawn line would fill a log."""
     if not sys.stderr.isatty():
         yield _Silent()
         return

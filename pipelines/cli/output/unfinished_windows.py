@@ -1,4 +1,4 @@
-"""Windows whose newest run was blocked or failed, as commands say it."""
+"""Windows whose newest run was blocked or failed, as commands report them."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,8 @@ _MOST = 10
 
 
 def tell_unfinished(found: Sequence[Unfinished], *, published: Sequence[tuple[str, str]] = ()) -> None:
-    """A line for each, and the next command. `published`: (event, window) of those that the ledger has an entry of."""
+    """Print a line for each, and the next command.
+    `published`: (event, window) of those that have a ledger entry."""
     if not found:
         return
     on_topic = set(published)

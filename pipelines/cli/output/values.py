@@ -8,7 +8,7 @@ __all__ = ["to_cell", "to_json"]
 
 
 def to_cell(value: Any) -> str:
-    """A value in a table: null as a dash, texts as they are, everything nested as JSON."""
+    """A value in a table: null as a dash, texts as they are, nested values as JSON."""
     if value is None:
         return "-"
     if isinstance(value, dict | list):

@@ -1,4 +1,4 @@
-"""Pausing, resuming and cancelling runs that are under way, wherever they run."""
+"""Pausing, resuming and cancelling runs in progress, wherever they run."""
 
 import time
 
@@ -27,11 +27,11 @@ from resources.follow_ups import follow_up
 from resources.identity import this_user
 from resources.settings import load_settings
 
-# A run looks for its operator's word once a second, and a transaction takes two.
+# A run checks for orders once a second, and a transaction takes two.
 _WAIT_SECONDS = 10.0
 _ANSWERS: dict[Order, Answer] = {"pause": "paused", "resume": "resumed"}
 
-# Such a run can do nothing any more. The daemon launches it again with its order.
+# A lost run can no longer act. The daemon launches it again with its order.
 _OF_LOST: dict[Order, str] = {
     "pause": "the run that is launched in its place will be paused. ",
     "resume": "the run that is launched in its place will not be paused. ",
@@ -40,10 +40,10 @@ _OF_LOST: dict[Order, str] = {
 
 
 def order_runs(name: str, order: Order) -> None:
-    """Give `order` to the runs that `name` (of an event, the begin of a run's id, or a selection) means, and say what they
-    did.
+    """Give `order` to the runs that `name` means (an event, the beginning of a run's id, or a selection), and
+    print what they did.
 
-    Raises SluiceError where no run under way is meant.
+    Raises SluiceError if no run in progress is meant.
     """
     settings = load_settings()
     say_destination(settings)
@@ -66,7 +66,8 @@ def order_runs(name: str, order: Order) -> None:
     for run in meant:
         give(instance, run, order, by)
         if order == "cancel" and run.run_id in lost:
-            # It cannot do so itself, and whoever cancels it does not want the daemon to launch it again.
+            # The lost run cannot end itself,
+            # and a person who cancels it does not want the daemon to launch it again.
             end_run(instance, run, lost[run.run_id])
     deadline = time.monotonic() + _WAIT_SECONDS
     for run in meant:
@@ -76,7 +77,7 @@ def order_runs(name: str, order: Order) -> None:
 
 
 def _outcome(instance: dg.DagsterInstance, run: dg.DagsterRun, order: Order, by: str, deadline: float) -> str:
-    """What became of the order, waiting until `deadline` to hear it from the run itself."""
+    """The effect of the order; waits until `deadline` for the run itself to report it."""
     while True:
         now = instance.get_run_by_id(run.run_id)
         if now is None or now.is_finished:

@@ -1,4 +1,4 @@
-"""Publishing from a terminal: Dagster runs with progress, and what became of each window."""
+"""Publishing from a terminal: Dagster runs with progress, and the result of each window."""
 
 import logging
 import time
@@ -27,16 +27,16 @@ from resources.settings import Settings
 from resources.wording import counted
 
 _UNFINISHED = ("failed", "blocked", "stopped")
-# Up to so many windows each gets its line in a log; of more, about this few do.
+# Up to this many windows get one line each in a log; of more windows, about `_FEW_LINES` get one.
 _MOST_LINES, _FEW_LINES = 60, 20
 
 
 @dataclass(frozen=True)
 class WindowOutcome:
-    """What one run did with one window; counts are None where the window was not published.
+    """What one run did with one window; counts are None if the window was not published.
 
-    `outcome` is that of PublishResult, or the action where there is no result (`failed`). `stale` records were left out;
-    `tombstones` are among the published.
+    `outcome` is that of PublishResult, or the action if there is no result (`failed`). `stale` records were
+    left out; `tombstones` are included in the published records.
     """
 
     event: str
@@ -55,8 +55,8 @@ class WindowOutcome:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """One event's run. `failures`: why windows failed, or the run; `said`: of which windows stderr shows that already, and
-    "" where it shows the run's own failure."""
+    """One event's run. `failures`: why windows failed, or the run. `said`: the windows whose failure stderr
+    already shows; it contains "" if stderr shows the run's own failure."""
 
     event: Event
     run_id: str
@@ -78,28 +78,29 @@ class RunOutcome:
 
     @property
     def rows_per_second(self) -> float | None:
-        """Records published per second of publishing; None where nothing was."""
+        """Records published per second of publishing; None if nothing was published."""
         seconds = sum(
             w.published / w.rows_per_second for w in self.windows if w.published and w.rows_per_second
         )
         return self.total("published") / seconds if seconds else None
 
     def as_json(self, unmatched: Unmatched | None = None) -> list[dict[str, Any]]:
-        """One object per window; `unmatched`: keys of the request that are in none of its windows, told with each."""
+        """One object per window;
+        `unmatched`: keys of the request that are in none of its windows, added to each object."""
         more = {} if unmatched is None else {"unmatched_keys": unmatched.as_dict()}
         return [{**asdict(outcome), "run_id": self.run_id, **more} for outcome in self.windows]
 
 
 class Launcher:
-    """Launches runs of `catalogue` on `instance`, which the UI shows. Raises SluiceError where Dagster would mark them as
-    failed while they work."""
+    """Launches runs of `catalogue` on `instance`, which the UI shows. Raises SluiceError if Dagster would
+    mark runs as failed while they work."""
 
     def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
         for category in (dg.BetaWarning, dg.PreviewWarning):
             warnings.filterwarnings("ignore", category=category)
         self.catalogue = catalogue
         self.instance = dagster_instance(settings)
-        # Said once, and not by each of several runs.
+        # Checked once here, and not for each of several runs.
         require_left_alone(self.instance)
         limit_warehouses(self.instance, catalogue)
 
@@ -113,7 +114,7 @@ class Launcher:
         config: Mapping[str, Any] | None = None,
         run_id: str | None = None,
     ) -> RunOutcome:
-        """Publish contiguous windows of an event in one run; `tell` gets what it tells."""
+        """Publish contiguous windows of an event in one run; `tell` gets the run's events."""
         started = time.monotonic()
         done = launch(
             event,
@@ -129,7 +130,7 @@ class Launcher:
 
 
 def outcome_of(event: Event, windows: Sequence[Window], done: Launched, seconds: float) -> RunOutcome:
-    """What a finished run did with each of the windows that were asked of it."""
+    """What a finished run did with each of the windows that it was launched for."""
     stopped = bool(done.cancelled_by) or done.stopped
     return RunOutcome(
         event,
@@ -169,7 +170,7 @@ def _outcome(event: Event, key: str, metadata: Mapping[str, Any] | None, stopped
 
 
 class Place:
-    """How far a run is in its windows, by what it tells of them."""
+    """How far a run is in its windows, according to the events of the run."""
 
     def __init__(self, windows: Sequence[Window]) -> None:
         self._places = {window.key: place for place, window in enumerate(windows)}
@@ -177,18 +178,20 @@ class Place:
         self._reached = 0
 
     def reached(self, event: RunEvent) -> int:
-        """How many windows are behind the run. They are taken in order: one that is spoken of has all before it done."""
+        """How many windows the run has done.
+        They are taken in order: if an event names a window, all before it are done."""
         self._reached = self._places.get(event.window or "", self._reached)
         return self._reached
 
     def shown(self, event: RunEvent) -> bool:
-        """Whether a log gets it: of a few windows among many it does."""
+        """Whether a log gets this event: if there are many windows, it gets the events of a few."""
         return self._places.get(event.window or "", 0) % self._stride == 0
 
 
 class Shown:
-    """What a terminal shows of a run while it works. Elsewhere than on a terminal `every_window` prints what it tells of each
-    (of a few among many); warnings always show. `event` is put before each line, or `part` where it speaks of no window: several runs are shown together."""
+    """What a terminal shows of a run while it works. If the output is not a terminal, `every_window` prints
+    the events of each window (of a few among many); warnings are always printed. Each line begins with
+    `event`, or with `part` if it is about no window, because several runs are shown together."""
 
     def __init__(
         self, bar: Progress, windows: Sequence[Window], *, every_window: bool, event: str = "", part: str = ""
@@ -200,7 +203,7 @@ class Shown:
         self.said: set[str] = set()
 
     def tell(self, event: RunEvent) -> None:
-        """Show it, where it has a sentence."""
+        """Show the event, if it has a sentence."""
         self.reached, told = self._place.reached(event), sentence(event)
         if not told:
             return
@@ -233,7 +236,7 @@ def run_all(
 ) -> list[RunOutcome]:
     """One run per event, in order, with a bar on a terminal.
 
-    For `every_window` see Shown. Raises Stopped on Ctrl-C; `again` is the command that goes on from there.
+    For `every_window` see Shown. Raises Stopped on Ctrl-C; `again` is the command that continues from there.
     """
     say_destination(settings)
     outcomes: list[RunOutcome] = []
@@ -252,7 +255,8 @@ def run_all(
 
 
 def stopped_after(outcomes: Sequence[RunOutcome], again: str) -> Stopped:
-    """The word after Ctrl-C, or after an operator's cancel: which windows stand, which do not, and that nothing is half done."""
+    """The message after Ctrl-C, or after an operator's cancel: how many windows are complete, what happened
+    to the others, and that nothing is half done."""
     if not outcomes:
         return Stopped("Stopped before the first window was begun; nothing was published.")
     ran = [window for outcome in outcomes for window in outcome.windows]

@@ -1,4 +1,4 @@
-"""`sluice publish --processes`: what goes side by side, and what became of it."""
+"""`sluice publish --processes`: what runs in parallel, and the result of each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,13 +30,13 @@ def publish_in_processes(
 ) -> list[RunOutcome]:
     """Publish the windows of each event of `work`, one run at a time in each of `processes`.
 
-    An event's windows are one run, in their order; with `divide` they are cut into as many runs as there are processes. Raises SluiceError
-    where an event cannot be divided, and Stopped as `run_all` does.
+    An event's windows are one run, in their order; with `divide` they are cut into as many runs as there are
+    processes. Raises SluiceError if an event cannot be divided, and Stopped as `run_all` does.
     """
     say_destination(settings)
     again = f"{again} --processes {processes.most}"
     with when_stopped(lambda: str(stopped_after([], again))):
-        # Here first: what a new home lacks is made by one process, not by several at once.
+        # First in this process: only one process may create what a new home lacks, not several at once.
         instance = Launcher(catalogue, settings).instance
         parts: list[Part] = []
         for event, windows in work:
@@ -54,7 +54,7 @@ def publish_in_processes(
 def _look_at_topic(event: Event, settings: Settings, processes: int) -> None:
     topic = describe_topic(settings, event.topic)
     if topic is None:
-        return  # the preflight of each run says what becomes of it
+        return  # the preflight of each run reports a missing topic
     policy = topic.config.get("cleanup.policy")
     require_uncompacted(event, policy, processes)
     if policy is None:

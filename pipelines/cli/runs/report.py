@@ -1,4 +1,4 @@
-"""What a command that ran windows tells of them: a line before, a table and a verdict after, and the failures."""
+"""What a command that ran windows prints: a line before, a table and a verdict after, and the failures."""
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -20,12 +20,12 @@ from pipelines.run_events import Outcome
 from resources.wording import counted, noun
 
 _MOST_ROWS = 60
-# Of more windows that failed, the ranges are named.
+# If more windows than this failed, only ranges are named.
 _MOST_NAMED = 10
 
 
 def announcing(doing: str) -> Callable[[Event, Sequence[Window]], None]:
-    """Says, before each run, what is done (`publishing`, `replaying`) with which windows."""
+    """Prints, before each run, what is done (`publishing`, `replaying`) with which windows."""
 
     def announce(event: Event, windows: Sequence[Window]) -> None:
         first, last = windows[0].key, windows[-1].key
@@ -42,10 +42,10 @@ def report(
     done: str = "published",
     unmatched: Unmatched | None = None,
 ) -> bool:
-    """Print what became of every window, and to stderr why some failed. True when none did.
+    """Print the result of every window, and to stderr why some failed. True if none failed.
 
-    `done`: what a command does with an event (`replayed`). `unmatched`: keys that were asked for and
-    are in no window.
+    `done`: what the command does with an event (`replayed`). `unmatched`: keys that were requested and are in
+    no window.
     """
     if as_json:
         click.echo(to_json([row for outcome in outcomes for row in outcome.as_json(unmatched)], indent=2))
@@ -109,7 +109,8 @@ def _verdict(outcomes: Sequence[RunOutcome], done: str) -> str:
 
 
 def silent_windows(outcomes: Sequence[RunOutcome]) -> list[Silent]:
-    """The windows that were done and sent nothing, and the stale records of those that sent others."""
+    """The windows that were done and sent nothing,
+    and the stale records of the windows that sent other records."""
     return [
         Silent(cast(Outcome, window.outcome), window.stale or 0)
         for outcome in outcomes
@@ -119,7 +120,7 @@ def silent_windows(outcomes: Sequence[RunOutcome]) -> list[Silent]:
 
 
 def _sent(records: int, tombstones: int) -> str:
-    """`2 events and 1 tombstone`: a tombstone takes an event back, and is none."""
+    """`2 events and 1 tombstone`: a tombstone retracts an event, and is not an event."""
     events = records - tombstones
     parts = [counted(events, "event")] if events or not tombstones else []
     if tombstones:
@@ -128,7 +129,7 @@ def _sent(records: int, tombstones: int) -> str:
 
 
 def tell_failed(outcome: RunOutcome) -> None:
-    """Print to stderr which windows of a run failed, and why, where that is not shown already."""
+    """Print to stderr which windows of a run failed, and why, if that is not shown already."""
     click.echo(err=True)
     left = [one for one in outcome.failures if not set(one.windows or ("",)) <= outcome.said]
     above = bool(outcome.failures) and not left
@@ -151,7 +152,7 @@ def failure_lines(failure: RunFailure) -> list[str]:
 
 
 def _listed(outcome: RunOutcome) -> str:
-    """The windows that failed: each, or of many the unbroken ranges."""
+    """The windows that failed: each one, or, if there are many, the ranges without a gap."""
     if len(outcome.failed) <= _MOST_NAMED:
         return ", ".join(outcome.failed)
     failed = set(outcome.failed)

@@ -1,4 +1,5 @@
-"""Publications that may go side by side: which windows each process gets, and what keeps them from being divided."""
+"""Publications that may run in parallel:
+which windows each process gets, and why some events cannot be divided."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from resources.wording import counted
 
 @dataclass(frozen=True)
 class Part:
-    """Contiguous windows of one event, published in their order by one run in a process of its own."""
+    """Contiguous windows of one event, published in their order by one run in its own process."""
 
     event: Event
     windows: Sequence[Window]
@@ -36,7 +37,8 @@ class Part:
 
 
 def cut(windows: Sequence[Window], parts: int) -> list[Sequence[Window]]:
-    """`windows` in so many contiguous parts, or in as many as there are windows; their lengths differ by one at most."""
+    """`windows` in `parts` contiguous parts, or in as many as there are windows;
+    their lengths differ by one at most."""
     count = min(parts, len(windows))
     edges = [len(windows) * number // count for number in range(count + 1)]
     return [windows[first:last] for first, last in itertools.pairwise(edges)]
@@ -51,9 +53,10 @@ def divided(
     settings: Settings,
     instance: dg.DagsterInstance,
 ) -> list[Part]:
-    """One event's windows for so many processes, its limits shared among them.
+    """One event's windows for `processes` processes; its limits are divided among them.
 
-    Raises SluiceError where that would do harm (the event carries state) or be no use (a pool has too few places).
+    Raises SluiceError if that would do harm (the event carries state) or be useless (a pool allows too few
+    runs at a time).
     """
     chosen = cut(windows, processes)
     if len(chosen) > 1:
@@ -61,7 +64,7 @@ def divided(
         _require_places(event, len(chosen), instance)
         limits = RunConfig(**config).limits(event, settings)
         shared = _shared(event, limits, len(chosen))
-        # A group whose limit this run lifts stays lifted.
+        # If this run switches off the limit of a group, it stays off.
         lag = {**config.get("max_lag", {}), **shared.pop("max_lag", {})}
         config = {**config, **shared, **({"max_lag": lag} if lag else {})}
     return [Part(event, part, config) for part in chosen]
@@ -80,7 +83,7 @@ def _require_stateless(event: Event, processes: int) -> None:
 
 
 def require_uncompacted(event: Event, cleanup_policy: str | None, processes: int) -> None:
-    """Raise SluiceError where the topic keeps the newest event of a key alone. None: the policy is not known."""
+    """Raise SluiceError if the topic keeps only the newest event of a key. None: the policy is not known."""
     if "compact" in (cleanup_policy or ""):
         raise SluiceError(
             f"{event.full_name} --processes {processes}",
@@ -111,7 +114,8 @@ def _require_places(event: Event, parts: int, instance: dg.DagsterInstance) -> N
 
 
 def _shared(event: Event, limits: Limits, parts: int) -> dict[str, Any]:
-    """Run configuration that gives each of so many runs its share: together they keep to `limits`, which are one run's."""
+    """Run configuration that gives each of `parts` runs its share: together the runs keep to `limits`, the
+    limits of one run."""
     shares: dict[str, Any] = {}
     rates = {
         "max_rows_per_second": limits.rows_per_second,
@@ -121,7 +125,8 @@ def _shared(event: Event, limits: Limits, parts: int) -> dict[str, Any]:
         if limit:
             shares[name] = _share(event, f"{name}: {limit:,}", limit, parts)
     if limits.lag:
-        # Each run sends no more, between two looks at a group, than its own threshold is away.
+        # Between two checks of a group,
+        # each run sends at most as many records as its own threshold still allows.
         shares["max_lag"] = {
             group: _share(event, f"max_lag: {group}={limit.pause_above:,}", limit.pause_above, parts)
             for group, limit in limits.lag.items()

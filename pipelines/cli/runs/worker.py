@@ -1,8 +1,10 @@
-"""`python -m pipelines.cli.runs.worker`: one of several processes that publish side by side for `sluice publish --processes`.
+"""`python -m pipelines.cli.runs.worker`:
+one of several processes that publish in parallel for `sluice publish --processes`.
 
-It reads runs from its standard input, a line of JSON each, and tells its standard output what they say and what became
-of them. Where the input ends while a run is under way (Ctrl-C was pressed at the parent, or the parent is gone, by
-whatever end), the run is interrupted as by Ctrl-C, and so ends in order; no worker outlives its parent for long.
+It reads runs from its standard input, one line of JSON each, and writes their events and results to its
+standard output. If the input ends during a run (because of Ctrl-C at the parent, or because the parent has
+ended for any reason), the run is interrupted as by Ctrl-C, and so ends cleanly. No worker lives much longer
+than its parent.
 """
 
 import json
@@ -25,7 +27,7 @@ Job = dict[str, Any]
 
 
 class Orders:
-    """The runs that the parent asks for, and the end of them."""
+    """The runs that the parent requests, and the end of the requests."""
 
     def __init__(self, source: TextIO) -> None:
         self._source = source
@@ -40,7 +42,7 @@ class Orders:
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:
-        """Within the block the end of the orders is a SIGINT to this process."""
+        """Within the block, the end of the requests is a SIGINT to this process."""
         with self._turn:
             if self._ended:
                 raise KeyboardInterrupt
@@ -62,24 +64,24 @@ class Orders:
 
 
 class Worker:
-    """Does one run after another; `told` gets an account of them, as lines of JSON."""
+    """Does one run after another; writes their events and results to `told`, as lines of JSON."""
 
     def __init__(self, told: TextIO) -> None:
         self._told, self._writing = told, threading.Lock()
         self._launcher: Launcher | None = None
 
     def work(self, orders: Orders) -> None:
-        """Until the orders end."""
+        """Do runs until the requests end."""
         self._load()
         for job in orders:
             try:
                 with orders.interrupting():
                     self._say(self._done(job))
             except KeyboardInterrupt:
-                return  # what the run came to is in Dagster's storage
+                return  # the result of the run is in Dagster's storage
 
     def _load(self) -> None:
-        """What a run needs, while the parent still looks at what there is to do."""
+        """Load what a run needs, while the parent still finds out what there is to do."""
         import pipelines.cli.runs.launcher
         import pipelines.orchestration.windows.run  # noqa: F401
         from pipelines import CatalogueError, load_catalogue
@@ -88,7 +90,7 @@ class Worker:
         try:
             self._catalogue = load_catalogue(topic_prefix=load_settings().topic_prefix)
         except CatalogueError as error:
-            self._catalogue = error.healthy  # the parent tells of the others
+            self._catalogue = error.healthy  # the parent reports the others
 
     def _done(self, job: Job) -> dict[str, Any]:
         from pipelines.run_events import problems_as_json
@@ -110,7 +112,7 @@ class Worker:
         from resources.settings import load_settings
 
         if self._launcher is None:
-            # Now, not before: the parent makes what a new Dagster home lacks.
+            # Now, not earlier: the parent creates what a new Dagster home lacks.
             self._launcher = Launcher(self._catalogue, load_settings())
         event = self._launcher.catalogue.find(job["event"])
         if event.code_version != job["code_version"]:
@@ -147,7 +149,7 @@ def _as_message(done: "RunOutcome") -> dict[str, Any]:
 
 def main() -> None:
     """Entry point."""
-    # What a transform prints, or a library, is no message.
+    # The output of a transform or a library must not be read as a message.
     told = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     begin_process()

@@ -1,4 +1,4 @@
-"""Several runs at once, each in a process of its own: given out, listened to, and ended in order."""
+"""Several runs at once, each in its own process: assigned, listened to, and ended cleanly."""
 
 import signal
 import time
@@ -30,11 +30,12 @@ _PUBLISHED = STAGES[-1]
 def run_in_pool(
     parts: Sequence[Part], processes: Processes, instance: dg.DagsterInstance, *, again: str
 ) -> list[RunOutcome]:
-    """Publish the parts in `processes`, each of which does one at a time; what became of each, in their order.
+    """Publish the parts in `processes`, each of which does one at a time;
+    returns the outcomes in the order of the parts.
 
-    A process that dies takes its own run with it and no other. Ctrl-C and SIGTERM end every run in order, a second one
-    kills the processes; after either, and after an operator has cancelled a run, no further one is begun and Stopped
-    is raised. `again` is the command that goes on from there.
+    If a process dies, only its own run ends. Ctrl-C and SIGTERM end every run cleanly; a second one kills
+    the processes. After either, and after an operator has cancelled a run, no further run is started and
+    Stopped is raised. `again` is the command that continues from there.
     """
     whole = sum(len(part.windows) for part in parts)
     with progress(f"{counted(len(parts), 'run')}", whole) as bar:
@@ -87,7 +88,7 @@ class _Pool:
         return [self._outcomes[part.run_id] for part in self._parts if part.run_id in self._outcomes]
 
     def _begin(self) -> None:
-        """Give out what waits; let go of those for whom nothing is left."""
+        """Assign the waiting parts to processes; end the processes for which nothing is left."""
         while self._waiting and not self.stopping and (process := self._processes.free()):
             part = self._waiting.popleft()
             self._under_way[process], self._began[process] = part, time.monotonic()
@@ -127,12 +128,12 @@ class _Pool:
         self._shown[part.run_id].tell(event)
 
     def reached(self, part: Part, windows: int, line: str) -> None:
-        """A run has so many windows behind it."""
+        """A run has done `windows` windows."""
         self._reached[part.run_id] = windows
         self._bar.at(sum(self._reached.values()), line)
 
     def _echo(self, process: Process, words: str) -> None:
-        """What a transform, a library or the interpreter printed."""
+        """Print what a transform, a library or the interpreter printed."""
         if words.strip():
             part = self._under_way.get(process)
             about = part.name if part else f"process {process.pid}"
@@ -180,7 +181,8 @@ class _Pool:
         outcome = replace(outcome, said=frozenset(self._shown[part.run_id].said))
         self._outcomes[part.run_id] = outcome
         self._reached[part.run_id] = len(part.windows)
-        # As where one run follows another: whoever cancels one does not want the next.
+        # The same rule as when one run follows another:
+        # a person who cancels a run does not want the next one.
         if outcome.cancelled_by:
             self._waiting.clear()
 
@@ -205,7 +207,7 @@ def _why(part: Part, pid: int, code: int, again: str) -> Problem:
 
 
 class _Among(Shown):
-    """One run of several, whose lines name its event."""
+    """One run of several; its lines name its event."""
 
     def __init__(self, whole: _Pool, part: Part) -> None:
         super().__init__(

@@ -1,5 +1,5 @@
-"""Worker processes as their parent sees them: started, given runs, listened to, ended. Loads nothing heavy, so that
-they can be started first of all, and load what they need while their parent does."""
+"""Worker processes as their parent sees them: started, given runs, listened to, ended. Imports nothing large,
+so that workers can be started first, and load what they need while their parent does the same."""
 
 import json
 import os
@@ -18,16 +18,18 @@ _END_SECONDS = 5.0
 _BEGIN = "import sys; sys.path.insert(0, sys.argv[1]); from pipelines.cli.runs.worker import main; main()"
 
 Heard = tuple["Process | None", str, Any]
-"""Who, `told` (a message), `words` (what it printed besides), `gone` (its exit code; the last) or another's word."""
+"""The process (None: a signal handler), the kind and the content: `told` (a message), `words` (other output),
+`gone` (its exit code; the last one) or `stop`."""
 
 
 class Process:
-    """One worker. What it tells goes into `heard`, from threads of its own."""
+    """One worker. Its messages and output go into `heard`, from their own threads."""
 
     def __init__(self, heard: "queue.SimpleQueue[Heard]") -> None:
         self._heard = heard
         self._process = subprocess.Popen(
-            # By the place of this package, and of this project, whatever the working directory holds.
+            # Found by the location of this package and of this project,
+            # whatever the working directory contains.
             [sys.executable, "-P", "-c", _BEGIN, str(ROOT)],
             env={**os.environ, **find_project().environment()},
             stdin=subprocess.PIPE,
@@ -35,7 +37,7 @@ class Process:
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            # A terminal's Ctrl-C is for the parent, who passes it on once.
+            # A terminal's Ctrl-C goes to the parent only, which passes it on once.
             process_group=0,
         )
         self.pid = self._process.pid
@@ -46,20 +48,20 @@ class Process:
         self._told.start()
 
     def give(self, job: Mapping[str, Any]) -> None:
-        """Have it do this run."""
+        """Give it this run."""
         assert self._process.stdin is not None
-        with suppress(OSError):  # where it is gone it says so
+        with suppress(OSError):  # if the process is gone, `heard` gets that
             self._process.stdin.write(json.dumps(job) + "\n")
             self._process.stdin.flush()
 
     def stop(self) -> None:
-        """No further run; the one under way ends in order."""
+        """Give it no further run; the run in progress ends cleanly."""
         assert self._process.stdin is not None
         with suppress(OSError):
             self._process.stdin.close()
 
     def kill(self) -> None:
-        """End it at once, and wait until it is gone."""
+        """End it at once, and wait until it has ended."""
         self._process.kill()
         self._told.join(_END_SECONDS)
         self.stop()
@@ -72,18 +74,18 @@ class Process:
     def _listen(self, told: IO[str]) -> None:
         with told:
             for line in told:
-                with suppress(ValueError):  # half a line, of one that was killed in its midst
+                with suppress(ValueError):  # a partial line of a process that was killed
                     self._heard.put((self, "told", json.loads(line)))
         self._words.join(_END_SECONDS)
         self._heard.put((self, "gone", self._process.wait()))
 
 
 class Processes:
-    """Up to `most` workers at a time; those that live at the end of the block are killed."""
+    """Up to `most` workers at a time; workers that are alive at the end of the block are killed."""
 
     def __init__(self, most: int) -> None:
         self.most = most
-        # Signal handlers put into it too, for which a SimpleQueue is made.
+        # Signal handlers put into it too; a SimpleQueue is safe for that.
         self.heard: queue.SimpleQueue[Heard] = queue.SimpleQueue()
         self.alive: set[Process] = set()
         self.idle: list[Process] = []
@@ -99,7 +101,8 @@ class Processes:
             process.kill()
 
     def free(self) -> Process | None:
-        """One that has nothing to do: an idle one, else a new one where fewer than `most` live."""
+        """A process that has nothing to do:
+        an idle one, or a new one if fewer than `most` are alive; otherwise None."""
         if self.idle:
             return self.idle.pop()
         return self._started() if len(self.alive) < self.most else None
@@ -111,7 +114,7 @@ class Processes:
         self.idle.clear()
 
     def gone(self, process: Process) -> None:
-        """It has ended."""
+        """Record that it has ended."""
         process.stop()
         self.alive.discard(process)
         if process in self.idle:

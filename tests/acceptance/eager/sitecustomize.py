@@ -1,19 +1,21 @@
-"""First on the path of a `sluice ui` under test: its daemon looks for work every few seconds.
+"""First on the path of a `sluice ui` under test: makes its daemon look for work every few seconds.
 
-Dagster's daemon looks for new and for finished backfills every 30 s and for schedules at every full minute, and takes no
-setting of either: most of what a test of it takes would be waiting. What it does when it looks is its own.
+Dagster's daemon looks for new and for finished backfills every 30 s, and for schedules at every full minute,
+and has no setting for either: a test of it would mostly wait. What the daemon does when it looks is
+unchanged.
 """
 
 import sys
 
-# Every so many seconds; a schedule's test chooses an instant between two looks.
+# In seconds. A test of schedules chooses an instant between two checks.
 BACKFILLS, SCHEDULES = 2, 10
 
 if sys.orig_argv[1:4] == ["-m", "dagster._daemon", "run"]:
     from dagster._daemon import controller
     from dagster._scheduler import scheduler
 
-    # Missing after an update of Dagster: the import fails, Python says so in the log, and the daemon is as slow as ever.
+    # If an update of Dagster removes one of them, the import fails,
+    # Python logs it, and the daemon is as slow as without this.
     assert controller.DEFAULT_DAEMON_INTERVAL_SECONDS and scheduler._get_next_scheduler_iteration_time  # type: ignore[truthy-function]
     controller.DEFAULT_DAEMON_INTERVAL_SECONDS = BACKFILLS
     scheduler._get_next_scheduler_iteration_time = lambda start: start + SCHEDULES - start % SCHEDULES  # type: ignore[assignment]

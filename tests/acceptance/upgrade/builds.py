@@ -1,5 +1,5 @@
-"""Two builds of Sluice on one installation: the tree of an earlier commit, and this one. Each runs its own code with the
-dependencies of this environment, and has the same modules of events."""
+"""Two builds of Sluice on one installation: the tree of an earlier commit, and this one. Each runs its own
+code with the dependencies of this environment, and has the same event modules."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ _SECONDS = 300
 
 @dataclass
 class Build:
-    """A tree of Sluice, and what runs its commands. `name` is for the reader of a failed test."""
+    """A tree of Sluice, and how to run its commands. `name` is for the reader of a failed test."""
 
     name: str
     tree: Path
@@ -35,8 +35,8 @@ class Build:
     _warm: Warm
 
     def run(self, *arguments: str, fails: bool = False) -> str:
-        """What `sluice ARGUMENTS` prints on both streams. It must end well, or with exit code 1 where `fails`, and never with
-        a stack trace."""
+        """What `sluice ARGUMENTS` prints on both streams. It must succeed, or end with exit code 1 if
+        `fails`, and never with a stack trace."""
         done = self._warm.run(arguments, dict(self.environ), seconds=_SECONDS)
         said = f"$ sluice {' '.join(arguments)}   ({self.name})\n{done.stdout}{done.stderr}"
         assert done.returncode == int(fails), said
@@ -44,7 +44,7 @@ class Build:
         return said
 
     def kill(self, *arguments: str, when: Callable[[], bool], **environ: str) -> None:
-        """Begin `sluice ARGUMENTS` in a process of its own, and kill it as soon as `when` holds."""
+        """Start `sluice ARGUMENTS` in a separate process, and kill it as soon as `when` is true."""
         run = subprocess.Popen(
             [sys.executable, "-m", "pipelines.cli", *arguments],
             cwd=self.tree,
@@ -65,10 +65,10 @@ class Build:
 
 
 def earlier_tree(folder: Path) -> Path:
-    """The tree of the earlier commit, from this repository's history. Skips the test, or fails it where servers are
-    required, if the history is not here."""
+    """The tree of the earlier commit, from this repository's history. Skips the test, or fails it if servers
+    are required, if the history is not available."""
     packed = subprocess.run(
-        # In a container the files may be another user's.
+        # In a container the files may belong to another user.
         [
             "git",
             "-c",
@@ -106,13 +106,13 @@ def this_tree(folder: Path) -> Path:
 
 @contextmanager
 def build(name: str, tree: Path, environ: Mapping[str, str], scratch: Path) -> Iterator[Build]:
-    """What runs the commands of a tree."""
+    """The build that runs the commands of a tree."""
     scratch.mkdir()
     with closing(Warm(tree, dict(environ), scratch, packages=["pipelines"])) as warm:
         yield Build(name, tree, environ, warm)
 
 
 def clean(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a person who has set nothing of Sluice or Dagster but `environ`."""
+    """The environment of a person who has set nothing for Sluice or Dagster except `environ`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "DAGSTER_"))}
     return {**kept, "COLUMNS": "160", "NO_COLOR": "1", **environ}

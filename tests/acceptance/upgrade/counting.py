@@ -1,4 +1,5 @@
-"""What an ordinary consumer has read of the shop's topics: every record, counted by its key, its content and its id."""
+"""What an ordinary consumer has read from the shop's topics:
+every record, counted by its key, its content and its id."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -7,12 +8,12 @@ from tests.acceptance.outsiders import Outsider
 from tests.acceptance.upgrade.shop import KINDS, Kind, Row, Shop
 
 Content = Row | str
-"""What a record says: the row of an event, or the key of a tombstone."""
+"""The content of a record: the row of an event, or the key of a tombstone."""
 
 
 @dataclass
 class Count:
-    """Reads all topics from their beginning each time, and compares with what was expected until then."""
+    """Reads all topics from their beginning each time, and compares them with what is expected until then."""
 
     shop: Shop
     outsider: Outsider
@@ -20,12 +21,12 @@ class Count:
     ids: dict[str, dict[str, Row]] = field(default_factory=dict)
 
     def expect(self, kind: Kind, *records: Content) -> None:
-        """These records will have been added to the event's topic."""
+        """From now on, expect these additional records on the event's topic."""
         self.expected.setdefault(kind.name, Counter()).update(records)
 
     def check(self, when: str) -> None:
-        """Each topic holds what was expected, each record as often as expected, and nothing else; a content has one id, which
-        is that of no other content."""
+        """Assert that each topic has the expected records, each as often as expected, and nothing else; and
+        that a content has one id, which no other content has."""
         for kind in KINDS:
             found: Counter[Content] = Counter()
             for record in self.outsider.read(self.shop.topic(kind), {}):

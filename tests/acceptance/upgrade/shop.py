@@ -1,6 +1,7 @@
-"""A small shop: its events as modules, its warehouse in DuckDB or PostgreSQL, and what consumers must find of it.
+"""A small shop: its events as modules, its warehouse in DuckDB or PostgreSQL, and what consumers must find.
 
-The tables are held here too, row by row, so that what must be on the topics is known without any of Sluice's code.
+The tables are also kept here, row by row, so that the expected content of the topics is known without any of
+Sluice's code.
 """
 
 import json
@@ -36,7 +37,7 @@ def {name}(rows):
 
 @dataclass(frozen=True)
 class Kind:
-    """An event of the shop, over one table of three columns: key, time and value."""
+    """An event of the shop, over one table with three columns: key, time and value."""
 
     name: str
     doc: str
@@ -67,7 +68,7 @@ STOCK_COUNTED = Kind(
 KINDS = (ORDER_PLACED, ORDER_PAID, ORDER_REFUNDED, STOCK_COUNTED)
 
 REPAIRED = 'return rows.assign(method=rows["method"].fillna("UNKNOWN"))'
-"""A transform that makes a row of a payment without a method fit."""
+"""A transform that corrects a payment without a method, so that its row fits."""
 
 Value = int | str | None
 
@@ -82,12 +83,12 @@ class Row:
 
 
 def at(day: int, second: int) -> datetime:
-    """An instant of the n-th window."""
+    """An instant of the window with number `day`."""
     return FIRST_DAY + timedelta(days=day - 1, seconds=second)
 
 
 def window(day: int) -> str:
-    """The key of the n-th window."""
+    """The key of the window with number `day`."""
     return f"{FIRST_DAY + timedelta(days=day - 1):%Y-%m-%d}"
 
 
@@ -100,7 +101,7 @@ class Shop:
     rows: dict[str, list[Row]] = field(default_factory=dict)
 
     def topic(self, kind: Kind) -> str:
-        """The topic of an event; other tests use the same broker."""
+        """The topic of an event; the name is unique because other tests use the same broker."""
         return f"{self.name}.{kind.name.replace('_', '-')}.v1"
 
     def define(self, tree: Path, **bodies: str) -> None:
@@ -118,14 +119,15 @@ class Shop:
             (folder / f"{kind.name}.avsc").write_text(json.dumps(_contract(kind)))
 
     def create(self) -> None:
-        """The tables, empty."""
+        """Create the tables, empty."""
         for kind in KINDS:
             self.execute(
                 f"CREATE TABLE {kind.table} ({kind.key} TEXT, {kind.time} TIMESTAMPTZ, {kind.value} {kind.sql})"
             )
 
     def put(self, kind: Kind, day: int, rows: Iterable[tuple[str, int, Value]]) -> list[Row]:
-        """Make these the rows of a window, each as key, second of the day and value; in the order of the topic."""
+        """Replace the rows of a window, each given as key, second of the day and value; returns them in the
+        order of the topic."""
         made = sorted(
             (Row(key, at(day, second), value) for key, second, value in rows), key=lambda row: row.at
         )
@@ -139,7 +141,7 @@ class Shop:
         return made
 
     def of_window(self, kind: Kind, day: int) -> list[Row]:
-        """The rows of a window as they are now."""
+        """The current rows of a window."""
         return [row for row in self.rows.get(kind.table, []) if at(day, 0) <= row.at < at(day + 1, 0)]
 
 

@@ -1,9 +1,10 @@
-"""An installation is upgraded and rolled back: nothing is published again, nothing is lost, and no build falsifies what another
-one has written.
+"""An installation is upgraded and rolled back: nothing is published again, nothing is lost, and no build
+damages what another build has written.
 
-The earlier build publishes, corrects, replays, leaves windows blocked, and is killed in the middle of a publication and of a
-correction. This build goes on with the same topics, ledger, snapshots and Dagster storage. Then the earlier build runs
-again. After each step a plain consumer counts every record on the topics.
+The earlier build publishes, corrects, replays, leaves windows blocked, and is killed in the middle of a
+publication and of a correction. This build continues with the same topics, ledger, snapshots and Dagster
+storage. Then the earlier build runs again. After each step a plain consumer counts every record on the
+topics.
 """
 
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ from tests.fixtures_postgres import execute
 from tests.fixtures_servers import KafkaServer, RegistryServer
 from tests.matrix import one_of
 
-# So slow that a run is still at work when it has been seen at work.
+# So slow that a run that was seen at work is still at work.
 _SLOWLY = {"SLUICE_TRANSACTION_ROWS": "5", "SLUICE_MAX_ROWS_PER_SECOND": "10"}
 _MANY = 400
 _LATER_VERSION = "written by a later version"
@@ -49,7 +50,8 @@ class Installation:
     ledger_topic: str
 
     def entry(self, kind: Kind, day: int) -> dict[str, object]:
-        """The newest committed ledger entry of a window, as a plain consumer reads it; empty where there is none."""
+        """The newest committed ledger entry of a window,
+        as a plain consumer reads it; empty if there is none."""
         entries = self.count.outsider.newest(self.ledger_topic)
         return entries.get(f"{self.shop.topic(kind)}|{window(day)}", {})
 
@@ -86,7 +88,7 @@ def installation(
     for tree in trees:
         shop.define(tree)
     shop.create()
-    # The earlier build's library is not built; it does the same without.
+    # The earlier build's library is not built; the build does the same without it.
     without = {**environ, "SLUICE_COMPILED": "off"}
     with (
         build("the earlier build", trees[0], without, tmp_path / "earlier-said") as earlier,
@@ -126,7 +128,8 @@ def _publish_with_the_earlier_build(on: Installation) -> None:
     count.expect(ORDER_REFUNDED, *shop.put(ORDER_REFUNDED, 2, _payments(2)))
     shop.put(ORDER_REFUNDED, 2, [*_payments(2), ("2-lost", 900, None)])
 
-    # Day 3 first: of the days before it only articles that day 3 does not have are no stale values.
+    # Day 3 first: in the days before it,
+    # the values of articles that day 3 has are stale, and only the others are published.
     count.expect(STOCK_COUNTED, *shop.put(STOCK_COUNTED, 3, [("a", 10, 3), ("b", 20, 3)]))
     sluice.run("publish", "stock_counted", window(3))
     _, new = shop.put(STOCK_COUNTED, 1, [("a", 10, 1), ("d", 20, 1)])
@@ -198,7 +201,8 @@ def _go_on_with_this_build(on: Installation) -> None:
 
 
 def _roll_back(on: Installation) -> None:
-    """The earlier build refuses each window that this one has written, and goes on with every other one."""
+    """The earlier build refuses each window that this build has written,
+    and continues with every other one."""
     shop, count, sluice = on.shop, on.count, on.earlier
     before = on.count.outsider.ends(shop.topic(ORDER_PLACED))
     said = sluice.run("publish", "order_placed", f"{window(1)}..{window(6)}", fails=True)
@@ -208,7 +212,7 @@ def _roll_back(on: Installation) -> None:
 
     count.expect(ORDER_PLACED, *shop.put(ORDER_PLACED, 7, _orders(7, 12)))
     sluice.run("publish", "order_placed", window(7))
-    # Corrected over an entry that only the earlier build has written.
+    # A correction of an entry that only the earlier build has written.
     (late,) = shop.put(ORDER_REFUNDED, 1, [*_payments(1), ("1-late", 5000, "CARD")])[-1:]
     count.expect(ORDER_REFUNDED, late)
     sluice.run("publish", "order_refunded", window(1), "--correct")
@@ -232,7 +236,7 @@ def _payments(day: int) -> list[tuple[str, int, str]]:
 
 
 def _change(shop: Shop, day: int) -> list[Row | str]:
-    """A changed row, a late one and a vanished one, and what the topic gets for them."""
+    """A changed row, a late row and a vanished row, and what the topic gets for them."""
     first, gone, *rest = _orders(day, 12)
     changed, late = (first[0], first[1], 7_000), (f"{day}-late", 30_000, 1)
     made = shop.put(ORDER_PLACED, day, [changed, *rest, late])

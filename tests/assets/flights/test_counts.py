@@ -1,4 +1,4 @@
-"""Over all windows of the year, each flight is told exactly as often as it happened."""
+"""Over all windows of the year, each flight is published exactly as often as it happened."""
 
 import datetime as dt
 

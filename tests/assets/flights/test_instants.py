@@ -1,4 +1,5 @@
-"""Times of departure and arrival: worked out by hand from the source's clocks, and checked over the year."""
+"""Times of departure and arrival:
+computed by hand from the source's clock times, and checked over the year."""
 
 import datetime as dt
 
@@ -9,7 +10,7 @@ def utc(text: str) -> dt.datetime:
     return dt.datetime.strptime(f"2013-{text}+0000", "%Y-%m-%d %H:%M%z")
 
 
-# flight_id, instants of departure and arrival in UTC; the clock times of the source in the comment.
+# flight_id, instants of departure and arrival in UTC; the comment has the clock times of the source.
 BY_HAND = [
     # 05:17 EST (+5), 08:30 CST (+6)
     pytest.param("2013-01-01-UA-1545-EWR", "01-01 10:17", "01-01 14:30", id="an ordinary flight to Houston"),
@@ -98,11 +99,11 @@ def test_every_arrival_shows_the_source_s_clock_at_the_destination(warehouse) ->
         """,
         arrived=warehouse.all_windows("flight_arrived"),
     )
-    assert (rows, different) == (328_063, 1)  # the one whose clock time did not exist, above
+    assert (rows, different) == (328_063, 1)  # the one whose clock time does not exist, see above
 
 
 def test_every_arrival_leaves_time_for_taxiing_and_not_much_more(warehouse) -> None:
-    """Gate to gate less air time is taxiing. A wrong hour or day would show in the extremes."""
+    """Time between the gates minus air time is taxiing. A wrong hour or day would show in the extremes."""
     flown, shortest, longest, median = warehouse.one(
         """
         WITH taxi AS (
@@ -118,7 +119,8 @@ def test_every_arrival_leaves_time_for_taxiing_and_not_much_more(warehouse) -> N
 
 
 def test_taxiing_takes_the_same_whatever_the_zone(warehouse) -> None:
-    """A zone an hour off would pass the test above; here it would stand out by sixty minutes."""
+    """A time zone that is wrong by an hour would pass the test above;
+    here it shows as a difference of sixty minutes."""
     (spread,) = warehouse.one(
         """
         WITH place AS (
@@ -133,7 +135,7 @@ def test_taxiing_takes_the_same_whatever_the_zone(warehouse) -> None:
 
 
 def test_every_arrival_is_its_scheduled_arrival_and_the_delay(warehouse) -> None:
-    """The source's own delay knows which of two 01:14 it was; the schedule is read by the clock alone."""
+    """The source's own delay shows which of two 01:14 it was; the schedule is a clock time only."""
     rows, different = warehouse.one(
         f"""
         WITH scheduled AS (

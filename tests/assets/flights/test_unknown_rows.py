@@ -1,4 +1,4 @@
-"""What the flight events do with rows that the tables around them do not know."""
+"""What the flight events do with rows that have no match in the other tables."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ JANUARY = {
 
 @pytest.fixture
 def changed(sample: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The sample in memory, where a test may spoil it."""
+    """A copy of the sample in memory, which a test may change."""
     with duckdb.connect() as connection:
         connection.execute(f"ATTACH '{sample}' AS sample (READ_ONLY)")
         for table in ("airlines", "airports"):
@@ -46,7 +46,8 @@ def test_an_airport_that_becomes_known_doubles_nothing(changed, catalogue) -> No
 
 
 def test_a_carrier_without_a_name_is_not_lost(changed, catalogue) -> None:
-    """Its name is null, which the contract does not allow: a dead letter that someone sees."""
+    """Its name is null, which the contract does not allow:
+    it becomes a dead letter, so that somebody sees it."""
     before = arrivals(changed, catalogue)
     changed.execute("DELETE FROM airlines WHERE carrier = 'UA'")
     assert arrivals(changed, catalogue) == before

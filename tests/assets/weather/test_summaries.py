@@ -4,7 +4,7 @@ import datetime as dt
 
 
 def test_changes_of_category_tell_the_whole_story(warehouse) -> None:
-    """Played back in order, the changes give the category of every observation of the year."""
+    """Applied in order, the changes give the category of every observation of the year."""
     rows, different = warehouse.one(
         """
         WITH played AS (

@@ -24,7 +24,7 @@ def transformed(
 
 
 def test_miles_become_knots_and_degrees_a_sector() -> None:
-    # 9 knots from the west, calm, and a wind that nobody measured
+    # 9 knots from the west, calm, and a wind that was not measured
     assert transformed([270, 0, None], [10.35702, 0.0, None], [20.71404, None, None]) == {
         "wind_degrees": [270, 0, None],
         "wind_from": ["W", "CALM", None],

@@ -1,9 +1,10 @@
-"""SIGKILL of the only broker in the middle of a publication, and its restart on the same data.
+"""SIGKILL of the only broker in the middle of a publication, and its restart with the same data.
 
-A lone broker that dies in the milliseconds between the acknowledgement of a commit and its markers comes back with
-the markers unwritten, and holds readers back behind that transaction for ever (see `ServerHandle.kill`). That is the
-fault of having one broker, not something a publisher can mend. So the launch is held with a transaction open, the
-broker dies when everything before can be read, and what dies with a commit under way is left to the three brokers.
+A lone broker that dies in the milliseconds between the acknowledgement of a commit and its markers restarts
+with the markers unwritten, and blocks readers before that transaction forever (see `ServerHandle.kill`). A
+publisher cannot repair this fault of a single broker. So the launch is paused with a transaction open, and
+the broker dies when everything before can be read. Deaths during a commit are left to the scenario with three
+brokers.
 """
 
 import signal
@@ -21,7 +22,7 @@ PROMISE = "a broker that dies and comes back while a window is published costs t
 
 
 def run(arena: Arena) -> Outcome:
-    """A window each."""
+    """One window for each point."""
     outcome = Outcome(NAME, PROMISE)
     size = Size(windows=max(arena.dose.broker_kills, (arena.only or 0) + 1), rows=200)
     ground = arena.ground(NAME, size)
@@ -52,7 +53,7 @@ def run(arena: Arena) -> Outcome:
 
 
 def _readable(ground: Ground, launched: Launched, point: int) -> bool:
-    """Wait until a consumer sees what the held launch has committed."""
+    """Wait until a consumer sees what the paused launch has committed."""
     launched.drain()
     committed = launched.count(stages.COMMITTED)
     deadline = time.monotonic() + 20

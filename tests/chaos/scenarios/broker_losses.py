@@ -1,4 +1,5 @@
-"""Three brokers, three replicas, two in sync needed: one is killed at random instants of publishing, commits included."""
+"""Three brokers, three replicas, at least two in sync:
+one is killed at random instants of publishing, commits included."""
 
 import time
 

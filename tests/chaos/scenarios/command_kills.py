@@ -18,7 +18,7 @@ NAME = "command-kills"
 PROMISE = "a `sluice publish` killed at any instant, and entered again, publishes each event once"
 
 _EVENT = "flight_departed"
-# What an operator's run passes through, weighted towards the instants that matter.
+# The stages of an operator's run; the instants that matter most have more weight.
 _AIMS = (
     stages.COMMITTING, stages.SETTLING, stages.COMMITTED, stages.SOURCING, stages.COMMITTING, stages.RECONCILING,
     stages.CLAIMING, stages.SENDING, stages.TRANSFORMING, stages.COMMITTING, stages.LEDGER_AGAIN, stages.POINTER,
@@ -26,7 +26,7 @@ _AIMS = (
 
 
 def run(arena: Arena) -> Outcome:
-    """A window each."""
+    """One window for each point."""
     outcome = Outcome(NAME, PROMISE)
     folder, environ = arena.own_world(NAME)
     event = load_catalogue(ROOT / "assets").find(_EVENT)

@@ -1,4 +1,5 @@
-"""A run of each origin is killed together with what watches it; its topic is free again, and nothing is there twice."""
+"""A run of each origin is killed together with what watches it;
+its topic becomes free again, and nothing is published twice."""
 
 import sys
 import time
@@ -27,7 +28,8 @@ PROMISE = (
 _EVENT = "flight_departed"
 _ORIGINS = ("UI", "terminal", "backfill", "schedule")
 _DEATHS = ("worker and code server", "host", "everything", "worker")
-# Origins with what dies: each pair once, the telling ones first. A terminal has no code server.
+# Origins with what dies: each pair once, the most informative first.
+# A run from a terminal has no code server.
 PAIRS = [
     (origin, death)
     for death in _DEATHS
@@ -46,7 +48,7 @@ _TICK = """mutation($s: ScheduleSelector!, $t: Float!) { scheduleDryRun(selector
 
 
 def run(arena: Arena) -> Outcome:
-    """A window for each pair; all on one Dagster, which is started again where it was killed."""
+    """One window for each pair; all on one Dagster, which is started again if it was killed."""
     outcome = Outcome(NAME, PROMISE)
     folder, environ = arena.own_world(NAME)
     event = load_catalogue(ROOT / "assets").find(_EVENT)
@@ -67,7 +69,7 @@ def run(arena: Arena) -> Outcome:
             try:
                 story.tell(point, origin, death)
             except Exception as error:
-                traceback.print_exc()  # its place is half of what is wrong
+                traceback.print_exc()  # the line where it happened is half of the information
                 outcome.failures.append(
                     f"{origin}, {death}: {type(error).__name__}: {error} [{arena.replay(NAME, point)}]"
                 )
@@ -100,12 +102,12 @@ class _Story:
 
     def tell(self, point: int, origin: str, death: str) -> None:
         window = self._event.windows.window(f"2013-03-{1 + point:02d}")
-        # The code server of `sluice ui` is kept by a process that starts no other by itself. There Dagster fails a backfill
-        # at once; for the others both are tried.
+        # The code server of `sluice ui` belongs to a process that starts no other one by itself. There
+        # Dagster fails a backfill at once; for the other origins both are tried.
         self._serve(apart=death == "host" and origin != "terminal", ui=origin == "UI")
         instance = self._instance
         assert instance is not None
-        since = self._witness.ends()  # what is there already may be of another registry's schemas
+        since = self._witness.ends()  # records that exist already may have schemas of another registry
         before = {run.run_id for run in instance.get_runs()}
         terminal = self._launch(origin, window.key, apart=death == "host")
         dead = until(lambda: self._at_work(before, since), f"a run of {origin} at work", log=self._host.log)
@@ -113,7 +115,7 @@ class _Story:
         died = time.monotonic()
         if death in ("host", "everything") and origin != "terminal":
             self._serve(ui=origin == "UI")
-            died = time.monotonic()  # of the daemon's return
+            died = time.monotonic()  # when the daemon returned
         if terminal is not None:
             self._again(window.key)
         until(lambda: self._status(dead) == "FAILURE", f"the end of {origin}'s run", log=self._host.log)
@@ -169,7 +171,7 @@ class _Story:
         return None
 
     def _request(self, window: str) -> list[dict[str, str]]:
-        """What a tick of the schedule asks for at the end of the window."""
+        """The runs that a tick of the schedule requests at the end of the window."""
         end = self._event.windows.window(window).end + self._event.windows.delay
         name = "daily" if not self._event.windows.delay else "daily_after_6h"
         tick = self._host.ask(_TICK, s={**_LOCATION, "scheduleName": name}, t=end.timestamp())
@@ -179,7 +181,7 @@ class _Story:
         return found
 
     def _at_work(self, before: set[str], since: dict[int, int]) -> str:
-        """The new run, once some of its transactions are committed."""
+        """The new run, as soon as some of its transactions are committed."""
         assert self._instance is not None
         new = [run for run in self._instance.get_runs() if run.run_id not in before]
         return new[0].run_id if new and self._witness.visible(since) else ""
@@ -187,7 +189,7 @@ class _Story:
     def _die(self, run_id: str, death: str, terminal: Launched | None) -> None:
         assert self._instance is not None
         if terminal is not None:
-            # In namespaces this is the host's init, which takes all its processes with it.
+            # In namespaces this is the host's init, and all its processes end with it.
             assert terminal.kill(), terminal.said
             return
         if death in ("host", "everything"):
@@ -200,7 +202,7 @@ class _Story:
         kill(worker)
 
     def _again(self, window: str) -> None:
-        """Another publication of the topic, from another terminal."""
+        """Publish the topic again, from another terminal."""
         self._outcome.launches += 1
         argv = [sys.executable, "-m", "pipelines.cli", "publish", _EVENT, window]
         again = command(argv, environ=self._environ, log=self._folder / f"{window}-again.log")

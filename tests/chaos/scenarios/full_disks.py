@@ -1,7 +1,7 @@
 """The disk of the snapshots full at any byte of a launch's files: sourced, transformed, verdict, difference.
 
-Where a small file system may be mounted it is really full (ENOSPC). A limit on the size of a process's files works
-without rights and fails the same writes with another word (EFBIG).
+If a small file system may be mounted, it is really full (ENOSPC). A limit on the size of a process's files
+needs no rights, and lets the same writes fail with another error (EFBIG).
 """
 
 import os
@@ -26,14 +26,14 @@ _TOLD = ("free disk space", "cannot be stored", "cannot be written", "No space l
 
 
 def run(arena: Arena) -> Outcome:
-    """Every third point is about a correction; half of them on a full file system, where one may be mounted."""
+    """Every third point is about a correction; half of them on a full file system, if one may be mounted."""
     outcome = Outcome(NAME, PROMISE)
     size = Size(windows=max(arena.dose.full_disks, (arena.only or 0) + 1) + 1, rows=1500, states=2)
     with _disk(arena.folder / "disk") as disk:
         environ = {"SLUICE_TRANSACTION_ROWS": "200"} | ({"SLUICE_SNAPSHOTS": str(disk)} if disk else {})
         ground = arena.ground(NAME, size, environ=environ)
         snapshots = disk or ground.folder / "home" / "snapshots"
-        # The last window is published undisturbed, for the sizes of its files.
+        # The last window is published without a fault, to get the sizes of its files.
         calm = size.windows - 1
         stories = {calm: [Asked(ground.rows(calm, state)) for state in (0, 1)]}
         needed = []
@@ -50,7 +50,7 @@ def run(arena: Arena) -> Outcome:
             for state in states[:-1]:
                 ground.launch(point, state).wait()
             before = ground.witness.written()
-            # Bytes and file systems have pages: what is left is less than the whole launch needs.
+            # Bytes and file systems have pages: the space left is less than the whole launch needs.
             if disk and point % 2 == 0:
                 with _filled(disk, leave=int(chance.uniform(0, 0.9) * needed[len(states) - 1])):
                     launched = ground.launch(point, states[-1])
@@ -88,14 +88,15 @@ def run(arena: Arena) -> Outcome:
 
 
 def _bytes(folder: Path) -> int:
-    """What its files take; what both stages of a window share is one file of two names."""
+    """The size of the folder's files;
+    a file that both stages of a window share has two names and counts once."""
     found = {path.stat().st_ino: path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file()}
     return sum(found.values())
 
 
 @contextmanager
 def _disk(folder: Path) -> Iterator[Path | None]:
-    """A small file system, or None where it may not be mounted."""
+    """A small file system, or None if it may not be mounted."""
     mount = shutil.which("mount")
     if not sys.platform.startswith("linux") or os.geteuid() != 0 or mount is None:
         yield None

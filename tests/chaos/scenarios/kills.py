@@ -1,7 +1,7 @@
-"""SIGKILL at instants of every stage of a launch: of first publications, of corrections, once and again.
+"""SIGKILL at instants of every stage of a launch: of first publications, of corrections, once and repeatedly.
 
-A story is one window: launches that are killed, then one that runs to its end. Which stage a kill aims at,
-and how far into it, comes from the seed; where it really fell is what the process had told before it died.
+A story is one window: launches that are killed, then one that runs to its end. The seed decides which stage a
+kill aims at, and how far into it; where it really happened is what the process had reported before it died.
 """
 
 import random
@@ -27,8 +27,8 @@ IN_TRANSACTION = (stages.COMMITTING, stages.SETTLING, stages.SENDING, stages.COM
 
 @dataclass(frozen=True)
 class Kind:
-    """`calm`: states of the warehouse published undisturbed first; `killed`: states whose launches are killed,
-    in turn, the last of which is then launched to its end."""
+    """`calm`: states of the warehouse that are published first without a kill; `killed`: states whose
+    launches are killed, in turn; the last of them is then launched to its end."""
 
     name: str
     calm: tuple[int, ...]
@@ -46,7 +46,7 @@ KINDS = (
 def run(arena: Arena) -> Outcome:
     """All points of the dose."""
     outcome = Outcome(NAME, PROMISE)
-    # More stories than kills are never needed; a story may need none but its own.
+    # There are never more stories than kills; a story may need only one.
     windows = (arena.only + 3) if arena.only is not None else arena.dose.kills * 2 + 8
     ground = arena.ground(NAME, Size(windows=windows, states=3))
     durations = _calm(ground, outcome)
@@ -69,7 +69,7 @@ def run(arena: Arena) -> Outcome:
             lambda _, n=number: arena.replay(NAME, n),  # type: ignore[misc]
             since=since,
         )
-    # Later stories have done no harm to earlier ones.
+    # Check that later stories have not damaged earlier ones.
     again = Outcome(NAME, PROMISE)
     settle(again, ground, stories, lambda n: arena.replay(NAME, n - 2))
     outcome.failures += [failure for failure in again.failures if failure not in outcome.failures]
@@ -79,7 +79,7 @@ def run(arena: Arena) -> Outcome:
 
 
 def _calm(ground: Ground, outcome: Outcome) -> dict[str, dict[str, list[float]]]:
-    """How long each stage takes undisturbed, of a first publication and of a correction."""
+    """How long each stage takes without a kill, for a first publication and for a correction."""
     found = {}
     for state, kind in ((0, "backfill"), (1, "correction")):
         for number in (0, 1):
@@ -91,7 +91,8 @@ def _calm(ground: Ground, outcome: Outcome) -> dict[str, dict[str, list[float]]]
 
 
 def _aims(arena: Arena, durations: dict[str, dict[str, list[float]]]) -> list[tuple[Kind, str]]:
-    """Each stage once first, so that the smallest dose meets all of them; then each of each kind."""
+    """Each stage once first, so that the smallest dose includes all of them;
+    then each stage for each kind."""
     backfill, correction, changed, corrected = KINDS
     all_aims = [(kind, stage) for kind in (backfill, correction) for stage in durations[kind.name]]
     all_aims += [(kind, stage) for kind in (changed, corrected) for stage in IN_TRANSACTION]
@@ -105,7 +106,7 @@ def _aims(arena: Arena, durations: dict[str, dict[str, list[float]]]) -> list[tu
             met.add(aim[1])
             first.append(aim)
     rest = [aim for aim in all_aims if aim not in first]
-    # Every other one within a transaction, in the smallest dose too: there is the danger.
+    # Every second one is within a transaction, in the smallest dose too, because the danger is there.
     inside = cycle([(kind, stage) for stage in IN_TRANSACTION for kind in KINDS])
     return [aim for one in [*first, *rest] for aim in (one, next(inside))]
 
@@ -128,13 +129,13 @@ class _Story:
         self._arena, self._ground, self._outcome = arena, ground, outcome
         self._number, self._kind, self._stage, self._durations = number, kind, stage, durations
         self._chance = arena.chance(NAME, number)
-        self._window = number + 2  # behind the undisturbed ones
+        self._window = number + 2  # after those without a kill
         # Both ways to produce keep the same promise.
         self._more = {"SLUICE_PRODUCING": "public"} if number % 3 == 2 else {}
         self._unplaced: list[Kill] = []
 
     def run(self) -> int:
-        """The whole story; how many launches ended before their kill."""
+        """The whole story; returns how many launches ended before their kill."""
         missed = 0
         for state in self._kind.calm:
             self._to_the_end(state)
@@ -145,14 +146,15 @@ class _Story:
         return missed
 
     def asked(self) -> list[Asked]:
-        """The states in turn; one that was only ever killed may have come to any point."""
+        """The states in turn; a state whose launches were all killed may be published in part."""
         asked = [Asked(self._ground.rows(self._window, state)) for state in self._kind.calm]
         *given_up, last = self._kind.killed
         asked += [Asked(self._ground.rows(self._window, state), certain=False) for state in given_up]
         return [*asked, Asked(self._ground.rows(self._window, last))]
 
     def _plan(self) -> Iterator[tuple[int, str]]:
-        """State and stage of each kill. The first is the one this story is for; others fall anywhere."""
+        """State and stage of each kill.
+        The first one is at the stage that this story is for; the others are anywhere."""
         first, *later = self._kind.killed
         yield first, self._stage
         for _ in range(self._chance.choice((0, 0, 0, 1, 2))):
@@ -192,7 +194,8 @@ class _Story:
             self._outcome.failures.append(f"a launch ended with {launched.code}: {launched.said} [{replay}]")
 
     def _place(self, launched: Launched) -> None:
-        """Note with the kills before this launch what was committed when they fell: what it found in the ledger."""
+        """Note for the kills before this launch what was committed when they happened:
+        what the launch found in the ledger."""
         if launched.ledger is None:
             return
         rows, of = launched.ledger
@@ -201,7 +204,7 @@ class _Story:
 
 
 def transaction_of(launched: Launched, where: str, stage: str) -> str:
-    """Where in the life of a transaction the kill fell."""
+    """At which point of a transaction the kill happened."""
     if where == "in" and stage == stages.COMMITTING:
         return "inside a commit"
     begun, committed = launched.count(stages.BEGINNING), launched.count(stages.COMMITTED)

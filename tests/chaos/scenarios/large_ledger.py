@@ -22,7 +22,7 @@ _LAUNCHES = 5
 def run(arena: Arena) -> Outcome:
     """Windows before and after the ledger has grown, then all of them again."""
     outcome = Outcome(NAME, PROMISE)
-    # The partitions of an ordinary installation: a launch reads one of them.
+    # As many partitions as in an ordinary installation: a launch reads one of them.
     ground = arena.ground(NAME, Size(windows=_LAUNCHES * 2), environ={"SLUICE_LEDGER_PARTITIONS": "16"})
     small = _seconds(ground, outcome, range(_LAUNCHES))
     entry = dict(next(iter(ground.witness.entries().values())))
@@ -50,7 +50,7 @@ def run(arena: Arena) -> Outcome:
 
 
 def _seconds(ground: Ground, outcome: Outcome, numbers: range) -> list[float]:
-    """Time in the ledger of one launch of each window."""
+    """Seconds that one launch of each window spends in the ledger."""
     found = []
     for number in numbers:
         launched = ground.launch(number)
@@ -66,7 +66,7 @@ def _told(seconds: list[float]) -> str:
 
 
 def _fill(bootstrap: str, ground: Ground, entry: dict[str, Any], count: int) -> None:
-    """Entries of other topics' windows, as other events would have left them."""
+    """Entries of other topics' windows, as other events would have written them."""
     producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 50})
     partitions = int(ground.environ["SLUICE_LEDGER_PARTITIONS"])
     for number in range(count):

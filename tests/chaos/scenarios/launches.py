@@ -1,4 +1,4 @@
-"""Two and three launches of one window at once, from processes that know nothing of each other."""
+"""Two and three launches of one window at once, from processes that know nothing about each other."""
 
 import time
 
@@ -31,7 +31,7 @@ def run(arena: Arena) -> Outcome:
             runs.append(ground.launch(point, states[-1]))
             time.sleep(chance.choice((0.0, chance.uniform(0, 0.2), chance.uniform(0, 1.0))))
         codes = [run.wait() for run in runs]
-        # The one that claimed the window last has nobody to lose it to.
+        # The launch that claimed the window last cannot lose it to another.
         if 0 not in codes:
             outcome.failures.append(f"no launch came to its end: {codes} [{arena.replay(NAME, point)}]")
         for launched in runs:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL that ends the session at a random instant of handing over the rows."""
+"""A real PostgreSQL that ends the session at a random instant while it sends the rows."""
 
 import shutil
 import tempfile
@@ -28,7 +28,8 @@ _END = (
 
 
 def run(arena: Arena) -> Outcome:
-    """A window each, of 30 MB: more than the line and the driver hold between the server and the first batch."""
+    """One window for each point, of 30 MB:
+    more than the network and the driver buffer between the server and the first batch."""
     outcome = Outcome(NAME, PROMISE)
     try:
         with _postgres() as server:

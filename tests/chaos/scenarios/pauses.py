@@ -1,4 +1,5 @@
-"""SIGSTOP of the broker while a window is published: it stands still with every connection open, then goes on."""
+"""SIGSTOP of the broker while a window is published:
+it is paused with every connection open, then continues."""
 
 import time
 
@@ -22,7 +23,7 @@ _AIMS = (
 
 
 def run(arena: Arena) -> Outcome:
-    """Short pauses, which a launch must outlast by itself, then long ones, which may end it."""
+    """Short pauses, which a launch must survive by itself, then long ones, which may end it."""
     outcome = Outcome(NAME, PROMISE)
     short, long = arena.dose.pauses, arena.dose.long_pauses
     size = Size(windows=max(short + long, (arena.only or 0) + 1), rows=300)
@@ -31,7 +32,8 @@ def run(arena: Arena) -> Outcome:
     for point in arena.points(short + long):
         chance = arena.chance(NAME, point)
         aim = _AIMS[point % len(_AIMS)]
-        # Beyond 9 s the broker's own session with its controller is over when it goes on: it is fenced and registers anew.
+        # After more than 9 s the broker's own session with its controller is over:
+        # it is fenced and registers again.
         seconds = chance.uniform(1.5, 5) if point < short else chance.uniform(12, 25)
         launched = ground.launch(point)
         launched.reach(aim, chance.randrange(6) if aim in _AIMS[:3] else 0)

@@ -19,7 +19,7 @@ _ALLOWS = "tombstones=True,\n    dead_letters=0.5,"
 
 
 def run(arena: Arena) -> Outcome:
-    """One window a point, in turn: blocked, left out, and a transform that raises for every row."""
+    """One window for each point, in turn: blocked, left out, and a transform that raises for every row."""
     outcome = Outcome(NAME, PROMISE)
     ground = arena.ground(NAME, Size(windows=max(arena.dose.raising_rows, (arena.only or 0) + 1), rows=300))
     kinds: tuple[Callable[[_Point], list[Asked]], ...] = (_blocked, _left_out, _every_row)
@@ -67,7 +67,7 @@ def _blocked(point: _Point) -> list[Asked]:
 
 def _left_out(point: _Point) -> list[Asked]:
     point.expect(point.launch(_RAISES.format(op="==", n=point.row), _ALLOWS), 0)
-    # The module is another one now, so publishing what it changed has to be asked for.
+    # The module has changed, so publishing its new rows must be requested explicitly.
     point.expect(point.launch("return rows", _ALLOWS), 1, "--correct")
     point.expect(point.launch("return rows", _ALLOWS, correct=True), 0)
     rows = point.ground.rows(point.number)

@@ -1,4 +1,4 @@
-"""The schema registry down before a launch, or dying while one is under way."""
+"""The schema registry is down before a launch, or ends during one."""
 
 from tests.chaos import stages
 from tests.chaos.arena import Arena, close, relaunched, settle
@@ -16,7 +16,7 @@ _AIMS = (stages.SOURCING, stages.CLAIMING, stages.SENDING, stages.COMMITTING, st
 
 
 def run(arena: Arena) -> Outcome:
-    """The first point has no registry from the beginning; the others lose it on the way."""
+    """The first point has no registry from the beginning; the others lose it during the launch."""
     outcome = Outcome(NAME, PROMISE)
     count = arena.dose.registry_losses
     ground = arena.ground(NAME, Size(windows=max(count, (arena.only or 0) + 1)))

@@ -1,7 +1,7 @@
 """The connection to the warehouse lost in the middle of the rows: of a first publication, and of a correction.
 
-The warehouse is a DuckDB file, which has no connection to lose; a double of its stream hands over some batches and
-then raises what a driver's adapter raises.
+The warehouse is a DuckDB file, which has no connection to lose; a double of its stream returns some batches
+and then raises what a driver's adapter raises.
 """
 
 from tests.chaos.arena import Arena, close, settle
@@ -15,7 +15,7 @@ PROMISE = "rows that stopped coming are never taken for all rows: nothing is pub
 
 
 def run(arena: Arena) -> Outcome:
-    """Every other point loses a correction's rows."""
+    """Every second point loses the rows of a correction."""
     outcome = Outcome(NAME, PROMISE)
     size = Size(windows=max(arena.dose.warehouse_losses, (arena.only or 0) + 1), states=2)
     ground = arena.ground(NAME, size)

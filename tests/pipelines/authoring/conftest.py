@@ -1,4 +1,4 @@
-"""An `assets/` tree in a temporary folder, right in every part until a test spoils one."""
+"""An `assets/` tree in a temporary folder; every part of it is right until a test changes one."""
 
 import json
 from collections.abc import Mapping
@@ -68,7 +68,8 @@ class Tree:
         fields: Mapping[str, Any] | None = None,
         topic: str | None = None,
     ) -> None:
-        """A whole event at `place`; `replace` edits the module's text, `fields` changes or adds contract types."""
+        """A complete event at `place`;
+        `replace` edits the module's text, `fields` changes or adds contract types."""
         name = place.rpartition("/")[2]
         text = MODULE.replace("def flight_departed", f"def {name}")
         if topic is not None:
@@ -90,7 +91,7 @@ class Tree:
         return load_catalogue(self.root, **options)
 
     def problems(self) -> list[str]:
-        """The paragraphs of the error that loading raises."""
+        """The paragraphs of the error that the load raises."""
         with pytest.raises(CatalogueError) as caught:
             self.load()
         text = str(caught.value)
@@ -99,7 +100,7 @@ class Tree:
         return text.split("\n\n")[1:]
 
     def problem(self) -> str:
-        """The one mistake there is."""
+        """The only mistake."""
         (only,) = self.problems()
         return only
 

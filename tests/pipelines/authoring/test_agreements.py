@@ -25,7 +25,7 @@ ALL = {
     tags={"tier": "1", "nightly": ""},""",
     "import daily, event, hourly": "import daily, event, hourly, promise, topic",
 }
-# Of the samples before these arguments existed, on Python 3.11.
+# Code versions of the samples before these arguments existed, on Python 3.11.
 SAMPLES = {
     "flights/aircraft_week_flown": "9607295114936218",
     "flights/carrier_day_closed": "17bec5ab52191a51",

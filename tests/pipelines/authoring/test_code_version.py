@@ -1,4 +1,4 @@
-"""The code version changes when rows could come out differently, and not otherwise."""
+"""The code version changes if rows could come out differently, and only then."""
 
 import json
 
@@ -98,6 +98,7 @@ def test_rows_that_go_through_untouched_have_no_code(tree: Tree) -> None:
 
 
 def test_the_version_is_the_same_on_every_machine(tree: Tree) -> None:
-    """A change here makes every event's next run a new definition: never by accident."""
+    """If these values change, the next run of every event has a new definition:
+    this must never happen by accident."""
     assert version(tree) == "b4a17d0eb018f070"
     assert version(tree, WORKS) == "4463b7b1a74d12ac"

@@ -1,4 +1,4 @@
-"""`@event` by itself: in a unit test of a transform, no catalogue is there to gather mistakes."""
+"""`@event` alone: in a unit test of a transform, there is no catalogue that gathers mistakes."""
 
 import subprocess
 import sys

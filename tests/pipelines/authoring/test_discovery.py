@@ -1,4 +1,4 @@
-"""What lies in an `assets/` tree is found; what is wrong with the tree is told, all of it at once."""
+"""What is in an `assets/` tree is found; all mistakes of the tree are reported at once."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A draft is judged as its files would be, and nothing of it is run."""
+"""A draft is checked as its files would be, and nothing of it is run."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""The garbage collector's part in loading: paused, then left out of what stays, and as it was for everyone else."""
+"""The garbage collector during a load:
+it is paused, then it does not visit what stays, and later it works as before."""
 
 import gc
 import weakref
@@ -18,7 +19,7 @@ BOUNDS = "departed_at >= :window_start AND departed_at < :window_end"
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Two events are many; what a test kept is given back after it."""
+    """Two events count as many; what a test kept is freed after it."""
     monkeypatch.setattr(collection, "MANY", 2)
     gc.collect()
     yield
@@ -110,7 +111,7 @@ def _function(catalogue: Catalogue) -> Callable[..., object]:
     ],
 )
 def test_a_querys_tree_is_freed_without_the_collector(sql: str) -> None:
-    analyse(sql)  # whatever sqlglot makes once
+    analyse(sql)  # sqlglot makes some objects only once
     gc.collect()
     gc.disable()
     try:

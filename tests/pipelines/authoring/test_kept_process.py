@@ -1,4 +1,5 @@
-"""A module that ends the process or changes it while it is imported is one event in error; the others load as before."""
+"""If a module ends or changes the process while it is imported, one event has a mistake;
+the others load as before."""
 
 import os
 import signal
@@ -76,7 +77,7 @@ def test_other_processes_and_threads_are_the_modules_own_business() -> None:
             other.start()
             other.join()
             kept = os.kill
-        kept(os.getpid(), signal.SIGUSR1)  # a module may have taken the name for itself
+        kept(os.getpid(), signal.SIGUSR1)  # a module may have kept the replaced function
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert heard == [signal.SIGUSR1, signal.SIGUSR1]

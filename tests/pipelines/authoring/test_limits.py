@@ -1,4 +1,4 @@
-"""Limits as an author writes them, and how they add up with the installation's and a run's."""
+"""Limits as an author writes them, and how they combine with the installation's and a run's."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def test_a_group_goes_on_at_half_of_what_pauses_it_unless_it_says_where() -> Non
 def repr_of(wrong: dict[str, object]) -> str:
     try:
         return str(wrong)[:60]
-    except ValueError:  # Python writes no number of more than 4,300 digits
+    except ValueError:  # Python does not write a number of more than 4,300 digits
         return "thousands of digits"
 
 

@@ -1,4 +1,4 @@
-"""Every mistake an author can make in a module, and the whole text that tells of it."""
+"""Every mistake that an author can make in a module, and the whole text that reports it."""
 
 import pytest
 

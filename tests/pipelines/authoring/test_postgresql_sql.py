@@ -1,4 +1,4 @@
-"""SQL that only PostgreSQL takes, in a module that is loaded without knowing its warehouse."""
+"""SQL that only PostgreSQL accepts, in a module that is loaded although its warehouse is not known."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is read out of an event's SQL, and how its parameters reach a driver."""
+"""What is read from an event's SQL, and how its parameters reach a driver."""
 
 from datetime import UTC, datetime
 
@@ -24,12 +24,12 @@ def query(sql: str, dialect: str = "duckdb") -> SourceQuery:
         (f"SELECT a FROM b {WHERE} UNION ALL SELECT a FROM a {WHERE}", ("a", "b")),
         (f"WITH x AS (SELECT a, t FROM flights) SELECT a FROM x {WHERE}", ("flights",)),
         (f"WITH x AS (SELECT 1 a, 2 t), y AS (SELECT * FROM X) SELECT a FROM y {WHERE}", ()),
-        # a CTE's own name is not known inside it: this reads the table
+        # a CTE's own name is not visible inside it: this reads the table
         (f"WITH flights AS (SELECT a, t FROM flights) SELECT a FROM flights {WHERE}", ("flights",)),
-        # nor is a later one
+        # neither is a later one
         (f"WITH x AS (SELECT a FROM y), y AS (SELECT 1 a) SELECT a FROM x {WHERE}", ("y",)),
         (f"WITH RECURSIVE r AS (SELECT 1 a UNION ALL SELECT a + 1 FROM r) SELECT a FROM r {WHERE}", ()),
-        # a CTE of a subquery is not known outside it
+        # a CTE of a subquery is not visible outside it
         (f"SELECT a FROM x JOIN (WITH x AS (SELECT 1 b) SELECT b FROM x) q ON true {WHERE}", ("x",)),
         (f"WITH x AS (SELECT 1 a) SELECT a FROM main.x {WHERE}", ("main.x",)),
         (f"SELECT a FROM t {WHERE} AND a IN (SELECT b FROM u) AND EXISTS (FROM v)", ("t", "u", "v")),
@@ -176,9 +176,9 @@ def test_what_changes_the_rows_counts(change: tuple[str, str]) -> None:
         "t >= :window_start AND t < :window_end",
         ":window_start <= t AND :window_end > t",
         "t >= (:window_start) AND t < CAST(:window_end AS TIMESTAMPTZ)",
-        # a wider range beside the exact one, for the sake of the warehouse
+        # a wider range beside the exact one, to help the warehouse
         "t >= :window_start AND t < :window_end AND day >= :window_start - INTERVAL 1 DAY AND day <= :window_end",
-        # days and expressions are the author's own affair
+        # days and expressions are not checked
         "day > :window_start::DATE AND day <= :window_end::DATE",
         "date_trunc('day', t) BETWEEN :window_start - INTERVAL 1 DAY AND :window_end - INTERVAL 1 SECOND",
         # an interval that overlaps the window

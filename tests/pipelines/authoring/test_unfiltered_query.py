@@ -1,4 +1,4 @@
-"""A window is taken off a query only where the rows that it leaves out can then be counted one by one."""
+"""The window is removed from a query only if the rows that it leaves out can then be counted one by one."""
 
 import pytest
 

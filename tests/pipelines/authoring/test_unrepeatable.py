@@ -1,4 +1,4 @@
-"""Calls of a clock or of chance in a transform, seen in its text."""
+"""Calls of a clock or of chance in a transform, found in its text."""
 
 import ast
 

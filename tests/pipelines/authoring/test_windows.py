@@ -1,4 +1,4 @@
-"""Windows: keys and bounds as Dagster has them, and the texts by which users name them."""
+"""Windows: keys and bounds as in Dagster, and the texts with which users name them."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -54,7 +54,7 @@ def test_keys_and_bounds_are_dagsters(cadence: str) -> None:
     delay=st.integers(0, 72),
 )
 def test_complete_windows_are_those_dagster_counts(cadence, now: datetime, delay: int) -> None:
-    """Dagster knows no delay: its windows complete at `now` are ours at `now + delay`."""
+    """Dagster knows no delay: its windows that are complete at `now` are ours at `now + delay`."""
     windows = Windows(cadence, floor(cadence, datetime(2013, 2, 1, tzinfo=UTC)), delay=timedelta(hours=delay))
     instant = now.replace(tzinfo=UTC)
     keys = dagsters(windows).get_partition_keys(current_time=instant)

@@ -1,4 +1,4 @@
-"""A copy of the project to write into, and the command line run in it against real servers."""
+"""A copy of the project that tests may write into, and the command line run in it against real servers."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
-    """The environment without anybody's own settings of Sluice."""
+    """The environment without any settings of Sluice that the user has."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
     clean |= {"SLUICE_HOME": str(home), "COLUMNS": "100", "NO_COLOR": "1"}
     clean.pop("DAGSTER_HOME", None)
@@ -54,10 +54,10 @@ def command(*arguments: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def servers(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """An environment on servers of this module's own.
+    """An environment with servers of this module.
 
-    Not the session's: topics and subjects are named after the events, and a test may say of one that it is not
-    there yet.
+    Not the session's servers: topics and subjects are named after the events, and a test may require that one
+    does not exist yet.
     """
     with (
         own_server(KafkaServer, EmbeddedBroker(), tmp_path_factory) as broker,

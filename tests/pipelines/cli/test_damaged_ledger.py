@@ -1,4 +1,5 @@
-"""A record of the ledger that cannot be read: named by every command that meets it, and the others stay readable."""
+"""A record of the ledger that cannot be read:
+every command that finds it names it, and the others can still be read."""
 
 import json
 
@@ -11,7 +12,7 @@ TOPIC, WINDOW = "flights.flight-cancelled.v1", "2013-01-02"
 
 
 def overwrite(servers: dict[str, str], key: str, value: bytes) -> None:
-    """The newest record of a key, whoever wrote it."""
+    """Write the newest record of a key, as anybody could."""
     producer = Producer({"bootstrap.servers": servers["SLUICE_KAFKA_BOOTSTRAP_SERVERS"]})
     producer.produce("sluice.ledger", value, key.encode(), partition=ledger_partition(key, 16))
     assert producer.flush(20) == 0
@@ -24,7 +25,7 @@ def test_commands_name_the_damaged_record_and_show_the_others(
     assert published.returncode == 0, published.stderr
     assert sluice("publish", "carrier_day_closed", "2013-01-01").returncode == 0
     sound = next(one for one in json.loads(sluice("status", "--json").stdout) if one["window"] == WINDOW)
-    sound.pop("no_rows")  # said beside the record
+    sound.pop("no_rows")  # not in the record itself
     key = f"{TOPIC}|{WINDOW}"
     overwrite(servers, key, json.dumps(sound | {"rows_done": 5}).encode())
     named = f"ledger record '{key}': cannot be read: status=published, and rows_done=5 of rows_total=9"

@@ -12,7 +12,7 @@ BROKEN = """    return rows.assign(destination=rows["destination"].where(rows["d
 
 
 def broken(tree: Path, body: str) -> None:
-    """The transform of flight_cancelled with this body."""
+    """Give flight_cancelled a transform with this body."""
     module = tree / "assets/flights/flight_cancelled.py"
     text = module.read_text()
     start = text.rindex("    return rows")

@@ -1,4 +1,4 @@
-"""`sluice demo` from nothing, on servers it starts itself; and again."""
+"""`sluice demo` without any preparation, on servers that it starts itself; and a second time."""
 
 import re
 import subprocess

@@ -87,7 +87,7 @@ def test_a_window_with_dead_letters_fails_by_name_and_the_others_stand(sluice: S
     name = "flight_refused"
     module = (tree / "assets/flights/flight_cancelled.py").read_text()
     module = module.replace("flight_cancelled", name).replace("flight-cancelled", "flight-refused")
-    # One null where the contract wants a value, on the first day alone.
+    # One null although the contract requires a value, only on the first day.
     nulled = (
         "            nullif(carrier, if(flight = 1925 AND month = 1 AND day = 1, carrier, '')) AS carrier,\n"
     )
@@ -184,7 +184,8 @@ def test_ctrl_c_tells_what_stands_and_the_next_run_goes_on(
     sluice: Sluice, tree: Path, servers: dict[str, str]
 ) -> None:
     process = subprocess.Popen(
-        # At a second and a half a window it is at work when the signal comes, however late that is sent.
+        # Each window takes a second and a half,
+        # so the command is at work when the signal comes, however late that is.
         command("publish", "weather_observed", "2013-03-01", "--max-rows-per-second", "2"), cwd=tree, env=servers,
         text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
@@ -198,7 +199,7 @@ def test_ctrl_c_tells_what_stands_and_the_next_run_goes_on(
     stopped = re.search(r"Stopped\. (\d+) of 24 windows are complete", told)
     assert stopped, told
     assert "Next: sluice publish weather_observed 2013-03-01" in told and "Traceback" not in told
-    # The window that was being told of may not have been recorded yet.
+    # The window of the printed line may not have been recorded yet.
     assert 2 <= int(stopped[1]) < 24
 
     rest = sluice("publish", "weather_observed", "2013-03-01")
@@ -225,7 +226,8 @@ def test_follow_prints_events_as_they_are_committed(
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        # Nothing tells that it has taken the end of the topic: windows are published until it prints of one.
+        # Nothing shows when it has read the end of the topic:
+        # windows are published until it prints one of them.
         for day in range(2, 31):
             done = sluice("publish", "flight_cancelled", f"2013-04-{day:02}")
             assert done.returncode == 0 and process.poll() is None, done.stderr

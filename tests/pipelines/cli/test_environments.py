@@ -90,7 +90,7 @@ def test_the_option_is_taken_before_and_after_the_command(
     monkeypatch.setenv("SLUICE_ENV", "stage")
     told = run(*arguments, "--json")
     assert told.exit_code == 0 and "stage." not in told.output
-    # The choice ends with the command.
+    # The selection ends with the command.
     assert "stage." in run("list", "--json").output
 
 
@@ -223,7 +223,7 @@ def test_environments_publish_each_to_its_own_place(
 
     again = sluice("publish", EVENT, DAY, "--env", "stage")
     assert "Nothing was published" in again.stdout, again.stderr
-    # Dagster of each environment knows its own runs, which carry its name.
+    # The Dagster instance of each environment knows its own runs, which have its name.
     home = folder / "home" / "environments"
     for name, runs in (("stage", 2), ("test", 1), ("prod", 1)):
         with DagsterInstance.from_config(str(home / name / "dagster")) as instance:

@@ -1,4 +1,5 @@
-"""Another server at the registry's address: every command says what it is, once, and does not go on asking."""
+"""Another server at the registry's address:
+every command says what it is, once, and sends no more requests."""
 
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -52,7 +53,7 @@ def log_in_page() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def published(sluice: "Sluice") -> None:
-    """A window on the topic, by the registry itself."""
+    """A window on the topic, published with the real registry."""
     told = sluice("publish", "flight_cancelled", WINDOW)
     assert told.returncode == 0, told.stdout + told.stderr
 

@@ -1,4 +1,4 @@
-"""What commands print of keys, values and reasons cannot move a terminal's cursor, and tables stay aligned."""
+"""Keys, values and reasons that commands print cannot move a terminal's cursor, and tables stay aligned."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,7 +20,7 @@ HOSTILE = "a\x1b[2J\x1b]8;;http://x\x07b\x9b31m\u202ec\x7f\r\nError: d"
 
 @pytest.fixture(autouse=True)
 def colours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a terminal: what click would strip for a pipe stays."""
+    """As on a terminal: click keeps the codes that it would remove for a pipe."""
     monkeypatch.setattr(click.utils, "should_strip_ansi", lambda *_: False)
     learn([Secret("zebraball")])
 
@@ -36,7 +36,7 @@ def test_cells_of_a_table_are_harmless_and_aligned(capsys: pytest.CaptureFixture
     table(("key", "reason"), [(HOSTILE, 1), ("b", 2), ("me:zebraball", 3)])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4 and harmless("\n".join(lines)) and "\x1b" not in lines[1]
-    # A number stands under the end of the heading in every line.
+    # In every line the number ends below the end of its heading.
     assert len({len(line) for line in lines}) == 1
     assert "zebra" not in lines[3]
 
@@ -60,7 +60,7 @@ def test_keys_and_reasons_are_harmless(capsys: pytest.CaptureFixture[str]) -> No
     for line in lines_of(Problem(HOSTILE, HOSTILE)):
         click.echo(line)
     told = capsys.readouterr()
-    # JSON's own characters are left to the stream, which escapes them.
+    # The stream itself escapes JSON's special characters.
     shown = (told.out + told.err).replace(HOSTILE[-9], "")
     assert "\x1b[2J" not in shown and "\x1b]" not in shown
     assert harmless(told.err)

@@ -1,4 +1,4 @@
-"""Help answers at once, teaches, and loads nothing it does not need."""
+"""Help is shown at once, teaches, and loads nothing that it does not need."""
 
 import subprocess
 import sys
@@ -58,7 +58,7 @@ def test_the_projects_own_packages_win_over_strangers_of_the_same_name(tmp_path:
     stranger = Path(str(tmp_path)) / "resources"
     stranger.mkdir()
     (stranger / "__init__.py").write_text("raise RuntimeError('a stranger was imported')\n")
-    # As in the installed script: the root is on the path, but behind the stranger's folder.
+    # As in the installed script: the root is on the path, but after somebody else's folder.
     script = (
         f"import sys; sys.path[:0] = [{str(tmp_path)!r}]; import importlib.util as u\n"
         f"spec = u.spec_from_file_location('pipelines', {str(ROOT / 'pipelines/__init__.py')!r}, "

@@ -1,4 +1,4 @@
-"""`sluice history`: what the commands have done to an event, in order of time."""
+"""`sluice history`: what the commands have done to an event, in time order."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_an_event_from_its_first_check_to_its_replay(
     replay = sluice("replay", "flight_cancelled", "2013-01-02", "--reason", "billing lost it", "--by", "me")
     assert replay.returncode == 0
     _odd_records(servers)
-    # The module is gone: its topic and its names still lead to it.
+    # The module is removed: its topic and its names still lead to the event.
     module = tree / "assets/flights/flight_cancelled.py"
     text = module.read_text()
     module.unlink()
@@ -50,7 +50,7 @@ def test_an_event_from_its_first_check_to_its_replay(
         registered["details"]["during"] == "register"
         and registered["details"]["schema_id"] == backfill["schema_id"]
     )
-    # One of the three is a replay now; its first generation is still in the line.
+    # One of the three is now a replay; its first generation is still in the line.
     assert (backfill["windows"], backfill["first_window"], backfill["last_window"]) == (
         3,
         "2013-01-01",

@@ -1,4 +1,5 @@
-"""`sluice ledger`: entries that name another store are refused, listed, and rewritten by a person's word."""
+"""`sluice ledger`: entries that name another store are refused,
+listed, and rewritten if a person accepts that."""
 
 import json
 from pathlib import Path
@@ -9,7 +10,7 @@ WEEK = "2013-01-01..2013-01-03"
 
 
 def _stores(sluice: Sluice) -> set[str]:
-    """Of the windows that are in the ledger; those that failed alone are in no store."""
+    """The stores of the windows in the ledger; windows that only failed name no store."""
     told = json.loads(sluice("status", "flight_cancelled", "--json").stdout)
     return {one["store_id"] for one in told if "store_id" in one}
 
@@ -23,7 +24,7 @@ def test_another_store_is_accepted_window_by_window(
     assert "Kafka cluster" in sluice("doctor").stdout
     (first,) = _stores(sluice)
 
-    # The same snapshots, but for the store's id: restored without it.
+    # The same snapshots without the store's id: they were restored without it.
     moved = tmp_path / "snapshots"
     here = Path(servers["SLUICE_HOME"]) / "snapshots"
     moved.symlink_to(here)
@@ -42,7 +43,7 @@ def test_another_store_is_accepted_window_by_window(
 
     one = sluice("ledger", "accept-store", "flight_cancelled", "2013-01-02", "--reason", "restored", "--yes")
     assert one.returncode == 0 and "1 of 1 entries rewritten" in one.stdout, one.stderr
-    # The word about one window is none about where all runs publish to, and no list is one.
+    # Acceptance for one window does not accept the place for all runs, and a list accepts nothing.
     assert sluice("ledger", "accept-store", "--all", "--reason", "restored").returncode == 1
     still = sluice("publish", "flight_cancelled", "2013-01-02")
     assert still.returncode == 1 and "runs of this Dagster publish with snapshot store" in still.stderr

@@ -1,4 +1,4 @@
-"""A worker without its environment, in a tree in which somebody once started the embedded servers."""
+"""A worker without its environment, in a tree in which somebody has started the embedded servers before."""
 
 import json
 import subprocess

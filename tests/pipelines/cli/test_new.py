@@ -1,4 +1,5 @@
-"""`sluice new` in a project of its own: what it writes, what it leaves, and that it runs none of it."""
+"""`sluice new` in a separate project:
+what it writes, what it does not touch, and that it runs nothing of it."""
 
 import ast
 import json
@@ -33,7 +34,8 @@ def assets(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def new(assets: Path, warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> New:
-    """Makes tables, and drafts `shop/thing_happened` from one of them. No module of the project may be run for it."""
+    """Makes tables, and drafts `shop/thing_happened` from one of them. No module of the project may be run
+    for it."""
 
     def run(table: str, *options: str, sql: str = "", event: str = "thing_happened") -> Result:
         if sql:

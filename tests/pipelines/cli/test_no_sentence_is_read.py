@@ -1,4 +1,5 @@
-"""Nothing depends on the words of a sentence: with another word before each of them, everything still works."""
+"""Nothing depends on the words of a sentence:
+with an additional word before each of them, everything still works."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A window of which nothing is sent: why, in every command and in the words of each window."""
+"""A window for which nothing is sent: the reason, in every command and in the words for each window."""
 
 import json
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_what_is_said_besides_what_was_sent() -> None:
             "published",
             "2 published (1 tombstone), 2 skipped",
         ),
-        # A tombstone is no row.
+        # A tombstone is not a row.
         (
             {"rows_read": 0, "gone": 1, "stale": 1, "rows_sourced": 0},
             "stale",
@@ -132,7 +132,7 @@ CONTRACT = json.dumps(
 
 @pytest.fixture(scope="module", params=one_of("", "erp"), ids=["duckdb", "postgresql"])
 def warehouse(request: pytest.FixtureRequest) -> dict[str, str]:
-    """The setting of a warehouse beside the sample's, or none."""
+    """The setting of a second warehouse beside the sample's, or none."""
     if not request.param:
         return {}
     return {"SLUICE_WAREHOUSE_ERP": request.getfixturevalue("postgres").new_database()}
@@ -146,8 +146,8 @@ def sluice(sluice: "Sluice", warehouse: dict[str, str]) -> "Sluice":
 
 @pytest.fixture(scope="module")
 def happened(tree: Path, warehouse: dict[str, str]) -> str:
-    """An event with a row on the first three days of seven; the second one's row does not fit the contract. Beside it
-    another one, whose transform leaves all rows out."""
+    """An event with a row on the first three days of seven; the second day's row does not fit the contract.
+    Beside it another event, whose transform leaves all rows out."""
     folder = tree / "assets" / "flights"
     more, last = ('warehouse="erp",', "_erp") if warehouse else ("", "")
     for name, returns in (

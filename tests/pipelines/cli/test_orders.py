@@ -1,4 +1,4 @@
-"""Which runs pause, resume and cancel mean: those of one event, of a selection, or one by its id."""
+"""Which runs pause, resume and cancel apply to: those of one event, of a selection, or one run by its id."""
 
 from types import SimpleNamespace
 from typing import Any

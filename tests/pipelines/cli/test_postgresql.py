@@ -56,7 +56,7 @@ def test_from_a_table_to_its_events(sluice: Sluice, tree: Path, erp: dict[str, s
     assert docs["weight"] == "Kilograms." and json.loads(contract.read_text())["doc"] == "An order, as it is."
     assert "key         order_id: the primary key" in made.stdout
 
-    # What PostgreSQL alone knows, in a module that is loaded without settings.
+    # SQL that only PostgreSQL knows, in a module that is loaded without settings.
     module.write_text(module.read_text().replace("WHERE placed_at", "WHERE extra ? 'gift' AND placed_at"))
     checked = sluice("check", "order_placed", **erp)
     assert checked.returncode == 0, checked.stdout + checked.stderr

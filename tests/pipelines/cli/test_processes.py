@@ -1,4 +1,5 @@
-"""`sluice publish --processes` on real Apache Kafka: side by side, stopped, and with a process or all of them killed."""
+"""`sluice publish --processes` on real Apache Kafka:
+in parallel, stopped, and with one process or all of them killed."""
 
 import os
 import re
@@ -27,7 +28,8 @@ _SECONDS = 120
 DAYS, ROWS = 6, 24
 WINDOWS = "2013-01-01..2013-01-06"
 FIRST, SECOND = "2013-01-01..2013-01-03", "2013-01-04..2013-01-06"
-# Eighteen seconds for each of two runs: on a busy machine one begins long before the other, and both are to be at work.
+# Eighteen seconds for each of two runs: on a busy machine one begins long before the other, and both must be
+# at work at the same time.
 SLOWLY = ("--max-rows-per-second", "8")
 CONTRACT = """{"type": "record", "name": "Happened", "namespace": "tests", "doc": "It.", "fields": [
 {"name": "id", "type": "string", "doc": "what"}, {"name": "amount", "type": "long", "doc": "pieces"},
@@ -112,7 +114,7 @@ def place(
 
 
 def heard(run: "subprocess.Popen[str]", enough: Callable[[str], bool]) -> str:
-    """What the command printed, once that is enough."""
+    """The output of the command, until `enough` is true for it."""
     assert run.stdout is not None
     told = ""
     while not enough(told):
@@ -123,7 +125,7 @@ def heard(run: "subprocess.Popen[str]", enough: Callable[[str], bool]) -> str:
 
 
 def both_publish(told: str) -> bool:
-    """Each of two runs has a window behind it and is in the next."""
+    """Each of two runs has finished a window and is in the next."""
     return all(f" 2013-01-0{day}: " in told for day in (2, 5))
 
 
@@ -143,7 +145,7 @@ def mark_of(pid: int) -> str:
 def test_runs_side_by_side_stand_or_fall_apart_and_end_with_their_command(place: Place) -> None:
     name, other = place.names
 
-    # Ctrl-C at the command ends both runs in order.
+    # Ctrl-C at the command ends both runs cleanly.
     run = place.start(name, WINDOWS, "--processes", "2", *SLOWLY)
     told = heard(run, both_publish)
     workers = processes_of(told)
@@ -183,7 +185,7 @@ def test_runs_side_by_side_stand_or_fall_apart_and_end_with_their_command(place:
     assert not any(worker.is_alive() for worker in workers)
     assert all(record.dagster_run.is_finished for record in place.runs(other))
 
-    # One process killed: the other's windows stand.
+    # One process killed: the other's windows are published.
     run = place.start(name, WINDOWS, "--processes", "2", *SLOWLY)
     told = heard(run, both_publish)
     workers = processes_of(told)
@@ -197,7 +199,7 @@ def test_runs_side_by_side_stand_or_fall_apart_and_end_with_their_command(place:
     statuses = {record.dagster_run.status for record in place.runs(name)[:2]}
     assert statuses == {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS}
 
-    # The command killed, with two events under way: nothing goes on without it.
+    # The command killed, with two events in progress: nothing continues without it.
     run = place.start("--all", WINDOWS, "--processes", "2", "--max-rows-per-second", "6")
     told = heard(run, lambda told: all(f"  tests/{each} 2013-01-0" in told for each in place.names))
     workers = processes_of(told)
@@ -213,7 +215,7 @@ def test_runs_side_by_side_stand_or_fall_apart_and_end_with_their_command(place:
         "it did not go on to its end"
     )
 
-    # All of it once more, with nothing in its way: each event in order.
+    # Everything once more, without a fault: each event in order.
     code, told = place.publish("--all", WINDOWS, "--processes", "2")
     assert code == 0 and "Dagster runs " in told, told
     for each in place.names:

@@ -90,7 +90,7 @@ def test_keys_that_are_in_no_window_are_named_and_nothing_is_replayed(
 
 
 def test_windows_with_a_gap_are_one_selection(published: Sluice) -> None:
-    """Dagster runs them in several runs, of which none has every key."""
+    """Dagster publishes them with several runs, none of which has every key."""
     assert published("publish", "flight_cancelled", "2013-01-07").returncode == 0
     keys = [str(record["key"]) for record in records(published)]
     first = next(key for key in keys if key.startswith("2013-01-01"))

@@ -1,4 +1,5 @@
-"""With another word before every sentence each command does what it did: nothing reads a sentence, in any process."""
+"""With an additional word before every sentence, each command does the same:
+nothing reads a sentence, in any process."""
 
 import json
 import subprocess
@@ -35,7 +36,7 @@ def sluice(tree: Path, servers: dict[str, str], tmp_path_factory: pytest.TempPat
 
 
 def rows(sluice: Sluice, *arguments: str, code: int = 0) -> list[dict[str, Any]]:
-    """What a command answers as JSON."""
+    """The answer of a command as JSON."""
     done = sluice(*arguments, "--json")
     assert done.returncode == code, done.stdout + done.stderr
     found: Any = json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""What a run has told of a window that failed is not told again at the end of the command."""
+"""What a run has printed about a window that failed is not printed again at the end of the command."""
 
 from typing import Any
 

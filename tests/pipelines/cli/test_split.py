@@ -1,4 +1,4 @@
-"""How the windows of an event are divided among processes, and what keeps them from it."""
+"""How the windows of an event are divided among processes, and what prevents that."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What stands on stdout is the command's own, whatever a module, a transform, C or a child process writes."""
+"""Stdout has only the command's own output, whatever a module, a transform, C or a child process writes."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""`sluice tail` shows every record of a topic, also those of other producers that nobody here can decode."""
+"""`sluice tail` shows every record of a topic, also those of other producers that cannot be decoded here."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ def tail(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]
 
 
 def hostile(world: World) -> int:
-    """Records that are in no wire format, of an unknown schema, and too short or too long for theirs."""
+    """Records in no wire format, with an unknown schema, and too short or too long for theirs."""
     other = Foreigner(world)
     wrong = [
         b"",

@@ -1,4 +1,5 @@
-"""A contract that says TODO reaches the embedded registry with a warning, and no other one."""
+"""A contract that says TODO is registered in the embedded registry with a warning,
+and in no other registry."""
 
 import json
 from contextlib import closing
@@ -16,7 +17,7 @@ DAY = "2013-01-02"
 
 @pytest.fixture
 def unfinished(tree: Path) -> None:
-    """The contract of flight_cancelled as a draft would have it, in two docs."""
+    """The contract of flight_cancelled as in a draft, with TODO in two docs."""
     path = tree / "assets" / "flights" / "flight_cancelled.avsc"
     schema = json.loads(path.read_text())
     schema["doc"] = "TODO: what happened."
@@ -67,6 +68,6 @@ def test_a_contract_that_says_todo_is_refused_and_on_the_embedded_registry_warne
     assert again.returncode == 0 and named in again.stdout and "already there" in again.stdout
     assert _registered(servers)
 
-    # Whoever registered it: consumers of this registry would get more of it.
+    # Whoever registered it before: consumers of this registry would get more events with it.
     for refused in (sluice("register", "flight_cancelled"), sluice("publish", "flight_cancelled", DAY)):
         assert refused.returncode != 0 and named in refused.stdout + refused.stderr

@@ -37,7 +37,7 @@ def test_verify_from_nothing_to_a_loss(sluice: Sluice, servers: dict[str, str]) 
         ("2013-01-03", "agrees"),
     ]
 
-    # Replayed: each generation is read back; and so is a shadow topic.
+    # Replayed: each generation is read back, and so is a shadow topic.
     for to in ([], ["--to", "rehearsal"]):
         replayed = sluice("replay", "flight_cancelled", "2013-01-03", "--reason", "a test", *to)
         assert replayed.returncode == 0, replayed.stderr
@@ -52,7 +52,7 @@ def test_verify_from_nothing_to_a_loss(sluice: Sluice, servers: dict[str, str]) 
     unknown = sluice("verify", "flight_cancelled", "--topic", "nowhere")
     assert "has not been replayed to nowhere yet" in unknown.stdout
 
-    # The whole topic is lost and made anew, with something else on it.
+    # The whole topic is lost and made again, with something else on it.
     admin = AdminClient({"bootstrap.servers": servers["SLUICE_KAFKA_BOOTSTRAP_SERVERS"]})
     admin.delete_topics([TOPIC])[TOPIC].result()
     producer = Producer({"bootstrap.servers": servers["SLUICE_KAFKA_BOOTSTRAP_SERVERS"]})

@@ -1,4 +1,4 @@
-"""Which windows a user's words mean."""
+"""Which windows a user's text means."""
 
 from datetime import UTC, datetime
 from types import SimpleNamespace

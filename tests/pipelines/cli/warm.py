@@ -1,9 +1,9 @@
 """Commands as processes that need not import the libraries again.
 
-A server imports what Sluice stands on, nothing of Sluice itself, and forks for each command: the child imports the
-project as it is then, with the command's own environment, folder and output, and ends as any process does. A module of
-replays takes two fifths less processor time so. Where signals, a pipe or the time to start are the point, tests start
-`python -m pipelines.cli` itself.
+A server imports the libraries that Sluice uses, nothing of Sluice itself, and forks for each command. The
+child imports the project as it is then, with the command's own environment, folder and output, and ends as
+any process does. With it a module of replays takes two fifths less processor time. Tests about signals, a
+pipe or the time to start run `python -m pipelines.cli` itself.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# None that says anything while it is imported: what a command would say of it must be said by the command.
+# None that prints anything while it is imported: the command itself must print it.
 _LIBRARIES = (
     "dagster", "dagster._cli", "sqlalchemy", "alembic.command", "confluent_kafka.admin",
     "duckdb", "fastavro", "pandas", "pyarrow.parquet", "rich.console", "rich.table", "sqlglot",
@@ -27,8 +27,9 @@ _LIBRARIES = (
 
 
 class Warm:
-    """The server of one project's folder; commands run one after the other. `packages` of the project are imported by the
-    server too, with their modules: for a project whose code does not change between commands."""
+    """The server of one project's folder; commands run one after the other. The server also imports
+    `packages` of the project, with their modules: for a project whose code does not change between
+    commands."""
 
     def __init__(
         self, tree: Path, environ: dict[str, str], scratch: Path, *, packages: Sequence[str] = ()
@@ -40,13 +41,14 @@ class Warm:
             env=environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            bufsize=0,  # so that what it told waits in the pipe, where select sees it
+            bufsize=0,  # so that its output waits in the pipe, where select sees it
         )
 
     def run(
         self, arguments: Sequence[str], environ: dict[str, str], *, seconds: float
     ) -> "subprocess.CompletedProcess[str]":
-        """What `sluice ARGUMENTS` answers; TimeoutExpired, and killed, when it does not end in time."""
+        """The result of `sluice ARGUMENTS`;
+        if it does not end in time, it is killed, and TimeoutExpired is raised."""
         self._number += 1
         out, err = (self._scratch / f"{self._number:03d}.{name}" for name in ("out", "err"))
         order = {"arguments": list(arguments), "environ": environ, "out": str(out), "err": str(err)}
@@ -56,7 +58,7 @@ class Warm:
         try:
             code = int(self._told(seconds))
         except TimeoutError:
-            os.kill(child, signal.SIGKILL)  # ours until the server, which waits for it, has told its end
+            os.kill(child, signal.SIGKILL)  # the server waits for it, so the pid is still the child's
             self._told(60)
             raise subprocess.TimeoutExpired(
                 list(arguments), seconds, out.read_bytes(), err.read_bytes()
@@ -80,7 +82,8 @@ class Warm:
 
 
 def serve() -> bool:
-    """Fork for each order and tell the child's pid, then its exit code. True in a child that is to run its command."""
+    """Fork for each order; print the child's pid, then its exit code.
+    Returns True in a child that must run its command."""
     for name in _LIBRARIES:
         importlib.import_module(name)
     for name in sys.argv[1:]:
@@ -100,7 +103,7 @@ def _import_all(name: str) -> None:
     sys.path[0] = ""
     package = importlib.import_module(name)
     for module in pkgutil.walk_packages(package.__path__, f"{name}."):
-        # Of these one runs a command, the other one reads the events.
+        # One of these runs a command, the other one reads the events.
         if not module.name.endswith((".__main__", ".definitions")) or module.ispkg:
             importlib.import_module(module.name)
 
@@ -114,7 +117,7 @@ def _become(order: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(order["environ"])
     sys.argv[1:] = order["arguments"]
-    sys.path[0] = ""  # as with -m: the folder that the command is entered in
+    sys.path[0] = ""  # as with -m: the working directory of the command
 
 
 def _tell(number: int) -> None:

@@ -95,7 +95,7 @@ def test_without_a_field_keeps_the_types_it_defined() -> None:
     less = contract.without("event_id")
     assert [field.name for field in less.fields] == [field.name for field in contract.fields][1:]
     assert less.arrow_schema.names == [field.name for field in less.fields]
-    # `Id` was defined in the field that is gone; `previous_id` must bring the definition along.
+    # `Id` was defined in the field that was removed; `previous_id` must contain the definition now.
     fastavro.parse_schema(json.loads(less.text), _write_hint=False)
     assert contract.without(None) is contract
     with pytest.raises(KeyError):

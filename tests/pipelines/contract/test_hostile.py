@@ -16,7 +16,8 @@ def contract(*fields: Any) -> dict[str, Any]:
 
 
 def field(type_: str, more: str = "") -> str:
-    """A contract's text with a field of this type, written as text: Python nests no deeper than its stack."""
+    """A contract's text with a field of this type, built as text:
+    Python can nest objects only as deep as its stack."""
     return json.dumps(contract())[:-2] + f', {{"name": "deep", "doc": "It.", "type": {type_}{more}}}]}}'
 
 
@@ -44,7 +45,7 @@ def refusal(folder: Path, data: str | bytes) -> str:
     told = str(caught.value)
     assert "r.avsc" in told
     assert len(told) < 700
-    told.encode()  # and may be written to a terminal and into JSON
+    told.encode()  # it can be written to a terminal and into JSON
     return told
 
 

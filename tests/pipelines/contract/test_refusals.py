@@ -1,4 +1,4 @@
-"""Avro that is invalid, or says something other than its author meant, is refused by file and field."""
+"""Avro that is invalid, or that does not say what its author meant, is refused by file and field."""
 
 import json
 from pathlib import Path

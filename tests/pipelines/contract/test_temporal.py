@@ -1,4 +1,5 @@
-"""Dates and timestamps of any year: against Python's own where it has them, and by worked examples beyond."""
+"""Dates and timestamps of any year:
+compared with Python's own if it has them, otherwise with computed examples."""
 
 import datetime as dt
 import re

@@ -1,4 +1,4 @@
-"""Where a contract still says TODO: docs and metadata at every depth, and no name or value."""
+"""Where a contract still says TODO: docs and metadata at every depth, but no name or value."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""The key and the event time of a draft: declared first, then by whole words, and never by letters inside words."""
+"""The key and the event time of a draft: declared first, then by whole words, and never by letters inside
+words."""
 
 from typing import Any
 

@@ -65,7 +65,7 @@ def _drafted(
 
 
 def _published(event: Event, warehouse: DuckDBWarehouse) -> list[dict[str, object]]:
-    """What the event's first window decodes to, after the way a run takes."""
+    """What the event's first window decodes to, after all steps of a run."""
     window = event.windows.containing(event.windows.start)
     transformer = Transformer(
         event.contract, transform=event.transform, key=event.key, event_time=event.event_time,

@@ -1,4 +1,4 @@
-"""Where a draft's windows begin: at the earliest time that is one, in both warehouses."""
+"""Where a draft's windows begin: at the earliest real time, in both warehouses."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing

@@ -1,4 +1,5 @@
-"""Before it drafts, `new` says which rows belong to no window, and begins at no day that stands for an unknown time."""
+"""Before it drafts, `new` says which rows belong to no window,
+and does not begin at a placeholder for an unknown time."""
 
 import pytest
 

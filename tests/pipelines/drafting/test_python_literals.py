@@ -1,4 +1,4 @@
-"""Names from a warehouse are text in a drafted file, whatever they hold, and never code."""
+"""Names from a warehouse are text in a drafted file, whatever they contain, and never code."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""New files appear whole and together, or not at all."""
+"""New files appear completely and together, or not at all."""
 
 import os
 from collections.abc import Callable
@@ -47,7 +47,7 @@ _PLACES = [("mkdir", 1), *[(name, call) for name in ("fsync", "link") for call i
 @pytest.mark.parametrize(
     ("name", "call", "error"),
     [(*place, error) for place in _PLACES for error in (KeyboardInterrupt(), MemoryError())]
-    # A link that fails is followed by another way.
+    # If a link cannot be made, another way is used.
     + [(*place, _FULL) for place in _PLACES if place[0] != "link"],
 )
 def test_whatever_interrupts_it_nothing_is_left(

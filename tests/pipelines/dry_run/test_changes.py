@@ -1,4 +1,4 @@
-"""Equal values are no change, whatever type or contract they were written with; what differs is named."""
+"""Equal values are not a change, whatever type or contract they were written with; differences are named."""
 
 import datetime as dt
 import json
@@ -213,7 +213,7 @@ def test_a_renamed_field_is_named_though_no_byte_changed() -> None:
 @pytest.mark.parametrize(
     ("old", "stays", "was", "new", "now"),
     [
-        (enum("A", "B"), "A", "B", enum("C", "A"), "C"),  # a symbol is gone, the place of another differs
+        (enum("A", "B"), "A", "B", enum("C", "A"), "C"),  # one symbol removed, another one moved
         ("string", ID, "text", FIXED_UUID, ID.replace("0", "1")),
     ],
 )
@@ -239,7 +239,7 @@ def test_each_event_is_beside_the_one_it_replaces_and_not_beside_one_that_stays(
     events = list(after.records(after.read()))[2:]
     found = list(changes(before, after, events, event_time="at", memory_limit="100MB"))
     assert found == [{"key": "a", "fields": {"n": (1, 5)}}, {"key": "a", "fields": {"n": (1, 4)}}]
-    # Of an unfinished publication the first rows are on the topic, and no more.
+    # Of an unfinished publication, only the first rows are on the topic.
     cut = side(of, row(0, 1), row(1, 1), row(2, 1), row(3, 1), cut=3)
     assert len(list(changes(cut, after, events, event_time="at", memory_limit="100MB"))) == 1
 

@@ -1,4 +1,5 @@
-"""Plans on a real Apache Kafka: they say what a run then does, write nothing, and hold it to what they said."""
+"""Plans on a real Apache Kafka:
+they say what a run then does, write nothing, and a run must do what they say."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -149,7 +150,7 @@ def test_a_plan_counts_what_an_interrupted_run_left(world: "World", monkeypatch:
 
 
 def interrupted(world: "World", monkeypatch: pytest.MonkeyPatch, **request: Any) -> None:
-    """Publish, and die at the second commit."""
+    """Publish, and fail at the second commit."""
     real, commits = TransactionalProducer.commit, 0
 
     def commit(self: TransactionalProducer) -> Any:
@@ -226,7 +227,7 @@ WORSE = "return rows.assign(amount=rows['amount'].where(~rows['amount'].isin([7]
 @pytest.mark.parametrize("mended", [MENDED, WORSE])
 @pytest.mark.parametrize("share", ["dead_letters=0.5,", ""])
 def test_a_plan_of_a_redrive_is_the_redrive(world: "World", mended: str, share: str) -> None:
-    """Of a published window, and of one that its dead letters blocked."""
+    """For a published window, and for one that its dead letters blocked."""
     world.define(BROKEN, more=share)
     world.rows(ROWS)
     if share:

@@ -1,4 +1,4 @@
-"""A plan file that is none is refused in words, whatever is in it."""
+"""A file that is not a plan file is refused in words, whatever it contains."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
-"""A plan and the run behind it, over any history of a window: the same action, counts, generation, records and dead
-letters, the same refusal; and the plan has written nothing."""
+"""A plan and the run after it, for any history of a window: the same action, counts, generation, records and
+dead letters, and the same refusal; and the plan has written nothing."""
 
 import os
 from collections import Counter
@@ -43,7 +43,7 @@ BODIES = (
 
 @dataclass(frozen=True)
 class Step:
-    """What somebody does: another module, other rows, and a launch."""
+    """One action of a user: another module, other rows, and a launch."""
 
     request: dict[str, Any] = field(default_factory=dict)
     rows: tuple[Row, ...] | None = None
@@ -128,7 +128,7 @@ class History:
         return found
 
     def _run(self, request: dict[str, Any]) -> tuple[PublishResult | tuple[Problem, ...], Transformed | None]:
-        """What became of the window, or the problems that kept it from being published."""
+        """The result for the window, or the problems that prevented its publication."""
         world, platform = self._world, self._world.platform()
         replay: Replay | None = request.get("replay")
         made: Transformed | None = None
@@ -142,7 +142,7 @@ class History:
             return problems_of(error), made
 
     def _state(self) -> dict[str, Any]:
-        """Everything that outlives a process: files, ledger entries, records of the topic."""
+        """Everything that stays after a process: files, ledger entries, records of the topic."""
         folder, platform = self._world.folder, self._world.platform()
         files = {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
         ledger: list[LedgerEntry] = sorted(read_ledger(platform).entries, key=lambda entry: entry.key)

@@ -1,4 +1,4 @@
-"""The ways of encoding, for tests that hold all of them to the same bytes."""
+"""The ways of encoding, for tests that require the same bytes from all of them."""
 
 from typing import get_args
 

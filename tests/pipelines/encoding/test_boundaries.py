@@ -1,4 +1,5 @@
-"""Where a byte more begins, and what must not show: worked cases of both ways."""
+"""Values at which the encoding needs one byte more,
+and values that must not be visible: examples for both ways."""
 
 import json
 from decimal import Decimal
@@ -53,7 +54,7 @@ def test_ints_at_every_power_of_two(strategy: Strategy, avro: str, bits: int) ->
     of = contract(avro)
     column = pa.array(values, of.arrow_schema.types[1])
     assert bodies(of, strategy, column) == [varint(value) for value in values]
-    # Alone, so that the column's width and its smallest value are those of one value.
+    # One value alone, so that the column's width and its smallest value are those of this value.
     for place, value in enumerate(values):
         assert bodies(of, strategy, column.slice(place, 1)) == [varint(value)]
 
@@ -116,7 +117,8 @@ VALUES: list[tuple[Any, Any, bytes]] = [
 def test_what_hides_under_a_null_is_not_written(
     strategy: Strategy, null_first: bool, avro: Any, value: Any, data: bytes
 ) -> None:
-    """Values under a null of their own and under that of their record, as a kernel or a reader may leave them."""
+    """Values below their own null and below the null of their record,
+    as a kernel or a reader may leave them."""
 
     def union(one: Any) -> Any:
         return ["null", one] if null_first else [one, "null"]
@@ -151,7 +153,8 @@ def test_more_than_255_byte_columns(strategy: Strategy) -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("size", [None, 2, 9])
 def test_decimals_of_too_many_digits_are_refused_not_cut(strategy: Strategy, size: int | None) -> None:
-    """By the bytes that the precision can need: what they can hold passes, as it always did."""
+    """The limit is the number of bytes that the precision can need:
+    any value that fits into these bytes passes, as before."""
     decimal = {"logicalType": "decimal", "precision": 3, "scale": 0}
     of = contract(["null", fixed("H", size, **decimal) if size else {"type": "bytes"} | decimal])
     for value in (2**15 - 1, -(2**15)):
@@ -162,7 +165,7 @@ def test_decimals_of_too_many_digits_are_refused_not_cut(strategy: Strategy, siz
 
 
 def misfit(value: int) -> pa.Array:
-    """A decimal of three digits whose buffer holds more of them."""
+    """A decimal of three digits whose buffer has more digits."""
     wide = pa.array([Decimal(value)], pa.decimal128(38, 0))
     return pa.Array.from_buffers(pa.decimal128(3, 0), 1, wide.buffers())
 
@@ -188,7 +191,7 @@ def test_what_is_no_uuid_is_refused(strategy: Strategy, text: bytes, why: str) -
     column = raw_text([ID.encode(), text])
     with pytest.raises(EncodingError, match=f"v0: a uuid.*{why}"):
         bodies(of, strategy, column)
-    # Not where it hides under a null.
+    # Not if it is below a null.
     assert len(bodies(of, strategy, raw_text([ID.encode(), text], hidden=True))) == 2
 
 
@@ -250,7 +253,7 @@ def test_text_of_every_kind_of_character_is_written(strategy: Strategy) -> None:
 
 
 def raw_text(values: list[bytes], *, hidden: bool = False) -> pa.Array:
-    """Text of these bytes; `hidden`: the last one lies under a null."""
+    """Text with these bytes; `hidden`: the last one is below a null."""
     _, offsets, data = pa.array(values, pa.binary()).buffers()
     validity = pa.py_buffer(bytes([2 ** (len(values) - 1) - 1])) if hidden else None
     return pa.Array.from_buffers(pa.string(), len(values), [validity, offsets, data])

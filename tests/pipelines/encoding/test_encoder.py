@@ -1,4 +1,4 @@
-"""Keys, values and ids of the record encoder, by worked examples."""
+"""Keys, values and ids of the record encoder, in examples."""
 
 import json
 from datetime import UTC, date, datetime, time
@@ -129,7 +129,7 @@ def test_event_id_is_the_documented_hash(strategy: Strategy, id_type: Any, place
 )
 @given(st.lists(st.tuples(*[st.binary(max_size=200)] * 3), max_size=20), st.binary(max_size=130))
 def test_digests_are_those_of_hashlib(rows: list[tuple[bytes, bytes, bytes]], head: bytes) -> None:
-    # From the second row on: what lies before a slice is not hashed.
+    # From the second row on: the rows before a slice are not hashed.
     columns = [pa.array([b"before", *part], pa.large_binary()).slice(1) for part in zip(*rows, strict=True)]
     if not columns:
         columns = [pa.array([], pa.large_binary())] * 3

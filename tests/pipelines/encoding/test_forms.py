@@ -1,4 +1,5 @@
-"""However Arrow holds the rows, their bytes, keys, ids and places are the same: by fastavro and in the compiled library."""
+"""In every layout of the rows in Arrow, their bytes, keys, ids and partitions are the same: with fastavro and
+in the compiled library."""
 
 import ctypes
 import datetime as dt
@@ -116,7 +117,7 @@ def test_the_bytes_of_lists_and_records_do_not_depend_on_their_layout(
         for form, lists_ in islice(lists(array, [1, None, len(values) - 1, 0]), 3):
             wanted_list = wanted_list or encoded(plain_listed, lists_)
             assert encoded(listed, lists_) == wanted_list, (name, form)
-        # The second record is missing, whatever lies beneath.
+        # The second record is missing, whatever values are below it.
         missing = pa.array([row == 1 for row in range(len(values))])
         records = pa.StructArray.from_arrays([array], fields=[pa.field("a", array.type)], mask=missing)
         wanted_record = wanted_record or encoded(plain_nested, records)

@@ -1,7 +1,7 @@
-"""Random contracts and rows: every way gives the bytes that fastavro writes for the plain values.
+"""Random contracts and rows: every way returns the bytes that fastavro writes for the plain values.
 
-The yardstick does not pass through Arrow or the encoder: each generated value comes with the ints, bytes
-and strings that Avro 1.12 says it is, and fastavro writes those with a schema without logical types.
+The expected bytes do not pass through Arrow or the encoder: each generated value comes with the ints, bytes
+and strings that it is according to Avro 1.12, and fastavro writes those with a schema without logical types.
 """
 
 import datetime as dt
@@ -34,7 +34,8 @@ from tests.pipelines.encoding.strategies import STRATEGIES
 
 @dataclass
 class Type:
-    """An Avro type, the same without logical types, and values as (value for Arrow, value for fastavro)."""
+    """An Avro type, the same type without logical types,
+    and values as (value for Arrow, value for fastavro)."""
 
     avro: Any
     plain: Any
@@ -47,7 +48,7 @@ def same(avro: Any, plain: Any, values: st.SearchStrategy[Any]) -> Type:
 
 
 def around(bits: int) -> st.SearchStrategy[int]:
-    """Ints of `bits` bits; half of them where a varint grows by a byte."""
+    """Ints of `bits` bits; half of them where a varint gets one byte longer."""
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     edges = [
         e
@@ -158,7 +159,8 @@ def array(items: Type) -> Type:
 
 def mapping(items: Type) -> Type:
     def split(entries: dict[str, tuple[Any, Any]]) -> tuple[Any, Any]:
-        # Arrow in the order of generation; the bytes in order of the keys' UTF-8.
+        # Arrow has them in the order in which they were generated;
+        # the bytes are in the order of the keys' UTF-8.
         ordered = sorted(entries, key=str.encode)
         return [(key, pair[0]) for key, pair in entries.items()], {key: entries[key][1] for key in ordered}
 
@@ -196,7 +198,7 @@ def types() -> st.SearchStrategy[Type]:
 
 
 def renamed(schema: Any, names: Any) -> Any:
-    """`schema` with every named type under a new name: a generated type may stand in it twice."""
+    """`schema` with a new name for every named type: a generated type may occur in it twice."""
     if isinstance(schema, list):
         return [renamed(part, names) for part in schema]
     if not isinstance(schema, dict):
@@ -240,7 +242,7 @@ UNITS = {"millis": 1_000, "micros": 1_000_000, "nanos": 1_000_000_000}
 
 
 def raw(value: Any, avro: Any) -> Any:
-    """A decoded value back to what Avro stores, by Python's integers alone."""
+    """A decoded value as Avro stores it, computed only with Python's integers."""
     if isinstance(avro, list):
         return None if value is None else raw(value, next(one for one in avro if one != "null"))
     kind, name = (avro, None) if isinstance(avro, str) else (avro["type"], avro.get("logicalType"))

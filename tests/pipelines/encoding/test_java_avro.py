@@ -21,7 +21,8 @@ pytestmark = pytest.mark.kafka
 HERE = Path(__file__).parent / "java"
 SCHEMA_ID = 70001
 INSTANT = datetime(2013, 1, 1, 11, 17, 5, 123456, tzinfo=UTC)
-# Java 1.12.0 reads nanoseconds before 1970 rightly but writes them back wrongly, so not one of those.
+# Java 1.12.0 reads nanoseconds before 1970 correctly but writes them back wrongly,
+# so none of them is used here.
 NANOS = 1357039025123456789
 WALL = INSTANT.replace(tzinfo=None)
 MILLIS = {"microsecond": 123000}
@@ -45,7 +46,7 @@ LEG = {
     "fields": [{"name": "to", "type": "string"}, {"name": "fuel", "type": [decimal(25, 3), "null"]}],
 }
 
-# Avro type, then pairs of the value in Arrow and what Java must say it is.
+# Avro type, then pairs of the Arrow value and what Java must say it is.
 TYPES: dict[str, tuple[Any, list[tuple[Any, Any]]]] = {
     "boolean": ("boolean", [(True, True), (False, False)]),
     "int": ("int", [(2**31 - 1, 2**31 - 1), (-(2**31), -(2**31)), (63, 63), (64, 64)]),

@@ -1,4 +1,4 @@
-"""The independent judge of records stops what an encoder wrote wrong."""
+"""The independent judge of records stops records that an encoder wrote wrongly."""
 
 import json
 from pathlib import Path

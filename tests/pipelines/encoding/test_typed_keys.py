@@ -1,4 +1,4 @@
-"""What a person types as a key is the key of the rows that hold the value, whichever spelling is typed."""
+"""A key that a person types is the key of the rows with this value, whichever spelling the person uses."""
 
 import uuid
 from typing import Any

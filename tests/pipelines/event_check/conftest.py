@@ -1,4 +1,4 @@
-"""A small event over a table of its own, tried as `sluice check --offline` tries it; no server is needed."""
+"""A small event over its own table, checked as `sluice check --offline` does; no server is needed."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,7 @@ FIELDS: dict[str, Any] = {
     "n": "long",
 }
 COLUMNS = "id, happened_at, n"
-# Forty rows of the second of January, one every minute; n repeats, so that there are ties.
+# Forty rows on the second of January, one every minute; n repeats, so that there are ties.
 TABLE = """
     CREATE TABLE things AS SELECT printf('k%03d', i) AS id, i % 4 AS g, i AS n, i * 0.1::DOUBLE AS f,
         TIMESTAMPTZ '2024-01-02 00:00:00+00' + to_minutes(i) AS happened_at, CASE WHEN i % 9 = 1 THEN NULL ELSE i END AS maybe
@@ -130,7 +130,7 @@ def made(tmp_path: Path) -> Iterator[Made]:
 
 
 def failed(findings: list[Finding], subject: str) -> str:
-    """What failed of a subject, as one text."""
+    """The failed findings of a subject, as one text."""
     return "\n".join(one.told for one in findings if one.subject == subject and not one.ok)
 
 

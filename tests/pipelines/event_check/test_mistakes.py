@@ -1,5 +1,5 @@
-"""Mistakes that only rows show: where a run or a preview refuses an event, `check` refuses it in the same words; and
-what `check` takes, they take."""
+"""Mistakes that only rows show: if a run or a preview refuses an event, `check` refuses it in the same words;
+if `check` accepts an event, they accept it too."""
 
 import re
 from typing import Any
@@ -21,12 +21,12 @@ Mistake = tuple[str, dict[str, Any], str | None]
 
 
 def field(avro: Any, values: str, **more: Any) -> dict[str, Any]:
-    """A column `x` of this SQL under a field of this type."""
+    """A column `x` with this SQL, and a field of this type."""
     return {"fields": {**FIELDS, "x": avro}, "columns": f"id, happened_at, n, {values} AS x", **more}
 
 
 def rows(avro: Any, values: str, **more: Any) -> dict[str, Any]:
-    """A column `x` that the transform makes of a frame `rows`, under a field of this type."""
+    """A column `x` that the transform makes in a frame `rows`, and a field of this type."""
     return {"body": f"return rows.assign(x={values})", "fields": {**FIELDS, "x": avro}, **more}
 
 
@@ -171,7 +171,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str | None]] = {
     "all rows dead": (field("long", "NULL::BIGINT", more="dead_letters=0.5,"), "null 40"),
 }  # fmt: skip
 
-# Refused where the module is loaded, before anything is asked of a server; so every command says the same.
+# Refused when the module is loaded, before any request to a server; so every command says the same.
 UNLOADABLE: dict[str, tuple[dict[str, Any], str]] = {
     "two types beside null": ({"fields": {**FIELDS, "n": ["null", "string", "long"]}}, "n"),
     "a default of another type": ({"fields": {**FIELDS, "x": ["null", {"type": "array", "items": "lnog"}]}}, "lnog"),
@@ -217,7 +217,7 @@ def _previews(world: World, window: str) -> bool:
 
 
 def _agree(world: World, words: str | None) -> None:
-    """`check`, `preview` and a run say the same of the only window that has rows."""
+    """`check`, `preview` and a run say the same about the only window that has rows."""
     findings = world.check()
     failed = [one for one in findings if not one.ok and one.subject in ("query", "rows")]
     told = _without_line("\n".join(one.told for one in failed))
@@ -234,9 +234,9 @@ def _agree(world: World, words: str | None) -> None:
 
 
 def _without_line(text: str) -> str:
-    # `check` and `preview` put the query into one that limits its rows, which moves its lines.
+    # `check` and `preview` wrap the query in one that limits its rows, which changes its line numbers.
     text = re.sub(r"\bline \d+", "line", text, flags=re.IGNORECASE)
-    # Python words it by the depth at which the code was called.
+    # Python's message depends on the depth at which the code was called.
     return text.replace("depth exceeded while calling a Python object", "depth exceeded")
 
 
@@ -279,7 +279,7 @@ def test_so_it_is_on_postgresql(made: Made, things: str, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def things(postgres: PostgresServer) -> str:
-    """A database with the table, whose role has a time limit for its statements."""
+    """A database with the table; its role has a time limit for statements."""
     url = postgres.new_database()
     execute(url, """
         CREATE TABLE things AS SELECT 'k' || lpad(i::text, 3, '0') AS id, i % 4 AS g, i::bigint AS n,

@@ -1,4 +1,4 @@
-"""A column of a type that cannot be read exactly: `check` refuses it in the words of a run."""
+"""A column whose type cannot be read exactly: `check` refuses it in the words of a run."""
 
 import pyarrow as pa
 import pytest

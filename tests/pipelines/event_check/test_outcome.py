@@ -1,4 +1,4 @@
-"""Columns of events are compared to the last bit of a float, whatever they hold."""
+"""Columns of events are compared to the last bit of a float, whatever they contain."""
 
 import math
 import struct

@@ -1,4 +1,5 @@
-"""Queries whose answer is not decided by the rows alone: the column is named, by a second answer or by its SQL."""
+"""Queries whose result does not depend on the rows alone:
+the column is named, because of a second result or of its SQL."""
 
 from typing import Any
 
@@ -90,7 +91,7 @@ _MANY = TABLE.replace("range(40)", "range(5000)").replace("to_minutes(i)", "to_m
 
 
 def _names(told: str, column: str) -> bool:
-    # Two draws may have as many rows; then it is other ones.
+    # Two random samples may have the same number of rows; then the rows differ.
     return f"column {column!r}" in told or ("number" in column and (column in told or "column 'id'" in told))
 
 

@@ -188,7 +188,7 @@ def test_what_the_first_call_leaves_behind_is_named_by_its_column(made: Made, na
 @pytest.mark.parametrize("more", ["", "whole_window=True,"])
 def test_the_number_of_a_row_in_its_window_is_no_value(made: Made, more: str) -> None:
     told = failed(made("return rows.assign(n=rows.index)", more=more).check(), "row by row")
-    # Of a whole window its rows may be numbered.
+    # The rows of a whole window may be numbered.
     assert bool(more) != ("column 'n' of source row 0" in told and "another place in their window" in told)
 
 

@@ -1,4 +1,5 @@
-"""Which windows are looked at: the first with rows, and the newest, where what changed in the tables shows."""
+"""Which windows are read: the first with rows, and the newest,
+because changes of the tables are visible there."""
 
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from tests.pipelines.event_check.conftest import FIELDS, TABLE, Made, failed, level
 
 _DAY = "TIMESTAMPTZ '2024-01-02 00:00:00+00' + to_minutes(i * 10)"
-# 144 rows a day from the second of January on; the last few of the last day are others.
+# 144 rows a day from the second of January on; the last few rows of the last day are different.
 _FULL = f"""
     CREATE TABLE things AS SELECT printf('k%04d', i) AS id, i AS n, {_DAY} AS happened_at,
         CASE WHEN i >= {{last}} THEN 'NEW' ELSE 'OLD' END AS kind,
@@ -43,7 +44,7 @@ def test_both_windows_are_named(made: Made) -> None:
     findings = made(table=_FULL.replace("{last}", "1100")).check()
     assert level(findings, "rows") == {"ok"}
     told = [one.told for one in findings if one.subject == "rows"]
-    # The first window has none.
+    # The first window has no rows.
     assert told == [
         "all 144 rows of window 2024-01-05 fit the contract",
         "all 97 rows of window 2024-01-09 fit the contract",

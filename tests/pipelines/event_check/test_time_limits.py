@@ -1,4 +1,4 @@
-"""A slow transform and a slow query each have a time of their own, and what was not tried is said."""
+"""A slow transform and a slow query each have their own time limit, and what was not tried is reported."""
 
 import signal
 import threading
@@ -17,7 +17,7 @@ from resources.warehouse import TookTooLong
 from tests.pipelines.event_check.conftest import TABLE, Made, failed, level
 
 _SLEEP: dict[str, Any] = {"imports": "import time"}
-# More than a sample takes, so that windows are looked at for a long time.
+# More than a sample takes, so that windows are searched for a long time.
 _MANY = TABLE.replace("range(40)", "range(1400)")
 _SLOW_QUERY = (
     "SELECT id, happened_at, n FROM things {where} AND "
@@ -26,13 +26,13 @@ _SLOW_QUERY = (
 
 
 def told(findings: list[Finding], subject: str) -> str:
-    """All that is said of a subject."""
+    """All findings of a subject, as text."""
     return "\n".join(one.told for one in findings if one.subject == subject)
 
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A transform has two seconds: four of the longest calls below, on a busy machine too."""
+    """A transform has two seconds: time for four of the longest calls below, on a busy machine too."""
     monkeypatch.setattr("pipelines.event_check.findings.Calls", lambda: Calls(2))
 
 
@@ -51,7 +51,7 @@ def test_what_a_slow_transform_was_not_tried_with_is_said(
     assert f" {takes}: " in warning.told
     assert ("were tried" in warning.told) == (takes == "a row")
     assert ("tried one by one" in warning.told) == (takes == "a call" and not more)
-    # Its time is not the warehouse's.
+    # The time of the transform is not time of the warehouse.
     assert level(findings, "repeatable") == {"ok"}
     assert "cancelled" not in str(findings)
 
@@ -98,7 +98,8 @@ def test_mistakes_of_a_slow_transform_are_still_found(made: Made) -> None:
     mean = slow + 'return rows.assign(n=(rows["n"] - rows["n"].mean()).round().astype(int))'
     assert "column 'n' of source row" in failed(made(mean, table=_MANY, **_SLEEP).check(), "row by row")
     chance = "time.sleep(0.4)\nreturn rows.assign(n=time.perf_counter_ns())"
-    # Another value in each call: which comparison is made first depends on how long the calls take, and finds it.
+    # Another value in each call:
+    # the duration of the calls decides which comparison is made first, and that one finds it.
     assert "has another value when" in failed(made(chance, table=_MANY, **_SLEEP).check(), "row by row")
 
 

@@ -1,4 +1,4 @@
-"""Ledger and journal as one history: condensed, in order of time, and nothing in it twice."""
+"""Ledger and journal as one history: condensed, in time order, and nothing in it twice."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

@@ -20,7 +20,7 @@ def chosen(batches: list[pa.RecordBatch], seed: str = "a", **how: Any) -> list[l
 
 ROWS = 1000
 KINDS: list[tuple[pa.DataType, Any, Any, Any]] = [
-    # type, an ordinary value, the least, the greatest
+    # type, an ordinary value, the smallest, the largest
     (pa.int32(), 5, -7, 90),
     (pa.uint64(), 5, 1, 2**64 - 1),
     (pa.float64(), 5.0, -7.5, 9e300),
@@ -66,7 +66,7 @@ def test_a_batch_gives_the_extremes_that_go_beyond_those_before_it() -> None:
     whole = np.concatenate(numbers)
     for place in (int(whole.argmin()), int(whole.argmax())):
         assert place % ROWS in rows[place // ROWS]
-    # Few in all, however many batches.
+    # Few in total, however many batches there are.
     assert sum(map(len, rows)) < 150
 
 

@@ -1,4 +1,4 @@
-"""The independent judge of sourced rows, with answers that are told to it."""
+"""The independent judge of sourced rows, with prepared results of the warehouse."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def snapshot(rows: list[dict[str, Any]], schema: pa.Schema = SCHEMA) -> SourceJu
 
 
 def answers(*told: list[dict[str, Any]]) -> Any:
-    """A warehouse whose queries give these rows, one list after the other, the last again and again."""
+    """A warehouse whose queries return these rows, one list after the other, the last one repeatedly."""
     left = list(told)
 
     def ask(places: dict[str, list[Any]], most: int) -> list[dict[str, Any]]:
@@ -36,7 +36,7 @@ def answers(*told: list[dict[str, Any]]) -> Any:
 
 
 def whole_of(rows: list[dict[str, Any]], *told: list[dict[str, Any]]) -> Any:
-    """A warehouse's counts and extremes of these rows, one list after the other."""
+    """A warehouse's counts and extremes for these rows, then the lists one after the other."""
     left = list(told) or [rows]
 
     def ask(expressions: Any, in_full: bool) -> dict[str, Any]:  # noqa: ARG001

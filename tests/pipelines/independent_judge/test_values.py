@@ -1,4 +1,4 @@
-"""Values read from Arrow's buffers are those that the array was made of, in every layout."""
+"""Values read from Arrow's buffers are those that the array was made from, in every layout."""
 
 from decimal import Decimal
 from typing import Any

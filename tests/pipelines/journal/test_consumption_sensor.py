@@ -1,4 +1,5 @@
-"""The sensor on real brokers: a service's group joins, reads and commits, and the next tick records it, once."""
+"""The sensor on real brokers: a service's group joins, reads and commits, and the next tick records it,
+once."""
 
 import time
 
@@ -34,7 +35,7 @@ class Ticks:
         (self.sensor,) = build_consumption_sensors([event])
 
     def tick(self) -> str:
-        """What the sensor says."""
+        """The message of the sensor."""
         context = dg.build_sensor_context(cursor=self.cursor or None)
         told = self.sensor(context)
         self.cursor = context.cursor or ""
@@ -49,7 +50,7 @@ class Ticks:
 
 
 def commit_at(world: World, group: str, offsets: dict[int, int]) -> None:
-    """Offsets that a group of no members has, as `kafka-consumer-groups.sh --reset-offsets` leaves them."""
+    """Set a group's offsets while it has no members, as `kafka-consumer-groups.sh --reset-offsets` does."""
     consumer = Consumer(
         {"bootstrap.servers": world.bootstrap, "group.id": group, "enable.auto.commit": False}
     )

@@ -1,4 +1,4 @@
-"""A journal record: what is written is read, what a later version adds is kept, and what is damaged is named."""
+"""A journal record: what is written is read, what a later version adds is kept, and damage is named."""
 
 import json
 from typing import Any

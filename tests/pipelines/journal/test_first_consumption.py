@@ -1,4 +1,4 @@
-"""When a consumer has first read an event: by committed offsets and the offsets of the ledger."""
+"""When a consumer first read an event: by committed offsets and the offsets of the ledger."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -78,8 +78,8 @@ FIRST = FirstRecords({0: 10, 2: 0}, "g", "2013-01-01T00:00:00+00:00")
     [
         ({}, None),
         ({0: 9}, None),
-        ({0: 10}, None),  # the next to read is the first: nothing was read
-        ({1: 500}, None),  # of a partition without an event
+        ({0: 10}, None),  # the next record to read is the first one: nothing was read
+        ({1: 500}, None),  # in a partition without an event
         ({0: 11}, 0),
         ({0: 5, 2: 1}, 2),
         ({0: 10, 1: 7, 2: 0}, None),
@@ -108,7 +108,7 @@ def test_what_is_recorded_stays_recorded_until_the_topic_is_made_again() -> None
     assert is_recorded(known, "billing", NOW, None) and is_recorded(known, "billing", NOW, FIRST)
     assert not is_recorded(known, "tracking", NOW, FIRST)
     assert not is_recorded(known, "billing", TopicNow("id-next", 3), FIRST)
-    # Without ids: what was seen before anything that is on the topic was of the topic before.
+    # Without ids: a consumption from before everything on the topic belongs to an earlier topic of that name.
     later = FirstRecords({0: 0}, "h", "2013-02-01T00:00:00+00:00")
     unnamed = [record(None, "2013-01-05T00:00:00+00:00")]
     assert is_recorded(unnamed, "billing", NO_IDS, FIRST) and not is_recorded(

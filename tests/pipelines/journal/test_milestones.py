@@ -1,4 +1,5 @@
-"""Milestones of a publication: written beside it, and never its problem. And what the journal makes of its topic."""
+"""Milestones of a publication: written beside it, and never a problem for it.
+Also what the journal requires of its topic."""
 
 import threading
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ def kinds(world: World) -> list[str]:
 
 
 def compacted_journal(world: World) -> None:
-    """A topic in the journal's place that would forget."""
+    """A topic with the journal's name that would lose records."""
     settings = world.settings()
     name = journal_topic(settings)
     wanted = NewTopic(name, settings.ledger_partitions, 1, config={"cleanup.policy": "compact"})

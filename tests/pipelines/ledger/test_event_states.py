@@ -81,7 +81,7 @@ def test_a_window_in_part_is_interrupted_and_late(event: Event, monkeypatch: pyt
 def test_windows_that_do_not_count_do_not_hide_a_late_one(
     event: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of an earlier start, of an open window, of a shadow topic, and of another event."""
+    """Windows of an earlier start, an open window, those of a shadow topic, and of another event."""
     others = [
         _entry("2012-12-31"),
         _entry("2013-01-04"),

@@ -1,4 +1,5 @@
-"""A ledger record is read with distrust: it is an entry as Sluice writes them, or it is refused with its key."""
+"""Every ledger record is checked when it is read:
+it is an entry as Sluice writes them, or it is refused with its key."""
 
 import json
 import tracemalloc
@@ -208,7 +209,7 @@ def test_what_is_no_entry_is_refused(value: bytes) -> None:
 
 
 def test_a_record_without_the_newer_fields_is_read_and_written_as_before() -> None:
-    """As versions before wrote it, and can read it."""
+    """As earlier versions wrote it, and can read it."""
     newer = ("topic_id", "cluster_id", "store_id", "code_location", "accepted", "displaced")
     value = value_of(**dict.fromkeys(newer, ...))
     found = read_entry(WHOLE.key, value)
@@ -299,7 +300,7 @@ def entries(draw: st.DrawFn, generation: int = 1, topic: str | None = None) -> L
 
 @st.composite
 def histories(draw: st.DrawFn) -> LedgerEntry:
-    """An entry behind up to three others of its window."""
+    """An entry after up to three others of its window."""
     newest = draw(entries())
     for generation in range(2, draw(st.integers(1, 4)) + 1):
         newest = following(draw(entries(generation=generation, topic=newest.topic)), newest)

@@ -1,4 +1,4 @@
-"""Launchers that answer for runs as those of containers do, without any container."""
+"""Launchers that answer questions about runs like those of containers, without any container."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 
 class AnsweringLauncher(RunLauncher[Any], ConfigurableClass):
-    """Says `answer` of every run, or raises where that is "raises"."""
+    """Answers `answer` for every run, or raises if the answer is "raises"."""
 
     def __init__(self, answer: str, password: str = "", resumes: bool = False) -> None:
         super().__init__()
@@ -76,11 +76,11 @@ class AnsweringLauncher(RunLauncher[Any], ConfigurableClass):
 
 
 class ClusterLauncher(AnsweringLauncher):
-    """Cannot even be made where its cluster is not."""
+    """Cannot be created on a machine without its cluster."""
 
     def __init__(self, answer: str) -> None:
         raise ConnectionError(f"no cluster here, {answer}")
 
 
 class QuietLauncher(DefaultRunLauncher):
-    """Dagster's own under another name, which cannot be asked about runs."""
+    """Dagster's own launcher under another name; it cannot answer questions about runs."""

@@ -38,7 +38,7 @@ class Clock:
 
 @cache
 def _fresh_home() -> tempfile.TemporaryDirectory[str]:
-    """Dagster's tables, made once: that takes seconds."""
+    """Dagster's tables, created only once, because that takes seconds."""
     folder = tempfile.TemporaryDirectory()
     (Path(folder.name) / "dagster.yaml").write_text(PLAIN)
     with dg.DagsterInstance.from_config(folder.name) as made:
@@ -56,7 +56,7 @@ def an_instance(folder: Path, more: str = "") -> dg.DagsterInstance:
 
 
 def plain_instance(folder: Path, more: str) -> dg.DagsterInstance:
-    """One whose storage `more` names."""
+    """An instance with the storage that `more` names."""
     folder.mkdir()
     (folder / "dagster.yaml").write_text(PLAIN + more)
     return dg.DagsterInstance.from_config(str(folder))

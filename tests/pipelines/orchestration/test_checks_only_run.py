@@ -1,4 +1,4 @@
-"""One click on one asset, or on a check: what is missing is made, and checks are evaluated as things are now."""
+"""One click on one asset, or on a check: missing rows are made, and checks report the current state."""
 
 from collections import Counter
 from typing import Any
@@ -19,7 +19,7 @@ __all__ = ["embedded_world", "here", "instance"]
 def executed(
     world: World, instance: dg.DagsterInstance, window: str | None = WINDOW
 ) -> dict[str, tuple[bool, str, str]]:
-    """*Execute all* on the checks of the event: verdict, severity and words of each."""
+    """*Execute all* for the checks of the event: verdict, severity and words of each."""
     definitions = build_definitions(Catalogue({world.event.full_name: world.event}, world.event.module_path))
     checks = set(definitions.resolve_asset_graph().asset_check_keys)
     job = definitions.resolve_implicit_global_asset_job_def()

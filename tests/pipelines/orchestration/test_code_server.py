@@ -1,4 +1,4 @@
-"""The code servers that runs are given to: a real keeper whose code server is killed."""
+"""The code servers that get runs: a real keeper whose code server is killed."""
 
 import json
 import os
@@ -28,7 +28,7 @@ _CODE = (
 
 
 class Keeper:
-    """`dagster code-server start`, which keeps a code server as a child, as `dagster dev` starts it."""
+    """`dagster code-server start`, which has a code server as a child process, as `dagster dev` starts it."""
 
     def __init__(self, folder: Path) -> None:
         (folder / "code.py").write_text(_CODE)
@@ -80,7 +80,7 @@ def test_a_code_server_that_was_killed_is_started_anew_and_says_meanwhile_what_i
     with an_instance(tmp_path / "home") as instance:
         told = json.dumps({"host": "localhost", "socket": str(keeper.socket)})
         run = a_run(instance, tags={".dagster/grpc_info": told})
-        # A server before this one may have it: it was started anew while the run began.
+        # An earlier server may have it: the server was started again while the run began.
         assert left_by_its_server(run) is None
         keeper.kill_code_server()
         assert left_by_its_server(run) is True
@@ -91,7 +91,7 @@ def test_a_code_server_that_was_killed_is_started_anew_and_says_meanwhile_what_i
         target=keep_code_servers, args=(workspace, over), kwargs={"look_every_seconds": 0.1}, daemon=True
     )
     watching.start()
-    until(lambda: bool(looks))  # it has seen the server answer
+    until(lambda: bool(looks))  # it has received an answer of the server
     keeper.kill_code_server()
     until(keeper.answers)
     over.set()
@@ -105,7 +105,7 @@ def test_a_server_on_a_socket_that_is_not_here_may_be_on_another_host(tmp_path: 
             instance, tags={".dagster/grpc_info": json.dumps({"host": "localhost", "socket": str(socket)})}
         )
         assert left_by_its_server(run) is None
-        socket.touch()  # what a server that was killed leaves behind
+        socket.touch()  # what a killed server leaves behind
         assert left_by_its_server(run) is True
         assert left_by_its_server(a_run(instance)) is False
         port = json.dumps({"host": "localhost", "port": 1})
@@ -113,7 +113,7 @@ def test_a_server_on_a_socket_that_is_not_here_may_be_on_another_host(tmp_path: 
 
 
 class Servant:
-    """What a watcher asks of a code server and its keeper."""
+    """What a watcher reads of a code server and its keeper."""
 
     def __init__(self) -> None:
         self.lives, self.starts = True, 0

@@ -1,4 +1,5 @@
-"""A run whose Dagster's storage does not answer for a while goes on, and waits before it could be taken for lost."""
+"""If Dagster's storage does not answer for a while,
+a run continues, and waits before it could be regarded as lost."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.pipelines.orchestration.lost_run_worlds import Clock, a_run, an_insta
 
 
 class Away:
-    """The storage, whenever a test wants it, is away."""
+    """The storage does not answer whenever a test requires that."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance, self.away = instance, False

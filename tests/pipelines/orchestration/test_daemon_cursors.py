@@ -1,4 +1,4 @@
-"""The first start of Dagster's daemon says nothing that looks like a fault."""
+"""The first start of Dagster's daemon logs nothing that looks like an error."""
 
 import logging
 

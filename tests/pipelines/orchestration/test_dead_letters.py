@@ -1,4 +1,4 @@
-"""Dead letters in Dagster: counted where it plots them, and redriven by run config."""
+"""Dead letters in Dagster: counted in its plots, and redriven by run configuration."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ def test_letters_of_a_published_window_are_counted_and_redriven(
     (reconciled,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "reconciled"]
     assert reconciled.passed
     assert here.counted() == Counter(row for row in ROWS if row[2] != 7)
-    # Again, and as any run: nothing.
+    # Again, and in any run: nothing.
     assert redrive(here, instance).success
     assert newest(here, instance, "published")["action"] == "nothing"
     assert newest(here, instance, "published")["rows_dead"] == 1
@@ -107,7 +107,7 @@ def test_a_blocked_window_is_observed_and_redriven(here: World, instance: dg.Dag
     here.define(MENDED)
     still = redrive(here, instance)
     assert not still.success and "1 of 20 rows do not fit" in told(still)
-    # What does not fit, and that the topic does not hold the window for it.
+    # What does not fit, and that the topic does not have the window because of it.
     assert [(e.check_name, e.passed) for e in still.get_asset_check_evaluations()] == [
         ("fits_contract", False),
         ("reconciled", False),

@@ -1,8 +1,8 @@
-"""What Dagster is told about this project, held to a file that is reviewed with the change that altered it.
+"""The definitions of this project in Dagster, compared with a file that is reviewed with every change of it.
 
-Changed on purpose? Write it again, and look at the difference before committing it:
+If the change is intended, write the file again, and look at the difference before you commit it:
 
-    python -m tests.pipelines.orchestration.test_definitions_snapshot
+python -m tests.pipelines.orchestration.test_definitions_snapshot
 """
 
 import json

@@ -1,4 +1,5 @@
-"""A run's events on Dagster's SQLite storage: written together, none lost, none twice, and seen by who watches."""
+"""A run's events on Dagster's SQLite storage:
+written together, none lost, none twice, and visible to watchers."""
 
 import sqlite3
 import time
@@ -20,7 +21,7 @@ POINTER = "dagster/input_event_pointer/first"
 
 @pytest.fixture
 def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    # A machine that is busy shall not make two transactions of one.
+    # On a busy machine, one transaction must not become two.
     monkeypatch.setattr(module, "_HELD_AT_MOST_SECONDS", 60.0)
     with dg.instance_for_test(temp_dir=str(tmp_path)) as made:
         yield made
@@ -28,7 +29,7 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dag
 
 @pytest.fixture
 def commits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The file of each transaction that wrote, as it was committed."""
+    """The file of each transaction that wrote something, in the order of the commits."""
     seen: list[str] = []
     commit = sqlalchemy.dialects.sqlite.pysqlite.dialect.do_commit
 
@@ -43,7 +44,7 @@ def commits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def run(instance: dg.DagsterInstance, body: Callable[[EventLog], Iterator[object]]) -> str:
-    """A run of an op that yields what `body` yields, with the run's event log; its id."""
+    """Run an op that yields what `body` yields, with the run's event log; returns the run's id."""
 
     @dg.multi_asset(specs=[dg.AssetSpec(key, skippable=True) for key in (FIRST, SECOND)])
     def op(context: dg.AssetExecutionContext):
@@ -62,7 +63,7 @@ def fits(window: str) -> dg.AssetCheckEvaluation:
 
 
 def window(log: EventLog, key: str) -> Iterator[object]:
-    """The events of one window, the second asset's with the place of the first's."""
+    """The events of one window; the second asset's event has the position of the first's."""
     with log.one_window():
         yield made(FIRST, key)
         tags = {POINTER: "NULL"}
@@ -86,7 +87,7 @@ def stored(instance: dg.DagsterInstance, run_id: str) -> list[str]:
 
 
 def elsewhere(instance: dg.DagsterInstance) -> dg.DagsterInstance:
-    """As another process sees the same storage."""
+    """The same storage as another process sees it."""
     return dg.DagsterInstance.from_ref(instance.get_ref())
 
 
@@ -201,7 +202,7 @@ def test_nothing_points_to_what_was_taken_back(
 
     def fails(self: SqliteEventLogStorage, event: Any) -> None:
         calls.append(event)
-        # The second within the batch; then the first alone.
+        # The second call fails within the batch; then the first one fails alone.
         if len(calls) in (2, 3):
             raise sqlite3.OperationalError("disk I/O error")
         store(self, event)
@@ -284,7 +285,7 @@ def test_a_batch_of_dagsters_own_is_one_transaction_in_each_file(
     with pytest.MonkeyPatch.context() as patch, event_log(instance):
         patch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
         instance.create_run_for_job(job, tags=tags)
-        # and what makes the run's own file
+        # and also the transactions that create the run's own file
         assert len(commits) < 10
     logs = instance.all_logs(
         instance.get_runs()[0].run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED

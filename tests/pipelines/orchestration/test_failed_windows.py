@@ -1,4 +1,5 @@
-"""A window that a run left blocked or failed is said on the page of the published asset, and by every command."""
+"""A window that a run left blocked or failed
+is shown on the page of the published asset, and by every command."""
 
 import json
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ def noted(world: World) -> list[Unfinished]:
 
 
 def checks(result: dg.ExecuteInProcessResult) -> list[tuple[bool | None, str]]:
-    """What the published asset's check says."""
+    """The result of the published asset's check."""
     return [
         (one.passed, one.description or "")
         for one in result.get_asset_check_evaluations()
@@ -71,7 +72,7 @@ def test_a_blocked_window_is_red_with_its_reason_until_it_is_published(
     assert (one.state, one.dead, one.rows_in, one.run_id) == ("blocked", 3, 20, blocked.run_id)
     assert "(value" not in one.reason, "no value of a row is kept"
 
-    # The published asset alone says the same of it.
+    # The published asset alone reports the same.
     alone = run(here, instance, stages=("published",))
     ((passed, told),) = checks(alone)
     assert not passed
@@ -98,7 +99,7 @@ def test_a_failed_window_is_red_and_what_was_published_before_stays(
     assert not passed
     assert told == f"failed: here: it went wrong; next: mend it; then sluice publish {NAME} {WINDOW}"
     assert [one.state for one in noted(here)] == ["failed"]
-    # Nothing changed, so that the topic is not read again; the check is green again all the same.
+    # Nothing changed, so the topic is not read again; the check is green again all the same.
     ((passed, told),) = checks(run(here, instance))
     assert passed
     assert "before, it was failed: here: it went wrong" in told
@@ -239,7 +240,7 @@ def test_a_note_that_is_none_keeps_nobody_from_looking(tmp_path: Path, held: byt
     (file,) = tmp_path.glob(f".unfinished/{NAME}/2024-01-02.json")
     file.write_bytes(held)
     assert unfinished(store, [NAME]) == [ONE]
-    # Of a later version, or of one before.
+    # Written by a later version, or by an earlier one.
     facts = asdict(ONE)
     del facts["advice"]
     file.write_text(json.dumps({**facts, "later": 1}))
@@ -249,7 +250,7 @@ def test_a_note_that_is_none_keeps_nobody_from_looking(tmp_path: Path, held: byt
 def test_an_interrupted_window_is_not_called_published(
     here: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half of it is there, and right."""
+    """Half of it is on the topic, and right."""
     here.rows(ALIVE)
     with monkeypatch.context() as patched:
         patched.setenv("SLUICE_TRANSACTION_ROWS", "4")
@@ -304,7 +305,7 @@ def test_a_blocked_window_stays_red_where_those_behind_it_are_published(
 def test_a_run_that_does_not_publish_notes_no_failure_of_its_own(
     here: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was never to publish the window."""
+    """It did not have to publish the window."""
     here.rows(ALIVE)
     with monkeypatch.context() as patched:
         patched.setattr(

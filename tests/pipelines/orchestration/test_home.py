@@ -1,4 +1,4 @@
-"""The dagster.yaml that Sluice writes: made, brought up to date where nobody changed it, and never touched else."""
+"""The dagster.yaml that Sluice writes: created, updated if nobody changed it, and otherwise never touched."""
 
 import re
 from hashlib import sha256

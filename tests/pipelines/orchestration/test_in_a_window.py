@@ -1,4 +1,5 @@
-"""In Dagster: rows that belong to no window are said beside the sourced asset, once a day, and hold nothing back."""
+"""In Dagster: rows that belong to no window are reported beside the sourced asset,
+once a day, and block nothing."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""A run that is told to stop stops, also where the telling arrives inside a client's C code."""
+"""A run that must stop stops, even if the signal arrives while a client's C code runs."""
 
 from dagster._core.errors import DagsterExecutionInterruptedError
 

@@ -1,4 +1,4 @@
-"""One declaration never keeps the other events from loading, running and keeping their schedules."""
+"""One declaration never prevents the other events from being loaded, run and scheduled."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def located(tree: Tree) -> dg.Definitions:
         definitions = build_location(error.healthy, broken)
     repository = definitions.get_repository_def()
     repository.get_all_jobs()
-    # A page holds every event: it must be UTF-8.
+    # One page shows every event: it must be UTF-8.
     json.dumps(json.loads(serialize_value(RepositorySnap.from_def(repository))), ensure_ascii=False).encode()
     return definitions
 
@@ -313,7 +313,7 @@ def test_names_that_dagster_takes_stay_as_they_are_and_no_two_become_one() -> No
 
 def test_two_events_are_two_ops_where_their_names_join_alike(tree: Tree) -> None:
     for place in ("a/b__c", "a__b/c", "a/_b", "a_/b", "a/b"):
-        if place != "a/_b":  # a name of a module that is the author's own business
+        if place != "a/_b":  # a module name that is ignored: authors may use it freely
             tree.event(place, topic=f"{place.replace('/', '.')}.v1")
     catalogue = tree.load()
     build_definitions(catalogue).get_repository_def().get_all_jobs()

@@ -1,4 +1,4 @@
-"""Jobs and schedules over selections: which events, which windows, and what a wrong one says."""
+"""Jobs and schedules over selections: which events, which windows, and the message of a wrong one."""
 
 from datetime import UTC, datetime
 from functools import cache
@@ -138,7 +138,7 @@ def test_the_settings_file_declares_jobs(tmp_path: Path) -> None:
     (example,) = blocks(ROOT / "docs/selections.md", "toml")
     (declared,) = jobs(example.text)
     assert declared.cron == "0 6 * * *" and str(parse(declared.select)) == declared.select
-    # What a job selects is no secret: an error shows it.
+    # The selection of a job is not a secret: an error shows it.
     assert hide_all("tag:nightly 0 6 * * *") == "tag:nightly 0 6 * * *"
     for text, told in (
         ("jobs = 3", "jobs is not a table"),

@@ -1,4 +1,4 @@
-"""A launch whose run configuration cannot be carried out is refused by Dagster, before there is a run."""
+"""If a launch's run configuration cannot be carried out, Dagster refuses it before there is a run."""
 
 from typing import Any
 
@@ -74,7 +74,7 @@ def test_a_launch_that_cannot_be_carried_out_is_refused(
         {},
         REPLAY,
         {**REPLAY, "replay": "fresh", "keys": ["a"], "to_topic": "shadow"},
-        # Whether there is such a file is known where the run works.
+        # Whether the file exists is known only where the run works.
         {**REPLAY, "keys_file": "/nowhere/keys.txt"},
         {"plan_file": "/nowhere/plan.json"},
         {"redrive": True, "force": True},

@@ -1,4 +1,5 @@
-"""Dagster's own run monitoring, with launchers that give every answer: no working run of a terminal is failed."""
+"""Dagster's own run monitoring, with launchers that give every answer:
+a working run of a terminal is never failed."""
 
 import json
 import logging
@@ -58,7 +59,7 @@ def monitored(
 
 
 def monitor(instance: dg.DagsterInstance, clock: Clock | None = None, seconds: float = 20) -> None:
-    """One round of Dagster's daemon, so long after the round before."""
+    """One round of Dagster's daemon, `seconds` after the round before."""
     if clock:
         clock.now += seconds
         cast(Any, instance.run_launcher).sluice_lost_runs._clock = clock
@@ -81,7 +82,7 @@ def test_a_working_run_of_a_terminal_is_left_alone(tmp_path: Path, answer: str) 
 
 @pytest.mark.parametrize("answer", ["NOT_FOUND", "FAILED", "UNKNOWN"])
 def test_without_the_launcher_of_sluice_it_is_refused_before_it_begins(tmp_path: Path, answer: str) -> None:
-    """For this is what Dagster would do."""
+    """Because Dagster would fail the run."""
     with monitored(tmp_path / "home", config={"answer": answer}, wrapped=False) as instance:
         run = a_run(instance, terminal=True)
         monitor(instance)
@@ -127,7 +128,7 @@ def test_nothing_is_refused_where_nobody_asks_about_runs(tmp_path: Path) -> None
 
 
 def test_a_launcher_that_cannot_be_made_on_this_machine(tmp_path: Path) -> None:
-    """A launcher of containers may reach its cluster from within alone."""
+    """A launcher of containers may only work inside its cluster."""
     config = {"answer": "FAILED"}
     with monitored(tmp_path / "alone", name="ClusterLauncher", config=config, wrapped=False) as instance:
         assert monitoring_problem(instance) is not None
@@ -160,7 +161,8 @@ def test_a_lost_run_of_a_terminal_is_failed_within_three_minutes_and_never_resum
     [("RUNNING", 160), ("UNKNOWN", 160), ("NOT_FOUND", 160), ("FAILED", 80), ("raises", 160)],
 )
 def test_a_lost_run_of_the_launcher(tmp_path: Path, answer: str, seconds: float) -> None:
-    """A Celery that says RUNNING of a dead host's run for ever; a cluster whose word comes sooner than the patience ends."""
+    """For example a Celery that answers RUNNING forever for a run on a dead host; or a cluster that answers
+    before the time limit for heartbeats."""
     with monitored(tmp_path / "home", config={"answer": answer}) as instance:
         run, clock = a_run(instance), Clock()
         beat(instance, run, 1)
@@ -191,7 +193,7 @@ def test_a_run_that_is_resumed_gets_one_new_worker_with_time_to_begin(
         assert len(launcher.resumed) == 1
         beat(instance, run, 2)
         monitor(instance, clock)
-        # The new one dies, too.
+        # The new worker dies too.
         while len(launcher.resumed) < 2:
             assert clock.now < until + 180
             monitor(instance, clock)
@@ -201,7 +203,8 @@ def test_a_run_that_is_resumed_gets_one_new_worker_with_time_to_begin(
 def test_a_run_whose_process_is_known_to_be_gone_is_left_to_the_sensor_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For where it ends the run, there is a code server for the retry; a dead one is started again meanwhile."""
+    """The reason: where the sensor ends the run, there is a code server for the retry; a dead one is started
+    again in the meantime."""
     revived: list[str] = []
     monkeypatch.setattr(launcher_module, "revive_server", lambda run: revived.append(run.run_id))
     with an_instance(
@@ -233,7 +236,7 @@ def test_a_run_of_the_launcher_that_sends_heartbeats_is_left_alone(tmp_path: Pat
 
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_runs_without_a_heartbeat_are_the_launchers_alone(tmp_path: Path, answer: str) -> None:
-    """Those of other projects, and one of ours that has sent none yet."""
+    """Runs of other projects, and one of ours that has not sent a heartbeat yet."""
     with monitored(tmp_path / "home", config={"answer": answer}) as instance:
         runs = [another_projects_run(instance), a_run(instance)]
         monitor(instance)

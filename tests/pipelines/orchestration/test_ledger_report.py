@@ -1,4 +1,5 @@
-"""What the ledger has as published is told to a Dagster that does not know of it, once."""
+"""Windows that are published according to the ledger
+are reported to a Dagster that does not know them, once."""
 
 from pathlib import Path
 
@@ -27,8 +28,8 @@ def test_windows_that_dagster_does_not_know_are_reported(here: World, instance: 
         assert list(report(other, here.event, [found], platform)) == [(found, True)]
         for stage in STAGES:
             told, made = (materialization(one, here, stage) for one in (other, instance))
-            # As the run itself recorded it, so Dagster sees the window as up to date. Only where in the log its inputs
-            # stand cannot be the same.
+            # The same as the run itself recorded, so Dagster shows the window as up to date. Only the
+            # position of its inputs in the log cannot be the same.
             assert versions(told) == versions(made)
             assert (
                 told.metadata["dagster/partition_row_count"] == made.metadata["dagster/partition_row_count"]

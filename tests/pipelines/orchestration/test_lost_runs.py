@@ -1,4 +1,5 @@
-"""A run whose process is gone is found and ended, whoever launched it; a run that lives, or is not ours, is left alone."""
+"""A run whose process has ended is found and ended, whoever launched it;
+a run that is alive, or is not ours, is not touched."""
 
 import signal
 import threading
@@ -65,7 +66,7 @@ def test_a_run_whose_heartbeat_stops_is_failed_and_its_slot_is_free(
     look_for(20, eyes, clock, instance)
     assert status_of(instance, run) == "FAILURE"
     assert storage.get_concurrency_info(POOL).active_slot_count == 0
-    # The daemon launches a run of the UI again; it has nothing to launch a terminal's with.
+    # The daemon launches a run of the UI again; it cannot launch a terminal's run.
     found = instance.get_run_by_id(run.run_id)
     assert found is not None
     assert found.tags["dagster/will_retry"] == ("false" if terminal else "true")
@@ -86,7 +87,7 @@ def test_a_terminal_frees_the_places_of_the_daemons_lost_runs_and_leaves_their_e
 
 
 def test_who_looks_after_another_process_goes_on_from_what_that_saw(instance: dg.DagsterInstance) -> None:
-    """The daemon starts its code servers, in which the sensor looks, anew every minute."""
+    """The sensor runs in the daemon's code servers, which the daemon starts again every minute."""
     run, clock = a_run(instance), Clock()
     beat(instance, run, 1)
     memory: str | None = None
@@ -131,13 +132,14 @@ def test_a_run_whose_heartbeat_goes_on_is_left_alone(instance: dg.DagsterInstanc
     eyes = LostRuns(clock=clock, of_daemon=True)
     for count in range(20):
         beat(instance, run, count)
-        # As slow as one whose interpreter is held for a hundred seconds by one call.
+        # As slow as a run whose interpreter is blocked for a hundred seconds by one call.
         look_for(100, eyes, clock, instance)
     assert status_of(instance, run) == "STARTED"
 
 
 def test_time_in_which_nobody_could_look_does_not_count(instance: dg.DagsterInstance) -> None:
-    """Behind a fault of the storage the run, which could not write either, gets time to beat again."""
+    """After a fault of the storage, during which the run could not write either,
+    the run gets time to send a heartbeat."""
     run, clock = a_run(instance), Clock()
     beat(instance, run, 1)
     eyes = LostRuns(clock=clock, of_daemon=True)
@@ -196,7 +198,7 @@ def test_the_lock_of_another_machine_says_nothing(instance: dg.DagsterInstance, 
 
 
 def test_a_run_that_was_to_be_cancelled_is_cancelled_not_failed(instance: dg.DagsterInstance) -> None:
-    """A failed one would be launched again."""
+    """A failed run would be launched again."""
     ordered, canceling, clock = a_run(instance), a_run(instance), Clock()
     give(instance, ordered, "cancel", "somebody")
     instance.report_run_canceling(canceling)
@@ -221,7 +223,7 @@ def test_runs_of_other_projects_and_of_versions_before_are_nobodys_business(
     others, clock = another_projects_run(instance), Clock()
     before = a_run(instance, terminal=True)
     with monkeypatch.context() as patch:
-        # As their jobs' snapshots have no such resource.
+        # As the snapshots of their jobs have no such resource.
         patch.setattr(lost_runs, "sends_heartbeats", lambda _instance, run: run.run_id != before.run_id)
         look_for(1_000, LostRuns(clock=clock, of_daemon=True), clock, instance)
     assert statuses(instance, [others, before]) == ["STARTED", "STARTED"]
@@ -235,7 +237,7 @@ def test_a_killed_terminal_of_a_version_without_heartbeats_is_found_by_its_tag(
     storage, own = instance.event_log_storage, process_tag()[TAG]
     storage.set_concurrency_slots(POOL, 1)
     host, pid, mark = own.split()
-    gone = f"{host} {pid} {mark}0"  # the pid is another process's now
+    gone = f"{host} {pid} {mark}0"  # the pid now belongs to another process
     killed, lives, elsewhere = (
         a_run(instance, terminal=True, tags={TAG: tag}) for tag in (gone, own, f"another-host {pid} {mark}0")
     )
@@ -287,7 +289,8 @@ def test_places_of_other_projects_runs_that_have_ended_are_theirs(instance: dg.D
 def test_places_of_an_ended_terminal_are_freed_though_its_assets_have_other_keys(
     instance: dg.DagsterInstance,
 ) -> None:
-    """A version before named its assets otherwise, so its runs do not name an event of this one."""
+    """An earlier version used other names for its assets,
+    so its runs do not name an event of this version."""
     storage, before = instance.event_log_storage, another_projects_run(instance)
     instance.add_run_tags(before.run_id, OF_A_TERMINAL)
     storage.set_concurrency_slots(POOL, 1)
@@ -298,7 +301,8 @@ def test_places_of_an_ended_terminal_are_freed_though_its_assets_have_other_keys
 
 
 def test_a_failure_that_the_daemon_has_missed_is_told_once_more(instance: dg.DagsterInstance) -> None:
-    """It reads the event, then the run; where the run's status is written after that, it never launches it again."""
+    """The daemon reads the event, then the run;
+    if the run's status is written after that, it never launches the run again."""
 
     def failures(run: dg.DagsterRun) -> int:
         return len(instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE))
@@ -324,7 +328,7 @@ def test_a_failure_that_the_daemon_has_missed_is_told_once_more(instance: dg.Dag
 def test_a_run_that_cannot_be_judged_holds_back_no_other(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of a job that a later Dagster has stored."""
+    """Its job was stored by a later version of Dagster."""
     lost, unreadable, clock = a_run(instance), a_run(instance), Clock()
     beat(instance, lost, 1)
     read = lost_runs.sends_heartbeats  # type: ignore[attr-defined]
@@ -341,7 +345,7 @@ def test_a_run_that_cannot_be_judged_holds_back_no_other(
 
 
 def test_a_clock_that_is_behind_the_one_before_takes_nothing_back(instance: dg.DagsterInstance) -> None:
-    """In another time namespace the same boot has another monotonic clock."""
+    """In another time namespace, the same boot has another monotonic clock."""
     run, there, here = a_run(instance), Clock(), Clock()
     there.now = 1_000_000
     beat(instance, run, 1)
@@ -358,7 +362,7 @@ def test_a_clock_that_is_behind_the_one_before_takes_nothing_back(instance: dg.D
 def test_a_run_whose_code_server_died_before_it_began(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, left: bool | None, of_daemon: bool
 ) -> None:
-    """None: the server does not answer, and may be on another host."""
+    """`left` None: the server does not answer, and may be on another host."""
     run, clock = a_run(instance, status=DagsterRunStatus.STARTING), Clock()
     monkeypatch.setattr(lost_runs, "left_by_its_server", lambda _: left)
     eyes = LostRuns(clock=clock, of_daemon=of_daemon)
@@ -387,7 +391,7 @@ def test_heartbeats_come_and_end_with_the_block(instance: dg.DagsterInstance) ->
         assert first.lock.holder_lives() is True
         until(lambda: beats_of(instance, [run.run_id])[run.run_id].value != first.value)
         with beating(instance, run.run_id):
-            pass  # the resource of a run that has its heartbeat already
+            pass  # the resource of a run that already has its heartbeat
         assert first.lock.holder_lives() is True
     last = beats_of(instance, [run.run_id])[run.run_id]
     assert last.lock is None
@@ -419,7 +423,8 @@ def test_a_storage_that_fails_for_a_while_ends_no_heartbeat(
 
 
 def test_a_run_that_waits_for_its_place_in_a_pool_has_a_heartbeat(instance: dg.DagsterInstance) -> None:
-    """Dagster begins resources before the steps claim their places; a launch from the UI begins no other way."""
+    """Dagster starts resources before the steps claim their slots;
+    a launch from the UI cannot start in another way."""
     storage = instance.event_log_storage
     storage.set_concurrency_slots(POOL, 1)
     other = a_run(instance)
@@ -472,7 +477,7 @@ def test_the_sensor_keeps_what_it_saw_from_tick_to_tick(
     while status_of(instance, run) == "STARTED":
         assert clock.now <= 140
         context = dg.build_sensor_context(instance, cursor=cursor)
-        lost_runs.build_sensor()(context)  # in a code server of its own
+        lost_runs.build_sensor()(context)  # in a separate code server
         cursor = context.cursor
         clock.now += 20
     assert clock.now > 120
@@ -486,7 +491,7 @@ def test_a_live_run_in_another_pid_namespace_with_this_host_name_is_left_alone(
         mark = marks_in(folder)["run"]
         beat(instance, run, 1, **mark.as_dict())
         assert LostRuns().end(instance) == []
-        process.kill()  # of unshare, its parent; the process itself is the namespace's init
+        process.kill()  # the pid of unshare, its parent; the process itself is the namespace's init
     until(lambda: mark.holder_lives() is False)
     assert LostRuns().end(instance) == [run.run_id]
 

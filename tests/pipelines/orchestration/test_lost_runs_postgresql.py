@@ -1,4 +1,5 @@
-"""The same on Dagster's PostgreSQL storage, where several hosts share it. Needs dagster-postgres, which is not in the lock."""
+"""The same on Dagster's PostgreSQL storage, which several hosts share. Needs dagster-postgres, which is not
+in the lock file."""
 
 import signal
 import threading

@@ -13,7 +13,7 @@ NOW = datetime(2013, 6, 15, 12, 30, tzinfo=UTC)
 @pytest.mark.parametrize(
     "windows",
     [
-        # Over both changes of daylight-saving time, which UTC windows must not notice.
+        # Across both changes of daylight-saving time, which must have no effect on UTC windows.
         hourly("2013-03-09", "2013-03-12"),
         hourly("2013-01-01-05:00", "2013-01-02"),
         daily("2013-01-01", "2013-12-31"),

@@ -1,4 +1,5 @@
-"""Where the runs of one Dagster publish to: a worker that lost its environment is refused before the first byte."""
+"""Where the runs of one Dagster instance publish:
+a worker that lost its environment is refused before the first byte."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +25,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 class Place:
-    """A platform as far as it says where it leads."""
+    """The part of a platform that says where it publishes."""
 
     def __init__(self, folder: Path, *, cluster: str, own: bool = False, **settings: Any) -> None:
         loaded: Settings = load_settings(
@@ -35,7 +36,7 @@ class Place:
         self.identity = Identity(cluster, str(folder), self.settings.code_location)
         self.watch = SimpleNamespace(now=lambda _: self.there)  # type: ignore[has-type]
         self.there = TopicNow("ledger-1", 16)
-        self.ledger = SimpleNamespace(topic_id="ledger-1")  # is made by whoever asks for it
+        self.ledger = SimpleNamespace(topic_id="ledger-1")  # reading it creates it
 
 
 def place(folder: Path, cluster: str = "real", **more: Any) -> Platform:
@@ -95,16 +96,16 @@ def with_ledger(at: Platform, ledger: TopicNow) -> Platform:
 def test_a_ledger_that_was_deleted_between_runs_is_refused(
     instance: dg.DagsterInstance, tmp_path: Path, now: TopicNow
 ) -> None:
-    """Every window would count as never published."""
+    """Otherwise every window would count as never published."""
     here = place(tmp_path)
-    require_place(instance, with_ledger(here, TopicNow(None, 0)))  # the first run makes it
+    require_place(instance, with_ledger(here, TopicNow(None, 0)))  # the first run creates it
     lost = with_ledger(place(tmp_path), now)
     with pytest.raises(NotThisPlace, match="ledger of topic id ledger-1") as refused:
         require_place(instance, lost)
     assert "accept-cluster --all" in str(refused.value)
     accept_place(instance, lost, "cluster")
     require_place(instance, lost)
-    # Brokers without ids say nothing of it.
+    # Brokers without ids cannot show it.
     require_place(instance, with_ledger(place(tmp_path), TopicNow(None, 16)))
 
 
@@ -125,7 +126,7 @@ def test_from_the_servers_of_a_first_look_to_a_cluster_and_never_back(
     require_place(instance, place(tmp_path, "first", own=True))
     require_place(instance, place(tmp_path, "second", own=True))
     require_place(instance, place(tmp_path, "real"))
-    # Embedded brokers all have the same id; that nobody has set a Kafka tells them apart.
+    # Embedded brokers all have the same id; they are distinguished by the fact that no Kafka is set.
     with pytest.raises(NotThisPlace, match="no Kafka is set") as refused:
         require_place(instance, place(tmp_path, "real", own=True))
     assert "real:9092" in str(refused.value)

@@ -1,4 +1,4 @@
-"""A warehouse's pool: the operator's limit holds, no limit means no wait."""
+"""A warehouse's pool: the operator's limit is kept; without a limit there is no wait."""
 
 import threading
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def hold_a_slot(instance: dg.DagsterInstance, meanwhile: Callable[[], None] = la
 
 
 def an_instance(folder: Path, dagster_yaml: str) -> dg.DagsterInstance:
-    # No captured output: its helper processes are what Dagster forgets to wait for.
+    # Output is not captured: that needs helper processes, which Dagster does not wait for.
     quiet = "telemetry:\n  enabled: false\ncompute_logs:\n  module: dagster._core.storage.noop_compute_log_manager\n  class: NoOpComputeLogManager\n"
     (folder / "dagster.yaml").write_text(quiet + dagster_yaml)
     return dg.DagsterInstance.from_config(str(folder))

@@ -1,4 +1,5 @@
-"""The preflight of a run: what does not hold stops it before its first window, told in one sentence each."""
+"""The preflight of a run: a failed check stops it before its first window,
+and is reported in one sentence."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,5 @@
-"""Dagster can tell what is out of date: every materialization names its version and those it was made from."""
+"""Dagster can show what is out of date:
+every materialization names its version and the versions that it was made from."""
 
 from collections.abc import Iterator
 
@@ -50,7 +51,7 @@ def test_a_window_is_in_sync_until_what_it_was_made_from_changes(here: World) ->
         assert out_of_date() == set()
         here.rows([("late", 5, 1)])
         run(("sourced",))
-        assert out_of_date() == {"transformed"}  # published equals the transformed rows that there still are
+        assert out_of_date() == {"transformed"}  # published equals the transformed rows, which still exist
         run(("transformed",))
         assert out_of_date() == {"published"}
         run(("published",))

@@ -1,4 +1,4 @@
-"""The log of a run in which all is well says nothing that looks like a fault."""
+"""The log of a run without a problem has nothing that looks like an error."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""A run that is recorded as ended while it works stops, and records no other end."""
+"""A run that is recorded as ended while it still works stops, and records no other end."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,10 +39,10 @@ def test_it_ends_as_it_is_recorded(
     status: str,
     published: bool,
 ) -> None:
-    """Not with a success of its own behind a failure that a retry has taken up."""
+    """It does not record a success after a failure for which a retry was launched."""
     here.rows(ROWS)
     monkeypatch.setattr(run_module, "_DAEMON_DECIDES_SECONDS", 0)
-    # It looks at each chance, not once a second.
+    # It checks at each opportunity, not once a second.
     monkeypatch.setattr("pipelines.orchestration.control._LOOK_EVERY_SECONDS", 0)
     real = Publisher.publish
 
@@ -67,7 +67,7 @@ def test_it_ends_as_it_is_recorded(
     if status == "FAILURE":
         assert "another run may have taken over" in told(result)
     else:
-        # For whoever waits in a terminal.
+        # For somebody who waits at a terminal.
         assert asked_of(recorded) == ("cancel", "Dagster's UI")
     assert bool(here.seen()) == published
 

@@ -1,4 +1,5 @@
-"""What a run leaves in Dagster's log is the same, written together or one by one, and is there when a window is done."""
+"""What a run leaves in Dagster's log is the same,
+written together or one by one, and it is complete when a window is done."""
 
 import re
 import sqlite3
@@ -32,12 +33,13 @@ def here(embedded_world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wor
 
 
 def plain(value: object) -> str:
-    """As text, without what two runs cannot share."""
+    """As text, without what differs in any two runs."""
     return CHANGING.sub("#", str(value))
 
 
 def recorded(instance: dg.DagsterInstance, folder: Path, run_id: str) -> dict[str, list[Any]]:
-    """Everything that Dagster's storage holds of a run's windows, in its order, comparable with another run's."""
+    """Everything that Dagster's storage has for a run's windows,
+    in its order, comparable with another run's."""
     of_type = {
         dg.DagsterEventType.ASSET_MATERIALIZATION,
         dg.DagsterEventType.ASSET_OBSERVATION,
@@ -98,7 +100,8 @@ def recorded(instance: dg.DagsterInstance, folder: Path, run_id: str) -> dict[st
 
 
 def pointers(instance: dg.DagsterInstance) -> set[tuple[str, str, bool]]:
-    """Stage and window of each materialization that was made from another, and whether it names the place of that."""
+    """Stage and window of each materialization that was made from another one,
+    and whether it has the other's position."""
     found = set()
     for stage, upstream in (("transformed", "sourced"), ("published", "transformed")):
         for made in instance.fetch_materializations(key_of("tests", "happened", stage), limit=99).records:
@@ -135,7 +138,7 @@ def test_it_is_the_same_as_if_dagster_had_written_every_event_by_itself(
         written_alone(patch)
         alone = of(tmp_path / "alone", other)
     other.close()
-    # Three materializations and two checks of each window, and one check of the table's rows for the run.
+    # Three materializations and two checks for each window, and one check of the table's rows for the run.
     assert len([line for line in together["run"] if isinstance(line, tuple)]) == 2 * (3 + 2) + 1
     for what, found in alone.items():
         assert together[what] == found, what
@@ -187,7 +190,7 @@ def on_the_second_window(monkeypatch: pytest.MonkeyPatch, does: Callable[[], Non
 def test_a_finished_window_is_recorded_before_the_next_is_published(
     here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever becomes of the process then."""
+    """Whatever happens to the process after that."""
     monkeypatch.setattr("pipelines.orchestration.event_log._HELD_AT_MOST_SECONDS", 60.0)
     with dg.instance_for_test() as instance:
         seen: list[set[str]] = []

@@ -1,4 +1,4 @@
-"""A Dagster run that replays keys fails where a key is in none of its windows, and says which."""
+"""A Dagster run that replays keys fails if a key is in none of its windows, and names the key."""
 
 from collections import Counter
 from typing import Any

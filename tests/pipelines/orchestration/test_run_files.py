@@ -1,4 +1,5 @@
-"""A run's configuration names files below the project or in the snapshot store, and reads no others."""
+"""A run's configuration may name files below the project or in the snapshot store;
+other files are not read."""
 
 import os
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ __all__ = ["embedded_world", "here", "instance"]
 
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
-    """A project, a store of this machine's, and a folder elsewhere; in each a file `keys`."""
+    """A project, a store of this machine, and a folder in another place; in each a file `keys`."""
     made = SimpleNamespace(**{name: tmp_path / name for name in ("project", "store", "elsewhere")})
     for folder in (made.project, made.store, made.elsewhere):
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""Schedules tick when windows become complete, and ask for the newest complete one of each event."""
+"""Schedules tick when windows become complete, and request the newest complete one of each event."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ from pipelines.orchestration.definitions.schedules import build_schedules, cron_
         ("weekly", timedelta(), "0 0 * * 1"),
         ("weekly", timedelta(days=6), "0 0 * * 0"),
         ("monthly", timedelta(days=2, hours=3), "0 3 3 * *"),
-        # The 31st does not come every month.
+        # Not every month has a 31st.
         ("monthly", timedelta(days=30), "0 0 * * *"),
     ],
 )

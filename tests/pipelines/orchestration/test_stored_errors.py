@@ -1,4 +1,4 @@
-"""Dagster's storage and the snapshot store hold no secret, whatever a run ends with."""
+"""Dagster's storage and the snapshot store contain no secret, whatever a run ends with."""
 
 import logging
 from collections.abc import Callable, Iterator

@@ -1,4 +1,5 @@
-"""What an operator without a daemon sees of a run of the UI whose process is gone, and what an order to it does."""
+"""What an operator without a daemon sees of a UI run whose process has ended,
+and what an order to it does."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +59,7 @@ def a_dead_run(instance: dg.DagsterInstance) -> dg.DagsterRun:
 def test_an_order_to_a_run_whose_process_is_gone(
     instance: dg.DagsterInstance, capsys: pytest.CaptureFixture[str], order: Order, said: str, status: str
 ) -> None:
-    """Nobody else ends it where no daemon runs, and it holds the place of its topic."""
+    """Nobody else ends it if no daemon runs, and it occupies the slot of its topic."""
     run = a_dead_run(instance)
     instance.event_log_storage.set_concurrency_slots("topic", 1)
     assert instance.event_log_storage.claim_concurrency_slot("topic", run.run_id, "step").is_claimed

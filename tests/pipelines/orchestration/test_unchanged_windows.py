@@ -76,7 +76,7 @@ def shown(world: World, instance: dg.DagsterInstance, stage: str) -> tuple[set[s
 
 @pytest.fixture
 def published(here: World, instance: dg.DagsterInstance) -> World:
-    """Three windows are published; the rows of a fourth are there."""
+    """Three windows are published; the rows of a fourth exist."""
     here.rows(ROWS)
     assert run(here, instance, (FIRST, THIRD)).success
     return here
@@ -143,7 +143,7 @@ def test_a_refused_run_leaves_published_windows_as_they_were(
         fault(patched)
         assert not run(published, instance, **config).success
     for stage in config.get("stages", ALL):
-        # The window that was never published is not called that now.
+        # Only the window that was never published is shown as failed now.
         assert shown(published, instance, stage) == ({FIRST, SECOND, THIRD}, {NEW}), stage
     assert {one.window for one in noted(published)} <= {NEW}
     assert len(published.seen()) == 24
@@ -181,7 +181,7 @@ def newest(
 
 
 def fail_in(window: str, error: Exception) -> Any:
-    """Publishing this window fails before its first record."""
+    """The publication of this window fails before its first record."""
     real = Publisher.publish
 
     def publish(self: Publisher, key: str) -> Any:
@@ -215,7 +215,7 @@ def test_a_window_that_failed_is_red_and_the_others_are_made(
         assert not run(published, instance).success
     assert shown(published, instance, "published") == ({FIRST, THIRD, NEW}, {SECOND})
 
-    # What was red stays red: a run that is refused knows nothing better.
+    # A red window stays red: a run that is refused knows nothing newer.
     with monkeypatch.context() as patched:
         refused(patched)
         assert not run(published, instance).success
@@ -288,7 +288,7 @@ def test_a_cancelled_run_turns_nothing_red(
 def test_a_replay_takes_what_is_selected_beside_it_as_it_is(
     published: World, instance: dg.DagsterInstance
 ) -> None:
-    """A backfill counts what its runs did not materialize as failed."""
+    """A backfill counts windows that its runs did not materialize as failed."""
     told = run(
         published, instance, (FIRST, THIRD), replay="stored", reason="why", tags={"dagster/backfill": "b"}
     )
@@ -304,7 +304,7 @@ def test_a_replay_takes_what_is_selected_beside_it_as_it_is(
         assert shown(published, instance, stage) == ({FIRST, SECOND, THIRD}, set())
     sourced = newest(published, instance, FIRST, "sourced")
     assert "reads no warehouse" in (sourced.description or "")
-    # Elsewhere only what was made is recorded.
+    # Outside a backfill only what was made is recorded.
     alone = run(published, instance, (FIRST, FIRST), replay="stored", reason="why")
     assert {
         stage_of(m.asset_key) for m in alone.asset_materializations_for_node(op_name(published.event))

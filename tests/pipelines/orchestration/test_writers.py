@@ -1,4 +1,4 @@
-"""A DuckDB file is given back to those who write to it as soon as its rows are read."""
+"""A DuckDB file is released for its writers as soon as its rows are read."""
 
 import time
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ __all__ = ["embedded_world", "here", "instance"]
 
 @pytest.fixture
 def written(here: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """What a writer got to know of the file while records were sent, for each transaction."""
+    """What a writer found out about the file while records were sent, for each transaction."""
     seen: list[Any] = []
     real = Sender.send
     path = here.settings().warehouses["default"].removeprefix("duckdb://")
@@ -78,7 +78,7 @@ def test_the_file_is_given_back_before_a_wait(
 def test_the_file_is_given_back_where_a_small_window_takes_long(
     here: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    """Behind it comes another, so that the file is not given back at once."""
+    """Another window comes after it, so the file is not released at once."""
     here.define("return rows.assign(amount=rows['amount'])")
     here.rows([("a", 1, 1), ("b", 1441, 1)])
     path = here.settings().warehouses["default"].removeprefix("duckdb://")
@@ -86,7 +86,7 @@ def test_the_file_is_given_back_where_a_small_window_takes_long(
     real_read = HeldFiles.read
 
     def read_at_once(self: HeldFiles, **_: bool) -> None:
-        self._opened_at = time.monotonic()  # however long opening took
+        self._opened_at = time.monotonic()  # however long the opening took
         real_read(self, at_once=False)
 
     monkeypatch.setattr(HeldFiles, "read", read_at_once)

@@ -1,4 +1,4 @@
-"""The rules of pace against a clock of the test's own: no broker, no waiting."""
+"""The rules of pace with a clock of the test: no broker, no waiting."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ TOPIC = "tests.happened.v1"
 
 @dataclass
 class World:
-    """A clock, groups, and an operator, all in the test's hand."""
+    """A clock, groups, and an operator, all controlled by the test."""
 
     now: float = 1_000.0
     groups: dict[str, GroupLag] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class World:
         return " Did you mean 'billing'?"
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing: nothing is open."""
 
     def hold(self) -> Hold | None:
         return (
@@ -97,7 +97,7 @@ def an_entry(done: int = 0, total: int = 1_000_000, **more: object) -> LedgerEnt
 def test_never_more_than_the_limit_times_the_time_and_one_transaction(
     per_second: int, transactions: list[tuple[float, float]]
 ) -> None:
-    """Whatever part of its allowance a transaction uses, and however long it and what comes between takes."""
+    """Whatever share of its allowance a transaction uses, and however long it and the pause after it take."""
     world = World()
     pacer = world.pacer(Limits(rows_per_second=per_second))
     sent: list[tuple[float, int]] = []
@@ -182,7 +182,7 @@ def test_a_group_behind_pauses_until_it_has_caught_up_well(world: World) -> None
 def test_no_group_is_ever_sent_more_than_a_twentieth_beyond_its_threshold(
     steps: list[tuple[int, float]],
 ) -> None:
-    """However fast the consumer reads, and however the publisher's transactions fall."""
+    """However fast the consumer reads, and whenever the publisher's transactions happen."""
     world = World()
     pacer, behind = world.pacer(BILLING), 0
     world.behind(0)
@@ -247,7 +247,7 @@ def test_the_group_that_is_behind_is_named_and_all_must_have_caught_up(world: Wo
 
 
 def test_what_no_consumer_can_read_holds_nobody_back(world: World) -> None:
-    """After an abort a group stands before 200,000 records that it will never be given."""
+    """After an abort, a group is before 200,000 records that it will never get."""
     world.behind(200_000)
     world.empty = True
     start = world.now

@@ -1,4 +1,4 @@
-"""Facts made by hand for the rules; a world on a real broker, and one behind ACLs, for what is asked of them."""
+"""Facts made by hand for the rules; a world on a real broker, and one with ACLs, for the queries."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ ALL_RIGHTS = frozenset(
     {"Read", "Write", "Create", "Delete", "Alter", "Describe", "DescribeConfigs", "AlterConfigs"}
 )
 
-# What a topic of Apache Kafka 4.3 says of itself, where nobody changed it.
+# The settings of an unchanged topic in Apache Kafka 4.3.
 CONFIG = {
     "cleanup.policy": "delete",
     "retention.ms": "604800000",
@@ -45,7 +45,7 @@ CONFIG = {
 
 @dataclass(frozen=True)
 class Case:
-    """Facts in which all is well, to be spoiled in one place."""
+    """Facts without a problem; a test changes one of them."""
 
     facts: Facts
 
@@ -66,7 +66,7 @@ class Case:
         return self.of(cluster=replace(self.facts.kafka, **changes))
 
     def topic(self, *, ledger: bool = False, config: dict[str, str] | None = None, **changes: Any) -> "Case":
-        """The topic, or the ledger's, in another state; `config` changes single settings."""
+        """The topic, or the ledger's topic, in another state; `config` changes single settings."""
         state = self.facts.ledger if ledger else self.facts.target
         assert state.topic is not None
         described = {name: changes.pop(name) for name in ("partitions", "replicas") if name in changes}
@@ -75,7 +75,7 @@ class Case:
         return self.cluster(topics={**self.facts.kafka.topics, state.name: changed})
 
     def findings(self, subject: str) -> list[Finding]:
-        """What is found of one subject."""
+        """The findings of one subject."""
         return [finding for finding in judge(self.facts) if finding.subject == subject]
 
     def finding(self, subject: str) -> Finding:
@@ -92,7 +92,7 @@ def sample_event() -> Event:
 
 @pytest.fixture
 def case(sample_event: Event, tmp_path: Path) -> Case:
-    """January 2013, on 1 March, on three brokers, published nowhere yet."""
+    """January 2013, on 1 March, on three brokers, not published yet."""
     settings = load_settings(
         {
             "SLUICE_HOME": str(tmp_path),
@@ -140,7 +140,7 @@ def world(kafka: KafkaServer, embedded_registry: RegistryServer, tmp_path: Path)
 
 @dataclass
 class SecuredWorld:
-    """An event on a broker with ACLs: the tests may do anything, the platform what its login may."""
+    """An event on a broker with ACLs: the tests may do anything, the platform only what its login may do."""
 
     world: World
     acls: Acls
@@ -148,7 +148,7 @@ class SecuredWorld:
 
     @property
     def needed(self) -> dict[str, Right]:
-        """The rights of the table in docs/operating.md, by what the preflight calls them."""
+        """The rights of the table in docs/operating.md, by the names that the preflight uses."""
         ledger = self.world.settings().ledger_topic
         return {
             "topic write": ("topic", self.world.topic, "WRITE"),
@@ -162,11 +162,11 @@ class SecuredWorld:
         }
 
     def grant_all_but(self, *left_out: str) -> None:
-        """Everything that is needed, some left out."""
+        """Grant every right that is needed, except some."""
         self.acls.set(*(right for name, right in self.needed.items() if name not in left_out))
 
     def platform(self, **more: Any) -> Platform:
-        """The platform as the login."""
+        """The platform with the login."""
         login = {
             "bootstrap.servers": self.bootstrap,
             "security.protocol": "SASL_PLAINTEXT",
@@ -179,7 +179,7 @@ class SecuredWorld:
 
 @pytest.fixture(scope="session")
 def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    """A real Apache Kafka with an authorizer, started when the first test asks."""
+    """A real Apache Kafka with an authorizer, started when the first test requests it."""
     with own_server(KafkaServer, SecuredKafka(), tmp_path_factory) as handle:
         yield handle
 
@@ -188,7 +188,7 @@ def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSer
 def secured(
     secured_kafka: KafkaServer, embedded_registry: RegistryServer, tmp_path: Path
 ) -> Iterator[SecuredWorld]:
-    """A topic and a ledger that are there, and a login without any right."""
+    """An existing topic and ledger, and a login without any right."""
     world = World(tmp_path, secured_kafka.bootstrap, embedded_registry.url)
     create_topic(world)
     LedgerLog(world.settings()).close()

@@ -1,4 +1,5 @@
-"""An Apache Kafka with ACLs in force: a listener without login for the tests, one with logins for what is tested."""
+"""An Apache Kafka with active ACLs:
+a listener without login for the tests, one with logins for the code under test."""
 
 import time
 from collections.abc import Sequence
@@ -41,7 +42,7 @@ class SecuredKafka(ApacheKafka):
     def prepare(self, folder: Path, ports: Sequence[int], progress: Progress) -> Launch:
         port, controller_port, login_port = ports
         launch = super().prepare(folder, (port, controller_port), progress)
-        # The last of two lines with one name counts.
+        # If two lines have the same name, the last one counts.
         with (folder / "server.properties").open("a") as properties:
             properties.write(
                 _SECURED.format(
@@ -68,20 +69,20 @@ Right = tuple[str, str, str]
 
 
 class Acls:
-    """The rights of the login, which begins with none."""
+    """The rights of the login; at first it has none."""
 
     def __init__(self, bootstrap: str) -> None:
         self._admin = AdminClient({"bootstrap.servers": bootstrap})
 
     def set(self, *rights: Right) -> None:
-        """These, and no others; in force when this returns."""
+        """Give these rights, and no others; they are in force when this returns."""
         for done in self._admin.delete_acls([_OF_THE_LOGIN]).values():
             done.result()
         wanted = [_binding(*right) for right in rights]
         if wanted:
             for done in self._admin.create_acls(wanted).values():
                 done.result()
-        # The controller has them; the broker's authorizer follows.
+        # The controller has them; the broker's authorizer gets them later.
         deadline = time.monotonic() + 60
         while len(self._admin.describe_acls(_OF_THE_LOGIN).result()) != len(wanted):
             assert time.monotonic() < deadline, "ACLs are not in force after 60 s"

@@ -1,4 +1,5 @@
-"""Limits by consumer lag on a broker with ACLs: a group that the login may not see ends the run, and says why."""
+"""Limits by consumer lag on a broker with ACLs:
+if the login may not see a group, the run ends, and says why."""
 
 from contextlib import closing
 

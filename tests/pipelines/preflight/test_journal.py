@@ -1,4 +1,5 @@
-"""What `sluice doctor` says of the journal's topic: nothing of it fails, since publishing does not need it."""
+"""What `sluice doctor` says about the journal's topic:
+none of it is a failure, because publishing does not need it."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""The preflight on a real Apache Kafka: what it says beforehand is what the broker then does."""
+"""The preflight on a real Apache Kafka: the broker then does what the preflight says."""
 
 import shutil
 from collections import Counter
@@ -96,7 +96,7 @@ def test_a_topic_that_would_delete_event_times_is_refused_and_one_that_keeps_the
 def test_the_default_retention_of_a_topic_to_be_created_is_known_beforehand(world: World) -> None:
     world.define(more='record_timestamp="event_time",')
     assert _found(world)["retention"].level == "failed"
-    fit_topic(world.event, world.platform())  # and returns when it is there
+    fit_topic(world.event, world.platform())  # and returns when the topic exists
     assert _found(world)["retention"].level == "failed", "and so it is once the topic is there"
 
 
@@ -110,7 +110,7 @@ def test_timestamps_that_the_topic_refuses_are_known_beforehand(world: World) ->
 
 
 def _refused(world: World, stamp: datetime) -> str | None:
-    """The broker's error for one record with this timestamp; None when it takes it."""
+    """The broker's error for one record with this timestamp; None if it accepts it."""
     failed: list[str] = []
     producer = Producer({"bootstrap.servers": world.bootstrap, "acks": "all"})
     producer.produce(
@@ -155,7 +155,7 @@ def test_a_topic_is_created_as_its_event_declares_it(world: World) -> None:
 def test_more_replicas_wanted_in_sync_than_there_are_is_warned_of_and_this_broker_takes_it(
     world: World,
 ) -> None:
-    """Apache Kafka 4.3 counts min.insync.replicas as no more than the replicas: the warning says so."""
+    """Apache Kafka 4.3 limits min.insync.replicas to the number of replicas: the warning says so."""
     create_topic(world, min_insync_replicas="2")
     finding = _found(world)["replication"]
     assert finding.level == "warning" and "counts it as 1" in finding.told
@@ -220,7 +220,7 @@ def test_the_room_is_estimated_from_the_windows_before(world: World) -> None:
     told = _found(world, "2013-01-02..2013-01-11")["snapshot room"].told
     assert f"10 new windows take about {size(11 * sourced)}" in told
     assert f"storing a window anew takes about {size(sourced)}" in _found(world)["snapshot room"].told
-    # Whether the next version touches them is not known before it ran.
+    # Whether the next version changes them is not known before it has run.
     world.define("return rows[rows['amount'] > 0]")
     told = _found(world, "2013-01-02..2013-01-11")["snapshot room"].told
     assert f"10 new windows take up to {size(22 * sourced)}" in told

@@ -1,4 +1,5 @@
-"""What the preflight sees of a login's rights on a broker with ACLs, held against what the broker then does."""
+"""What the preflight says about a login's rights on a broker with ACLs,
+compared with what the broker then does."""
 
 import time
 from collections import Counter
@@ -48,7 +49,7 @@ def test_the_rights_of_the_operating_page_are_enough_and_the_preflight_agrees(
     assert found["rights"].told == f"Read, Write on {secured.world.topic}"
     assert found["transactional id"].level == "unknown"
     _publish(secured)
-    # The first transaction of a cluster takes its time to show everywhere.
+    # The first transaction of a cluster takes some time to be visible everywhere.
     deadline = time.monotonic() + 60
     while len(secured.world.seen()) < len(ROWS) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -83,7 +84,7 @@ def test_a_right_that_is_missing_is_named_with_the_command_that_gives_it(
     assert finding.next_step is not None and step in finding.next_step
     with pytest.raises(SluiceError):
         _publish(secured)
-        # Reading is asked for when what was published is read back.
+        # The right to read is only needed if what was published is read back.
         with Reconciler(secured.world.event, secured.platform()) as reconciler:
             reconciler.reconcile(WINDOW)
 

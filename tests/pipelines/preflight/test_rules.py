@@ -1,4 +1,5 @@
-"""The rules, over facts made by hand: each spoils one thing, and one finding says so with its figure."""
+"""The rules, with facts made by hand:
+each test changes one fact, and one finding reports it with its figure."""
 
 import json
 from dataclasses import replace
@@ -138,7 +139,7 @@ def test_event_times_older_than_the_retention_fail_with_the_windows_that_fit(cas
     [
         LIMITLESS,
         {"cleanup.policy": "compact"},
-        # Then the records carry the publish time, whatever they were given.
+        # In that case the records get the publish time, whatever timestamp they had.
         {"message.timestamp.type": "LogAppendTime"},
     ],
     ids=str,
@@ -204,7 +205,8 @@ def test_tombstones_want_a_compacted_topic(case: "Case") -> None:
 def test_the_average_before_compression_is_not_held_against_the_limit_after_it(case: "Case") -> None:
     large = case.topic(config={"max.message.bytes": "2000"})
     assert "2,000" in large.finding("record size").told
-    # What was published is small enough after compression; before it there is no limit but the client's.
+    # What was published is small enough after compression;
+    # before compression only the client's limit applies.
     published = large.of(history=History(bytes_per_record=5000.0)).finding("record size")
     assert published.level == "ok" and "5,000 on average before compression" in published.told
     beyond = large.of(history=History(bytes_per_record=40e6)).finding("record size")
@@ -378,7 +380,7 @@ def _history(**more: object) -> History:
 
 
 def test_room_is_held_against_windows_published_before(case: "Case") -> None:
-    """31 windows of 2 GB, one in the making: 65 GB."""
+    """31 windows of 2 GB, one of them in progress: 65 GB."""
     known = case.of(history=_history())
     assert known.of(disk=Disk("/s", 66 * 10**9, "/t", 10**12)).finding("snapshot room").level == "ok"
     _warned(
@@ -391,7 +393,7 @@ def test_room_is_held_against_windows_published_before(case: "Case") -> None:
 
 
 def test_what_may_or_may_not_be_stored_once_is_an_upper_bound_and_fails_nothing(case: "Case") -> None:
-    """31 windows of 2 GB at most, one in the making of 3 GB as it is stored and of 6 GB at most."""
+    """31 windows of at most 2 GB, and one in progress of 3 GB as stored and at most 6 GB."""
     known = case.of(history=_history(largest_apart_bytes=6 * 10**9, at_most=True))
     assert known.of(disk=Disk("/s", 69 * 10**9, "/t", 10**12)).finding("snapshot room").level == "ok"
     _warned(
@@ -404,7 +406,7 @@ def test_what_may_or_may_not_be_stored_once_is_an_upper_bound_and_fails_nothing(
 
 
 def test_the_temporary_folder_is_held_against_the_largest_window(case: "Case") -> None:
-    """Three times 3 GB spilled, 160 bytes for each of a million rows."""
+    """Three times 3 GB spilled, and 160 bytes for each of a million rows."""
     known = case.of(history=_history())
     _failed(known.of(disk=Disk("/s", 10**12, "/t", 9 * 10**9)).finding("temporary room"), "about 9.2 GB")
     assert known.of(disk=Disk("/s", 10**12, "/t", 10 * 10**9)).finding("temporary room").level == "ok"
@@ -481,14 +483,14 @@ def test_what_to_do_about_an_incompatible_contract_is_what_its_reasons_ask_for(
 @pytest.mark.parametrize(
     ("reason", "step"),
     [
-        # As Confluent's registry says them
+        # As Confluent's registry words them.
         ("{errorType:'READER_FIELD_MISSING_DEFAULT_VALUE', description:'The field 'x' at path '/fields/3' in the new schema has no default value and is missing in the old schema'}", "give the new field a default"),
         ("{errorType:'READER_FIELD_MISSING_DEFAULT_VALUE', description:'The field 'x' at path '/fields/3' in the old schema has no default value and is missing in the new schema'}", "keep the field"),
         ("{errorType:'TYPE_MISMATCH', description:'The type (path '/fields/2/type') of a field in the new schema does not match with the old schema'}", "keep the field's type"),
         ("{errorType:'MISSING_ENUM_SYMBOLS', description:'The new schema is missing enum symbols '[B]' at path '/fields/1/type/symbols' in the old schema'}", "keep the enum's symbols"),
         ("{errorType:'MISSING_ENUM_SYMBOLS', description:'The old schema is missing enum symbols '[C]' at path '/fields/1/type/symbols' in the new schema'}", "add no symbol to the enum"),
         ("{errorType:'MISSING_UNION_BRANCH', description:'The new schema is missing a type inside a union field at path '/fields/4/type/1' in the old schema'}", "keep the field's type"),
-        # A field whose name reads as another kind of change
+        # A field whose name looks like another kind of change.
         ("the new schema cannot read data of version 1 (level BACKWARD): field 'enum_x': it is missing from the data and has no default", "give the new field a default"),
         ("version 1 cannot read data of the new schema (level FORWARD): record 'a.B' became 'a.C' without an alias", "keep the type's name"),
         ("READER_FIELD_MISSING", "take back what the reasons name"),
@@ -506,8 +508,8 @@ _BASE = [
     {"name": "a", "type": "int"},
     {"name": "e", "type": {"type": "enum", "name": "E", "symbols": ["X", "Y"]}},
 ]
-# What is changed, the fields before and after, and what makes it compatible where readers of the new schema, and of the
-# old one, must read the other's data; None: they can.
+# What is changed, the fields before and after, and what makes the change compatible if readers of the new
+# schema, or of the old one, must read the other's data; None: they can read it.
 _CHANGES: dict[str, tuple[list[Any], list[Any], str | None, str | None]] = {
     "a field more": (_BASE, [*_BASE, {"name": "b", "type": "int"}], "give the new field a default", None),
     "a field more with a default": (_BASE, [*_BASE, {"name": "b", "type": "int", "default": 1}], None, None),

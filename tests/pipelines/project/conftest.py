@@ -1,4 +1,4 @@
-"""An environment into which only the wheel is installed, and embedded servers for a project."""
+"""An environment in which only the wheel is installed, and embedded servers for a project."""
 
 import os
 import shutil
@@ -16,7 +16,8 @@ _NOT_SOURCE = shutil.ignore_patterns(
 
 
 def not_source(folder: str, names: list[str]) -> set[str]:
-    """What is no source of the package, at the top of the tree; a project's files have folders of these names too."""
+    """What does not belong to the source of the package, at the top of the tree; a project's files have
+    folders with these names too."""
     return (
         _NOT_SOURCE(folder, names)
         if Path(folder) == ROOT
@@ -25,7 +26,7 @@ def not_source(folder: str, names: list[str]) -> set[str]:
 
 
 def build_wheel(folder: Path) -> Path:
-    """The project's wheel, built with its own backend and without network, from a copy of the tree."""
+    """The project's wheel, built from a copy of the tree with its own build backend and without network."""
     shutil.copytree(ROOT, folder / "tree", ignore=not_source)
     subprocess.run(
         [
@@ -41,8 +42,9 @@ def build_wheel(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` of a virtual environment with the wheel in it. What the wheel depends on is seen in this environment:
-    a path in a `.pth` file adds its packages, and not the tree that is installed there for editing."""
+    """The `bin` of a virtual environment with the wheel in it. It gets the wheel's dependencies from this
+    environment: a path in a `.pth` file adds its packages, but not the tree that is installed there in
+    editable mode."""
     folder = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
     python = folder / "venv" / "bin" / "python"

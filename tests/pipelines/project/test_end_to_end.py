@@ -1,5 +1,5 @@
-"""A team's project, as the team has it: the wheel in an environment of its own, `sluice init` in an empty folder, an event
-of its own over a file of its own, real servers."""
+"""A team's project, as the team has it: the wheel in a separate environment, `sluice init` in an empty
+folder, the team's own event over its own file, real servers."""
 
 import json
 import os
@@ -20,7 +20,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def run(installed: Path) -> Run:
-    """Runs a program of that environment, with nobody's settings."""
+    """Runs a program of that environment, without anybody's settings."""
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -47,7 +47,8 @@ def test_a_new_project_publishes_an_event_of_its_own_in_two_environments(
 ) -> None:
     project, elsewhere = tmp_path / "shop-events", tmp_path / "elsewhere"
     elsewhere.mkdir()
-    # Neither a package of this name in the working directory nor another project there is taken for the project.
+    # Neither a package of this name in the working directory
+    # nor another project there is mistaken for the project.
     (elsewhere / "assets").mkdir()
     assert run(tmp_path, "sluice", "init", project.name).returncode == 0
     with duckdb.connect(str(project / "shop.duckdb")) as connection:
@@ -58,7 +59,7 @@ def test_a_new_project_publishes_an_event_of_its_own_in_two_environments(
     with (project / "sluice.toml").open("a") as settings:
         settings.write('\n[warehouse]\ndefault = "duckdb://shop.duckdb"\n')
         for name in ("stage", "prod"):
-            # The servers are shared, by the environments and with other tests.
+            # The servers are shared, between the environments and with other tests.
             settings.write(
                 f'\n[env.{name}]\ntopic_prefix = "{name}-{uuid4().hex[:8]}."\ncreate_topics = true\nregister_contracts = true\n'
                 f'[env.{name}.kafka]\n"bootstrap.servers" = "{kafka.bootstrap}"\n'
@@ -95,7 +96,7 @@ def test_a_new_project_publishes_an_event_of_its_own_in_two_environments(
     tested = run(project, "python", "-m", "pytest", "-q", "-p", "no:cacheprovider")
     assert tested.returncode == 0 and "3 passed" in tested.stdout, tested.stdout
 
-    # What Dagster loads knows its project by its own place.
+    # Dagster finds the project by the place of the file that it loads.
     keys = run(
         elsewhere,
         "python",

@@ -1,4 +1,5 @@
-"""The sample events: loaded over the sample warehouse, and elsewhere where somebody asks for them."""
+"""The sample events: loaded with the sample warehouse,
+and with another one only if somebody turns them on."""
 
 import os
 from pathlib import Path
@@ -35,7 +36,7 @@ def test_over_a_warehouse_of_ones_own_they_are_neither_checked_nor_tested_nor_sc
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SLUICE_WAREHOUSE_DEFAULT", OWN)
-    assert len(load_catalogue()) == 0  # what tests/test_every_event.py runs on
+    assert len(load_catalogue()) == 0  # tests/test_every_event.py uses this catalogue
     told = CliRunner().invoke(sluice, ["check", "--offline"])
     assert told.exit_code == 0, told.output
     assert "8 sample events left out" in told.output and "flight_departed" not in told.output

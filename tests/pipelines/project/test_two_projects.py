@@ -1,4 +1,5 @@
-"""Two projects on one machine, with modules of the same names: each process works with its own, and never with both."""
+"""Two projects on one machine, with modules of the same names:
+each process works with its own project, never with both."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A warehouse, an event over it and a platform, so that a test says only what its rows are."""
+"""A warehouse, an event over it and a platform, so that a test only says what its rows are."""
 
 import json
 import time
@@ -55,7 +55,8 @@ Row = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class Seen:
-    """A committed record as an ordinary consumer decodes it; `event_id` by header or field, "" where none is."""
+    """A committed record as an ordinary consumer decodes it;
+    `event_id` from the header or the field, "" if there is none."""
 
     key: str
     value: dict[str, Any] | None
@@ -73,7 +74,8 @@ class Seen:
 
 
 def wait_for_commits(bootstrap: str, topic: str, partitions: int, seconds: float = 15.0) -> None:
-    """A commit is answered before its markers are written, and until then a reader stops in front of it."""
+    """Wait for the markers of commits: a commit is answered before its markers are written, and until then a
+    reader stops before it."""
     kinds = ("read_uncommitted", "read_committed")
     told = {"bootstrap.servers": bootstrap, "group.id": "g"}
     ends = [Consumer({**told, "isolation.level": kind}) for kind in kinds]
@@ -113,7 +115,7 @@ class World:
         self.define()
 
     def rows(self, rows: Sequence[Row], *, day: str = WINDOW) -> None:
-        """What the warehouse holds from now on."""
+        """Set the content of the warehouse."""
         self._forget_platforms()
         with duckdb.connect(str(self.folder / "dwh.duckdb")) as connection:
             connection.execute(
@@ -137,7 +139,8 @@ class World:
         key: str = "id",
         without: str | None = None,
     ) -> Event:
-        """(Re)write the module and its contract, `without` one of the fields; returns the event as discovered."""
+        """(Re)write the module and its contract, `without` one of the fields;
+        returns the event as the catalogue finds it."""
         self.topic = topic or self.topic
         folder = self.folder / "assets" / "tests"
         folder.mkdir(parents=True, exist_ok=True)
@@ -174,19 +177,19 @@ class World:
         return replace(loaded, kafka=kafka, **more)
 
     def platform(self, **more: Any) -> Platform:
-        """A platform of its own, closed with the world."""
+        """A separate platform, closed with the world."""
         made = Platform(self.settings(**more), say=self.said.append)
         self._platforms.append(made)
         return made
 
     def _forget_platforms(self) -> None:
-        # DuckDB lets no one write while anyone reads.
+        # DuckDB lets nobody write while somebody reads.
         for platform in self._platforms:
             platform.close()
         self._platforms.clear()
 
     def prepare(self, platform: Platform | None = None, *, window: str = WINDOW) -> Transformed:
-        """Steps one and two."""
+        """Steps one and two: source and transform."""
         platform = platform or self.platform()
         key = self.event.windows.window(window)
         source_window(self.event, key, platform, run_id="prepares")
@@ -195,7 +198,7 @@ class World:
     def publish(
         self, platform: Platform | None = None, *, window: str = WINDOW, run_id: str = "run", **how: Any
     ) -> PublishResult:
-        """Step three."""
+        """Step three: publish."""
         platform = platform or self.platform()
         pace = how.pop("pace", None)
         with Publisher(
@@ -217,7 +220,7 @@ class World:
         return self.publish(platform, **how)
 
     def create_topic(self, partitions: int = 3, **config: str) -> None:
-        """The event's topic with these settings; dots written as underscores."""
+        """Create the event's topic with these settings; dots in their names are written as underscores."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         settings = {key.replace("_", "."): value for key, value in config.items()}
         wanted = NewTopic(self.topic, partitions, 1, config=settings)
@@ -234,7 +237,7 @@ class World:
                 "group.id": uuid4().hex,
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
-                "fetch.wait.max.ms": 20,  # else the broker keeps who is at the end waiting for half a second
+                "fetch.wait.max.ms": 20,  # else a consumer at the end waits for half a second
                 "enable.auto.commit": False,
             }
         )
@@ -272,7 +275,7 @@ class World:
         return sorted(found, key=lambda record: (record.kafka_partition, record.offset))
 
     def counted(self) -> Counter[Row]:
-        """Events on the topic, each with how often it is there."""
+        """Events on the topic, each with its count."""
         return Counter(record.row for record in self.seen() if record.value is not None)
 
     def by_key(self) -> dict[str, list[Row]]:
@@ -284,7 +287,7 @@ class World:
         return dict(found)
 
     def close(self) -> None:
-        """Give back what tests left open."""
+        """Close what tests left open."""
         self._forget_platforms()
 
 
@@ -300,7 +303,7 @@ def world(kafka: KafkaServer, embedded_registry: RegistryServer, tmp_path: Path)
 def embedded_world(
     embedded_broker: KafkaServer, embedded_registry: RegistryServer, tmp_path: Path
 ) -> Iterator[World]:
-    """On the embedded broker, for what does not turn on a broker's faults."""
+    """On the embedded broker, for tests that do not depend on a broker's faults."""
     made = World(tmp_path, embedded_broker.bootstrap, embedded_registry.url)
     yield made
     made.close()

@@ -1,8 +1,8 @@
-"""Publishes a window in a process of its own and kills that process, with SIGKILL, in the middle.
+"""Publishes a window in a separate process and kills that process, with SIGKILL, in the middle.
 
     python killed_run.py '{"assets": …, "window": …, "after_records": n, "at": "produce" | "record"}'
 
-The settings come from the environment. What was queued until then is on the brokers when it dies.
+The settings come from the environment. What was queued until then is on the brokers when the process dies.
 """
 
 import json
@@ -24,7 +24,7 @@ produced = 0
 
 
 class DyingProducer(TransactionalProducer):
-    """Dies behind the n-th record, or behind the ledger's record of the transaction with it."""
+    """Dies after the n-th record, or after the ledger's record of the transaction that has it."""
 
     def produce_rows(self, topic: str, rows: Rows) -> None:
         global produced

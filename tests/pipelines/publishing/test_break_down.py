@@ -1,4 +1,4 @@
-"""A publication that breaks down leaves no thread behind."""
+"""A publication that fails leaves no thread behind."""
 
 import threading
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ def test_a_publication_that_breaks_down_leaves_no_thread(
         patched.setattr(TransactionalProducer, "commit", commit)
         Publisher(world.event, platform, run_id="first").publish(WINDOW)
     assert seen, "the records were encoded by the thread that sends them"
-    # The exception, its frames with it, is still held.
+    # The exception is still referenced, and with it its frames.
     assert caught.value is error
     assert threads() == []
     assert world.publish(platform, run_id="second").published == 300

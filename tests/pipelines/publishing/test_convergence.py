@@ -1,9 +1,10 @@
-"""Any sequence of snapshots and replays with runs that stop anywhere: the topic ends up with the last snapshot, no
-correction and no replay is sent twice, and the ledger says of every generation what it put there.
+"""Any sequence of snapshots and replays with runs that stop anywhere: in the end the topic has the last
+snapshot, no correction and no replay was sent twice, and the ledger says for every generation what it wrote
+there.
 
-The publisher, the decision, the difference and the store are the real ones; the log and its ledger are a
-list here, so that hundreds of crashes fit into a test. That Kafka's transactions keep the same promise is
-shown by test_crashes.py.
+The publisher, the decision, the difference and the store are the real ones. The log and its ledger are a list
+here, so that a test can have hundreds of crashes. test_crashes.py shows that Kafka's transactions keep the
+same promise.
 """
 
 import io
@@ -47,7 +48,7 @@ Row = tuple[str, int]
 
 
 class Crash(BaseException):
-    """The machine is gone."""
+    """The machine fails."""
 
 
 @dataclass
@@ -73,7 +74,7 @@ class Log:
 
 
 class FakeProducer:
-    """Transactions on a Log. It may crash behind every record, before a commit, and behind one."""
+    """Transactions on a Log. It may crash after every record, before a commit, and after a commit."""
 
     log: Log
     throttled_seconds = 0.0
@@ -117,7 +118,7 @@ class FakeProducer:
 
 
 class FakeMessage:
-    """A record of the Log, as far as a publisher looks at it."""
+    """A record of the Log, with what a publisher reads of it."""
 
     def __init__(self, place: int, key: str, row: Row | None) -> None:
         self._place, self._key, self._row = place, key, row
@@ -188,7 +189,7 @@ class FakeLedger:
         return self._log.ledger.get(key)
 
     def known(self, _: str) -> tuple[bool, bytes | None]:
-        """Now and then, and then as old as it can be."""
+        """Sometimes an answer, and then the oldest possible one."""
         return len(self._log.commits) % 2 == 1, None
 
     def close(self) -> None:
@@ -235,7 +236,7 @@ def row_of(value: bytes) -> Row:
 
 
 class Model:
-    """One event over a Log, and what was asked of it so far."""
+    """One event over a Log, and what it was requested to publish so far."""
 
     def __init__(self, event: Event, folder: Path) -> None:
         self.event, self.log = event, Log()
@@ -255,7 +256,8 @@ class Model:
         code_version: str = "1" * 16,
         **request: Any,
     ) -> str:
-        """Publish these rows, or as `request` says (None: nothing is sourced); "crashed", or the action of the run."""
+        """Publish these rows, or what `request` says (None: nothing is sourced). Returns "crashed", or the
+        action of the run."""
         self.log.steps_left = crash_after
         if rows is not None:
             self.asked += Counter(rows) - self._before
@@ -304,7 +306,7 @@ class Model:
         return Counter(row for _, row in self.log.topic if row is not None)
 
     def published_once(self) -> Counter[Row]:
-        """What was not replayed."""
+        """The published rows, without those of replays."""
         return Counter(
             row
             for entry, records in self.log.commits
@@ -314,7 +316,8 @@ class Model:
         )
 
     def generations(self) -> dict[int, tuple[dict[str, Any], list[tuple[str, Row | None]]]]:
-        """Of each generation the last that the ledger said of it, and its records. The ledger never loses count."""
+        """For each generation the ledger's last entry and the records.
+        Asserts that the ledger counts every generation right."""
         found: dict[int, tuple[dict[str, Any], list[tuple[str, Row | None]]]] = {}
         last: dict[str, Any] = {"generation": 0, "status": "published"}
         for entry, records in self.log.commits:
@@ -331,7 +334,7 @@ class Model:
         return found
 
     def in_force(self) -> Counter[Row]:
-        """Events behind the last tombstone of their key."""
+        """Events after the last tombstone of their key."""
         found: Counter[Row] = Counter()
         for key, row in self.log.topic:
             if row is None:
@@ -342,7 +345,7 @@ class Model:
 
 
 def sub(one: Counter[Row], other: Counter[Row]) -> bool:
-    """Whether every row of `one` is in `other` as often."""
+    """Whether `other` has every row of `one` at least as often."""
     return all(other[row] >= count for row, count in one.items())
 
 
@@ -356,7 +359,7 @@ def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[boo
         folder.mkdir()
         world: World = World(folder, "127.0.0.1:1", "http://127.0.0.1:1")
         found[tombstones] = world.define(more="tombstones=True," if tombstones else "")
-    # The machine that crashes here loses nothing that was written; thousands of waits for the disk show nothing.
+    # A crash here loses nothing that was written, so thousands of waits for fsync would show nothing.
     monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr(producers, "TransactionalProducer", FakeProducer)
     monkeypatch.setattr(guard, "RangeReader", FakeTail)
@@ -386,7 +389,7 @@ def test_the_topic_ends_up_with_the_last_snapshot_and_nothing_twice(
     model = Model(events[tombstones], tmp_path_factory.mktemp("model"))
     for rows, crash_after in [*attempts, (last, None)]:
         outcome = model.attempt(rows, rng, crash_after)
-        # Never more of a row than the snapshots asked for, one after the other: nothing twice.
+        # Never more copies of a row than the snapshots, one after the other, required: nothing twice.
         assert sub(model.published(), model.asked)
         if outcome != "crashed":
             assert sub(Counter(rows), model.in_force()), "a row of the snapshot is not on the topic"
@@ -417,7 +420,7 @@ def test_however_often_a_backfill_stops_it_ends_in_the_order_of_its_snapshot(
     assert [row for _, row in model.log.topic] == sorted(rows, key=lambda row: (row[1], row[0]))
 
 
-# A retry asks for the same again.
+# A retry has the same request.
 REQUESTS = {
     "all": Selection(),
     "of a": Selection(frozenset("a")),
@@ -475,7 +478,7 @@ def test_replays_between_runs_that_stop_anywhere_are_sent_once_each(
             assert outcome == "never published" or (outcome == "crashed" and not model.log.commits)
             assert not model.log.topic
         generations = model.generations()
-        # Every event as often as the snapshots asked for it, and each replay once.
+        # Every event at most as often as the snapshots required it, and each replay once.
         assert sub(model.published_once(), model.asked)
         asked = Counter(entry["request"] for entry, _ in generations.values() if entry["request"])
         assert max(asked.values(), default=1) == 1, "a request was replayed twice"

@@ -47,11 +47,11 @@ def entry(world: "World") -> LedgerEntry:
 
 
 class Interrupted(Exception):
-    """Ends a run in this process, as a lost machine would."""
+    """Ends a run in this process, as the loss of the machine would."""
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, *, commits: int) -> None:
-    """Every producer made from now on breaks down at its commit number `commits` + 1, before it happens."""
+    """Every producer made from now on fails at its commit number `commits` + 1, before the commit happens."""
     real = TransactionalProducer.commit
     counts: Counter[int] = Counter()
 
@@ -76,7 +76,7 @@ def killed(world: "World", *, after_records: int, at: str, transaction_rows: int
         **world.environ,
         "PYTHONPATH": str(ROOT),
         "SLUICE_TRANSACTION_ROWS": str(transaction_rows),
-        # The brokers do not end what it leaves open within a test.
+        # During a test, the brokers do not end the transaction that the process leaves open.
         "SLUICE_KAFKA_TRANSACTION_TIMEOUT_MS": "600000",
     }
     script = Path(__file__).parent / "killed_run.py"
@@ -91,7 +91,7 @@ def killed(world: "World", *, after_records: int, at: str, transaction_rows: int
 
 
 def uncommitted_records(world: "World") -> int:
-    """Records on the topic, those of open and aborted transactions too."""
+    """How many records the topic has, including those of open and aborted transactions."""
     consumer = Consumer(
         {
             "bootstrap.servers": world.bootstrap,
@@ -119,7 +119,7 @@ def test_a_run_killed_in_a_transaction_is_taken_up_where_it_stopped(world: "Worl
     world.prepare()
     killed(world, after_records=57, at=at, transaction_rows=20)
 
-    # Two transactions are there, the third is open: on the brokers, and hidden.
+    # Two transactions are committed; the third is open: on the brokers, but not visible.
     assert uncommitted_records(world) == (57 if at == "produce" else 60)
     # The claim ends the dead run's transaction.
     result = world.publish(world.platform(transaction_rows=20))
@@ -210,7 +210,7 @@ def test_an_interrupted_correction_of_the_same_rows_goes_on(
             with pytest.raises(Interrupted):
                 world.deliver([*rows(20), *rows(10, 100)], settings={"transaction_rows": 3})
     result = world.deliver()
-    # 9 rows went in three runs; one row and two tombstones are left.
+    # 9 rows were sent in three runs; one row and two tombstones are left.
     assert (result.action, result.generation, result.published, result.tombstones) == ("resume", 2, 3, 2)
     assert world.counted() == Counter([*rows(20), ("gone", 3, 3), ("lost", 4, 4), *rows(10, 100)])
     assert sorted(r.key for r in world.seen() if r.value is None) == ["gone", "lost"]
@@ -220,7 +220,7 @@ def test_an_interrupted_correction_of_the_same_rows_goes_on(
 def test_of_two_runs_of_one_window_the_first_is_told_that_it_is_taken_over(
     world: "World", monkeypatch: pytest.MonkeyPatch, open_rows: int
 ) -> None:
-    """The first stands still after two commits, with or without a transaction's records on the brokers."""
+    """The first is paused after two commits, with or without a transaction's records on the brokers."""
     world.rows(rows(60))
     platform = world.platform(transaction_rows=10)
     world.prepare(platform)

@@ -43,7 +43,7 @@ def test_a_record_reads_back_as_it_was_written() -> None:
         (HALF, "b" * 64, "correct", 4),
         (replace(HALF, kind="correction"), "a" * 64, "resume", 3),
         (replace(HALF, kind="correction"), "b" * 64, "finish", 3),
-        # Nothing was committed of it, and yet rows of the former state are there.
+        # Nothing of it was committed, but rows of the former state are there.
         (replace(HALF, kind="correction", rows_done=0), "b" * 64, "finish", 3),
     ],
 )

@@ -1,4 +1,5 @@
-"""Where a quota throttles a producer, its transactions become so small that they end in time, and grow again."""
+"""If a quota throttles a producer,
+its transactions become small enough to end in time, and then grow again."""
 
 import pytest
 from hypothesis import given

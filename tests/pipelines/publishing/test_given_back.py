@@ -1,4 +1,4 @@
-"""What a publication and reading it back have used of memory is given back behind each of them."""
+"""The memory that a publication and reading it back have used is freed after each of them."""
 
 import pytest
 

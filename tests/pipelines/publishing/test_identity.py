@@ -1,4 +1,5 @@
-"""Entries that are valid elsewhere: refused by every way that reads them, until a person accepts what is there now."""
+"""Entries that belong to another place:
+refused wherever they are read, until a person accepts the current place."""
 
 import shutil
 from collections import Counter
@@ -52,7 +53,7 @@ def entry(world: World) -> LedgerEntry:
 
 
 def write(world: World, told: LedgerEntry) -> None:
-    """An entry as somebody else has written it."""
+    """Write an entry as somebody else would."""
     settings = world.settings()
     with TransactionalProducer(settings, "by hand", event="e", window="w", topic=told.topic) as producer:
         producer.claim()
@@ -109,7 +110,7 @@ def test_an_entry_of_before_adopts_what_is_known() -> None:
 
 
 def ways(world: World) -> dict[str, Callable[[], Any]]:
-    """Every way that decides by the entry."""
+    """Every operation that decides by the entry."""
     there = entry(world)
     windows = world.event.windows.parse(WINDOW)
 
@@ -177,7 +178,7 @@ def test_records_that_were_restored_are_accepted_and_not_said_to_agree(any_world
     done = rewrite(platform, there.key, change)
     assert done is not None and done.after.offsets == {} and done.after.displaced == 60
     assert rewrite(platform, there.key, change) is None
-    # By the person's word the records are there; where, nobody knows.
+    # A person has decided that the records are there; nobody knows at which offsets.
     assert world.publish().action == "nothing"
     with pytest.raises(CannotReconcile, match="not known"):
         verified(world)
@@ -253,7 +254,7 @@ def test_an_entry_of_before_is_filled_at_the_next_write(embedded_world: World) -
 
 
 def refused_as_damaged(world: World, told: str) -> None:
-    """By every way that decides by the entry."""
+    """Assert that every operation that decides by the entry refuses it."""
     for name, way in ways(world).items():
         if name == "plan":
             (found,) = DryRun(
@@ -270,7 +271,7 @@ def refused_as_damaged(world: World, told: str) -> None:
 def test_an_entry_of_fewer_records_than_its_snapshot_has_is_damaged(
     embedded_world: World, rows: int, status: Status
 ) -> None:
-    """Both numbers are changed alike, so that the record alone does not show it."""
+    """Both numbers are changed in the same way, so that the record alone does not show it."""
     world = embedded_world
     world.deliver(ROWS)
     first = entry(world)
@@ -290,7 +291,7 @@ def test_a_correction_of_fewer_records_than_its_difference_has_is_damaged(embedd
     assert verified(world).verdict == "agrees"
     write(world, second.advanced(rows_total=3, rows_done=3))
     refused_as_damaged(world, "rows_total=3, and the snapshots that it names hold 4")
-    # So where an earlier generation says it.
+    # The same if an earlier generation says it.
     write(world, second.advanced(earlier=({**second.earlier[0], "rows_total": 59, "rows_done": 59},)))
     with pytest.raises(LedgerDamaged, match="generation 1 says rows_total=59"):
         verified(world)
@@ -333,7 +334,7 @@ def test_a_window_that_was_read_back_and_that_the_ledger_has_no_record_of_is_nam
     assert findings(world, "ledger records") == []
     key = ledger_key(world.topic, WINDOW)
     settings = world.settings()
-    # By a tombstone, by another ledger, and by none.
+    # The record is removed by a tombstone first, then by a switch to another ledger.
     with TransactionalProducer(settings, "by hand", event="e", window="w", topic=world.topic) as producer:
         producer.claim()
         producer.begin()
@@ -346,12 +347,12 @@ def test_a_window_that_was_read_back_and_that_the_ledger_has_no_record_of_is_nam
     world.environ["SLUICE_LEDGER_TOPIC"] += "2"
     (found,) = findings(world, "ledger records")
     assert f"no record of {WINDOW}" in found.told
-    # A run says it, too, before it sends anything.
+    # A run reports it too, before it sends anything.
     world.said.clear()
     with Publisher(world.event, world.platform(), run_id="run", tell=into(world.said)) as publisher:
         publisher.require_fit(world.event.windows.parse(WINDOW))
     assert any(f"no record of {WINDOW}" in said for said in world.said)
-    # On a topic on which nothing is, nothing is published twice.
+    # On a topic without records, nothing can be published twice.
     store.set_reconciled(world.event.full_name, WINDOW, state | {"topic": "another"})
     assert findings(world, "ledger records") == []
     store.set_reconciled(world.event.full_name, WINDOW, state)
@@ -361,7 +362,8 @@ def test_a_window_that_was_read_back_and_that_the_ledger_has_no_record_of_is_nam
 
 @pytest.mark.parametrize("days", [1, 2, 399, 400, 401, 777, 3_000])
 def test_any_number_of_windows_is_looked_into(embedded_world: World, days: int) -> None:
-    """Of many the ledger and the notes are asked about a few, which need not be the same."""
+    """If there are many windows, only a few are looked up in the ledger and in the notes,
+    and not always the same ones."""
     world = embedded_world
     world.deliver(ROWS)
     first = world.event.windows.start
@@ -374,7 +376,7 @@ def test_any_number_of_windows_is_looked_into(embedded_world: World, days: int) 
 
 
 def test_a_plan_goes_by_the_record_that_a_run_reads(embedded_world: World) -> None:
-    """Another one of its key is in a partition in which no run looks."""
+    """There is another record with its key, in a partition that no run reads for it."""
     world = embedded_world
     world.deliver(ROWS)
     first = entry(world)

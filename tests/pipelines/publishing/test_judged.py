@@ -1,4 +1,5 @@
-"""A window with a wrong value is not published, whichever step made the value wrong; what is on a topic is judged too."""
+"""A window with a wrong value is not published, whichever step made the value wrong;
+what is on a topic is checked too."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ ROWS = [(f"k{n}", n, n) for n in range(60)]
 
 
 def next_rows(real: Callable[..., Any]) -> Callable[..., Any]:
-    """A kernel that gives each row the value of the next one."""
+    """A kernel that returns for each row the value of the next row."""
 
     def conform(source: Any, avro: AvroType) -> Any:
         array, misfits = real(source, avro)
@@ -102,7 +103,7 @@ def test_a_topic_that_was_written_by_a_wrong_encoder_is_named_by_verify(
         wrong_encoder()
         world.deliver(ROWS)
         with Reconciler(world.event, world.platform()) as reconciler:
-            assert reconciler.reconcile_whole(WINDOW).ok  # it agrees with itself
+            assert reconciler.reconcile_whole(WINDOW).ok  # it agrees with the snapshot, which is as wrong
     with Reconciler(world.event, world.platform()) as reconciler:
         found = reconciler.reconcile_whole(WINDOW)
         assert (found.verdict, found.ok) == ("differs", False)
@@ -113,7 +114,7 @@ def test_a_topic_that_was_written_by_a_wrong_encoder_is_named_by_verify(
 def published_by_an_older_build(
     world: World, monkeypatch: pytest.MonkeyPatch, kernel: Callable[..., Any]
 ) -> None:
-    """All three steps with a wrong kernel, and nobody who judges."""
+    """All three steps with a wrong kernel, and without the judge."""
     with monkeypatch.context() as older:
         older.setattr("pipelines.transform.conforming.judge.ConformJudge.judge", lambda *_: ())
         older.setattr(conformer, "conform_column", kernel(conformer.conform_column))  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Keys of a replay that are in no row of its windows are found out, by the type that the key has."""
+"""Keys of a replay that are in no row of its windows are found, by the type of the key."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def event(key_type: Any) -> Event:
 
 
 class Days:
-    """Stored windows of one event, whose key has this type."""
+    """Stored windows of one event whose key has this type."""
 
     def __init__(self, folder: Path, key_type: Any) -> None:
         self.store, self.event = SnapshotStore(str(folder)), event(key_type)
@@ -43,7 +43,7 @@ class Days:
         self._days: list[tuple[str, Any, Contract]] = []
 
     def add(self, day: str, *keys: Any, under: Any = None) -> None:
-        """A window with an event of each key, an hour apart; `under` another type of the key."""
+        """Store a window with an event for each key, an hour apart; `under`: another type of the key."""
         of_then = self.event.contract if under is None else contract(under)
         start = DAYS.window(day).start.timestamp()
         rows = [
@@ -126,7 +126,7 @@ def test_a_range_of_event_time_must_hold_an_event(tmp_path: Path) -> None:
     days.add("2024-01-01", "a", "b", "c")
     days.add("2024-01-02")
     start = DAYS.window("2024-01-01").start
-    # An event at 01:00 is in the range that begins there, and not in the one that ends there.
+    # An event at 01:00 is in the range that begins there, and not in the range that ends there.
     assert days.look(since=start.replace(hour=1), until=start.replace(hour=2)) is None
     assert days.look(since=start.replace(minute=1), until=start.replace(hour=1)) is not None
     assert days.look(until=DAYS.window("2024-01-03").end) is None
@@ -142,7 +142,7 @@ def test_rows_of_an_earlier_contract_have_its_keys(tmp_path: Path) -> None:
     days.add("2024-01-01", "01", "nobody", under="string")
     days.add("2024-01-02", 7)
     assert days.look("01", "nobody", "07") is None
-    # As an int it is the key 1, which no row has.
+    # Read as an int it is the key 1, which no row has.
     assert days.look("1") == Unmatched(1, 1, ("1",))
 
 

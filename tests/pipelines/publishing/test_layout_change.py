@@ -1,4 +1,4 @@
-"""The same rows in a file that is laid out otherwise, as after an upgrade: another hash, and nothing to publish."""
+"""The same rows in a file with another layout, as after an upgrade: another hash, and nothing to publish."""
 
 from typing import TYPE_CHECKING, Any
 

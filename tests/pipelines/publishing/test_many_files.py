@@ -1,4 +1,5 @@
-"""A window whose snapshots are in several files is published, taken up, corrected, replayed and read back like others."""
+"""A window whose snapshots have several files is published,
+resumed, corrected, replayed and read back like any other."""
 
 from collections import Counter
 from pathlib import Path
@@ -26,7 +27,8 @@ def files(world: World, stage: str) -> list[Path]:
     return sorted((world.folder / "home/snapshots/tests/happened" / WINDOW).glob(f"{stage}-*.parquet"))
 
 
-# A transform that touches the rows makes files of its own; else they are the sourced ones under another name.
+# A transform that changes the rows writes its own files;
+# otherwise they are the sourced files under another name.
 @pytest.mark.parametrize("body", ["return rows", "rows['amount'] = rows['amount'] + 0; return rows"])
 @pytest.mark.parametrize("commits", [1, 2, 3])
 def test_a_run_that_breaks_off_in_any_file_is_taken_up(
@@ -86,7 +88,7 @@ def test_a_file_that_is_altered_or_gone_is_refused(embedded_world: World) -> Non
 def test_a_window_whose_rows_were_cut_otherwise_is_the_same_window(
     embedded_world: World, monkeypatch: pytest.MonkeyPatch, before: int
 ) -> None:
-    """As behind an upgrade: its snapshot has another hash, and no row another content."""
+    """As after an upgrade: the snapshot has another hash, but all rows have the same content."""
     world = embedded_world
     with monkeypatch.context() as cut:
         cut.setattr("resources.snapshots.writer.FILE_CHUNKS", before)
@@ -103,8 +105,8 @@ def test_a_window_whose_rows_were_cut_otherwise_is_the_same_window(
 def test_a_run_that_broke_off_is_taken_up_though_its_rows_are_cut_otherwise_now(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a real Kafka: the embedded broker calls the records behind an aborted transaction aborted too, for a reader that
-    begins behind it."""
+    """On a real Kafka, because of a fault of the embedded broker: for a reader that begins after an aborted
+    transaction, it reports the records there as aborted too."""
     world.rows(rows(95))
     platform = world.platform(transaction_rows=23)
     world.prepare(platform)

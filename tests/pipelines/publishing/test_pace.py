@@ -1,4 +1,4 @@
-"""What consumers see of a publication that is held back, on a real Apache Kafka."""
+"""What consumers see of a publication that is slowed down or paused, on a real Apache Kafka."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ ROWS: list[Row] = [(f"id-{number % 50:02}", number % 1440, number) for number in
 
 @dataclass
 class Operator:
-    """The test, in an operator's place."""
+    """The test acts as an operator."""
 
     paused: bool = False
     cancelled: str | None = None
@@ -46,7 +46,7 @@ class Operator:
 
 
 class Paced(Pacer):
-    """A Pacer that tells the test what each transaction held."""
+    """A Pacer that shows the test what each transaction had."""
 
     def __init__(self, *arguments: object, after: Callable[[int], None], **named: object) -> None:
         super().__init__(*arguments, **named)  # type: ignore[arg-type]
@@ -66,7 +66,7 @@ class Paced(Pacer):
 
 @dataclass
 class Held:
-    """A publication and the means to hold it back."""
+    """A publication and the means to slow it down."""
 
     world: World
     operator: Operator = field(default_factory=Operator)
@@ -116,10 +116,10 @@ class Held:
         return found
 
     def assert_nothing_is_open(self) -> None:
-        """A read_committed consumer is held back nowhere: the last stable offset is the end of the log."""
+        """Assert that no read_committed consumer is blocked: the last stable offset is the end of the log."""
         admin = AdminClient({"bootstrap.servers": self.world.bootstrap})
         places = {TopicPartition(self.world.topic, p): OffsetSpec.latest() for p in range(3)}
-        deadline = time.monotonic() + 60  # markers follow the commit's answer
+        deadline = time.monotonic() + 60  # markers are written after the commit's answer
         while True:
             ends = [
                 sorted((tp.partition, told.result().offset) for tp, told in admin.list_offsets(places, isolation_level=level).items())
@@ -180,7 +180,7 @@ def test_a_group_that_stands_still_pauses_the_publisher_until_it_has_caught_up(h
         held.assert_nothing_is_open()
         entry, seen = held.entry(), world.counted()
         assert entry.status == "publishing" and entry.rows_done == seen.total()
-        # Markers count as well: lag is told in offsets.
+        # Markers count too: lag is measured in offsets.
         assert 390 <= entry.rows_done <= 420, "as near to its threshold as it gets, and no further"
         time.sleep(2.5)
         assert held.entry() == entry, "it waits"
@@ -194,7 +194,8 @@ def test_a_group_that_stands_still_pauses_the_publisher_until_it_has_caught_up(h
 
 def test_a_run_may_be_paused_for_longer_than_any_time_out_of_its_producer(held: Held) -> None:
     world, operator = held.world, held.operator
-    # A busy machine takes seconds for one transaction: its time is longer than that, the pause longer still.
+    # On a busy machine one transaction takes seconds:
+    # the timeout is longer than that, and the pause is even longer.
     platform = held.platform(
         transaction_rows=500, kafka={"transaction.timeout.ms": "15000", "connections.max.idle.ms": "1000"}
     )
@@ -274,11 +275,12 @@ def test_a_record_larger_than_the_limit_goes_out_alone(held: Held) -> None:
 
 
 def test_a_real_clock_keeps_the_limit_too(held: Held) -> None:
-    """Loosely, for the machine may be busy: never faster, and not slower by half."""
+    """Not exactly, because the machine may be busy:
+    never faster, and it waits at most twice the necessary time."""
     platform = held.platform()
     pacer = held.pacer(Limits(rows_per_second=500), platform)
     started = time.monotonic()
     held.publish(platform, pacer)
-    # The last second's worth is not waited for.
+    # There is no wait after the last second's records.
     assert (len(ROWS) - 500) / (time.monotonic() - started) <= 500 * 1.02
     assert pacer.waited["rate"] <= 2 * len(ROWS) / 500

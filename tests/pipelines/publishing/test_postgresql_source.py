@@ -1,4 +1,5 @@
-"""A window from PostgreSQL: the same events as from any warehouse, and once each when its connection is lost."""
+"""A window from PostgreSQL:
+the same events as from any warehouse, each exactly once, even if its connection is lost."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from resources.platform import Platform
 from tests.fixtures_postgres import PostgresServer, execute, query
 from tests.pipelines.publishing.conftest import WINDOW, World
 
-# 30 MB: more than the line and the driver hold between the server and the first batch.
+# 30 MB: more than the network and the driver buffer between the server and the first batch.
 ROWS, PADDING = 20_000, "x" * 1500
 
 

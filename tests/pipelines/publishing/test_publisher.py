@@ -26,7 +26,7 @@ WINDOW = "2013-01-01"
 
 
 def rows(count: int, *, amount: int = 1) -> list["Row"]:
-    """`count` rows of 7 keys, in no order."""
+    """`count` rows with 7 keys, unordered."""
     return [(f"k{n * 5 % 7}", (n * 37) % 1440, amount * n) for n in range(count)]
 
 
@@ -108,7 +108,7 @@ def test_only_the_difference_goes_out_and_it_says_what_it_is(world: "World") -> 
     assert {record.headers["sluice_reason"] for record in fresh} == {"late arrivals"}
     assert not {record.headers["ce_id"] for record in fresh} & set(ids.values())
 
-    # What comes back has the id it had: a consumer that keeps ids knows it has seen it.
+    # An event that comes back has its earlier id: a consumer that keeps ids knows that it has seen it.
     world.deliver(before)
     back = [record for record in world.seen() if record.headers.get("sluice_generation") == "3"]
     assert Counter(record.row for record in back) == Counter(before) - Counter(changed)
@@ -145,7 +145,7 @@ def test_keys_that_vanish_become_tombstones_where_the_event_asks_for_them(world:
     assert [record.key for record in buried] == ["b"]
     assert buried[0].headers["sluice_kind"] == "correction"
     assert world.deliver().action == "nothing"
-    # Back again, it is an event again.
+    # When the row is back, it is an event again.
     assert world.deliver([("a", 1, 1), ("b", 1, 1), ("c", 1, 9)]).published == 1
 
 
@@ -237,7 +237,7 @@ def test_a_window_is_corrected_though_the_contract_lacks_a_symbol_of_it(embedded
     world.deliver([("a", 1, 0), ("b", 2, 1)])
     define("SMALL")
     result = world.deliver(on_definition_change="correct")
-    # "a" stays as it is, since its values are the same.
+    # "a" stays as it is, because its values are the same.
     assert (result.published, result.gone) == (1, 0)
     assert [(seen.key, seen.value["size"]) for seen in world.seen() if seen.value] == [
         ("a", "SMALL"), ("b", "LARGE"), ("b", "SMALL"),
@@ -249,7 +249,7 @@ def test_a_renamed_module_publishes_nothing_again(embedded_world: "World") -> No
     world.deliver(rows(10))
     world.define(name="occurred")
     assert world.deliver().action == "nothing"
-    # And what is compared with is what the module wrote under its former name.
+    # The comparison is with the rows that the module published under its former name.
     assert world.deliver([*rows(10), ("new", 1, 1)]).published == 1
 
 
@@ -259,12 +259,12 @@ def test_a_new_topic_starts_empty_and_the_old_one_is_not_forgotten(embedded_worl
     world.deliver(rows(10))
     world.define(topic=old.replace(".v1", ".v2"))
     assert (world.deliver().action, len(world.seen())) == ("backfill", 10)
-    # A deployment rolled back publishes nothing twice.
+    # A deployment that is rolled back publishes nothing twice.
     world.define(topic=old)
     assert (world.deliver().action, len(world.seen())) == ("nothing", 10)
 
 
-# Fails closed.
+# In these cases nothing is published.
 
 
 def test_an_altered_snapshot_is_refused(embedded_world: "World") -> None:
@@ -337,7 +337,7 @@ DEAD = "return rows.assign(amount=rows['amount'].where(rows['amount'] != 3, None
 
 
 def test_the_verdict_of_the_last_run_counts_not_that_of_an_equal_snapshot(embedded_world: "World") -> None:
-    """Rows 0..4 without row 3 pass; later row 3 arrives dead, which leaves the same snapshot."""
+    """Rows 0..4 without row 3 pass; later row 3 comes as a dead letter, which leaves the same snapshot."""
     world = embedded_world
     world.define(DEAD)
     world.rows([row for row in rows(5) if row[2] != 3])
@@ -362,7 +362,8 @@ def test_a_run_killed_before_its_verdict_leaves_no_older_one_standing(
     world.prepare()
     world.deliver(rows(2))
 
-    # The rows of before, with the dead one: killed between storing and judging, the pointer must not have moved.
+    # The same rows, with the dead one.
+    # If the run is killed after storing but before its verdict, the pointer must not move.
     world.rows(rows(5))
     platform = world.platform()
 
@@ -385,7 +386,7 @@ def test_a_snapshot_of_another_contract_is_refused(embedded_world: "World") -> N
         world.publish()
 
 
-# The outside world says no.
+# A server refuses.
 
 
 def test_a_missing_topic_names_the_command_and_nothing_is_written(embedded_world: "World") -> None:
@@ -437,7 +438,7 @@ def test_records_are_stamped_with_what_the_event_asks_for(world: "World") -> Non
 
 def test_a_record_larger_than_the_topic_takes_is_no_passing_fault(world: "World") -> None:
     world.create_topic(max_message_bytes="2000")
-    # Text that does not compress below the limit.
+    # Text that cannot be compressed below the limit.
     world.define(
         "import hashlib\n"
         "    long = [''.join(hashlib.sha512(f'{i} {n}'.encode()).hexdigest() for n in range(80)) for i in rows['id']]\n"
@@ -556,12 +557,12 @@ def test_where_the_ledger_was_read_it_is_asked_once_behind_the_claim(
             assert publisher.publish(window).published == 1
             assert steps == (["claim", "latest"] if p in read else ["latest", "claim", "latest"])
             read.add(p)
-        # Another run was quicker, and what is known is old.
+        # Another run was faster, and the cached ledger entry is stale.
         world.publish(window=windows[4])
         known, value = platform.ledger.known(ledger_key(world.topic, windows[4]))
         assert known and value is None
         assert publisher.publish(windows[4]).action == "nothing"
-        # What has nothing to do ends at the ledger, and fences nobody.
+        # A run that has nothing to do stops after it has read the ledger, and fences no producer.
         del steps[:]
         assert publisher.publish(windows[0]).action == "nothing"
         assert steps == ["latest"]

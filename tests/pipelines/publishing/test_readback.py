@@ -1,4 +1,5 @@
-"""Events read back: by one connection for a run's windows, and no further than there is something to see."""
+"""Events are read back with one connection for all windows of a run,
+and only as far as there is something to read."""
 
 from collections.abc import Generator
 from typing import Any
@@ -16,7 +17,7 @@ from tests.pipelines.publishing.conftest import WINDOW, World
 def test_a_sample_ends_with_what_was_published(
     embedded_world: World, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    """That nothing is behind it would be known only when nothing has come for a while, with every window."""
+    """Otherwise the end would be known only after a time without records, for every window."""
     embedded_world.rows([("a", 1, 1), ("b", 2, 2)])
     platform = embedded_world.platform()
     embedded_world.prepare(platform)
@@ -39,14 +40,14 @@ def test_a_sample_ends_with_what_was_published(
     kept = platform.reader._kept
     assert kept is not None and kept.assignment() == []
     with metadata.sampling(embedded_world.event, result, platform):
-        # Fetched meanwhile where there is little to fetch, and by nobody where there is much.
+        # Fetched in the background if there is little to fetch, and not at all if there is much.
         assert (kept.assignment() != []) == (few > 0)
         assert lent
     assert platform.reader._kept is kept and kept.assignment() == []
 
 
 def test_a_sample_that_cannot_be_read_says_so(embedded_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The window is published, whatever becomes of the look at it."""
+    """The window is published, whatever happens when it is read back."""
     embedded_world.rows([("a", 1, 1)])
     platform = embedded_world.platform()
     embedded_world.prepare(platform)

@@ -1,4 +1,5 @@
-"""A record timestamp that is the event time is the event time, also before 1970, or its row is a dead letter."""
+"""If the record timestamp is to be the event time, it is exactly that, also before 1970;
+otherwise the row is a dead letter."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from tests.pipelines.publishing.conftest import World
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAYS = ("1969-12-31", "1970-01-01", "1970-01-02")
-# Event times in microseconds since 1970, and their record timestamps: None where there can be none.
+# Event times in microseconds since 1970, and their record timestamps: None if none is possible.
 INSTANTS = {
     -43_200_000_000: -43_200_000,
     -1_000_001: -1_001,

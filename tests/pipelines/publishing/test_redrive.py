@@ -1,4 +1,5 @@
-"""Dead letters after a fix, on a real Apache Kafka: exactly the repaired rows, once, and the others stay known."""
+"""Dead letters after a fix, on a real Apache Kafka:
+exactly the repaired rows are sent, once, and the others stay known."""
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 WINDOW = "2013-01-01"
 SHARE = "dead_letters=0.5,"
 ROWS: list["Row"] = [(f"k{n % 4}", n * 10, n) for n in range(20)]
-# Null where the contract requires a value: rows 3, 7 and 11 are dead letters.
+# Null although the contract requires a value: rows 3, 7 and 11 are dead letters.
 BROKEN = "return rows.assign(amount=rows['amount'].where(~rows['amount'].isin([3, 7, 11]), None))"
 MENDED = "return rows.assign(amount=rows['amount'].where(~rows['amount'].isin([7]), None))"
 DEAD = [row for row in ROWS if row[2] in (3, 7, 11)]
@@ -62,7 +63,7 @@ def test_exactly_the_repaired_rows_go_out_and_say_what_they_are(world: "World") 
     assert letters(world) == [(n, "null", 1, "prepares") for n in (3, 7, 11)]
 
     world.define(MENDED, more=SHARE)
-    # The warehouse is not asked: what it holds by now is another run's business.
+    # The warehouse is not queried: its current rows are a matter for another run.
     world.rows([])
     result = redrive(world, reason="pieces were counted wrong")
     assert (result.action, result.generation, result.published, result.skipped) == ("redrive", 2, 2, 17)
@@ -81,7 +82,7 @@ def test_exactly_the_repaired_rows_go_out_and_say_what_they_are(world: "World") 
     assert (done.code_version, done.snapshot) == (world.event.code_version, result.snapshot)
     assert reconciled(world) == "agrees"
 
-    # Nothing is asked and nothing goes out when the window is run again, in part or whole.
+    # There is no question and nothing is sent if the window is run again, in part or whole.
     assert world.publish().action == "nothing"
     assert world.deliver(ROWS).action == "nothing"
     assert world.counted() == Counter(row for row in ROWS if row[2] != 7)
@@ -94,7 +95,7 @@ def test_a_row_that_fails_again_is_kept_and_not_tried_by_the_same_version_again(
     assert "nothing new to try" in same.because
     assert letters(world) == [(n, "null", 1, "prepares") for n in (3, 7, 11)]
 
-    # Another version, that mends nothing.
+    # Another version, which fixes nothing.
     world.define(BROKEN + "  # counted", more=SHARE, doc="Same rows.")
     world.define(BROKEN.replace("isin([3, 7, 11])", "isin([3, 7, 11, 99])"), more=SHARE)
     failed = redrive(world)
@@ -106,7 +107,7 @@ def test_a_row_that_fails_again_is_kept_and_not_tried_by_the_same_version_again(
     assert "0 events repaired" in redrive(world, force=True).because
     assert letters(world) == [(n, "null", 3, "redrives") for n in (3, 7, 11)]
     assert (entry(world).generation, world.counted()) == (1, Counter(ALIVE))
-    # And the mended version still finds them.
+    # And the fixed version still finds them.
     world.define("return rows", more=SHARE)
     assert redrive(world).published == 3
     assert letters(world) == []
@@ -123,14 +124,15 @@ def test_a_fix_that_alters_other_events_publishes_none_of_them(world: "World") -
     assert "also makes 1 other event new or different and 1 event vanish" in result.because
     assert world.counted() == Counter(ROWS)
     assert reconciled(world) == "agrees"
-    # The whole state in order of time, as a replay publishes it.
+    # The whole state in time order, as a replay publishes it.
     store = world.platform().snapshots
     state = store.find("tests/happened", WINDOW, "transformed", result.snapshot)
     assert state is not None
     times = [t for batch in store.read(state, batch_rows=3) for t in batch["happened_at"].to_pylist()]
     assert times == sorted(times) and len(times) == 20
 
-    # The published asset alone finds nothing; a whole run asks about the one event.
+    # A run of the published asset alone finds nothing to do;
+    # a whole run requires a decision about the one event.
     assert world.publish().action == "nothing"
     with pytest.raises(DefinitionChanged) as asked:
         world.deliver(ROWS)
@@ -142,7 +144,7 @@ def test_a_fix_that_alters_other_events_publishes_none_of_them(world: "World") -
 
 
 def test_of_a_row_with_several_events_only_the_repaired_ones_go_out(world: "World") -> None:
-    """One row becomes three; of row 3 one of them was dead, the two others are on the topic."""
+    """One row becomes three events; one event of row 3 was a dead letter, the two others are on the topic."""
     explode = (
         "rows = rows.loc[rows.index.repeat(3)]\n"
         "    part = rows.groupby(level=0).cumcount()\n"
@@ -161,7 +163,7 @@ def test_of_a_row_with_several_events_only_the_repaired_ones_go_out(world: "Worl
 
 
 def test_equal_events_are_neither_lost_nor_doubled(world: "World") -> None:
-    """The mended row 11 becomes an event that is equal to one on the topic."""
+    """The fixed row 11 becomes an event that is equal to one on the topic."""
     rows: list[Row] = [("k", 5, 1), ("k", 5, 11), ("k", 6, 2)]
     world.define(BROKEN, more=SHARE)
     assert world.deliver(rows).published == 2
@@ -205,7 +207,8 @@ def test_an_interrupted_redrive_is_finished_by_the_next_run_of_any_kind(
         return world.publish() if then == "publish" else world.deliver(ROWS)
 
     if not commits and then != "redrive":
-        # Nothing of it is on the topic: it is as if the window had been transformed anew, so a person is asked.
+        # Nothing of it is on the topic:
+        # it is as if the window had been transformed again, so a person must decide.
         with pytest.raises(DefinitionChanged):
             run()
         assert redrive(world).published == 10
@@ -276,7 +279,8 @@ def test_a_policy_that_allows_more_unblocks_without_another_version(world: "Worl
 
 
 def test_a_correction_that_was_blocked_goes_out_without_a_question(world: "World") -> None:
-    """Late rows came with dead ones among them. The fix mends these and nothing else: nothing to decide."""
+    """Late rows came, with dead letters among them.
+    The fix repairs these and changes nothing else: there is nothing to decide."""
     world.define(BROKEN)
     world.deliver(ALIVE)
     world.rows(ROWS)
@@ -302,7 +306,8 @@ def test_an_interrupted_redrive_of_a_blocked_window_is_finished_by_the_next(
         interrupt(patched, commits=commits)
         with pytest.raises(Interrupted):
             redrive(world, settings={"transaction_rows": 1})
-    # No letter blocks it any more, and what the letters became is not on the topic, or not all of it.
+    # No dead letter blocks the window any more,
+    # and the repaired events are not on the topic, or not all of them.
     assert windows_to_redrive(world.event, world.platform()) == [WINDOW]
     result = redrive(world)
     assert result.published == len(ROWS) - len(before) - commits
@@ -334,7 +339,7 @@ def test_newer_rows_wait_for_a_run_of_their_own(world: "World") -> None:
     world.rows(newer)
     platform = world.platform()
     world.prepare(platform)
-    # The window has newer rows, transformed and not published; the letters are those of the published ones.
+    # The window has newer rows, transformed but not published; the dead letters belong to the published rows.
     assert redrive(world).published == 3
     assert world.counted() == Counter(ROWS)
     result = world.publish()

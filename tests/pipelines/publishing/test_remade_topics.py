@@ -1,4 +1,5 @@
-"""A topic that is not the one it was: deleted and made again, or given more Kafka partitions, before or during a run."""
+"""A topic that was replaced:
+deleted and made again, or given more Kafka partitions, before or during a run."""
 
 import io
 import json
@@ -59,9 +60,7 @@ def remake(world: World, topic: str | None = None, partitions: int = 3) -> None:
     """Delete the topic and make it again, empty."""
     name, client = topic or world.topic, AdminClient({"bootstrap.servers": world.bootstrap})
     deadline = time.monotonic() + 60
-    while (
-        True
-    ):  # whoever asks the embedded broker about a topic that is gone makes it: it is deleted again then
+    while True:  # on the embedded broker, a query about a deleted topic creates it: then it is deleted again
         with suppress(KafkaException):
             client.delete_topics([name])[name].result()
         try:
@@ -105,7 +104,7 @@ def findings(world: World, subject: str) -> list[Any]:
 def once_acknowledged(
     monkeypatch: pytest.MonkeyPatch, act: Callable[[], None], *, transaction: int = 1
 ) -> Iterator[None]:
-    """`act` happens when the records of the n-th transaction are acknowledged, before it is committed."""
+    """`act` is called when the records of the n-th transaction are acknowledged, before it is committed."""
     real, count = TransactionalProducer.await_acknowledgements, 0
 
     def await_acknowledgements(self: TransactionalProducer) -> Delivered:
@@ -136,7 +135,8 @@ def test_a_window_is_not_published_to_a_topic_that_was_made_again(any_world: Wor
         pytest.raises(PreflightFailed, match="deleted and made again"),
     ):
         publisher.require_fit(world.event.windows.parse(WINDOW))
-    # A correction, the rest of a redrive, and a replay of a part would leave the window without its other events.
+    # A correction, the rest of a redrive,
+    # or a replay of a part would leave the window without its other events.
     with pytest.raises(TopicRemade):
         world.deliver([*ROWS, ("new", 700, 1)])
     with pytest.raises(TopicRemade):
@@ -166,7 +166,7 @@ def test_a_replay_publishes_the_window_to_the_topic_of_now(any_world: World, sou
     found = verified(world)
     assert (found.verdict, found.expected) == ("agrees", 61)
     assert "generations 1 to 2" in found.notes[0]
-    # And it goes on from there.
+    # And the window continues normally from there.
     assert world.deliver(ROWS[:-1]).action == "correct"
     assert world.deliver([*ROWS[:-1], ("more", 701, 1)]).published == 1
     assert verified(world).verdict == "agrees"
@@ -213,7 +213,7 @@ def test_plan_and_verify_say_it_too(any_world: World) -> None:
 
 
 def test_an_entry_without_a_topic_id_is_known_by_its_offsets(any_world: World) -> None:
-    """As versions before wrote it."""
+    """As earlier versions wrote it."""
     world = any_world
     world.deliver(ROWS)
     told = entry(world).advanced(topic_id=None)
@@ -250,7 +250,8 @@ def test_a_topic_that_is_gone_is_not_made_by_publishing(any_world: World) -> Non
     client = AdminClient({"bootstrap.servers": world.bootstrap})
     deadline = time.monotonic() + 60
     while world.topic in client.list_topics(timeout=60).topics:
-        # Again: on the embedded broker a client's question about the topic, even one that was under way, makes it.
+        # In a loop: on the embedded broker a client's query about the topic,
+        # even one in flight, creates it again.
         with suppress(KafkaException):
             client.delete_topics([world.topic])[world.topic].result()
         assert time.monotonic() < deadline
@@ -343,7 +344,7 @@ def test_a_ledger_made_again_during_a_run_stops_it(
         if moment == "within" and entry(world).topic_id is None:
             pytest.skip("the embedded broker gives no ids: seen when the ledger is read next")
         with once_acknowledged(monkeypatch, acting), pytest.raises(LedgerRemade, match="made again"):
-            # Also where nothing is left to do, which is said from the ledger.
+            # Also if there is nothing left to do, which the ledger says.
             publisher.publish(WINDOW if moment == "between" else LATER)
 
 
@@ -353,7 +354,7 @@ def test_partitions_that_are_added_during_a_run_move_keys_and_nothing_else(
 ) -> None:
     world = any_world
     world.create_topic(3)
-    # Within a window they are known to a producer that looks for them.
+    # During a window, only a producer that refreshes its metadata knows them.
     platform = two_windows(world, **{"topic.metadata.refresh.interval.ms": "100"})
 
     def added() -> None:
@@ -377,7 +378,8 @@ def test_partitions_that_are_added_during_a_run_move_keys_and_nothing_else(
 
 
 def newer_value(world: World, key: str) -> None:
-    """Another producer's value of a key, with a later event time, where the partitions of now put it."""
+    """Another producer's value of a key, with a later event time,
+    in the Kafka partition where the key belongs now."""
     body = io.BytesIO()
     schema = fastavro.parse_schema(json.loads(world.event.contract.text))
     at = datetime(2013, 1, 20, tzinfo=UTC)
@@ -412,7 +414,7 @@ def test_newer_values_in_partitions_that_were_added_are_compared_with(
             added()
         with once_acknowledged(monkeypatch, added if moment == "within" else lambda: None):
             result = publisher.publish(LATER)
-    # Within, the first transaction may have gone out before the value came.
+    # During a window, the first transaction may have been sent before the value came.
     assert result.published + result.stale == 60 and result.stale in ((2,) if moment == "between" else (1, 2))
     with Reconciler(world.event, world.platform()) as reconciler:
         assert reconciler.reconcile(LATER).verdict == "agrees"
@@ -440,7 +442,7 @@ def test_transactions_are_not_aborted_for_ever(
 
 
 class Emptied:
-    """A registry that knows nothing of what was registered; it gives the ids out again."""
+    """A registry that has lost its registrations; it gives the ids out again."""
 
     def __init__(self, real: Any, answers: dict[int, str]) -> None:
         self._real, self._answers = real, answers
@@ -482,7 +484,7 @@ def test_a_registry_that_was_emptied_is_noticed_before_its_ids_are_given_out_aga
     found = [one for one in preflight(world.event, platform, windows) if one.subject == "schema ids"]
     assert [one.level for one in found] == ["failed"]
     assert f"schema id {schema_id}, and the registry {problem}" in found[0].told
-    # The next window, too: its records would be next to those.
+    # The next window too: its records would be beside the others.
     later = world.event.windows.parse(LATER)
     assert not all(one.ok for one in preflight(world.event, platform, later))
     with (

@@ -1,4 +1,5 @@
-"""The rules of a redrive, without a broker: which rows were repaired, and in which order they join the others."""
+"""The rules of a redrive, without a broker: which rows were repaired, and in which order they join the
+others."""
 
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -46,7 +47,7 @@ def test_what_a_redrive_decides() -> None:
     assert decide_redrive(entry(), 0, "none").action == "nothing"
     stopped = entry(status="publishing", rows_done=1)
     assert decide_redrive(stopped, None, "").action == "finish"
-    # Any other run finishes it too, whatever it would publish.
+    # Any other run finishes it too, whatever it would publish itself.
     assert decide(stopped, "another").action == "finish"
     assert decide(stopped, "new").action == "resume"
     assert decide(entry(), "new").action == "nothing"
@@ -106,7 +107,7 @@ def test_what_was_repaired_is_what_the_base_lacks_of_the_rows_tried_again(
     assert set(found.rows) <= set(again.tolist()) and list(found.rows) == sorted(found.rows)
     assert found.others == sum((others - there).values())
     assert found.gone == sum((there - others - tried).values())
-    # Alone: what there is and what was repaired are together the new snapshot.
+    # "Alone": the published rows and the repaired ones are together exactly the new snapshot.
     together_ = there + Counter(new[row][0] for row in found.rows)
     assert found.alone == (together_ == others + tried)
 
@@ -135,7 +136,7 @@ def test_rows_join_in_order_of_time(base: list[int], more: list[int], size: int)
     joined = list(together(batches(base, "b"), batches(more, "m"), "at"))
     assert all(batch.schema == schema for batch in joined)
     rows = [(row["at"].microsecond, row["name"]) for batch in joined for row in batch.to_pylist()]
-    # Nothing lost, nothing doubled, and each side in the order it had.
+    # Nothing lost, nothing twice, and each side in its earlier order.
     assert [name for _, name in rows if name[0] == "b"] == [f"b{n}" for n in range(len(base))]
     assert [name for _, name in rows if name[0] == "m"] == [f"m{n}" for n in range(len(more))]
     if base == sorted(base) and more == sorted(more):

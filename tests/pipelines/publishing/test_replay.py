@@ -1,4 +1,4 @@
-"""Replays on a real Apache Kafka: what was published goes out again, marked, and nothing else changes."""
+"""Replays on a real Apache Kafka: what was published is sent again, marked, and nothing else changes."""
 
 from collections import Counter
 from dataclasses import replace
@@ -37,7 +37,7 @@ def entry(world: "World", topic: str | None = None) -> LedgerEntry:
 
 
 def again(world: "World") -> list["Seen"]:
-    """What was published a second time, by its headers."""
+    """What was published a second time, according to its headers."""
     return [record for record in world.seen() if record.headers.get("sluice_kind") == "replay"]
 
 
@@ -55,7 +55,7 @@ def test_a_replay_publishes_every_event_again_with_its_id_and_says_so(world: "Wo
     )
     world.deliver(ROWS)
     first = {record.row: record.event_id for record in world.seen()}
-    # The warehouse has moved on; a replay does not look.
+    # The warehouse has changed; a replay does not read it.
     world.rows([("other", 1, 1)])
 
     result = world.publish(**asked())
@@ -73,7 +73,7 @@ def test_a_replay_publishes_every_event_again_with_its_id_and_says_so(world: "Wo
     )  # fmt: skip
     assert told.selection is None
     assert verdict(world, told) == "agrees"
-    # The state of the topic is what it was: publishing the window finds nothing to do.
+    # The state of the topic has not changed: publishing the window finds nothing to do.
     assert world.deliver(ROWS).action == "nothing"
 
 
@@ -103,7 +103,8 @@ def test_an_interrupted_replay_goes_on_exactly_there(world: "World", monkeypatch
         world.publish(world.platform(**slow), **asked("run-1"))
     assert (entry(world).rows_done, entry(world).status) == (14, "publishing")
 
-    # By the same request it is resumed; here a publication finishes it, for that is what stands in the ledger.
+    # The same request would resume it.
+    # Here a publication finishes it, because the ledger says that it is unfinished.
     result = world.publish()
     assert (result.action, result.published, result.generation) == ("resume", 16, 2)
     assert Counter(record.row for record in again(world)) == Counter(ROWS)
@@ -186,7 +187,7 @@ def test_a_shadow_topic_gets_the_replay_and_the_events_topic_nothing(world: "Wor
     result = world.publish(**asked(topic=shadow))
     assert (result.action, result.generation, result.published, result.topic) == ("replay", 1, 30, shadow)
     there = world.seen(topic=shadow)
-    # The ids of the events themselves, in the field as in the header: a consumer compares the two topics by them.
+    # The events' own ids, in the field as in the header: a consumer compares the two topics by them.
     assert {record.row: record.value and record.value["event_id"] for record in there} == first
     assert {record.headers["sluice_event_id"] for record in there} == set(first.values())
     assert len(world.seen()) == 30
@@ -220,7 +221,7 @@ def test_a_fresh_replay_of_some_keys_corrects_first(world: "World") -> None:
 
 
 def test_a_fresh_replay_of_some_keys_publishes_no_window_for_the_first_time(world: "World") -> None:
-    """It corrects first, and a correction of nothing would be a publication."""
+    """It corrects first, and a correction of a window that was never published would be a publication."""
     world.rows(ROWS)
     world.prepare()
     with pytest.raises(NeverPublished, match="never published"):
@@ -260,7 +261,8 @@ def test_a_finished_generation_counts_also_where_nothing_is_selected(
 
 
 def test_a_shadow_topic_is_nothing_elses(world: "World") -> None:
-    """The ledger knows a topic's windows by the topic's name: two owners would overwrite each other's entries."""
+    """The ledger knows a topic's windows by the topic's name: two owners would overwrite each other's
+    entries."""
     world.deliver(ROWS)
     first = world.event
     for topic, problem in (
@@ -272,7 +274,7 @@ def test_a_shadow_topic_is_nothing_elses(world: "World") -> None:
 
     shadow = f"{world.name}.rehearsal.v1"
     world.publish(**asked(topic=shadow, selection=Selection(frozenset({"k1"}))))
-    # As another event's own topic the few replayed rows would pass for the whole window.
+    # If it were another event's own topic, the few replayed rows would look like the whole window.
     world.define(topic=shadow)
     world.rows(ROWS)
     world.prepare()
@@ -328,7 +330,7 @@ def test_a_replay_needs_a_reason() -> None:
 
 
 def test_keys_come_from_a_file(tmp_path: Path) -> None:
-    # A byte order mark and the ends of the lines are not part of a key; blanks are.
+    # A byte order mark and line ends are not part of a key; blanks are.
     (tmp_path / "keys.txt").write_bytes(b"\xef\xbb\xbfa\n\n b \r\nc\td\x0b\n   \ne\rf\nc")
     assert read_keys(str(tmp_path / "keys.txt")) == {"a", " b ", "c\td\x0b", "   ", "e\rf", "c"}
     told = Selected((), str(tmp_path / "keys.txt"), None, None, False, None, False).config()

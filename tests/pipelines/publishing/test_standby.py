@@ -1,4 +1,5 @@
-"""The producer of a run's next window stands by: taken when its turn has come, freed otherwise, and no claim before that."""
+"""The producer for a run's next window is prepared early: used when its turn has come, freed otherwise, and
+it makes no claim before that."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ FIRST, SECOND, LAST = WINDOW, "2013-01-02", "2013-01-03"
 
 @pytest.fixture(params=one_of("native", "public"))
 def way(request: pytest.FixtureRequest) -> str:
-    """Every promise holds for both."""
+    """Every promise applies to both."""
     chosen: str = request.param
     return chosen
 
@@ -50,7 +51,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 
 
 class Before:
-    """A pace that does something once, when the window is claimed and nothing of it sent."""
+    """A pace that does something once, after the window is claimed and before anything of it is sent."""
 
     def __init__(self, act: Callable[[], object]) -> None:
         self._act: Callable[[], object] | None = act

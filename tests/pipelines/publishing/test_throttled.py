@@ -1,4 +1,5 @@
-"""A window whose transactions a client quota throttles is sent to its end in smaller ones; and what reads waits."""
+"""If a client quota throttles a window's transactions,
+the window is sent to its end in smaller ones; readers wait."""
 
 import time
 from dataclasses import replace
@@ -26,14 +27,15 @@ from tests.pipelines.publishing.test_entry_and_decision import HALF
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, in seconds, which stands still."""
+    """The time, in seconds; it does not advance by itself."""
     now = [1_000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
 
 
 class Quota:
-    """A producer whose transactions of more than `most_bytes` are throttled. `committed` are the values on the topic."""
+    """A producer whose transactions of more than `most_bytes` are throttled. `committed` are the values on
+    the topic."""
 
     def __init__(self, clock: list[float], most_bytes: int) -> None:
         self._clock, self._most_bytes = clock, most_bytes
@@ -141,7 +143,7 @@ def _message(partition: int, offset: int, error: int | None = None) -> Any:
 
 
 class Polled:
-    """A consumer that gives these messages, one a poll; None: nothing in that time."""
+    """A consumer that returns these messages, one a poll; None: no message in that time."""
 
     def __init__(self, clock: list[float], messages: list[Any], throttle_ms: int = 0) -> None:
         self._clock, self._messages = clock, messages
@@ -194,7 +196,7 @@ def test_a_ledger_that_is_read_slowly_is_read_to_its_end(clock: list[float]) -> 
 def test_a_ledger_that_is_not_read_to_its_end_says_why(
     clock: list[float], throttle_ms: int, why: str
 ) -> None:
-    """Also where other partitions get on: what is behind their marks is not waited for."""
+    """Even if other partitions advance: what is after their end marks is not waited for."""
     said: list[str] = []
     log = log_of(Polled(clock, [_message(1, n) for n in range(10_000)], throttle_ms), said)
     with pytest.raises(LedgerBlocked, match=why):

@@ -1,4 +1,4 @@
-"""The topic prefix of the settings and that of an event are one, and a shadow topic has it too."""
+"""The topic prefix in the settings and that of an event are the same, and a shadow topic has it too."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A window of 100,000 records, put on topics by hand, so that a test can put them there wrongly."""
+"""A window of 100,000 records, written to topics by hand, so that a test can write them wrongly."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ from resources.kafka.topics.topics import describe_topic
 from tests.fixtures_servers import KafkaServer, RegistryServer
 from tests.pipelines.publishing.conftest import WINDOW, World
 
-# Of topics whose segments a test wants closed.
+# For topics whose segments a test must close.
 SEGMENT_MS = 50
 
 ROWS = 100_000
@@ -34,7 +34,7 @@ Sent = tuple[bytes | None, bytes | None]
 
 @dataclass
 class Delivery:
-    """A prepared window: what its records are, and a topic to put them, or something else, on."""
+    """A prepared window: its records, and a topic to write them, or something else, to."""
 
     world: World
     records: list[Sent]
@@ -46,13 +46,13 @@ class Delivery:
         return self.world.bootstrap
 
     def on_new_topic(self, partitions: int = 3, **config: str) -> "Delivery":
-        """The same window on a topic of its own."""
+        """The same window on a separate topic."""
         made = replace(self, topic=f"t{uuid4().hex[:10]}")
         settings = {key.replace("_", "."): value for key, value in config.items()}
         wanted = NewTopic(made.topic, partitions, 1, config=settings)
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         admin.create_topics([wanted])[made.topic].result()
-        # Created is not yet known to the broker that is asked next.
+        # A topic that was created may not yet be known to the next broker that is queried.
         deadline = time.monotonic() + 60
         while describe_topic(self.world.settings(), made.topic) is None:
             assert time.monotonic() < deadline, "the topic does not come"
@@ -60,8 +60,8 @@ class Delivery:
         return made
 
     def send(self, records: Iterable[Sent], *, commit: bool = True, timestamp_ms: int = 0) -> LedgerEntry:
-        """Put `records` on the topic in one transaction, as a Java producer places them; the entry claims that
-        they are the window's. `timestamp_ms` 0: now."""
+        """Write `records` to the topic in one transaction, partitioned as a Java producer does; the entry
+        claims that they are the window's. `timestamp_ms` 0: now."""
         producer = Producer(
             {
                 "bootstrap.servers": self.bootstrap,
@@ -92,8 +92,8 @@ class Delivery:
         return replace(self.entry, topic=self.topic, offsets=offsets)
 
     def send_with_holes(self, records: Iterable[Sent], holes: set[int]) -> LedgerEntry:
-        """The same with the records of these numbers aborted: their offsets are taken and nobody sees them, as
-        compaction leaves a log."""
+        """The same, but the records with these numbers are aborted: their offsets are used and nobody sees
+        them, as after compaction."""
         spans: dict[str, tuple[int, int]] = {}
         for hole, run in groupby(enumerate(records), lambda one: one[0] in holes):
             sent = self.send([record for _, record in run], commit=not hole)
@@ -102,8 +102,8 @@ class Delivery:
         return replace(self.entry, topic=self.topic, offsets=spans)
 
     def roll(self, kafka_partitions: int = 3) -> None:
-        """One more record, of nobody, in each kafka_partition: of what stands before it nothing is in the active
-        segment any more, which no policy touches."""
+        """One more record, which belongs to no window, in each Kafka partition: then no earlier record is in
+        the active segment, which no policy changes."""
         time.sleep(2 * SEGMENT_MS / 1000)
         producer = Producer({"bootstrap.servers": self.bootstrap})
         for p in range(kafka_partitions):
@@ -118,13 +118,13 @@ class Delivery:
             future.result()
 
     def reconcile(self, entry: LedgerEntry) -> Reconciliation:
-        """Against what is there now."""
+        """Reconcile with what is on the topic now."""
         with Reconciler(self.world.event, self.world.platform()) as reconciler:
             return reconciler.reconcile(WINDOW, entry=entry)
 
 
 def varint(number: int) -> bytes:
-    """A number that is not negative, as Avro writes it."""
+    """A non-negative number, as Avro writes it."""
     number = number * 2
     out = bytearray()
     while number > 127:
@@ -139,7 +139,7 @@ def text(data: bytes) -> bytes:
 
 
 def many_rows(world: World, rows: int = ROWS, keys: int = KEYS) -> None:
-    """`rows` rows over the window's day; keys k0, k1, … come again in later rows."""
+    """`rows` rows over the window's day; the keys k0, k1, … repeat."""
     with duckdb.connect(str(world.folder / "dwh.duckdb")) as connection:
         connection.execute(
             "CREATE OR REPLACE TABLE happenings AS SELECT 'k' || (n % ?) AS id, "
@@ -150,8 +150,8 @@ def many_rows(world: World, rows: int = ROWS, keys: int = KEYS) -> None:
 
 
 def prepared(world: World, strategy: Strategy = "fastavro") -> Delivery:
-    """The window's records, encoded from its snapshot, and the ledger entry of having published them all. By default
-    not by the encoder that reconciliation itself uses."""
+    """The window's records, encoded from its snapshot, and the ledger entry that says that all of them were
+    published. By default they are not encoded by the encoder that reconciliation itself uses."""
     platform = world.platform()
     snapshot = world.prepare(platform).snapshot
     schema_id = registered_schema_id(world.event, platform)

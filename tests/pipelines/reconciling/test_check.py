@@ -1,4 +1,5 @@
-"""In Dagster: the check `reconciled` stands beside what a run published, and fails the window it does not agree with."""
+"""In Dagster: the check `reconciled` is shown beside what a run published,
+and fails the window that does not agree."""
 
 import os
 from collections.abc import Iterator
@@ -132,7 +133,7 @@ def test_a_window_that_does_not_agree_fails_by_name_and_the_other_stands(
         assert "its topic does not hold what it should: of 21 records 1 missing: missing 'k" in told
         assert f"sluice verify tests/happened {WINDOW}" in told
 
-        # The next run publishes nothing, and is no way to turn the window green without looking.
+        # The next run publishes nothing, but it must not turn the window green without reading the topic.
         again = run(here, instance, raises=True)
         assert not again.success
         assert published(again) == {NEXT}

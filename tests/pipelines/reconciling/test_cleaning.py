@@ -1,5 +1,5 @@
-"""Against a broker that really compacts and deletes: while it does so and after, nothing is reported as lost that was
-not, and what was lost is found beside it."""
+"""On a broker that really compacts and deletes: during that and after it, no record is wrongly reported as
+lost, and a real loss is still found."""
 
 import time
 from collections.abc import Callable
@@ -34,7 +34,7 @@ COMPACTED = {
 def until(
     look: Callable[[], Reconciliation], done: Callable[[Reconciliation], bool], again: Callable[[], None]
 ) -> Reconciliation:
-    """What `look` finds once the broker is done."""
+    """The result of `look` after the broker has finished."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while not done(found := look()):
         assert time.monotonic() < deadline, f"the broker did not get on: {found.told}"
@@ -43,12 +43,12 @@ def until(
 
 
 def compacted(here: Delivery, entry: LedgerEntry, count: int) -> Reconciliation:
-    """What is found when `count` records of the window are left."""
+    """The result when `count` records of the window are left."""
     return until(lambda: here.reconcile(entry), lambda found: found.found == count, here.roll)
 
 
 def let_compact(here: Delivery) -> None:
-    """Records need not be old any more."""
+    """Compact records of any age."""
     change = ConfigEntry("min.compaction.lag.ms", "0", incremental_operation=AlterConfigOpType.SET)
     topic = ConfigResource(ResourceType.TOPIC, here.topic, incremental_configs=[change])
     admin = AdminClient({"bootstrap.servers": here.bootstrap})
@@ -71,14 +71,14 @@ def test_real_compaction_is_no_loss_at_any_moment(small: Delivery) -> None:
 
 def test_a_loss_beside_real_compaction_is_found(small: Delivery) -> None:
     here = small.on_new_topic(**COMPACTED, min_compaction_lag_ms="3600000")  # type: ignore[arg-type]
-    lost = {100, 950}  # k100 has newer records, k50 has none behind its last
+    lost = {100, 950}  # k100 has newer records; k50 has none after its last one
     assert superseded(here) & lost == {100}
     entry = here.send([r for n, r in enumerate(here.records) if n not in lost])
     before = here.reconcile(entry)
     assert (before.verdict, removed(before)) == ("differs", (2, 0, 0))
     assert {e.key for e in before.examples} == {"k100", "k50"}
     let_compact(here)
-    # Of k50, now the record of number 650 is the last.
+    # The last record of k50 is now number 650.
     found = compacted(here, entry, 300)
     assert (found.verdict, removed(found)) == ("differs", (2, 0, 698))
     assert "k50" in {e.key for e in found.examples}

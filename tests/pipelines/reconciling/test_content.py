@@ -1,4 +1,4 @@
-"""The content hash is what its module says it is, for auditors who compute it themselves."""
+"""The content hash is computed as its module says, for auditors who compute it themselves."""
 
 from hashlib import blake2b
 from random import Random
@@ -18,7 +18,7 @@ _RULES = ((0x243F6A8885A308D3, 0x9E3779B97F4A7C15), (0x13198A2E03707344, 0xD6E8F
 
 
 def plainly(record: Record) -> list[int]:
-    """One record after the definition, word by word."""
+    """The hash of one record, computed literally by the definition."""
     found = []
     for seed, factor in _RULES:
         h = seed
@@ -99,7 +99,7 @@ def test_similar_records_have_different_contents_and_sums() -> None:
 
 
 def test_what_two_records_exchange_changes_their_sum() -> None:
-    """Of every place: of a sum of sums nobody would notice."""
+    """At every position: a plain sum of sums would not change."""
     one, other = bytes(range(61)), bytes(range(100, 161))
     sums = {checksum([(b"a", one), (b"b", other)])}
     for at in range(61):

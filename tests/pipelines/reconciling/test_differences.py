@@ -1,4 +1,5 @@
-"""One record in a hundred thousand dropped, doubled or altered is found and named, whatever else is on the topic."""
+"""One record in a hundred thousand that is dropped, duplicated or altered is found and named, whatever else
+is on the topic."""
 
 import struct
 from collections import Counter
@@ -12,11 +13,11 @@ from tests.pipelines.publishing.conftest import WINDOW, World
 from tests.pipelines.reconciling.conftest import ROWS, Delivery, Sent, many_rows, prepared, text, varint
 
 AT = 61_803
-KEY = b"k1803"  # of row 61,803; rows 1,803, 31,803 and 91,803 have it too
+KEY = b"k1803"  # the key of row 61,803; rows 1,803, 31,803 and 91,803 have it too
 
 
 def others_of(delivery: Delivery) -> list[Sent]:
-    """Records of another window under the same keys, and of producers that know nothing of the event."""
+    """Records of another window with the same keys, and of producers that know nothing about the event."""
     hour_micros, day_micros = 3_600_000_000, 86_400_000_000
     later = []
     for n in range(0, 40_000, 7):
@@ -62,7 +63,7 @@ def test_records_of_others_within_the_offsets_are_not_the_windows(delivery: Deli
 
 
 def with_others(delivery: Delivery, records: list[Sent]) -> Reconciliation:
-    """`records` as if they were the window's, records of others among them."""
+    """Write `records` as if they were the window's, with records of others among them."""
     here = delivery.on_new_topic()
     strangers = [record for record in others_of(here) if record != (KEY, b"not avro")]
     middle = len(records) // 3

@@ -1,4 +1,5 @@
-"""Windows as the publisher leaves them: backfills, corrections with tombstones, interruptions, older versions."""
+"""Windows as the publisher leaves them: backfills, corrections with tombstones, interruptions, older
+versions."""
 
 import shutil
 from dataclasses import replace
@@ -59,7 +60,7 @@ def test_an_id_within_the_record_is_part_of_what_is_compared(world: World) -> No
 
 def test_a_correction_is_its_difference_and_its_tombstones(world: World) -> None:
     world.define(more="tombstones=True,")
-    world.create_topic()  # not compacted: there, what stands behind the offsets would count as a newer state
+    world.create_topic()  # not compacted: later records would count as a newer state
     world.deliver(rows(40))
     changed = [*rows(40)[2:38], ("k38", 3, 7_000), ("new", 5, 7)]
     assert world.deliver(changed).tombstones == 3
@@ -67,7 +68,7 @@ def test_a_correction_is_its_difference_and_its_tombstones(world: World) -> None
     found = reconciled(world)
     assert (found.verdict, found.generation, found.expected, found.others) == ("agrees", 2, 5, 0), found
 
-    # Without the offset of one tombstone: as if it had not come.
+    # Without the offset of one tombstone: as if it had not been written.
     (tombstone,) = (record for record in world.seen() if record.value is None and record.key == "k1")
     p = str(tombstone.kafka_partition)
     first, last = entry.offsets[p]

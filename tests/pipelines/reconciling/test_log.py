@@ -1,4 +1,5 @@
-"""Reading ranges of a log, natively and the public way: the same records, the same ends, the same errors."""
+"""Reading ranges of a log, in the native and the public way:
+the same records, the same ends, the same errors."""
 
 import faulthandler
 import gc
@@ -33,7 +34,7 @@ Found = list[tuple[int, int, bytes | None, bytes | None]]
 
 @pytest.fixture(params=["native", "public"])
 def way(request: pytest.FixtureRequest) -> str:
-    """Every promise holds for both."""
+    """Every promise applies to both."""
     chosen: str = request.param
     if chosen == "native" and c_library.library() is None:
         pytest.skip("the compiled library is not there")
@@ -55,14 +56,14 @@ def reader(cluster: Cluster, way: str) -> Iterator[LogReader]:
 
 @pytest.fixture(autouse=True)
 def ended_within() -> Iterator[None]:
-    """A hang would be inside C code, where no exception reaches: say where, and end the session."""
+    """A hang would be inside C code, which no exception reaches: print where it is, and end the session."""
     faulthandler.dump_traceback_later(120, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
 
 
 class Writer:
-    """One transaction after the other, in kafka_partitions that are named."""
+    """One transaction after the other, in the given Kafka partitions."""
 
     def __init__(self, cluster: Cluster, topic: str) -> None:
         self._topic = topic
@@ -163,7 +164,7 @@ def test_after_a_pause_reading_goes_on_where_it_was(
     monkeypatch.setattr(reader._reader, "unassign", lambda: asked.append(("unassign", None)))
     monkeypatch.setattr(reader._reader, "next", lambda *_: batches.pop(0))
     monkeypatch.setattr(reader, "_look_up", lambda *_: None)
-    # Quiet is what comes without a record: the third batch.
+    # Only the third batch, which comes without a record, counts as quiet.
     monkeypatch.setattr(log, "_QUIET_SECONDS", -1.0)
     monkeypatch.setattr(log, "_PAUSE_SECONDS", 0.0)
     pauses = list[dict[int, int]]()
@@ -185,7 +186,8 @@ def test_after_a_pause_reading_goes_on_where_it_was(
 def test_what_a_transaction_hides_is_read_when_it_ends(
     cluster: Cluster, reader: LogReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often the reader let go of the log meanwhile, and whatever it was being given at that moment."""
+    """However often the reader stopped reading in the meantime,
+    and whatever it was receiving at that moment."""
     monkeypatch.setattr(log, "_QUIET_SECONDS", 0.05)
     monkeypatch.setattr(log, "_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(log, "_BATCH", 500)
@@ -230,7 +232,7 @@ def test_an_open_transaction_is_not_waited_for_without_end(
     writer.write(0, some(0, 10), end="never")
     with pytest.raises(KafkaUnavailable, match="a transaction stays open"):
         read(reader, topic, reader.bounds(topic, [0]))
-    # And what is committed can be read all the same.
+    # Committed records can be read all the same.
     assert read(reader, topic, {0: (3, 10)}) == at(0, 3, some(3, 10))
 
 
@@ -303,7 +305,7 @@ def test_what_retention_removes_while_it_is_read_is_left_out(
     topic, end = cluster.topic(1), 12_000
     writer = Writer(cluster, topic)
     for first in range(0, 20_000, 1_000):
-        # Far more than is fetched ahead.
+        # Far more than is prefetched.
         writer.write(0, [(b"k%d" % n, b"v" * 1_500) for n in range(first, first + 999)])
     going = reader.read(topic, {0: (0, end)})
     found = next(going).offsets.tolist()
@@ -326,7 +328,7 @@ def test_what_the_log_says_reaches_ours(cluster: Cluster, caplog: pytest.LogCapt
     reader = LogReader(cluster.settings(debug="fetch"))
     with caplog.at_level("DEBUG", "sluice.kafka"):
         read(reader, topic, {0: (0, 20)})
-        reader.close()  # what is logged last is told here
+        reader.close()  # the last log lines come with it
     assert "initialized" in caplog.text and "is fetchable" in caplog.text
 
 
@@ -372,7 +374,7 @@ ENDINGS = {
 def test_a_process_ends_whatever_it_left_open(
     cluster: Cluster, tmp_path: Path, way: str, ending: str
 ) -> None:
-    """And a child that was forked neither uses nor frees what is its parent's."""
+    """And a forked child neither uses nor frees what belongs to its parent."""
     topic = cluster.topic(1)
     Writer(cluster, topic).write(0, some(0, 30_000))
     script = f"""

@@ -1,4 +1,5 @@
-"""What the topic's own rules removed is told as such, with figures; what they cannot explain is a loss."""
+"""What the topic's own policies removed is reported as such, with figures;
+what they cannot explain is a loss."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,7 +23,7 @@ def removed(found: Reconciliation) -> tuple[int, int, int]:
 def test_what_retention_deleted_is_counted_and_is_no_loss(small: Delivery) -> None:
     here = small.on_new_topic()
     entry = here.send(here.records)
-    # Of partition 0 the first 40 offsets, of partition 1 everything, of partition 2 nothing.
+    # In partition 0 the first 40 offsets, in partition 1 everything, in partition 2 nothing.
     sizes = [last + 1 for _, last in (entry.offsets[p] for p in "012")]
     here.delete_before({0: 40, 1: sizes[1]})
     found = here.reconcile(entry)
@@ -40,7 +41,7 @@ def test_what_retention_deletes_while_it_is_read_is_no_loss_either(
     real, before = LogReader.read, iter([{0: 20}, {0: 40, 1: 1}])
 
     def read(self: LogReader, *ranges: Any) -> Iterator[Committed]:
-        # First for the sums, then record by record: the bounds are known, and nothing is read yet.
+        # First for the sums, then record by record: the bounds are known, but nothing is read yet.
         here.delete_before(next(before, {}))
         yield from real(self, *ranges)
 
@@ -71,7 +72,7 @@ def test_records_of_others_that_were_deleted_excuse_no_loss(small: Delivery) -> 
     lost = 600
     others: list[Sent] = [(b"stranger %d" % n, b"") for n in range(900)]
     entry = here.send([here.records[0], *others, *here.records[1:lost], *here.records[lost + 1 :]])
-    # The window's first record goes, and 849 of others.
+    # The window's first record is deleted, and 849 records of others.
     here.delete_before({0: 850})
     found = here.reconcile(entry)
     assert (found.verdict, removed(found)) == ("differs", (1, 1, 0))
@@ -81,7 +82,7 @@ def test_records_of_others_that_were_deleted_excuse_no_loss(small: Delivery) -> 
 def test_no_more_is_put_down_to_retention_than_it_can_have_deleted(small: Delivery) -> None:
     here = small.on_new_topic()
     in_first = [n for n, (key, _) in enumerate(here.records) if place(key) == 0]
-    # The first hundred never came, and retention has deleted ten offsets of what did.
+    # The first hundred were never written, and retention has deleted ten offsets of the others.
     entry = here.send([r for n, r in enumerate(here.records) if n not in in_first[:100]])
     here.delete_before({0: 10})
     found = here.reconcile(entry)
@@ -109,7 +110,7 @@ def test_partitions_added_since_do_not_confuse_what_retention_deleted(
 
 
 def superseded(here: Delivery) -> set[int]:
-    """Numbers of the records behind which another of their key stands."""
+    """Numbers of the records that have a later record of the same key."""
     return set(range(len(here.records))) - set({key: n for n, (key, _) in enumerate(here.records)}.values())
 
 
@@ -124,7 +125,7 @@ def test_what_never_came_is_a_loss_though_its_key_has_a_newer_record(small: Deli
     here = small.on_new_topic(cleanup_policy="compact")
     lost = 100
     assert lost in superseded(here)
-    # Nothing compacted: the neighbours' offsets leave no room for it.
+    # Nothing was compacted: the neighbours' offsets have no gap for it.
     found = here.reconcile(here.send([r for n, r in enumerate(here.records) if n != lost]))
     assert (found.verdict, removed(found)) == ("differs", (1, 0, 0))
     assert [e.key for e in found.examples] == ["k100"]
@@ -145,7 +146,7 @@ def test_a_later_record_of_another_window_supersedes_too(small: Delivery) -> Non
 def test_only_a_later_record_supersedes(small: Delivery) -> None:
     here = small.on_new_topic(cleanup_policy="compact")
     key = here.records[850][0] or b""
-    # A record of the next day stands before the window's last of that key, which is gone.
+    # A record of the next day is before the window's last record of that key, which is missing.
     stranger: list[Sent] = [(key, of_the_next_day(here, key))]
     found = here.reconcile(here.send_with_holes([*here.records[:700], *stranger, *here.records[700:]], {851}))
     assert (found.verdict, removed(found)) == ("differs", (1, 0, 0))

@@ -1,4 +1,4 @@
-"""Record timestamps that are event times are read back and compared as the contents are."""
+"""Record timestamps that are event times are read back and compared like the contents."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -67,7 +67,7 @@ def test_one_other_timestamp_is_found_and_named(
 ) -> None:
     embedded_world.define(more=BY_EVENT_TIME)
     with monkeypatch.context() as patched:
-        # 0 is what the client takes for none: the record gets the time of publication.
+        # For the client, 0 means no timestamp: the record gets the time of publication.
         shifting(patched, lambda stamps: np.where(np.arange(len(stamps)) == 17, 0, stamps))
         embedded_world.deliver(ROWS)
     found = reconcile()
@@ -128,7 +128,7 @@ def test_a_generation_whose_every_timestamp_is_another_than_was_promised_is_an_a
     found = reconcile()
     assert (found.verdict, found.altered, len(found.examples)) == ("differs", 40, 5)
     assert "40 records have another timestamp than their event time" in found.told
-    # Whatever is declared now: it was promised then.
+    # The current declaration does not matter: the timestamps were promised at that time.
     world.define()
     found = reconcile()
     assert (found.verdict, found.altered) == ("differs", 40)
@@ -154,7 +154,8 @@ def test_an_entry_of_a_version_before_says_nothing_of_its_timestamps(
 def test_each_generation_has_the_promise_of_its_own_time(
     embedded_world: World, reconcile: Callable[[], Reconciliation]
 ) -> None:
-    """Of the time of publication, of one field, of another one: what is declared now is not asked of the earlier ones."""
+    """Time of publication, one field, another field:
+    the current declaration does not apply to the earlier generations."""
     world = embedded_world
     noted = {
         "name": "noted_at",

@@ -1,4 +1,4 @@
-"""Both sides as sums: equal where every record is there, and different where anything is otherwise."""
+"""Both sides as sums: equal if every record is there, and different if anything differs."""
 
 from collections.abc import Callable, Generator
 from random import Random
@@ -27,7 +27,7 @@ AT = 617
 
 @pytest.fixture
 def only_by_sums(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No record may be written to the disk."""
+    """Fails if a record is written to the disk."""
 
     def never(*_: object) -> None:
         raise AssertionError("a record was kept")
@@ -35,7 +35,7 @@ def only_by_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Comparison, "_write", never)
 
 
-# On a broker: for what Sluice publishes the sums are enough, whichever way it went there.
+# On a broker: for what Sluice publishes the sums are enough, whichever way it was produced.
 
 
 @pytest.mark.parametrize("producing", ["native", "public"])
@@ -48,7 +48,7 @@ def test_what_was_published_agrees_by_its_sums(world: World, producing: str) -> 
     assert (found.verdict, found.expected, found.found, found.others) == ("agrees", 4_000, 4_000, 0)
     assert found.checksum_expected == found.checksum_found != "0" * 32
     assert reconciled(world).checksum_found == found.checksum_found
-    # Tombstones behind the corrected rows.
+    # Tombstones after the corrected rows.
     assert world.deliver(rows(3_000, amount=7), settings=settings).tombstones == 1_000
     found = reconciled(world)
     assert (found.verdict, found.generation, found.expected) == ("agrees", 2, 3_999)

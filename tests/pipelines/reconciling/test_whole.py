@@ -1,4 +1,4 @@
-"""All generations of a window together: what was ever published for it, and the state that it adds up to."""
+"""All generations of a window together: what was ever published for it, and the resulting state."""
 
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,13 @@ def whole(world: World, entry: LedgerEntry | None = None, *, topic: str | None =
 
 
 def with_first(entry: LedgerEntry, **changes: Any) -> LedgerEntry:
-    """`entry` with a first generation that was otherwise."""
+    """`entry` with a different first generation."""
     first, *rest = entry.earlier
     return entry.advanced(earlier=({**first, **changes}, *rest))
 
 
 def corrected(world: World) -> LedgerEntry:
-    """40 rows in one kafka_partition, then two other ones and a third."""
+    """40 rows in one Kafka partition, then two other ones and a third."""
     world.create_topic(partitions=1)
     world.deliver(rows(40))
     world.deliver([*rows(40)[:38], ("k38", 3, 7), ("k39", 3, 8), ("new", 5, 9)])
@@ -49,7 +49,7 @@ def test_every_generation_is_read_back(world: World) -> None:
     assert (found.expected, found.found, found.others, found.notes) == (43, 43, 0, ())
     assert found.told == "all 43 records of 2 generations are on the topic, each once and unaltered"
 
-    # A record of the first generation that is not there any more: the newest alone does not show it.
+    # A record of the first generation that no longer exists: the newest generation alone does not show it.
     (first, last) = entry.earlier[0]["offsets"]["0"]
     lost = with_first(entry, offsets={"0": [first + 1, last]})
     assert reconciled(world, lost).verdict == "agrees"
@@ -138,7 +138,7 @@ def test_what_no_generation_has_sent_is_missing(world: World) -> None:
     found = whole(world, short)
     assert (found.verdict, found.expected, found.missing, found.others) == ("differs", 42, 2, 3)
     assert "2 of the missing are in the window's snapshot and in no generation of it" in found.told
-    # Of the last three rows the third was corrected, and the correction was sent.
+    # The third of the last three rows was corrected, and the correction was sent.
     assert [record.key for record in world.seen(partitions=1)[37:40]] == ["k36", "k37", "k38"]
     assert [e.key for e in found.examples] == ["k36", "k37"]
     # Unless rows were left out on purpose.
@@ -204,7 +204,8 @@ def test_generations_may_have_had_fewer_partitions(world: World) -> None:
     first, second = generations(entry_of(world))
     assert (len(first.offsets), len(second.offsets)) == (2, 5)
     assert whole(world).verdict == "agrees"
-    # The first generation went, but for the last records of one partition; of the second, one in another.
+    # The first generation is deleted, except for the last records of one partition;
+    # of the second, one record in another.
     ends = {0: first.offsets["0"][1] - 3, 1: second.offsets["1"][0] + 1}
     asked = [TopicPartition(world.topic, p, offset) for p, offset in ends.items()]
     for future in admin.delete_records(asked).values():
@@ -257,8 +258,8 @@ def test_pieces_and_what_lies_between_them() -> None:
     bounds = {0: (3, 50), 1: (0, 5), 2: (0, 9)}
     assert between(pieces, bounds) == [{0: (10, 20), 2: (4, 9)}, {0: (30, 50)}]
     assert (pieces[0].kept(bounds).first, pieces[0].deleted(bounds)) == (3, 3)
-    # The log now begins behind the first piece, and in the second.
+    # The log now begins after the first piece, and within the second.
     assert between(pieces, {0: (25, 26), 1: (9, 9), 2: (0, 2)}) == []
-    # Made anew in between: offsets began again.
+    # Made again in between: offsets began again.
     again = entry_with(3, {"0": (0, 4)})
     assert pieces_of([second, again]) == [Piece(2, 2, 0, 4), Piece(3, 0, 0, 5)]

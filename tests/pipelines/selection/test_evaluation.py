@@ -1,4 +1,5 @@
-"""Which events a selection picks: as plain Python says it, and with no term that picks nothing unseen."""
+"""Which events a selection picks:
+the same as plain Python picks, and no term that picks nothing goes unnoticed."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping

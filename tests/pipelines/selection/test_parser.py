@@ -1,4 +1,5 @@
-"""A selection's text and its expression: each reads as the other, and a mistake says where it is."""
+"""A selection's text and its expression:
+each can be read as the other, and a mistake is reported with its position."""
 
 import pytest
 from hypothesis import given

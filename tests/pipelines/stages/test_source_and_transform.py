@@ -1,4 +1,4 @@
-"""Sourced and transformed in one pass come out as the two steps one after the other do."""
+"""Source and transform in one pass have the same result as the two steps one after the other."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -66,7 +66,7 @@ def nothing_left(platform: Platform) -> bool:
     staging = platform.snapshots.staging_folder()
     assert staging is not None
     names = [thread.name for thread in threading.enumerate()]
-    # Of the process, not of a step: they say what is waited for, and interrupt a query.
+    # These threads belong to the process, not to a step: they report waiting, and interrupt a query.
     names = [
         name
         for name in names
@@ -96,7 +96,7 @@ def current(platform: Platform) -> list[str | None]:
             "dead_letters=0.5,",
         ),
         (500, 7, "return rows.assign(amount=rows['amount'].where(rows['amount'] != 3, None))", ""),
-        # Untouched up to the middle of the window.
+        # Untouched until the middle of the window.
         (500, 7, f"{UNTIL_101} return rows.assign(amount=len(rows))", ""),
         (70_000, 10_000, f"{UNTIL_40_000} return rows.assign(amount=len(rows))", ""),
         (70_000, 10_000, f"{UNTIL_40_000} return rows[rows['id'] != 'k5']", ""),
@@ -147,7 +147,7 @@ def stages_written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     [
         ("return rows", ""),
         ("rows = rows.copy()\n    return rows.set_axis(rows.columns, axis=1)", ""),
-        ("return rows[['amount', 'happened_at', 'id']]", ""),  # the contract's order is put back
+        ("return rows[['amount', 'happened_at', 'id']]", ""),  # the contract's order is restored
         ("return rows.copy()", "whole_window=True,"),
     ],
 )
@@ -162,7 +162,7 @@ def test_rows_that_nobody_touched_are_written_once(
     store = platform.snapshots
     assert Path(store.url(source)).samefile(store.url(done.snapshot))
     assert (done.snapshot.rows, done.rows_in, done.dropped, done.dead) == (70_000, 70_000, 0, 0)
-    # As it is where each value was written anew.
+    # The same as if each value was written again.
     monkeypatch.setattr("pipelines.stages.transform.same_buffers", lambda *_: False)
     _, anew = run(world, platform)
     assert "transformed" in written

@@ -1,4 +1,5 @@
-"""Sourced rows are judged by the warehouse's own answers, in the session that reads them: in both warehouses."""
+"""Sourced rows are compared with the warehouse's own answers,
+in the session that reads them: in both warehouses."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,7 +48,7 @@ def sourced(world: "World", platform: Platform | None = None) -> Snapshot:
 
 
 def bend(monkeypatch: pytest.MonkeyPatch, change: Callable[[pa.RecordBatch], pa.RecordBatch]) -> None:
-    """Both drivers' rows come out changed, as a fault of theirs would have it."""
+    """Change the rows of both drivers, as a bug in them would."""
 
     def batches(self: Any, reader: Any, sql: str) -> Iterator[pa.RecordBatch]:
         for batch in duckdb(self, reader, sql):
@@ -101,7 +102,7 @@ def test_a_driver_whose_column_moves_by_a_row_makes_no_snapshot(
 
 
 def test_a_wrong_extreme_alone_is_found(world: "World", monkeypatch: pytest.MonkeyPatch) -> None:
-    # 217 is the greatest of all, and in no last row.
+    # 217 is the largest value of all, and no last row has it.
     redefined(world, "CASE WHEN amount > 217 THEN 1 ELSE amount END")
     bend(monkeypatch, only_the_greatest)
     with pytest.raises(Misjudged) as caught:

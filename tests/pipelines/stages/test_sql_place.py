@@ -52,7 +52,7 @@ def happened(tmp_path: Path) -> Event:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        # DuckDB, the query as it is and within others
+        # DuckDB, the query as it is and inside other queries
         ("refused: no LINE 4:     flght AS n", "refused: no at line 15 of happened.py: flght AS n"),
         ("refused: no LINE 6:     flght AS n", "refused: no at line 15 of happened.py: flght AS n"),
         (
@@ -60,7 +60,7 @@ def happened(tmp_path: Path) -> Event:
             "refused: no at line 17 of happened.py: WHERE at >= $window_start",
         ),
         ("refused: no LINE 4: ...ght AS n...", "refused: no at line 15 of happened.py: ...ght AS n..."),
-        # DuckDB, where it points at no line
+        # DuckDB, if it names no line
         (
             'refused: Referenced column "flght" not found',
             'refused: Referenced column "flght" not found; at line 15 of happened.py: flght AS n',
@@ -70,7 +70,7 @@ def happened(tmp_path: Path) -> Event:
             "refused: no; at 'flght' in line 4, 'flght AS n'; hint",
             "refused: no; at 'flght' in line 15 of happened.py, 'flght AS n'; hint",
         ),
-        # Not known: on several lines, on none, not of the query
+        # Not known: on several lines, on no line, not about the query
         ('refused: column "n" is odd', 'refused: column "n" is odd'),
         ("refused: no LINE 4: SELECT something else", "refused: no LINE 4: SELECT something else"),
         ("refused: no line is named", "refused: no line is named"),

@@ -1,4 +1,4 @@
-"""What a real PostgreSQL says of a query, at the line of the module that holds the fault."""
+"""What a real PostgreSQL says about a query, with the line of the module that has the fault."""
 
 import json
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def happened(rows):
     return rows.assign()
 '''
 WHERE = "WHERE at >= :window_start AND at < :window_end"
-# name: the query with its fault, a part of the line that holds it, and what the server says
+# name: the query with its fault, a part of the line that has it, and what the server says
 FAULTS = {
     "a missing column in the first line": (f"SELECT id, at, flght AS n FROM happenings {WHERE}", "flght", '"flght" does not exist'),
     "a missing column in the middle": (f"\n    SELECT\n        id,\n        at,\n        flght AS n\n    FROM happenings\n    {WHERE}\n    ", "flght", '"flght" does not exist'),

@@ -1,4 +1,5 @@
-"""The first two steps over a real warehouse: snapshots that tell of the rows alone, and verdicts that hold."""
+"""The first two steps with a real warehouse:
+snapshots that depend only on the rows, and verdicts that are right."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ WINDOW = "2013-01-01"
 def world(tmp_path: Path) -> "Iterator[World]":
     from tests.pipelines.publishing.conftest import World
 
-    # Neither step touches a broker or a registry: nothing answers there.
+    # Neither step uses a broker or a registry: nothing answers at these addresses.
     made = World(tmp_path, "127.0.0.1:1", "http://127.0.0.1:1")
     yield made
     made.close()
@@ -84,7 +85,7 @@ def test_dead_letters_are_counted_kept_and_block(world: "World") -> None:
     assert sum(done.reasons.values()) == 5
     assert "5 of 50 rows" in done.verdict and "allows none" in done.verdict
     assert len(done.sample) == 5
-    # Every one of them is known; beyond the setting without what its row held.
+    # Every dead letter is known; those beyond the setting have no content of their row.
     kept = [
         row for batch in platform.snapshots.read(done.letters, batch_rows=10) for row in batch.to_pylist()
     ]

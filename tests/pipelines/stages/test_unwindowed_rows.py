@@ -65,7 +65,7 @@ class DuckDB:
 
 
 def taken(query: str, warehouse: Warehouse, windows: Windows = MONTHS) -> int:
-    """Rows that come out of the query, window by window."""
+    """How many rows the query returns, window by window."""
     sql = analyse(query)[0].bound(warehouse.parameter_style).sql
     rows = 0
     for window in windows.parse("2024"):
@@ -137,7 +137,7 @@ def test_the_sentence(times: Warehouse) -> None:
     )
     ahead = count(BOTH[0], times, daily("2024-01-01"))
     assert "1 without a time, 3 in the year 9999 or later, 5 before the first window" in str(ahead)
-    # 2024-04-01 and 2031-01-01 belong to windows that are to come, or have come.
+    # 2024-04-01 belongs to a past window, 2031-01-01 to a future one.
     assert (ahead.count, ahead.ahead) == (9, 1)
     assert "; 1 row lies more than a year ahead, in windows that are to come" in str(ahead)
 
@@ -146,7 +146,7 @@ def test_the_sentence(times: Warehouse) -> None:
     ("query", "no_time"),
     [
         ("SELECT id FROM rows_of_it WHERE ts IS NOT NULL AND ts >= :window_start AND ts < :window_end", 0),
-        # The window is of another column than the time of the event.
+        # The window is on a column that is not the time of the event.
         ("SELECT id, ts AS happened FROM rows_of_it WHERE nullif(id, 13) >= EXTRACT(epoch FROM :window_start) AND nullif(id, 13) < EXTRACT(epoch FROM :window_end)", 1),
         ("SELECT id FROM rows_of_it WHERE id % 2 = 0 AND ts >= :window_start AND ts < :window_end", 0),
     ],
@@ -184,7 +184,8 @@ def test_rows_before_the_first_window_are_only_told() -> None:
 @pytest.mark.parametrize(
     ("condition", "apart", "further"),
     [
-        # Each window keeps the rows of its first ten days; February 29 and March 31 lie in a window and in none.
+        # Each window keeps the rows of its first ten days; February 29 and March 31 are in a window by their
+        # time, but left out.
         ("ts < :window_start + INTERVAL '10 days'", None, None),
         ("ts - INTERVAL '10 days' < :window_start AND id IS NOT NULL", None, None),
         ("ts + INTERVAL '21 days' < :window_end", 2, False),
@@ -208,7 +209,7 @@ def test_rows_that_another_condition_with_the_bounds_leaves_out(
 @pytest.mark.parametrize(
     "query",
     [
-        # A row is taken where both have it, and only the outer one is compared.
+        # A row is returned only if both have it, and only the outer one is compared.
         "WITH w AS (SELECT id, ts - INTERVAL '40 days' AS ts FROM rows_of_it WHERE ts >= :window_start AND ts < :window_end + INTERVAL '40 days')"
         f" SELECT id FROM w WHERE {W}",
         "SELECT r.id FROM rows_of_it AS r JOIN (SELECT id FROM rows_of_it WHERE ts >= :window_start AND ts < :window_end) AS s USING (id)"
@@ -243,7 +244,8 @@ def test_rows_that_cannot_be_told_from_rows_of_a_window_are_not_counted(times: W
 
 
 def test_a_column_of_a_name_that_sluice_might_choose_is_not_taken_for_the_time(times: Warehouse) -> None:
-    """`SELECT *` brings along whatever the table has, here other times under every name of the count's own."""
+    """`SELECT *` returns all columns of the table,
+    here other times in columns with every name that the count uses."""
     names = (
         "sluice_time_0",
         "sluice_time_1",
@@ -272,17 +274,17 @@ def test_what_is_not_known_has_its_reason(times: Warehouse) -> None:
     )
     refused = count("SELECT id FROM nowhere WHERE ts >= :window_start AND ts < :window_end", times)
     assert refused.unknown is not None and "was refused" in refused.unknown
-    # The windows hold no such time, so nothing but the count meets the value.
+    # No window has such a time, so only the count reads the value.
     cast = "SELECT id FROM rows_of_it WHERE CAST(CAST(ts AS VARCHAR) AS INTEGER) > 0 AND ts >= :window_start AND ts < :window_end"
     quoted = count(cast, times).unknown
     assert quoted is not None and "was refused" in quoted and "********" in quoted
-    # The random names of its own may have any digits.
+    # The count's own random names may contain any digits.
     assert "20" not in re.sub(r"sluice_time_\w+", "", quoted)
     slow = "SELECT r.id FROM rows_of_it AS r, generate_series(1, 100000) AS a, generate_series(1, 100000) AS b WHERE r.ts >= :window_start AND r.ts < :window_end"  # fmt: skip
     query, _ = analyse(slow)
     bounded = count_rows(query, MONTHS, times, seconds=0.2, now=NOW)
     assert bounded.unknown == "the count took longer than 0.2 s"
-    # The warehouse is as usable as before.
+    # The warehouse can be used as before.
     assert count(BOTH[0], times).unknown is None
 
 

@@ -23,7 +23,7 @@ def parse_type(avro: Any) -> AvroType:
 
 
 class Outcome:
-    """One conformed column: `values` in order (None where dead or null), `reasons` and `paths` by row."""
+    """One conformed column: `values` in order (None if dead or null), `reasons` and `paths` by row."""
 
     def __init__(self, source: Any, avro: Any) -> None:
         parsed = parse_type(avro)

@@ -1,7 +1,7 @@
-"""Two ways to one answer: what whole columns become must be what their values become one by one.
+"""Two ways to one result: the result for whole columns must equal the result for their values one by one.
 
 The columns are checked by Arrow's kernels, single values by integer and decimal arithmetic in Python. The
-second is slow and plain; hypothesis looks for a value on which they differ.
+second way is slow and simple; hypothesis looks for a value on which they differ.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ SMALL_DECIMALS = st.decimals(
 
 
 def _timestamps(unit: str, zone: str | None) -> tuple[Any, Any]:
-    # Within the years that a pandas Timestamp of every unit can show, and on all units' borders.
+    # Within the years that a pandas Timestamp of every unit can show, and on the borders of all units.
     factor = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
     borders = st.builds(
         lambda base, step: base * factor // 1000 + step, st.integers(-(10**9), 10**9), st.integers(-1, 1)
@@ -95,7 +95,8 @@ TARGETS: list[Any] = [
         for u in ("millis", "micros", "nanos")
     ),
 ]
-# A float stands for whatever was rounded to it, so bounds near 2^53 differ in name, not in verdict.
+# A float represents every number that was rounded to it,
+# so near 2^53 the reasons may differ, but not the verdict.
 _SAME_VERDICT = {Reason.OUT_OF_RANGE, Reason.PRECISION_LOSS, Reason.FRACTION}
 
 
@@ -114,7 +115,7 @@ def test_columns_agree_with_their_values(
     try:
         converted, misfits = conform_column(column, parsed)
     except ColumnMismatchError:
-        # Refused as a whole: then no value of it may have been acceptable but through an implicit conversion.
+        # Refused as a whole: then every value would only have been accepted after an implicit conversion.
         _assert_no_plain_value(column, parsed)
         return
     converted.validate(full=True)
@@ -129,7 +130,7 @@ def test_columns_agree_with_their_values(
 
 def _assert_no_plain_value(column: Any, parsed: AvroType) -> None:
     if pa.types.is_date32(column.type) or pa.types.is_timestamp(column.type):
-        return  # a date and a midnight are told apart by the column's type alone
+        return  # only the column's type distinguishes a date from a midnight
     _, misfits = read_cells(column.to_pylist(), parsed)
     assert len(misfits) == len(column) - column.null_count
 
@@ -162,7 +163,7 @@ def test_any_decimal_is_kept_exactly_or_refused(
     assert isinstance(digits.exponent, int)
     unscaled = int("".join(map(str, digits.digits)))
     shift = digits.exponent + scale
-    # Without arithmetic on what may have a million digits: shift by text.
+    # Without arithmetic on a number that may have a million digits: shifted as text.
     fits = unscaled == 0 or (
         shift <= 100
         and (shift >= 0 or unscaled % 10 ** min(-shift, 400) == 0)

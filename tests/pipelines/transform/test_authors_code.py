@@ -16,7 +16,7 @@ FIELDS = {"id": "string", "at": {"type": "long", "logicalType": "timestamp-micro
 
 
 class Panic(BaseException):
-    """As Rust's panics reach Python."""
+    """As Rust's panics appear in Python."""
 
 
 def transformer(contract_of: Callable[[dict[str, Any]], Contract], transform: Any) -> Transformer:

@@ -17,7 +17,7 @@ from pipelines.transform import Reason
 from pipelines.transform.conforming.leaves import ColumnMismatchError
 
 Conform = Callable[..., Any]
-D = Decimal  # the tables below stay readable
+D = Decimal  # for short lines in the tables below
 OBJECTS = None  # a column of Python objects
 UTC = dt.UTC
 NEW_YORK = ZoneInfo("America/New_York")
@@ -40,7 +40,7 @@ DATE, TIME_MS, TIME_US = logical("int", "date"), logical("int", "time-millis"), 
 MILLIS, MICROS, NANOS = (logical("long", f"timestamp-{u}") for u in ("millis", "micros", "nanos"))
 LOCAL = logical("long", "local-timestamp-millis")
 
-# type, how the column comes, [(value, what it becomes or the reason why it does not)]
+# type, how the column comes, [(value, what it becomes or the reason why it does not fit)]
 GOOD_AND_BAD: list[tuple[Any, Any, list[tuple[Any, Any]]]] = [
     ("boolean", pa.bool_(), [(True, True), (False, False)]),
     ("boolean", OBJECTS, [(np.True_, True), (1, "wrong_type"), ("true", "wrong_type")]),
@@ -149,7 +149,7 @@ def test_a_value_is_kept_exactly_or_named(conform: Conform, column: Any, sliced:
     expected_values = [None if row in expected_reasons else good for row, (_, good) in enumerate(cases)]
     assert outcome.reasons == expected_reasons
     assert outcome.values == [*expected_values, None]
-    # True == 1 to Python, not to a consumer.
+    # In Python True == 1, but not for a consumer.
     assert [type(v) for v in outcome.values[:-1]] == [type(v) for v in expected_values]
 
 
@@ -157,7 +157,7 @@ def _is_reason(good: Any) -> bool:
     return isinstance(good, str) and good in set(Reason)
 
 
-# A column type that holds no such values at all is the module's mistake, not that of its rows.
+# A column type that has no such values at all is a mistake of the module, not of its rows.
 MISMATCHES: list[tuple[Any, Any, Any]] = [
     ("boolean", pa.int8(), 1),
     ("int", pa.bool_(), True),

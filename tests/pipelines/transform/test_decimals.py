@@ -1,7 +1,7 @@
 """Decimals and whole numbers between all their types: the exact value, or the reason why it does not fit.
 
-The oracle is arithmetic of fractions in Python. Nothing of it passes through Arrow: the sources are built from their
-bytes, and the results are read from theirs.
+The expected results are computed with fractions in Python. They do not pass through Arrow: the sources are
+built from their bytes, and the results are read from theirs.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def source(numbers: list[int | None], kind: pa.DataType) -> pa.Array:
 
 
 def numbers_of(array: pa.Array) -> list[int | None]:
-    """The unscaled numbers, by the bytes of the array."""
+    """The unscaled numbers, read from the bytes of the array."""
     width, raw = array.type.byte_width, array.buffers()[1].to_pybytes()
     found = [
         int.from_bytes(raw[at : at + width], "little", signed=True)
@@ -81,7 +81,8 @@ def check(type_of: TypeOf, kind: pa.DataType, avro: Any, numbers: list[int]) -> 
     numbers = [number for number in numbers if low <= number <= high]
     scale = kind.scale if pa.types.is_decimal(kind) else 0
     wanted = [expected(Fraction(number) / Fraction(10) ** scale, avro) for number in numbers]
-    # One value that does not fit sends its whole column the other way: those that fit are also tried without others.
+    # One value that does not fit sends its whole column through the other code:
+    # values that fit are also tried without others.
     fit = [place for place, one in enumerate(wanted) if isinstance(one, int)]
     for chosen in [
         fit,
@@ -99,7 +100,8 @@ def check(type_of: TypeOf, kind: pa.DataType, avro: Any, numbers: list[int]) -> 
 
 
 def borders(kind: pa.DataType, avro: Any) -> list[int]:
-    """Unscaled numbers at the ends of the source, of the target, and of the bits in which Arrow multiplies."""
+    """Unscaled numbers at the limits of the source,
+    of the target, and of the bits with which Arrow multiplies."""
     low, high = bounds(kind)
     scale = kind.scale if pa.types.is_decimal(kind) else 0
     to_scale = 0 if isinstance(avro, str) else avro["scale"]
@@ -187,7 +189,7 @@ def test_any_number_is_kept_exactly_or_refused_by_reason(
 def test_a_number_of_more_digits_than_its_own_type_has_is_refused(
     type_of: TypeOf, kind: pa.DataType, avro: Any
 ) -> None:
-    """A warehouse's whole number of 128 bits comes as decimal(38, 0), also where it has 39 digits."""
+    """A warehouse's 128-bit whole number comes as decimal(38, 0), even if it has 39 digits."""
     largest = 10**kind.precision - 1
     column = decimals([largest, largest + 1, -largest, -largest - 1], kind)
     array, misfits = conform_column(column, type_of(["null", avro]))
@@ -202,7 +204,7 @@ def test_a_number_of_more_digits_than_its_own_type_has_is_refused(
 @pytest.mark.parametrize("avro", [decimal(12, 2), decimal(30, 9), decimal(60, 9), "long"], ids=str)
 def test_slices_and_hidden_values_change_nothing(type_of: TypeOf, kind: pa.DataType, avro: Any) -> None:
     values = [Decimal("7.00"), None, Decimal("-12.00"), Decimal(0), None]
-    filler = Decimal("9999999999.99")  # fits no long, as a decimal with a fraction
+    filler = Decimal("9999999999.99")  # fits no long, because it is a decimal with a fraction
     scale = 0 if isinstance(avro, str) else avro["scale"]
     wanted = [None if value is None else int(value) * 10**scale for value in values]
     for name, column in forms(values, kind, filler):

@@ -1,4 +1,4 @@
-"""The time 24:00 never reaches a transform as 00:00: its row is a dead letter, in every type that holds times."""
+"""The time 24:00 never reaches a transform as 00:00: its row is a dead letter, in every type for times."""
 
 import datetime as dt
 from collections.abc import Callable

@@ -1,7 +1,8 @@
-"""However Arrow holds a column, the contract's values are those that Python reads from it, at any depth.
+"""In every layout of a column in Arrow,
+the contract's values are those that Python reads from it, at any depth.
 
-`tests.arrow_forms` holds the same values sliced, chunked, behind an offset, beneath nulls, as dictionaries, as runs and
-as views; the oracle looks at one Python value at a time.
+`tests.arrow_forms` has the same values sliced, chunked, after an offset, below nulls, as dictionaries, as
+runs and as views; the expected results are computed from one Python value at a time.
 """
 
 import datetime as dt
@@ -34,7 +35,7 @@ def at(*parts: int) -> dt.datetime:
     return dt.datetime(*parts, tzinfo=dt.UTC)  # type: ignore[arg-type, misc]
 
 
-# type, Arrow type, values of which some do not fit, another one
+# type, Arrow type, values of which some do not fit, another value
 COLUMNS: list[tuple[Any, pa.DataType, list[Any], Any]] = [
     (
         "string",
@@ -137,7 +138,7 @@ def test_records_and_maps_of_values_in_every_form(type_of: TypeOf, column: Colum
     mapped = type_of({"type": "map", "values": inner})
     for values in of_every_length(column):
         for form, array in encodings(values, kind, filler):
-            # The second record is missing, whatever lies beneath.
+            # The second record is missing, whatever values are below it.
             missing = [row == 1 for row in range(len(values))]
             built = pa.StructArray.from_arrays([array], names=["a"], mask=pa.array(missing, pa.bool_()))
             wanted = [None if row == 1 else {"a": value} for row, value in enumerate(values)]
@@ -154,7 +155,7 @@ def test_records_and_maps_of_values_in_every_form(type_of: TypeOf, column: Colum
 
 def test_a_frames_dictionaries_of_several_chunks_are_one_column() -> None:
     texts = [["a", None, "b"], [None, "b", "c"]]
-    # The null stands in the dictionaries, which differ.
+    # The null is in the dictionaries, which differ.
     indices = pa.array([0, 1, 2], pa.int8())
     chunks = [pa.DictionaryArray.from_arrays(indices, pa.array(text, pa.string())) for text in texts]
     series = pd.Series(pd.array(pa.chunked_array(chunks), dtype=pd.ArrowDtype(chunks[0].type)))
@@ -175,6 +176,6 @@ def test_a_frames_dictionaries_of_several_chunks_are_one_column() -> None:
 def test_a_frame_may_hold_types_of_arrow_that_pandas_has_no_name_for(
     kind: pa.DataType, values: list[Any]
 ) -> None:
-    """pandas raises where it is asked whether such a column holds objects."""
+    """pandas raises when it is asked whether such a column has objects."""
     series = pd.Series(pd.array(pa.array(values, kind), dtype=pd.ArrowDtype(kind)))
     assert column_of(series).to_pylist() == values

@@ -1,4 +1,5 @@
-"""The independent judge of conformed rows: it agrees with what is right, and stops what an Arrow kernel made wrong."""
+"""The independent judge of conformed rows:
+it agrees with right values, and stops wrong results of an Arrow kernel."""
 
 import json
 from collections.abc import Callable
@@ -97,7 +98,7 @@ def test_rows_after_dead_ones_are_compared_with_their_own_source() -> None:
 
 
 def wrapping(source: pa.Array, avro: AvroType) -> Any:
-    """As Arrow's safe cast does it where a product leaves 128 bits."""
+    """The result of Arrow's safe cast if a product needs more than 128 bits."""
     scale = avro.scale - source.type.scale
     wrapped = [
         (int(value.scaleb(source.type.scale)) * 10**scale + 2**127) % 2**128 - 2**127
@@ -109,7 +110,7 @@ def wrapping(source: pa.Array, avro: AvroType) -> Any:
 
 
 def next_rows(source: pa.Array, avro: AvroType) -> Any:
-    """As a kernel that misreads the offset of a slice: each row has the next one's value."""
+    """The result of a kernel that misreads the offset of a slice: each row has the next row's value."""
     converted, misfits = conform_column(source, avro)
     return pa.concat_arrays([converted.slice(1), converted.slice(0, 1)]), misfits
 

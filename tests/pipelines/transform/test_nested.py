@@ -1,4 +1,5 @@
-"""Arrays, maps and records, as Arrow columns and as Python objects: the path names the misfit."""
+"""Arrays, maps and records, as Arrow columns and as Python objects:
+the path names the value that does not fit."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,5 @@
-"""Rows that nobody touched are known by where they lie, and the contract touches none that are as it wants them."""
+"""Untouched rows are recognised by their place in memory,
+and the contract changes none that already fit it."""
 
 from collections.abc import Callable
 from decimal import Decimal

@@ -1,4 +1,5 @@
-"""A batch through the transform: what comes out, what is dead and why, what is the module's mistake."""
+"""A batch through the transform:
+what the result is, which rows are dead letters and why, and what is the module's mistake."""
 
 import datetime as dt
 import json
@@ -128,7 +129,7 @@ def test_the_window_is_half_open_to_the_last_millisecond(run: Any) -> None:
     batch = flights(4, departed_at=pa.array(times, pa.timestamp("ms", "UTC")))
     assert ids(run(None, batch)) == ["UA1", "UA2"]
     assert len(ids(run(None, batch, window_start=None, window_end=None))) == 4
-    # A bound between two milliseconds excludes the earlier one and, as an end, includes it.
+    # A bound between two milliseconds excludes the earlier millisecond, and, as an end, includes it.
     half = dt.timedelta(microseconds=500)
     assert ids(run(None, batch, window_start=DAY + half, window_end=DAY + day - millisecond + half)) == [
         "UA2"
@@ -164,7 +165,7 @@ def test_the_transforms_own_values_are_conformed(run: Any) -> None:
 )  # fmt: skip
 def test_every_pandas_representation(run: Any, make: Any, expected: Any, reasons: Any) -> None:
     outcome = run(lambda rows: rows.assign(delay_minutes=make(rows["delay_minutes"])))
-    if expected is None:  # categories of mixed objects: no common type is guessed, each is looked at
+    if expected is None:  # categories of mixed objects: no common type is guessed, each one is checked
         assert outcome.rows.column("delay_minutes").to_pylist() == [0, 2]
         assert [d["reason"] for d in letters(outcome)] == ["fraction", "wrong_type"]
         return
@@ -524,7 +525,7 @@ def test_what_python_cannot_hold_is_shown_in_words_or_as_its_count(
 
 
 def wide(count: int, arrow: Any) -> pa.Array:
-    """One value by its count."""
+    """One value, `count` times."""
     return pa.array([count], pa.int32() if arrow.bit_width == 32 else pa.int64()).view(arrow)
 
 

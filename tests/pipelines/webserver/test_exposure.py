@@ -1,4 +1,4 @@
-"""A wrong `ui_hosts` is refused, and an address that others reach is warned about."""
+"""A wrong `ui_hosts` is refused, and there is a warning about an address that others can reach."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which requests the guard passes on: a table of what browsers and programs send, without a server."""
+"""Which requests the guard lets through: a table of requests of browsers and programs, without a server."""
 
 import asyncio
 from collections.abc import MutableMapping
@@ -175,7 +175,7 @@ def test_only_pages_of_this_server_or_of_the_setting_write(
 def test_a_browser_that_says_the_page_is_foreign_is_believed(site: str, expected: int) -> None:
     header = ("sec-fetch-site", site)
     assert posted(header, JSON) == expected
-    # A page by HTTP of the host that is served by HTTPS: the same name, another origin.
+    # A page over HTTP of the host that is served over HTTPS: the same name, another origin.
     assert posted(header, ("origin", "http://localhost:3000"), JSON) == expected
     assert posted(header, ("origin", "https://sluice.example"), JSON, hosts="sluice.example") == PASSED
     assert posted(("sec-fetch-site", "none"), header, JSON) == expected
@@ -248,7 +248,7 @@ def test_by_get_queries_are_executed_and_nothing_else(
     queries: list[str], expected: int, path: str, method: str
 ) -> None:
     query = "&".join(f"query={quote(text)}" for text in queries)
-    # Also where the page is this server's own: its pages never send a mutation in this way.
+    # Also if the page comes from this server: its pages never send a mutation in this way.
     for header in ("accept", "*/*"), ("origin", "http://localhost:3000"), ("sec-fetch-site", "same-origin"):
         assert status(header, path=path, query=query, method=method) == expected
 
@@ -256,7 +256,7 @@ def test_by_get_queries_are_executed_and_nothing_else(
 def test_the_playground_is_shown_with_a_mutation_in_its_address() -> None:
     asked = f"query={quote(MUTATION)}"
     assert status(("accept", "text/html,*/*"), path="/graphql", query=asked) == PASSED
-    # Dagster reads the first header only.
+    # Dagster reads only the first header.
     assert status(("accept", "*/*"), ("accept", "text/html"), path="/graphql", query=asked) == 405
 
 

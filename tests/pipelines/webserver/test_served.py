@@ -1,6 +1,6 @@
-"""The real web server with the guard, asked by programs and by pages in a real browser.
+"""The real web server with the guard; programs and pages in a real browser send it requests.
 
-Without a daemon a launched run waits in the queue: it is there, and costs no process.
+Without a daemon a launched run waits in the queue: it exists, but costs no process.
 """
 
 import json
@@ -64,7 +64,7 @@ Servers = dict[str, Served]
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """`guarded`, `reading` (read-only, with a path prefix), and Dagster's own, `plain`, to compare with."""
+    """`guarded`, `reading` (read-only, with a path prefix), and, to compare with, Dagster's own, `plain`."""
     folder = tmp_path_factory.mktemp("webserver")
     (folder / "defs.py").write_text(_DEFINITIONS)
     guarded = ["-m", "pipelines.cli", "webserver"]
@@ -128,7 +128,7 @@ def chromium() -> Iterator[Any]:
     if found is None:
         (pytest.fail if required() else pytest.skip)("needs Chromium (Debian package chromium)")
     arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
-    # A name of a stranger that leads to this machine, as after DNS rebinding.
+    # Somebody else's host name that leads to this machine, as after DNS rebinding.
     arguments.append("--host-resolver-rules=MAP rebound.example 127.0.0.1")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=arguments)
@@ -194,7 +194,7 @@ def test_a_page_of_another_origin_launches_nothing(servers: Servers, page: Page,
         before = server.runs()
         for done, way in enumerate(ATTEMPTS, start=1):
             attempt(page, way, server.graphql, LAUNCH)
-            if name == "plain":  # so what is tried here is what launches runs where no guard is
+            if name == "plain":  # so these requests do launch runs if there is no guard
                 _until(lambda done=done: server.runs() == before + done, server.log)  # type: ignore[misc]
         assert connects(page, server.graphql) is (name == "plain")
     if name == "guarded":

@@ -31,7 +31,7 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "SLUICE_HOME": str(tmp_path / "home"),
         "SLUICE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
         "SLUICE_REGISTRY_URL": "http://127.0.0.1:1",
-        # Set by the commands for their children; gone again after the test.
+        # The commands set it for their child processes; it is removed after the test.
         "DAGSTER_HOME": "",
         "DAGSTER_EVENT_BATCH_SIZE": "1000",
         "DAGSTER_WEBSERVER_READ_ONLY": "",
@@ -42,7 +42,7 @@ def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _developed(monkeypatch: pytest.MonkeyPatch, *commands: list[str]) -> list[Sequence[str]]:
-    """What is started where `dagster dev` starts these commands."""
+    """What is started when `dagster dev` starts these commands."""
     dev = import_module("dagster._cli.dev")
     started: list[Sequence[str]] = []
 
@@ -98,7 +98,8 @@ def test_ui_starts_dagster_dev_with_the_guard_and_warns(monkeypatch: pytest.Monk
 def test_backfills_of_the_ui_wait_for_a_code_server_that_is_started_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Dagster's daemon fails a backfill that it looks at meanwhile, unless a variable of its own says otherwise."""
+    """Dagster's daemon fails a backfill that it checks in the meantime,
+    unless an environment variable of its own forbids that."""
     variable = "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR"
     assert variable in inspect.getsource(import_module("dagster._core.execution.asset_backfill"))
     monkeypatch.delenv(variable)
@@ -147,7 +148,7 @@ def test_webserver_warns_and_refuses_a_wrong_setting(monkeypatch: pytest.MonkeyP
 
 
 def test_a_process_that_was_started_deaf_to_signals_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A script's background jobs ignore SIGINT, and Dagster lets SIGTERM do what SIGINT does."""
+    """A script's background jobs ignore SIGINT, and in Dagster SIGTERM does the same as SIGINT."""
     heard: list[object] = []
     monkeypatch.setattr(serving, "develop", lambda _: heard.append(signal.getsignal(signal.SIGINT)))
     monkeypatch.setattr("resources.security.outlets.guard_outlets", lambda: None)

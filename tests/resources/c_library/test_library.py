@@ -1,4 +1,4 @@
-"""The compiled library: found where it was built, and never used where it could be another one."""
+"""The compiled library: found where it was built, and never used if it could be a different one."""
 
 import ctypes
 import os

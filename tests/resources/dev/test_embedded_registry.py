@@ -1,4 +1,4 @@
-"""Our registry's own HTTP, where Confluent's reference is exact and Apicurio goes its own way."""
+"""The HTTP interface of our registry, where Confluent's reference is exact and Apicurio differs from it."""
 
 import json
 import uuid
@@ -207,7 +207,7 @@ def test_a_file_of_an_earlier_version_keeps_its_ids(tmp_path: Path) -> None:
     store = SchemaStore(tmp_path / "registry.sqlite")
     for text in (short, full):
         with store.exclusive():
-            # As it was: two fingerprints for one schema.
+            # As in earlier versions: two fingerprints for one schema.
             store._all("INSERT INTO schemas (fingerprint, text) VALUES (?, ?)", f"old {text}", text)
             store._all("INSERT INTO versions VALUES ('s', ?, ?, 0)", 1 + (text == full), 1 + (text == full))
     store._all("PRAGMA user_version = 0")

@@ -1,4 +1,4 @@
-"""A Kafka per test: one broker for all, names of topics and of the ledger for each alone."""
+"""A Kafka for each test: one broker for all, but each has its own names of topics and of the ledger."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.matrix import one_of
 
 
 class Cluster:
-    """What a test does with a broker besides what it tests."""
+    """What a test does with a broker besides the code under test."""
 
     def __init__(self, server: KafkaServer, home: Path, way: str = "auto") -> None:
         self.server, self.bootstrap = server, server.bootstrap
@@ -25,7 +25,7 @@ class Cluster:
         self.name = f"t{uuid4().hex[:10]}"
 
     def settings(self, *, ledger_partitions: int = 4, **kafka: str) -> Settings:
-        """Settings with a ledger of this test's own; `kafka` with dots written as underscores."""
+        """Settings with a ledger of this test's own; in `kafka`, dots are written as underscores."""
         loaded = load_settings(
             {
                 "SLUICE_HOME": str(self._home),
@@ -40,7 +40,7 @@ class Cluster:
         return replace(loaded, kafka={**loaded.kafka, **more})
 
     def topic(self, partitions: int = 3, **config: str) -> str:
-        """A new topic; `config` with dots written as underscores."""
+        """A new topic; in `config`, dots are written as underscores."""
         name = f"{self.name}.{uuid4().hex[:6]}.v1"
         self.create(name, partitions, **config)
         return name
@@ -58,7 +58,7 @@ class Cluster:
                 "group.id": uuid4().hex,
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
-                "fetch.wait.max.ms": 20,  # else the broker keeps who is at the end waiting for half a second
+                "fetch.wait.max.ms": 20,  # else a consumer at the end waits for half a second
                 "enable.auto.commit": False,
             }
         )
@@ -80,7 +80,8 @@ class Cluster:
             consumer.close()
 
     def _wait_for_markers(self, topic: str, partitions: int, seconds: float = 10.0) -> None:
-        """A commit is answered before its markers are written; until then a reader stops in front of it."""
+        """Wait for the markers of commits: a commit is answered before its markers are written, and until
+        then a reader stops before it."""
         ends = []
         for isolation in ("read_uncommitted", "read_committed"):
             settings = {"bootstrap.servers": self.bootstrap, "group.id": "g", "isolation.level": isolation}
@@ -100,7 +101,7 @@ class Cluster:
 
 @pytest.fixture
 def way() -> str:
-    """How records are produced; a module whose tests hold for each way overrides it with all of them."""
+    """How records are produced; a module whose tests apply to each way overrides it with all of them."""
     return "auto"
 
 

@@ -1,4 +1,5 @@
-"""Why brokers do not answer: TLS on one side only, a certificate that is not valid, addresses that cannot be reached."""
+"""Why brokers do not answer: TLS on one side only, a certificate that is not valid, addresses that cannot be
+reached."""
 
 import socket
 import ssl
@@ -31,7 +32,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @contextmanager
 def listening(serve: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server on this machine; its address."""
+    """A server on this machine; yields its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def accept() -> None:
@@ -66,7 +67,7 @@ def tls(certificate: Path) -> Iterator[str]:
 
 
 def plain_kafka(connection: socket.socket) -> None:
-    """As Kafka does: an answer to ApiVersions, the end of the connection for a TLS handshake."""
+    """As Kafka does: answers ApiVersions, but closes the connection on a TLS handshake."""
     asked = connection.recv(14)
     if len(asked) == 14 and asked[4:6] == b"\x00\x12":
         connection.sendall(b"\x00\x00\x00\x0a" + asked[8:12] + b"\x00" * 6)
@@ -108,7 +109,7 @@ def test_a_certificate_that_is_not_valid_is_named_with_the_reason(
 def test_a_valid_certificate_is_no_cause(certificates: dict[str, Path]) -> None:
     with tls(certificates["valid"]) as address:
         assert diagnosed(address, security_protocol="ssl", ssl_ca_location=str(certificates["ca"])) is None
-        # What the client is told not to look at is no cause either.
+        # What the client must not check is not a cause either.
         assert (
             diagnosed(address, security_protocol="ssl", enable_ssl_certificate_verification="false") is None
         )
@@ -194,7 +195,7 @@ def test_an_advertised_address_where_no_broker_answers_is_named(
 
 
 class Misnamed(ApacheKafka):
-    """Calls itself by a name that no machine has."""
+    """Advertises a host name that no machine has."""
 
     name = "kafka-misnamed"
 

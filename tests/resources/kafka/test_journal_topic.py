@@ -1,4 +1,5 @@
-"""The journal's topic on real brokers: what is acknowledged is read, by key, and a topic that would forget is refused."""
+"""The journal's topic on real brokers:
+acknowledged records are read, by key, and a topic that would lose records is refused."""
 
 import os
 from dataclasses import replace

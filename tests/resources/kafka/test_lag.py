@@ -1,4 +1,4 @@
-"""How far groups are behind, as real brokers tell it."""
+"""How far groups are behind, according to real brokers."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def transaction(cluster: "Cluster", topic: str, records: int, *, commit: bool = True) -> Iterator[None]:
-    """Records in a transaction of a producer of the test's own, open while the block runs."""
+    """Records in a transaction of the test's own producer, which is open while the block runs."""
     producer = Producer(
         {"bootstrap.servers": cluster.bootstrap, "transactional.id": f"{topic}-{time.monotonic_ns()}"}
     )
@@ -37,7 +37,7 @@ def publish(cluster: "Cluster", topic: str, records: int, *, commit: bool = True
 
 
 def read(cluster: "Cluster", topic: str, group: str, most: int) -> int:
-    """Read on as `group` does, and commit; returns how many records were given."""
+    """Continue reading as `group`, and commit; returns how many records were received."""
     consumer = Consumer(
         {
             "bootstrap.servers": cluster.bootstrap,

@@ -1,4 +1,4 @@
-"""The ledger: one's own last commit is never missed, and a ledger that would forget is refused."""
+"""The ledger: a run never misses its own last commit, and a ledger that would lose records is refused."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def commit(settings: Settings, key: str, value: bytes | None, *, times: int = 1)
 
 @contextmanager
 def committing(settings: Settings, key: str) -> Iterator[Callable[[bytes], None]]:
-    """As `commit`, once for each call."""
+    """Like `commit`, once for each call."""
     with TransactionalProducer(settings, f"id {key}", event="e", window="w", topic="none") as mine:
         mine.claim()
 
@@ -60,7 +60,7 @@ def ledger(settings: Settings) -> Iterator[LedgerLog]:
 
 
 def key_beside(key: str, partitions: int) -> str:
-    """Another key of the same partition."""
+    """Another key in the same partition."""
     return next(
         other
         for n in range(1000)
@@ -71,7 +71,8 @@ def key_beside(key: str, partitions: int) -> str:
 def test_a_commit_is_read_without_waiting_for_more(
     cluster: "Cluster", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A partition's end is told by a fetch that found nothing, and that waits for as long as the reader has patience."""
+    """The end of a partition is found by a fetch without records,
+    which waits as long as the reader allows."""
     settings = cluster.settings()
     took: dict[str, list[float]] = {"ours": [], "patient": []}
     with ledger(settings) as ours, committing(settings, KEY) as once:
@@ -150,8 +151,8 @@ def test_an_aborted_value_is_never_seen(any_cluster: "Cluster") -> None:
 def test_one_s_own_commit_is_found_behind_the_open_transaction_of_another(
     cluster: "Cluster", monkeypatch: pytest.MonkeyPatch, ends: str
 ) -> None:
-    """Its record hides all later ones of the partition from read_committed: the end of the partition, seen
-    that way, lies before one's own commit, and whoever stops there publishes twice."""
+    """Its record hides all later records of the partition from read_committed: seen that way, the partition
+    ends before one's own commit, and a run that stops there publishes twice."""
     monkeypatch.setattr("resources.kafka.topics.ledger_topic._SAY_AFTER_SECONDS", 0.3)
     settings = cluster.settings()
     said: list[str] = []
@@ -188,7 +189,7 @@ def test_a_transaction_that_never_ends_is_a_passing_fault(cluster: "Cluster") ->
             other.await_acknowledgements()
             with pytest.raises(KafkaUnavailable, match=r"a transaction stays open.*find-hanging"):
                 log.latest(KEY, patience_seconds=1)
-        # The same reader goes on where it was.
+        # The same reader continues where it was.
         commit(settings, KEY, b"mine")
         assert log.latest(KEY) == b"mine"
 
@@ -218,7 +219,7 @@ def test_brokers_that_go_away_while_it_is_read_are_named_as_that(
 def test_silence_does_not_pass_for_an_empty_ledger(
     cluster: "Cluster", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client reports a request for offsets that timed out as offset -1001, without an error."""
+    """If a request for offsets times out, the client reports offset -1001, without an error."""
     settings = cluster.settings()
     with ledger(settings) as log:
         assert log.latest(KEY) is None
@@ -256,7 +257,7 @@ def test_a_missing_ledger_names_the_command_with_its_policy(cluster: "Cluster") 
 
 
 def test_keys_keep_their_partition_for_ever() -> None:
-    """Written once, looked for by every later version."""
+    """It is written once, and every later version searches there."""
     assert [ledger_partition(key, 16) for key in ("", "a|b", KEY, "é|2013")] == [0, 11, 9, 14]
 
 
@@ -273,7 +274,7 @@ def test_foreign_records_do_no_harm(cluster: "Cluster") -> None:
 
 
 def test_a_record_in_another_partition_than_its_key_s_is_no_run_s(embedded_cluster: "Cluster") -> None:
-    """As a tool writes it that knows Kafka's partitioner, and not Sluice's."""
+    """As written by a tool that uses Kafka's partitioner, and not Sluice's."""
     settings = embedded_cluster.settings(ledger_partitions=4)
     own = ledger_partition(KEY, 4)
     with ledger(settings) as opened:

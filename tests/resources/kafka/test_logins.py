@@ -1,4 +1,5 @@
-"""Producing and reading back through the logins of production, both ways: SASL over TLS and mutual TLS; and a login that is wrong."""
+"""Producing and reading back with the logins of production, in both ways: SASL over TLS and mutual TLS; and a
+login that is wrong."""
 
 import time
 from collections.abc import Iterator
@@ -75,13 +76,13 @@ def publish(found: Settings, way: str) -> None:
 
 def read_back(found: Settings, way: str) -> None:
     reader = batch_reader(found)
-    # Without the compiled library there is one way to read.
+    # Without the compiled library there is only one way to read.
     assert reader.way == way or c_library.library() is None
     try:
         reader.look_up("events", 15)
         reader.assign("events", dict.fromkeys(range(3), 0))
         ended, records, deadline = set[int](), 0, time.monotonic() + 60
-        # A partition may seem to end before the commit's marker is there.
+        # A partition may seem to end before the commit's marker is written.
         while (len(ended) < 3 or records < 5000) and time.monotonic() < deadline:
             batch = reader.next(1000, 0.2)
             records, ended = records + len(batch), ended | set(batch.ends)
@@ -122,7 +123,7 @@ def test_tokens_of_an_oauth_server(broker: KafkaServer, tmp_path: Path, way: str
 def test_a_login_that_is_refused_is_told_as_such_and_soon(
     broker: KafkaServer, tmp_path: Path, way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """To librdkafka a wrong password is one more connection that failed, to be tried again."""
+    """For librdkafka a wrong password is one more failed connection, which it tries again."""
     wrong = {"sasl_mechanism": "PLAIN", "sasl_username": USER, "sasl_password": "wrong"}
     found = login(broker, tmp_path, way, **wrong)
     for attempt in (lambda: publish(found, way), lambda: describe_topic(found, "events")):
@@ -167,7 +168,8 @@ def test_a_refusal_of_the_past_is_no_reason_for_a_slow_answer(
         load_settings({"SLUICE_HOME": str(tmp_path), "SLUICE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"})
     )
     refused = KafkaError(KafkaError._AUTHENTICATION, "Invalid username")
-    # Nothing comes of itself: that nobody listens there would be told at any moment.
+    # The client reports nothing by itself:
+    # otherwise it would soon report that nothing listens at this address.
     monkeypatch.setattr(client, "poll", lambda _: 0)
     client._login(refused)
     unanswered = Future[int]()
@@ -203,7 +205,7 @@ def test_tls_on_one_side_only_is_named_as_that(
 
 
 def test_a_rotated_password_is_used_by_the_next_client(broker: KafkaServer, tmp_path: Path, way: str) -> None:
-    """The settings are those of a process that lives: they are not read again."""
+    """The settings belong to a running process: they are not read again."""
     operator = AdminClient({"bootstrap.servers": broker.bootstrap})
     user, file = f"rotated-{way}", tmp_path / "password"
 

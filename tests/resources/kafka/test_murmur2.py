@@ -1,4 +1,5 @@
-"""Kafka's murmur2, against the values of Kafka's own UtilsTest and a scalar transcription of the Java."""
+"""Kafka's murmur2, compared with the values of Kafka's own UtilsTest
+and with a scalar copy of the Java code."""
 
 from typing import Any
 
@@ -38,7 +39,7 @@ def scalar_murmur2(data: bytes) -> int:
 
 
 def plainly(keys: pa.BinaryArray) -> npt.NDArray[np.uint32]:
-    """What is done where there is no compiled library."""
+    """What is used without the compiled library."""
     return np.array([plain_murmur2(key) for key in keys.to_pylist()], np.uint32)
 
 

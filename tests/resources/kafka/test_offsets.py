@@ -1,4 +1,5 @@
-"""Offsets are asked for again where what the client knows of the topic is old, once it has looked again."""
+"""If the client's metadata of the topic is stale,
+it is refreshed, and then the offsets are requested again."""
 
 from concurrent.futures import Future
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from resources.kafka.reading.offsets import offsets_of
 
 
 class Client:
-    """An admin client that is refused with `code` until it has asked for the topic's metadata."""
+    """An admin client whose requests fail with `code` until it has requested the topic's metadata."""
 
     def __init__(self, code: int) -> None:
         self._error: KafkaError | None = KafkaError(code)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, in seconds, which stands still; sleeping moves it."""
+    """The time, in seconds; only sleeping advances it."""
     now = [1_000.0]
 
     def sleep(seconds: float) -> None:
@@ -64,7 +64,7 @@ Quota = Callable[[str, float], str]
 
 @pytest.fixture
 def quota(cluster: "Cluster", tmp_path: Path) -> Quota:
-    """Sets a quota for a client.id of its own, which it returns."""
+    """Sets a quota for a separate client.id; returns the client.id."""
     libraries = maven.fetch("kafka", server="kafka", progress=lambda _: None)
     client = f"c{uuid4().hex[:8]}"
 
@@ -132,8 +132,8 @@ def test_a_reader_hears_of_a_quota_and_reads_to_the_end(cluster: "Cluster", quot
 
 
 class Silent:
-    """A reader that hears nothing for `seconds`, and then one record, if it was not let go of meanwhile: what was asked
-    for then is discarded, and asked for anew."""
+    """A reader that receives nothing for `seconds`, and then one record, unless it was unassigned in the
+    meantime: then its requests are discarded and sent again."""
 
     def __init__(self, clock: list[float], seconds: float, throttle_ms: int) -> None:
         self._clock, self._seconds, self._throttle_ms = clock, seconds, throttle_ms
@@ -239,14 +239,14 @@ def test_a_throttle_time_is_waited_out_before_a_transaction_is_opened(
 @pytest.mark.parametrize(
     ("milliseconds", "done", "seconds", "given_up"),
     [
-        (500, 1_000, 4.0, True),  # of 100,000: 400 s to go
+        (500, 1_000, 4.0, True),  # of 100,000: 400 s left
         (500, 30_000, 4.0, False),  # in 13 s
         (500, 1_000, 2.0, False),  # too early to tell
-        (500, 0, 4.0, False),  # no pace is known yet
+        (500, 0, 4.0, False),  # no rate is known yet
         (500, 0, 23.0, True),
-        (30_000, 30_000, 4.0, True),  # nothing more is taken for 30 s
+        (30_000, 30_000, 4.0, True),  # nothing more is accepted for 30 s
         (30_000, 100_000, 4.0, False),  # and nothing more is needed
-        (0, 1_000, 20.0, False),  # no broker says that it throttles: the client's time-outs decide
+        (0, 1_000, 20.0, False),  # no broker reports throttling: the client's timeouts decide
     ],
 )
 def test_when_a_transaction_is_given_up(

@@ -1,4 +1,4 @@
-"""Records in columns: what a slice holds, and what is refused."""
+"""Records in columns: what a slice contains, and what is refused."""
 
 from typing import Any
 

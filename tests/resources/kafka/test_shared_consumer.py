@@ -1,4 +1,5 @@
-"""A consumer that is lent: connected once, knowing nothing of the reading before, and never to two at once."""
+"""A consumer that is lent: connected once,
+without memory of the reading before, and never lent to two at once."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Topics: described, created only where allowed, and otherwise the command to run."""
+"""Topics: described, created only if that is allowed, otherwise the error names the command to run."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The transactional producer: it counts what happened, and says what went wrong in words of the window."""
+"""The transactional producer: it counts what happened, and describes errors in terms of the window."""
 
 import time
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["native", "public"])
 def way(request: pytest.FixtureRequest) -> str:
-    """Every promise holds for both."""
+    """Every promise applies to both."""
     chosen: str = request.param
     return chosen
 
@@ -59,7 +59,8 @@ def test_what_is_committed_is_counted_by_kafka_partition(any_cluster: "Cluster")
 
 
 def test_a_record_that_is_waited_for_does_not_wait_for_others(cluster: "Cluster") -> None:
-    """It may be sent only when the brokers have noted its kafka_partition, and nobody asks for it again then."""
+    """It may be sent only after the brokers have added its Kafka partition;
+    later nothing triggers a send, except linger.ms."""
     topic, took = cluster.topic(1), []
     with claimed(cluster.settings(linger_ms="5000"), topic) as producer:
         for n in range(15):
@@ -69,13 +70,14 @@ def test_a_record_that_is_waited_for_does_not_wait_for_others(cluster: "Cluster"
             producer.await_acknowledgements()
             took.append(time.monotonic() - began)
             producer.commit()
-    assert median(took) < 5  # else at least linger.ms is waited for
+    assert median(took) < 5  # otherwise the producer waits at least for linger.ms
 
 
 def test_few_records_wait_for_no_others_and_nobody_has_to_ask_for_them(
     cluster: "Cluster", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """None of them may be left behind: what is sent as it comes is acknowledged without being asked for."""
+    """None of them may be left unsent:
+    records that are sent as they come are acknowledged without a flush."""
     topic = cluster.topic(3)
     with claimed(cluster.settings(), topic, few=True) as producer:
         if producer.way == "native":
@@ -117,7 +119,8 @@ def test_a_transaction_left_open_is_dropped(any_cluster: "Cluster") -> None:
 
 @pytest.mark.parametrize("when", ["before begin", "after begin", "in flight", "before commit"])
 def test_whoever_is_fenced_is_told_that_another_run_took_over(cluster: "Cluster", when: str) -> None:
-    """librdkafka shows it as _FENCED, as _FATAL, inside a SystemError or not at all, depending on the moment."""
+    """librdkafka reports it as _FENCED, as _FATAL,
+    inside a SystemError or not at all, depending on the moment."""
     topic, settings = cluster.topic(3), cluster.settings()
     with claimed(settings, topic) as loser:
         if when != "before begin":
@@ -138,7 +141,7 @@ def test_whoever_is_fenced_is_told_that_another_run_took_over(cluster: "Cluster"
             winner.produce(topic, b"k", b"won")
             winner.await_acknowledgements()
             winner.commit()
-        # Whatever is asked of it later, it says the same.
+        # Every later request to it has the same answer.
         with pytest.raises(ProducerFenced):
             loser.begin()
             loser.produce(topic, b"k", b"lost")
@@ -149,7 +152,7 @@ def test_whoever_is_fenced_is_told_that_another_run_took_over(cluster: "Cluster"
 
 
 def test_a_transaction_older_than_the_brokers_allow_is_a_passing_fault(cluster: "Cluster") -> None:
-    """To its producer that looks exactly like being fenced."""
+    """For its producer this looks exactly like being fenced."""
     topic = cluster.topic(1)
     with claimed(cluster.settings(), topic) as loser:
         loser.begin()
@@ -166,7 +169,7 @@ def test_a_transaction_older_than_the_brokers_allow_is_a_passing_fault(cluster: 
 
 def test_a_record_larger_than_the_topic_is_refused_by_its_size(cluster: "Cluster") -> None:
     topic = cluster.topic(1, max_message_bytes="2000")
-    for limit in (2000, None):  # None: the topic's settings may not be read, the broker itself refuses
+    for limit in (2000, None):  # None: the topic's settings may not be read, so the broker itself refuses
         with claimed(cluster.settings(), topic, max_message_bytes=limit) as producer:
             producer.begin()
             with pytest.raises(RecordTooLarge) as caught:
@@ -216,7 +219,7 @@ def test_a_record_that_the_client_refuses_names_the_client_and_its_setting(
 
 
 def test_a_refused_record_is_named_and_not_the_state_it_leaves_behind(cluster: "Cluster") -> None:
-    """After a refusal produce() says "Erroneous state" and nothing else."""
+    """After a refusal, produce() reports "Erroneous state" and nothing else."""
     topic = cluster.topic(1, max_message_bytes="2000")
     with claimed(cluster.settings(), topic) as producer:
         producer.begin()
@@ -324,7 +327,7 @@ def test_a_commit_never_answered_is_in_doubt_and_not_aborted(
 
 
 class Failing:
-    """A client whose commit the brokers fail within, after it has happened or before."""
+    """A client whose commit fails in the brokers, after it has happened or before."""
 
     def __init__(self, real: Any, *, really: bool) -> None:
         self._real, self._really = real, really
@@ -354,7 +357,7 @@ def test_a_commit_that_the_brokers_fail_within_is_in_doubt(cluster: "Cluster", r
 
 
 def test_brokers_that_fail_within_a_commit_may_say_that_another_run_took_over(cluster: "Cluster") -> None:
-    """Seen on Apache Kafka 4.3 where a successor claimed at that moment."""
+    """Seen on Apache Kafka 4.3 if another run claimed the window at that moment."""
     topic = cluster.topic(1)
     with claimed(cluster.settings(), topic) as producer:
         producer.begin()

@@ -45,7 +45,8 @@ listener.name.login.oauthbearer.sasl.server.callback.handler.class=\
 class TlsKafka(ApacheKafka):
     """As ApacheKafka; the third port is SASL_SSL, the fourth SSL with certificates on both sides.
 
-    `ca.pem` and `client.pem` (certificate and key) in its folder are for clients; `stranger.pem` is of another CA.
+    `ca.pem` and `client.pem` (certificate and key) in its folder are for clients; `stranger.pem` is from
+    another CA.
     """
 
     name = "kafka-tls"
@@ -56,7 +57,7 @@ class TlsKafka(ApacheKafka):
         launch = super().prepare(folder, (port, controller), progress)
         if not (folder / "ca.pem").exists():
             _certificates(folder)
-        # The last of two lines with one name counts.
+        # If two lines have the same name, the last one counts.
         with (folder / "server.properties").open("a") as properties:
             properties.write(
                 _SECURED.format(host=LOOPBACK, port=port, login=login, mutual=mutual, controller=controller)
@@ -105,7 +106,8 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 @contextmanager
 def token_endpoint(valid_seconds: int = 3600) -> Iterator[tuple[str, list[str]]]:
-    """An OAuth server that gives unsigned tokens for the user to whoever asks; its URL, and what it was asked."""
+    """An OAuth server that gives unsigned tokens for the user to every client;
+    yields its URL, and the requests."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

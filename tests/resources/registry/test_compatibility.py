@@ -1,4 +1,5 @@
-"""Our comparison of schemas gives the `avro` package's verdicts, and sentences a reader can act on."""
+"""Our comparison of schemas has the `avro` package's verdicts,
+and sentences that tell a reader what to do."""
 
 import json
 from typing import Any
@@ -63,7 +64,7 @@ def records(draw: st.DrawFn) -> dict[str, Any]:
         if names & used:
             kind = "int"
         used |= names
-        # The value of a default does not matter to the comparison, only that there is one.
+        # For the comparison only the existence of a default matters, not its value.
         fields.append(field(name, kind, **({"default": 0} if draw(st.booleans()) and kind == "int" else {})))
     return record(*fields)
 

@@ -1,4 +1,5 @@
-"""A registry that is away, slow or strict: said in words, and only what may pass is a passing fault."""
+"""A registry that cannot be reached, is slow or strict:
+reported in words, and only what may pass is a transient error."""
 
 import http.server
 import threading
@@ -48,7 +49,7 @@ def test_a_registry_on_this_machine_is_reached_in_spite_of_a_proxy(
 
 
 class _Guarded(http.server.BaseHTTPRequestHandler):
-    """401 without a login, 503 with the login `later`, else what it was sent."""
+    """401 without a login, 503 with any login."""
 
     def do_GET(self) -> None:
         login = self.headers.get("Authorization")

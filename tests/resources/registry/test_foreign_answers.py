@@ -1,4 +1,5 @@
-"""Whatever answers at the registry's address: a value, or one error that says what it is. Never a traceback."""
+"""Whatever answers at the registry's address:
+the result is a value, or one error that says what answers. Never a traceback."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +28,7 @@ HTML = {"content-type": "text/html"}
 
 
 def registry_answering(reply: Callable[[httpx.Request], Reply], **properties: str) -> ConfluentRegistry:
-    # Without certificates, which take longer to load than everything else here.
+    # Without certificates, whose loading takes longer than everything else here.
     quick = {"ssl.ca.location": "false", "max.retries": "0"}
     registry = ConfluentRegistry({"url": "http://registry.test/", **quick, **properties})
 
@@ -183,7 +184,8 @@ def test_every_answer_is_a_value_or_an_error_in_words(
     replies: dict[str, Reply] = {}
 
     def reply(request: httpx.Request) -> Reply:
-        # One request, one answer: so that any mixture of right and foreign answers is met.
+        # The same request always has the same answer,
+        # so that every mixture of right and foreign answers is tried.
         key = f"{request.method} {request.url}"
         return replies.setdefault(key, data.draw(REPLIES, label=key))
 
@@ -194,7 +196,7 @@ def test_every_answer_is_a_value_or_an_error_in_words(
         assert "\n" not in error.problem and error.problem.isprintable()
 
 
-# A registry as it should be, whose answers to single questions are replaced.
+# A registry as it should be, in which the answers to single requests are replaced.
 def subject_with(*versions: tuple[int, str], **more: Any) -> Callable[[httpx.Request], Reply]:
     def reply(request: httpx.Request) -> Reply:
         path = request.url.path

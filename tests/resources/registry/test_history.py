@@ -1,4 +1,5 @@
-"""Which earlier versions Sluice compares the meaning of fields with, by the level, and in which direction."""
+"""With which earlier versions Sluice compares the meaning of fields,
+depending on the level, and in which direction."""
 
 import json
 from typing import Any

@@ -1,4 +1,5 @@
-"""A change of meaning on unchanged bytes is seen wherever it stands and in its direction, and nothing else is."""
+"""A change of meaning with unchanged bytes is detected wherever it is
+and in its direction, and nothing else is."""
 
 import json
 from typing import Any
@@ -104,7 +105,7 @@ def test_what_only_one_side_can_read_is_wrong_in_that_direction(reader: Any, wri
         (["null", MILLIS], ["null", "string"]),
         (["null", DATE, MICROS], ["null", DATE]),
         (logical("uuid", "string"), "string"),
-        # Avro ignores a logical type on a type that it is not for.
+        # Avro ignores a logical type on a type that it is not defined for.
         (logical("timestamp-millis", "string"), logical("timestamp-micros", "string")),
         (fixed("duration"), fixed("uuid", 16)),
     ],

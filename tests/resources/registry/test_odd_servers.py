@@ -1,4 +1,5 @@
-"""What stands at the address speaks something else, or stops in the middle: only what may pass is a passing fault."""
+"""The server at the address speaks something else, or stops in the middle:
+only what may pass is a transient error."""
 
 import base64
 import contextlib
@@ -18,7 +19,7 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
 @contextmanager
 def serving(talk: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that does `talk` with each connection, after it has received something, and closes it."""
+    """A server that does `talk` with each connection, after it has received something, and then closes it."""
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.05)
@@ -56,8 +57,8 @@ def asked(url: str, **properties: str) -> None:
 @pytest.mark.parametrize(
     ("scheme", "content"),
     [
-        ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n"),  # TLS where none is spoken
-        ("http", b"\x15\x03\x01\x00\x02\x02\x16"),  # none, where TLS is spoken
+        ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n"),  # TLS, but the server does not speak it
+        ("http", b"\x15\x03\x01\x00\x02\x02\x16"),  # no TLS, but the server speaks it
         ("http", b"SSH-2.0-OpenSSH\r\n\r\n"),
         ("http", b"\x00\x00\x00\x00\x00\x23"),  # a Kafka broker
         ("http", b"HTTP/1.1 200 OK\r\nno header\r\n\r\n"),
@@ -91,7 +92,7 @@ def test_a_connection_that_is_cut_may_pass(content: bytes) -> None:
 def test_an_answer_that_never_ends_is_given_up() -> None:
     def drip(connection: socket.socket) -> None:
         connection.sendall(OK + b"content-length: 1000\r\n\r\n")
-        while True:  # until the client hangs up
+        while True:  # until the client closes the connection
             connection.sendall(b" ")
             threading.Event().wait(0.05)
 

@@ -1,4 +1,4 @@
-"""What Sluice asks of a registry, held by ours and by one that is not ours (Apicurio)."""
+"""What Sluice requires of a registry, tested with ours and with one that is not ours (Apicurio)."""
 
 import json
 import uuid
@@ -144,7 +144,8 @@ LEVELS: list[tuple[str, list[str], str, bool]] = [
     ("FULL", [NARROWER], WIDER, False),
     ("FULL", [V1], NO_DEFAULT, False),
 ]
-# The field gets a default in version 2 and loses it in 3: readers of 3 read data of 2, not of 1.
+# The field gets a default in version 2 and loses it in version 3:
+# readers of 3 can read data of 2, but not of 1.
 DEFAULT = record(ID, field("gate", "string", default=""))
 LEVELS += [
     ("BACKWARD", [V1, DEFAULT], NO_DEFAULT, True),
@@ -202,7 +203,7 @@ def test_a_change_of_unit_that_an_operator_registered_is_in_force(
     assert registry.register(subject, MICROS) == by_hand.json()["id"]
 
 
-# Taken out and added again, which every step allows: only the first version shows what became of the field.
+# Removed and added again, which every step allows: only the first version shows how the field has changed.
 TRAP = [
     record(ID, field("at", {"type": "long", "logicalType": "timestamp-millis"}, default=0)),
     record(ID),

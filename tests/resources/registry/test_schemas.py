@@ -1,4 +1,5 @@
-"""Two texts of one schema are one schema; whatever changes a value, or what consumers are told, makes another."""
+"""Two texts of one schema are one schema;
+whatever changes a value, or the documentation for consumers, makes another."""
 
 import json
 import random
@@ -109,7 +110,7 @@ def test_a_reader_gets_the_same_values_with_either_text(seed: int) -> None:
     assert read[0] == read[1]
 
 
-# What was written, what stands there instead, and whether the values stay.
+# What was written, what is there instead, and whether the values stay the same.
 CHANGES = [
     ('"timestamp-millis"', '"timestamp-micros"', False),
     (', "logicalType": "timestamp-millis"', "", False),

@@ -1,4 +1,5 @@
-"""A registry whose certificate is not valid, or that speaks TLS where the url says otherwise, is named as that."""
+"""A registry whose certificate is not valid,
+or that speaks TLS although the URL says otherwise, is reported as that."""
 
 import socket
 from pathlib import Path

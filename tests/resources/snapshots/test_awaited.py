@@ -1,4 +1,4 @@
-"""What is asked of a store elsewhere says that it is waited for; what it answers is passed on as it is."""
+"""While a request to a remote store runs, it is reported as waiting; its answer is passed on unchanged."""
 
 import contextlib
 from collections.abc import Iterator
@@ -52,6 +52,6 @@ def test_every_request_to_a_store_elsewhere_is_waited_for(tmp_path: Path, awaite
     asked(lambda: store.store_id(make=True))
     batches = store.read(snapshot, batch_rows=2)
     asked(lambda: made.append(next(batches)))
-    # The bytes come while rows are read, not when the file is opened alone.
+    # The bytes are read with the rows, not only when the file is opened.
     assert len(awaited) > 2
     assert [batch.num_rows for batch in [made[1], *batches]] == [2, 1]

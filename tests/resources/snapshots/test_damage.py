@@ -1,4 +1,5 @@
-"""A damaged, missing or unreadable file of the store is named, and no other error than the store's own comes of it."""
+"""A damaged, missing or unreadable file of the store is named,
+and no other error than the store's own is raised."""
 
 import errno
 import json

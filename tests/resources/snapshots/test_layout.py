@@ -1,4 +1,5 @@
-"""The layout of snapshot files: every value as it was, bytes of the rows alone, small where values repeat."""
+"""The layout of snapshot files:
+every value unchanged, bytes that depend only on the rows, small if values repeat."""
 
 import datetime as dt
 from decimal import Decimal
@@ -16,7 +17,7 @@ EVENT, WINDOW = "flights/departed", "2013-01-01"
 ROWS = ROW_GROUP_ROWS + 1000
 _INSTANT = dt.datetime(2013, 1, 1, tzinfo=dt.UTC)
 
-# Values that repeat and values that do not, of every type that is laid out in its own way.
+# Values that repeat and values that do not, of every type that has its own layout.
 COLUMNS: dict[str, tuple[pa.DataType, list[Any]]] = {
     "flag": (pa.bool_(), [True, False, None]),
     "tiny": (pa.uint8(), [0, 255, None]),
@@ -111,7 +112,7 @@ def test_files_of_earlier_versions_are_read(tmp_path: Path) -> None:
     store = SnapshotStore(str(tmp_path))
     rows = table({name: COLUMNS[name] for name in ("money", "text", "instant", "list")}, ROWS)
     snapshot = write(store, rows)
-    # As files were laid out once: dictionaries for all, zstd, decimals as bytes, statistics.
+    # As files were laid out in earlier versions: dictionaries for all, zstd, decimals as bytes, statistics.
     pq.write_table(
         rows, tmp_path / snapshot.path, compression="zstd", compression_level=1, row_group_size=ROW_GROUP_ROWS
     )

@@ -47,4 +47,4 @@ def test_schemas_are_alike_but_for_nullability_and_metadata() -> None:
         schema(a, b.with_type(pa.large_string())),
     ):
         assert not alike(schema(a, b), other) and not alike(other, schema(a, b))
-    assert not alike(SCHEMA, SCHEMA)  # nested ones are never
+    assert not alike(SCHEMA, SCHEMA)  # nested ones never are

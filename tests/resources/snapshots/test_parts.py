@@ -1,4 +1,4 @@
-"""Many rows: a snapshot of several files is one snapshot wherever it is named, read, shared or mended."""
+"""Many rows: a snapshot of several files is one snapshot wherever it is named, read, shared or repaired."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from resources.snapshots import Snapshot, SnapshotError, SnapshotStore
 from resources.snapshots.writer import ROW_GROUP_ROWS
 from tests.resources.snapshots.test_store import EVENT, WINDOW, read, rows, write
 
-# Two row groups a file: one column of rows() is a list, so it has four of plain values.
+# Two row groups a file: rows() has four columns of plain values, one of which is in the list.
 MANY = 5 * ROW_GROUP_ROWS - 7
 
 
@@ -88,7 +88,7 @@ def test_an_altered_part_is_refused_and_writing_again_mends_it(tmp_path: Path, p
 
 @pytest.mark.parametrize("part", [0, 1, 2])
 def test_a_snapshot_without_one_of_its_parts_is_none(store: SnapshotStore, part: int) -> None:
-    """As a run leaves it that is killed while it moves them to their places."""
+    """As left by a run that is killed while it moves the files to their places."""
     made = write(store, rows(MANY))
     store._fs.rm(store._at(made.files[part]))
     assert store.find(EVENT, WINDOW, "sourced", made.sha256) is None
@@ -139,7 +139,7 @@ def test_a_write_that_is_given_up_leaves_none_of_its_files(tmp_path: Path) -> No
 
 
 def test_what_is_known_of_a_file_goes_with_its_end(tmp_path: Path) -> None:
-    """pyarrow's writer holds a kilobyte and more for each column of each row group."""
+    """pyarrow's writer keeps more than a kilobyte for each column of each row group."""
     store = SnapshotStore(str(tmp_path))
     with store.writer(EVENT, WINDOW, "sourced", rows(0).schema) as out:
         for batch in rows(MANY).to_batches():

@@ -1,4 +1,5 @@
-"""Snapshots: same rows same bytes, altered bytes refused, memory flat, nothing half-written."""
+"""Snapshots: the same rows have the same bytes,
+changed bytes are refused, memory is flat, no file is half-written."""
 
 import hashlib
 import json
@@ -69,7 +70,7 @@ def test_rows_come_back_in_order_and_the_newest_is_current(store: SnapshotStore)
     assert store.current(EVENT, WINDOW, "sourced") == second
     assert store.current(EVENT, WINDOW, "transformed") is None
     assert store.current(EVENT, "2013-01-02", "sourced") is None
-    # The older one is still there: the ledger may name it.
+    # The older one still exists: the ledger may name it.
     found = store.find(EVENT, WINDOW, "sourced", first.sha256)
     assert found is not None and read(store, found).equals(rows(10))
     assert store.find(EVENT, WINDOW, "sourced", "0" * 64) is None
@@ -105,7 +106,7 @@ def test_an_empty_window_is_a_snapshot_too(store: SnapshotStore) -> None:
     store.verify(empty)
 
 
-# Pages of a Parquet file end where chunks end, unless rows are joined first.
+# Pages of a Parquet file end where chunks end, unless the rows are joined first.
 @given(cuts=st.lists(st.integers(700, ROW_GROUP_ROWS + 10), min_size=1, max_size=8))
 @hypothesis_settings(max_examples=6, deadline=None)
 def test_the_hash_tells_of_the_rows_and_not_of_the_batches(
@@ -222,7 +223,7 @@ def test_a_write_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
 def test_what_a_killed_run_has_left_is_removed_two_days_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the first write of a run; what grows meanwhile, and what is not ours, stays."""
+    """The first write of a run does it; files that are still growing, and files that are not ours, stay."""
     store = SnapshotStore(str(tmp_path))
     staging = tmp_path / ".staging"
     left, handle = new_file(store.staging_folder(), ".parquet")
@@ -304,7 +305,7 @@ def test_writing_and_reading_hold_a_few_row_groups_at_most(tmp_path: Path) -> No
     before, peak = pa.total_allocated_bytes(), 0
     with store.writer(EVENT, WINDOW, "sourced", batch.schema) as out:
         for _ in range(40 * ROW_GROUP_ROWS // 8192):
-            # A copy of each, as a warehouse hands over new memory with every batch.
+            # A copy each time, because a warehouse returns new memory with every batch.
             out.write(pa.record_batch({"x": pa.array(batch.column(0).to_numpy().copy())}))
             peak = max(peak, pa.total_allocated_bytes() - before)
         snapshot = out.finish({})
@@ -319,7 +320,7 @@ def test_writing_and_reading_hold_a_few_row_groups_at_most(tmp_path: Path) -> No
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Each file and folder that was brought to the disk, with the thread that did it."""
+    """Each file and folder for which fsync was called, with the thread that called it."""
     found: list[tuple[str, str]] = []
 
     def sync(handle: int) -> None:
@@ -403,7 +404,7 @@ def test_what_could_not_be_brought_to_the_disk_is_said_when_it_is_waited_for_and
         store.begin_fsync(EVENT, WINDOW)
         with pytest.raises(TransientError, match="Input/output error"):
             store.fsync_window(EVENT, WINDOW)
-    # The second time the system says that there is nothing left to bring.
+    # The second time, the system reports that there is nothing left to write.
     with pytest.raises(TransientError, match="materialize the window again"):
         store.fsync_window(EVENT, WINDOW)
     write(store, rows(3))
@@ -413,7 +414,7 @@ def test_what_could_not_be_brought_to_the_disk_is_said_when_it_is_waited_for_and
 def test_a_file_that_takes_the_place_of_another_is_on_the_disk_first(
     tmp_path: Path, synced: list[tuple[str, str]]
 ) -> None:
-    """A ledger may name it, and the rows are found again by a window that has nothing to publish."""
+    """A ledger may name it, and a window that has nothing to publish may find the rows again."""
     store = SnapshotStore(str(tmp_path))
     write(store, rows(3))
     assert synced == []

@@ -1,4 +1,4 @@
-"""The id of a snapshot store: made once, whoever makes it, and moved with the store."""
+"""The id of a snapshot store: created once, whoever creates it, and moved with the store."""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Work ahead: the same items, a bounded lead, and no thread left behind whatever ends it."""
+"""Work in advance: the same items, a limited lead, and no thread left behind, however it ends."""
 
 import os
 import threading
@@ -38,7 +38,7 @@ def test_the_thread_waits_for_room() -> None:
     count = Count()
     with closing(ahead(count, most=2)) as items:
         assert [next(items), next(items)] == [0, 1]
-        # Two taken, two that wait, one that was made and finds no room.
+        # Two were taken, two wait, and one was made but does not fit into the queue.
         deadline = time.monotonic() + 60
         while count.made < 5 and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Row groups are stored in a thread: its errors reach whoever writes, and nothing of it stays."""
+"""Row groups are stored in a thread: its errors reach the writer, and nothing of it is left."""
 
 import threading
 import time

@@ -13,7 +13,7 @@ from resources.warehouse import Warehouse, open_warehouse
 from tests.fixtures_postgres import PostgresServer, execute
 from tests.matrix import one_of
 
-# In both dialects. The zone and what is odd in the names are traps.
+# In both dialects. The time zone and the unusual names are deliberate difficulties.
 _TABLES = """
 SET TimeZone = 'America/New_York';
 CREATE TABLE t AS SELECT i, TIMESTAMP '2013-01-01' + i * INTERVAL '1 hour' AS naive,

@@ -1,4 +1,4 @@
-"""A TCP proxy that lets so many bytes of a server's answers through, and then drops the line."""
+"""A TCP proxy that passes a number of bytes of a server's answers, and then closes the connection."""
 
 import socket
 import threading
@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Cutter:
-    """`port` is where it listens; `seen` counts the bytes the server sent, `limit` how many come through."""
+    """`port` is where it listens;
+    `seen` counts the bytes that the server sent, `limit` is how many are passed."""
 
     port: int
     limit: int | None = None
@@ -17,7 +18,7 @@ class Cutter:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def passes(self, size: int) -> int:
-        """How many of the next `size` bytes come through."""
+        """How many of the next `size` bytes are passed."""
         with self._lock:
             left = size if self.limit is None else max(self.limit - self.seen, 0)
             self.seen += size

@@ -1,4 +1,5 @@
-"""What the suite of `conformance/` leaves to the kinds that have schemas and quote an author's words; and with many rows."""
+"""What the suite of `conformance/` does not test:
+kinds that have schemas and quote an author's words; and many rows."""
 
 import re
 

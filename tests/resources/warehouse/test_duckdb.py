@@ -1,4 +1,5 @@
-"""DuckDB alone: several readers of one file, memory, locks, files that are none. See test_contract for the rest."""
+"""Only DuckDB: several readers of one file, memory, locks, files that are not databases.
+For the rest see test_contract."""
 
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def test_one_process_may_open_a_file_twice_with_other_limits(path: Path) -> None
 
 
 def test_sorting_more_than_the_memory_spills(warehouse: DuckDBWarehouse) -> None:
-    # 400,000 rows of over 100 bytes twice over, within 128 MB.
+    # 400,000 rows of over 100 bytes, twice, within 128 MB.
     found = taken(warehouse, "SELECT s, s || s AS ss FROM wide", order_by=("s",), batch_rows=50_000)
     assert found.num_rows == 400_000
 

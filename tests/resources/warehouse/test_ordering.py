@@ -1,4 +1,4 @@
-"""Rows that come in their order are not sorted, and come out as though they had been."""
+"""Rows that come in their order are not sorted, and the result is the same as if they had been."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -58,7 +58,7 @@ def test_types_that_engines_order_differently_are_never_ascending(first: pa.Arra
 
 @pytest.fixture
 def sorts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
-    """Whether each stream since was sorted by the engine."""
+    """For each stream from now on: whether the engine sorted it."""
     seen: list[bool] = []
     real = DuckDBWarehouse._query
 
@@ -180,7 +180,8 @@ def test_engines_of_large_windows_are_given_back_when_nobody_reads(tmp_path: Pat
 def test_rows_of_a_large_window_are_asked_for_again_where_they_were_read(
     tmp_path: Path, memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another engine would read the same blocks into memory of its own; where it has too little, the other one answers."""
+    """Another engine would read the same blocks into its own memory. If the first engine has too little
+    memory, the other one answers."""
     warehouse = made(tmp_path, f"{_ROW} ORDER BY seen, id")
     sql = "SELECT amount, id, seen FROM t"
     asked: list[Work] = []

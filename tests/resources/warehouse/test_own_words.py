@@ -1,4 +1,5 @@
-"""What a warehouse says of a query that it refused shows the query's words and never the value of a row."""
+"""A warehouse's message about a query that it refused
+shows the query's words and never the value of a row."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -61,7 +62,7 @@ END $$;
 
 @pytest.fixture(scope="module")
 def people_urls(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> dict[str, str]:
-    """The same ten thousand rows in both warehouses; the last one is somebody's."""
+    """The same ten thousand rows in both warehouses; the last one is about a person."""
     path: Path = tmp_path_factory.mktemp("people") / "people.duckdb"
     secret = SECRET.replace("'", "''")
     with duckdb.connect(str(path)) as connection:
@@ -105,7 +106,7 @@ def test_what_is_said_before_a_row_is_read_is_shown_whole(people: tuple[str, War
     _, warehouse = people
     with pytest.raises(WarehouseError, match="nosuch") as caught:
         taken(warehouse, "SELECT nosuch FROM people")
-    # Of a long line engines show a part, with other blanks.
+    # Engines show only a part of a long line, with other blanks.
     long = ",\t".join(f"i AS a{n}" for n in range(60))
     with pytest.raises(WarehouseError, match="nosuch"):
         taken(warehouse, f"SELECT {long}, nosuch, {long} FROM people")

@@ -1,4 +1,5 @@
-"""Rows asked for again, in plain values, are those of the stream: in both warehouses, for every type that is taken."""
+"""Rows that are queried again as plain values are the same as in the stream:
+in both warehouses, for every accepted type."""
 
 from datetime import datetime
 from typing import Any
@@ -40,7 +41,7 @@ POSTGRESQL = [
     "ARRAY[DATE '2000-01-01', 'infinity']::date[]", "ARRAY[true, false]", "ARRAY[0.1]::real[]", "ARRAY['ab']::char(5)[]",
     "ARRAY['6ccd780c-baba-1026-9564-5b8c656024db']::uuid[]",
 ]  # fmt: skip
-# What DuckDB's driver does not tell exactly of dates within other values.
+# DuckDB's driver does not return dates within other values exactly.
 NOT_TOLD = {"MAP {'key': [1], 'value': [2]}"}
 
 

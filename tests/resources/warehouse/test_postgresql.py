@@ -1,4 +1,5 @@
-"""PostgreSQL alone: one order under every collation and zone, one snapshot, faults of the server and of the line."""
+"""Only PostgreSQL: one order with every collation and time zone,
+one snapshot, faults of the server and of the network."""
 
 import random
 import re
@@ -36,7 +37,7 @@ def erp(url: str) -> Iterator[Warehouse]:
         yield made
 
 
-# Pairs that compare equal somewhere and are not the same: only a total order keeps them in place.
+# Pairs that may compare equal but are not the same: only a total order keeps their order fixed.
 _TRAPS = {
     "n numeric": ("1.0", "1.00", "-3", "10"),
     "f float8": ("0.0", "'-0.0'", "'NaN'", "1e9"),
@@ -95,14 +96,14 @@ def test_the_order_is_the_same_under_every_collation_zone_and_history(postgres: 
             f"CREATE TABLE traps ({', '.join(_TRAPS)}); INSERT INTO traps VALUES {', '.join(rows)}",
         )
         with closing(opened(url)) as warehouse:
-            # By the text of every row: -0.0 == 0.0 in Python too.
+            # Compared by the text of every row, because in Python -0.0 == 0.0.
             found.append(
                 [str(row) for row in taken(warehouse, "SELECT * FROM traps", order_by=("at",)).to_pylist()]
             )
     assert found[0] == found[1] == found[2]
     assert (
         len(set(found[0])) == len(_rows()) - len(_TRAPS) + 1
-    )  # the row of first options comes once per column
+    )  # each column adds the row of first options once
 
 
 def test_every_row_is_of_one_read_only_snapshot_under_our_name(erp: Warehouse) -> None:
@@ -146,7 +147,7 @@ def test_waiting_for_a_lock_ends_as_a_fault_that_may_pass(
 
 
 def _end(url: str, function: str) -> None:
-    """Have the server end (or cancel) what Sluice runs."""
+    """Let the server end (or cancel) what Sluice runs."""
     ended = query(
         url,
         f"SELECT {function}(pid) AS done FROM pg_stat_activity"
@@ -350,7 +351,7 @@ def test_memory_does_not_grow_with_the_rows(url: str) -> None:
         )
         return int(told.stdout)
 
-    # Four times the rows are 180 MB more of them.
+    # With four times the rows, the data is 180 MB larger.
     assert peak(2_400_000) < 1.2 * peak(600_000)
 
 

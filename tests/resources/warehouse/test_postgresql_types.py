@@ -1,4 +1,4 @@
-"""PostgreSQL's types, boundaries included: each exact in Arrow, or a clear error that says what to write instead."""
+"""PostgreSQL's types, limits included: each is exact in Arrow, or the error says what to write instead."""
 
 import re
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def erp(url: str) -> Iterator[Warehouse]:
 
 
 def column(warehouse: Warehouse, kind: str, *values: str) -> pa.ChunkedArray:
-    """A column `x` of `kind` holding the values, given as SQL, and a null; in their order."""
+    """A column `x` of `kind` with the values, given as SQL, and a null; in their order."""
     told = ", ".join(f"({n}, ({value})::{kind})" for n, value in enumerate((*values, "NULL")))
     return taken(
         warehouse, f"SELECT n, x FROM (VALUES {told}) AS v(n, x)", order_by=("n",), batch_rows=2
@@ -94,14 +94,14 @@ EXACT: list[tuple[str, pa.DataType, list[tuple[str, Any]]]] = [
     ("mood[]", pa.list_(pa.string()), [("'{ok,sad}'", ["ok", "sad"])]),
     ("uuid[]", pa.list_(pa.string()), [("'{00112233-4455-6677-8899-AABBCCDDEEFF}'", ["00112233-4455-6677-8899-aabbccddeeff"])]),
     ("numeric[]", pa.list_(pa.string()), [("'{1.50,-0.001}'", ["1.50", "-0.001"])]),
-    # Declared numerics: every digit, at both ends.
+    # Declared numerics: every digit, at both limits.
     ("numeric(10,2)", pa.decimal128(10, 2), [("-99999999.99", Decimal("-99999999.99")), ("0.01", Decimal("0.01"))]),
     ("numeric(38,0)", pa.decimal128(38, 0), [("9" * 38, Decimal("9" * 38)), ("-" + "9" * 38, Decimal("-" + "9" * 38))]),
     ("numeric(38,38)", pa.decimal128(38, 38), [("0." + "9" * 38, Decimal("0." + "9" * 38))]),
     ("numeric(76,10)", pa.decimal256(76, 10), [("9" * 66 + ".0000000001", Decimal("9" * 66 + ".0000000001"))]),
     ("numeric(5,-2)", pa.decimal128(7, 0), [("1234567", Decimal(1234600))]),
     ("numeric(3,5)", pa.decimal128(5, 5), [("0.00999", Decimal("0.00999"))]),
-    # Undeclared, and wider than Arrow's decimals: the very digits, as text.
+    # Undeclared, and wider than Arrow's decimals: exactly the same digits, as text.
     ("numeric", pa.string(), [("1.500", "1.500"), ("1e-20", "0.00000000000000000001"), ("1e40", "1" + "0" * 40)]),
     ("numeric(77,0)", pa.string(), [("9" * 77, "9" * 77)]),
 ]  # fmt: skip
@@ -124,7 +124,7 @@ def test_a_column_of_nulls_has_its_type(erp: Warehouse) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "value"),
-    # PostgreSQL itself keeps infinities out of a declared numeric.
+    # PostgreSQL itself refuses infinities in a declared numeric.
     [
         ("numeric(10,2)", "NaN"),
         ("numeric", "NaN"),
@@ -155,7 +155,7 @@ def test_infinity_is_the_end_of_the_integer_and_never_a_date(erp: Warehouse, kin
         for chunk in found.chunks
         for value in chunk.view(pa.int32() if kind == "date" else pa.int64()).to_pylist()
     ]
-    # What DuckDB sends too, and what becomes a dead letter of the class `infinite`.
+    # What DuckDB returns too, and what becomes a dead letter of the class `infinite`.
     assert counts[:2] == [largest, -largest]
     per_day = 1 if kind == "date" else 86_400_000_000
     assert counts[2:] == [-2_440_550 * per_day, 18_262 * per_day, None]
@@ -189,7 +189,7 @@ def test_a_type_without_an_equal_in_arrow_is_refused_with_what_to_write(
     assert caught.value.where == "warehouse sales, column x"
     assert told in caught.value.problem
     assert instead in str(caught.value.next_step)
-    # And what it says to write, is taken.
+    # And what the error says to write is accepted.
     told = str(caught.value.next_step).removeprefix("write in the query: ")
     first, _, other = told.removesuffix(")").partition(" AS x (or ") if "(or" in told else (told, "", "")
     for written in (first.removesuffix(" AS x"), other.partition(" to ")[0].partition(" for ")[0]):
@@ -217,7 +217,7 @@ def test_a_table_is_described_with_what_it_has(erp: Warehouse) -> None:
     assert found["cost"] == (pa.decimal128(12, 2), False)
     assert found["n"] == (pa.string(), True)
     assert found["Mixed Case"] == (pa.string(), True)
-    # No error over a column that a draft leaves out.
+    # A column that a draft leaves out raises no error.
     assert found["took"][0].type_name == "interval"
     assert found["cash"][0].type_name == "money"
 
@@ -265,7 +265,7 @@ def test_a_numeric_in_an_array_that_is_no_number_is_an_error_that_names_the_colu
 def test_what_is_to_be_written_for_values_that_stop_a_window_can_be_run_as_it_is_told(
     erp: Warehouse, kind: str, values: tuple[str, ...], count: str
 ) -> None:
-    """The error says how many there are at least, and the condition that leaves out such rows and no others."""
+    """The error says how many there are at least, and the condition that leaves out exactly these rows."""
     rows = " UNION ALL ".join(f"SELECT {value}::{kind} AS x" for value in values)
     with pytest.raises(WarehouseError, match=count) as caught:
         taken(erp, rows)

@@ -1,4 +1,4 @@
-"""Statistics and costs: what each kind of warehouse knows of its own, and what is made of rows."""
+"""Statistics and costs: what each kind of warehouse knows by itself, and what is computed from rows."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -109,7 +109,7 @@ def test_rows_of_every_kind_of_type_have_statistics() -> None:
 def test_a_sample_is_the_table_only_where_it_came_to_its_end(
     there: int, kept: int | None, most_rows: int
 ) -> None:
-    """`there` rows are in the table, and the catalogue says that `kept` are."""
+    """`there` rows are in the table, and the catalogue says that there are `kept`."""
     limit = most_rows + 1 if kept is None or kept <= most_rows else most_rows
     sampled = min(there, limit)
     table = SourceTable(("t",), (Column("a", pa.int64(), True),))

@@ -1,4 +1,4 @@
-"""A request to stop ends a query at once, and is passed on as what it is."""
+"""A request to stop ends a query at once, and is passed on unchanged."""
 
 import os
 import signal
@@ -61,7 +61,7 @@ def test_a_signal_ends_a_query_that_runs(
     )
     timer.start()
     try:
-        # Which of them depends on whether DuckDB or Python sees the signal first.
+        # Which one it is depends on whether DuckDB or Python sees the signal first.
         with pytest.raises((Stopped, KeyboardInterrupt)):
             ask(warehouse)
     finally:

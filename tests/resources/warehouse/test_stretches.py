@@ -1,4 +1,4 @@
-"""A sort done stretch by stretch gives the rows of one sort, and every row once."""
+"""A sort that is done part by part gives the rows of one sort, and every row once."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from resources.warehouse.duckdb.warehouse import DuckDBWarehouse
 from tests.resources.warehouse.conftest import taken
 
 ROWS = 150_000
-# Parts of the memory that make some seven sorts of these rows.
+# Shares of the memory that divide these rows into about seven sorts.
 IN_PARTS = ((Work.SORTING, 0.008),)
 TYPES = ["TIMESTAMPTZ", "TIMESTAMP_NS", "DATE", "BIGINT", "VARCHAR"]
 
@@ -48,7 +48,7 @@ def test_every_row_is_in_one_stretch_and_they_follow_each_other(
 
 @pytest.fixture(scope="module")
 def shuffled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Rows in no order; some without an instant, many with the same."""
+    """Unordered rows; some without an instant, many with the same one."""
     path = tmp_path_factory.mktemp("shuffled") / "shuffled.duckdb"
     with duckdb.connect(str(path)) as connection:
         connection.execute(

@@ -1,4 +1,5 @@
-"""What each kind of warehouse says of a table: its keys, comments and enums; and how a table is found by its name."""
+"""What each kind of warehouse reports about a table:
+keys, comments and enums; and how a table is found by its name."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -57,7 +58,7 @@ def urls(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     made = tmp_path_factory.mktemp("dwh") / "made.duckdb"
     with duckdb.connect(made) as connection:
         connection.execute(SQL)
-    # Now its schema `sales` is called as the database itself.
+    # Now its schema `sales` has the same name as the database.
     file = made.rename(made.with_name("sales.duckdb"))
     server: PostgresServer = request.getfixturevalue("postgres")
     url = server.new_database()
@@ -110,7 +111,7 @@ def test_a_view_declares_no_key_and_has_its_own_comment(warehouse: Warehouse) ->
 def test_a_table_is_found_however_its_name_is_written(warehouse: Warehouse, text: str, sql: str) -> None:
     found = warehouse.table(text)
     assert found.sql.replace("sales.sales.", "sales.") == sql, "DuckDB needs the database too"
-    # The name stands in the drafted query as it is.
+    # The drafted query contains the name as it is.
     assert len(warehouse.describe(f"SELECT * FROM {found.sql}", {})) == len(found.columns)
 
 

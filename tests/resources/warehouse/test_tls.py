@@ -1,4 +1,4 @@
-"""A PostgreSQL server's certificate that is not valid is named with the reason, and a mix-up of TLS and plaintext as that."""
+"""A PostgreSQL certificate that is not valid is reported with the reason, and so is TLS on one side only."""
 
 import socket
 import ssl
@@ -18,7 +18,8 @@ __all__ = ["certificates"]
 
 @contextmanager
 def serving(certificate: Path | None) -> Iterator[str]:
-    """What begins as PostgreSQL does: an answer to the request for TLS, and TLS where there is a certificate."""
+    """A server that begins like PostgreSQL:
+    it answers the request for TLS, and speaks TLS if it has a certificate."""
 
     def serve(connection: socket.socket) -> None:
         connection.recv(8)

@@ -1,7 +1,7 @@
 """Every event of this project keeps Sluice's promises, on rows of the warehouse that the settings name.
 
-An event joins by being there. The promises are part of Sluice and are upgraded with it; add tests of your own beside
-this file.
+A new event is tested as soon as it exists. The promises are part of Sluice and are upgraded with it.
+Add your own tests beside this file.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
-"""First on the path of a command under test: another word stands before every sentence that Sluice makes.
+"""First on the path of a command under test: puts an additional word before every sentence that Sluice makes.
 
-The words are put where sentences come from, as each of these modules is loaded: errors and their parts, what a run
-tells, findings, decisions and their reasons, notes of unfinished windows, log records, and what a command prints to
-stderr.
+The words are added where sentences are made, when each of these modules is loaded: errors and their parts, a
+run's events, findings, decisions and their reasons, notes of unfinished windows, log records, and what a
+command prints to stderr.
 """
 
 import logging
@@ -40,7 +40,7 @@ def _run_events(module: ModuleType) -> None:
 
 
 def _fields(name: str, *fields: str) -> Any:
-    """Words before these fields of the dataclass of this name."""
+    """Puts words before these fields of the dataclass of this name."""
 
     def change(module: ModuleType) -> None:
         kind = getattr(module, name)

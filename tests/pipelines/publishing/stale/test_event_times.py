@@ -1,4 +1,4 @@
-"""A value of another producer counts by its record timestamp, whatever its schema id stands for."""
+"""A value of another producer is compared by its record timestamp, whatever its schema id means."""
 
 from typing import cast
 

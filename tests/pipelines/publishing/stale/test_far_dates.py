@@ -1,4 +1,4 @@
-"""Our own values count by their event time, whatever dates they hold and in whatever unit they count."""
+"""Our own values are compared by their event time, whatever dates they have and in whatever unit."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 WINDOW, LATER = "2013-01-01", "2013-01-02"
 _DATE = {"type": "int", "logicalType": "date"}
 _STAMP = {"type": "long", "logicalType": "timestamp-micros"}
-# Type, one value of Arrow as an expression over `rows`, what a consumer of ours decodes, and what it is shown as.
+# The type, one Arrow value as an expression over `rows`,
+# the value that our consumer decodes, and how it is shown.
 FAR: dict[str, tuple[Any, str, Any, Any]] = {
     "year 10000": (_DATE, "far([2932897] * len(rows), pa.date32())", WideDate(2_932_897), "+10000-01-01"),
     "BC": (_DATE, "far([-735160] * len(rows), pa.date32())", WideDate(-735_160), "-0043-03-15"),

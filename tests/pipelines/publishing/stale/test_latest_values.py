@@ -1,4 +1,4 @@
-"""Which events are stale, by what stands on the log: the rule itself, against a model in plain Python."""
+"""Which events are stale, according to the log: the rule itself, compared with a model in plain Python."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pipelines.publishing.stale.latest_values import LatestValues, Row
 
 @dataclass(frozen=True)
 class Put:
-    """A record; its value is its instant, none for a tombstone; `marked`: Sluice has published it again."""
+    """A record; its value is its instant, None for a tombstone; `marked`: Sluice has published it again."""
 
     text: str
     instant: int | None

@@ -1,4 +1,4 @@
-"""Which other windows hold the keys of tombstones, in the words of the warning."""
+"""Which other windows have the keys of tombstones, in the words of the warning."""
 
 from typing import TYPE_CHECKING
 

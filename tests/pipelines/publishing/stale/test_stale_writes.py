@@ -1,4 +1,5 @@
-"""Stale writes on a real Apache Kafka: what was written with a later event time stands, whoever wrote it and whenever."""
+"""Stale writes on a real Apache Kafka:
+the value with the latest event time stays, whoever wrote it and whenever."""
 
 import struct
 import threading
@@ -36,7 +37,7 @@ def at(minute: int, day: int = 1) -> datetime:
 
 
 class Foreigner:
-    """Another producer of the topic, Sluice knows nothing of: its own client, partitioned as Java does."""
+    """Another producer of the topic, which Sluice does not know: its own client, partitioned as in Java."""
 
     def __init__(self, world: "World", transactional: bool = False) -> None:
         config: dict[str, Any] = {"bootstrap.servers": world.bootstrap, "partitioner": "murmur2_random"}
@@ -71,7 +72,7 @@ def entry(world: "World", window: str = WINDOW) -> LedgerEntry:
 
 
 def standing(world: "World") -> dict[str, int | None]:
-    """What a compacted topic comes down to: the last value of each key by the log."""
+    """The result of compaction: the last value of each key on the log."""
     return {r.key: None if r.value is None else r.value["amount"] for r in world.seen()}
 
 
@@ -94,8 +95,8 @@ def test_newer_values_of_another_producer_stand(state: "World") -> None:
     other.put("k3", at(30), 1003)  # the same instant as ours
     other.put("elsewhere", at(0, day=5), 1004)
     other.raw("k4", None)  # deleted now, long after its event time
-    other.raw("k5", b"not Avro", timestamp=1)  # undecodable, and stamped 1970
-    other.raw("k6", b"not Avro")  # undecodable, and stamped now
+    other.raw("k5", b"not Avro", timestamp=1)  # cannot be decoded, timestamp of 1970
+    other.raw("k6", b"not Avro")  # cannot be decoded, current timestamp
 
     result = state.deliver(ROWS)
     assert (result.action, result.published, result.stale, result.skipped) == ("backfill", 27, 3, 3)
@@ -146,7 +147,7 @@ def state_records(world: "World") -> list[Any]:
 
 
 def test_without_the_option_an_old_window_overwrites(world: "World") -> None:
-    """What the option is for: the same writes, and the newer value is gone."""
+    """Shows why the option exists: with the same writes but without it, the newer value is lost."""
     world.create_topic(3, cleanup_policy="compact")
     Foreigner(world).put("k1", at(0, day=5), 1001)
     assert world.deliver(ROWS).stale == 0
@@ -164,7 +165,7 @@ def test_a_later_window_stands_when_an_old_one_follows(state: "World") -> None:
     assert {key: standing(state)[key] for key in ("k0", "k1", "k2", "new")} == {
         "k0": 0, "k1": 2001, "k2": 2002, "new": 2003,
     }  # fmt: skip
-    # And neither a correction nor a replay of the old window brings an old value back.
+    # Neither a correction nor a replay of the old window restores an old value.
     changed = [*ROWS[:1], ("k1", 10, 77), ("k2", 20, 78), ("k3", 30, 79)]
     correction = state.deliver(changed)
     assert (correction.action, correction.published, correction.stale) == ("correct", 1, 2)
@@ -175,7 +176,7 @@ def test_a_later_window_stands_when_an_old_one_follows(state: "World") -> None:
 
 
 def test_a_window_may_correct_its_own_later_event(state: "World") -> None:
-    """The standing value of a key is this window's own: that it is later is no reason to keep it."""
+    """The latest value of a key is this window's own: a later event time is then no reason to keep it."""
     state.deliver([("k1", 600, 1), ("k2", 5, 2), ("k2", 6, 3)])
     result = state.deliver([("k1", 300, 9), ("k2", 5, 2), ("k2", 6, 3)])
     assert (result.published, result.stale) == (1, 0)
@@ -193,14 +194,15 @@ def test_a_renamed_module_may_correct_its_own_later_event(state: "World") -> Non
 
 
 def test_a_window_does_not_bring_back_its_own_older_event(state: "World") -> None:
-    """Part of a window goes out: what stands behind the part, and stays, is newer, whoever wrote it."""
+    """Only a part of the window is published: a value of the rest that is newer stays, whoever wrote it."""
     rows: list[Row] = [("k1", 5, 1), ("k1", 600, 2), ("k2", 5, 3)]
     state.deliver(rows)
     early = Selection(until=at(10))
     replayed = state.publish(reason="the first minutes", replay=Replay("r", selection=early))
     assert (replayed.published, replayed.stale) == (1, 1)
     assert standing(state) == {"k1": 2, "k2": 3}
-    # A correction of the older event likewise, and a replay of all sends all: the newer comes again behind it.
+    # The same for a correction of the older event. A replay of everything sends everything: the newer value
+    # comes again after it.
     corrected = state.deliver([("k1", 5, 9), *rows[1:]])
     assert (corrected.published, corrected.stale) == (0, 1)
     assert corrected.outcome == "stale"
@@ -241,7 +243,8 @@ def test_a_tombstone_does_not_delete_what_others_wrote(world: "World") -> None:
 
 @contextmanager
 def at_commit(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], None]) -> Iterator[None]:
-    """`act` happens before and after the records of each transaction are on the log, and before it is committed."""
+    """`act` is called twice in each transaction:
+    before its records are on the log, and after, but before the commit."""
     real, count = TransactionalProducer.await_acknowledgements, 0
 
     def await_acknowledgements(self: TransactionalProducer) -> Delivered:
@@ -260,7 +263,8 @@ def at_commit(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], None]) -> It
 def test_a_newer_value_that_slips_in_before_ours_stands(
     state: "World", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Written after the rows were compared, and before the transaction's own records reach the log."""
+    """The value is written after the rows were compared,
+    and before the transaction's own records reach the log."""
     other = Foreigner(state)
     real = TransactionalProducer.begin
     begun = 0
@@ -326,7 +330,8 @@ def test_an_open_transaction_of_another_is_waited_for(
 
 @pytest.mark.parametrize("first", [WINDOW, LATER])
 def test_two_windows_at_once(state: "World", first: str) -> None:
-    """Two runs of two windows with the same keys; whichever is first on the log, the later window's values stand."""
+    """Two runs of two windows with the same keys:
+    whichever is first on the log, the later window's values stay."""
     platforms = [state.platform(transaction_rows=3) for _ in range(2)]
     day = {WINDOW: 1, LATER: 2}
     for window in (WINDOW, LATER):

@@ -1,4 +1,5 @@
-"""A tombstone goes out only while the newest record of its key is the window's own: rows move between windows."""
+"""A tombstone is sent only if the newest record of its key is from the window itself:
+rows move between windows."""
 
 from itertools import product
 from typing import TYPE_CHECKING
@@ -30,7 +31,8 @@ KEEPS: list["Row"] = [(f"keeps{n}", n, n) for n in range(20)]
 
 
 def placed(places: dict[str, int | None]) -> list["Row"]:
-    """A row for each key at its minute since the first window's start; None: the warehouse has no such row."""
+    """A row for each key at its minute since the first window's start; None: the warehouse has no such
+    row."""
     return [(key, minute, minute) for key, minute in places.items() if minute is not None]
 
 
@@ -46,7 +48,7 @@ def publish_all(world: "World", rows: list["Row"], order: list[str]) -> None:
 def test_every_move_between_windows_leaves_the_warehouse_on_the_topic(
     embedded_world: "World", orders: tuple[list[str], list[str]]
 ) -> None:
-    """Each key is named by where it is in three states: absent, in the first window, in the second."""
+    """The name of each key is its position in three states: absent, in the first window, in the second."""
     world = embedded_world
     world.define(more="tombstones=True,")
     minutes = {"a": None, "1": 60, "2": DAY + 60}
@@ -83,7 +85,8 @@ def test_a_row_that_moved_to_a_window_published_before_keeps_its_newer_record(
 def test_under_another_key_the_former_keys_are_deleted_and_no_others(
     embedded_world: "World", more: str, contract: str
 ) -> None:
-    """The values of both key fields overlap: '2' is a former key and a new one, 'x' of a window that stays as it was."""
+    """The values of both key fields overlap: '2' is both a former key and a new one;
+    'x' is in a window that did not change."""
     world = embedded_world
     note = {"name": "note", "type": "string", "doc": "another name of it"}
     body, fields = "return rows.assign(note=rows['id'] + '!')", [note]
@@ -130,7 +133,8 @@ def test_a_row_that_comes_back_is_published_though_its_tombstone_is_later(embedd
 def test_what_was_left_out_for_a_row_that_is_gone_is_sent_by_a_fresh_replay_alone(
     embedded_world: "World",
 ) -> None:
-    """The stored rows of a window may be older than the deletion of their keys; those that are sourced anew are not."""
+    """The stored rows of a window may be older than the deletion of their keys;
+    rows that are sourced again are not."""
     world = embedded_world
     world.define(more=SKIP + " tombstones=True,")
     publish_all(world, [*KEEPS, ("moved", DAY + 10, 1)], [WINDOW, LATER])
@@ -174,7 +178,7 @@ def test_what_another_producer_wrote_since_is_not_deleted(embedded_world: "World
 def test_a_value_that_slips_in_before_the_tombstone_stands(
     world: "World", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Written after the topic was compared, and before the tombstones reach the log."""
+    """The value is written after the topic was compared, and before the tombstones reach the log."""
     world.define(more="tombstones=True,")
     publish_all(world, [*KEEPS, ("live", 10, 1), ("gone", 11, 2)], [WINDOW])
     other, real, begun = Foreigner(world), TransactionalProducer.begin, 0
@@ -195,11 +199,12 @@ def test_a_value_that_slips_in_before_the_tombstone_stands(
 
 
 def test_windows_whose_records_lie_in_another_order_than_their_times(embedded_world: "World") -> None:
-    """The second window of the run has the first records of the topic: more of it must be read than for the first."""
+    """The second window of the run has the first records of the topic:
+    more of the topic must be read than for the first."""
     world = embedded_world
     world.define(more="tombstones=True,")
     publish_all(world, [("one", 10, 1), ("two", DAY + 10, 2)], [LATER, WINDOW])
-    # Both windows in one run, so that one guard serves both.
+    # Both windows in one run, so that both use one guard.
     world.rows([])
     platform = world.platform()
     for window in (WINDOW, LATER):

@@ -94,7 +94,7 @@ def test_a_sample_of_an_older_layout_is_built_again(tmp_path: Path, monkeypatch:
     before = path.stat().st_ino
     build_sample_warehouse(path)
     assert path.stat().st_ino != before
-    assert [entry.name for entry in path.parent.iterdir()] == ["warehouse.duckdb"]  # and nothing left behind
+    assert [entry.name for entry in path.parent.iterdir()] == ["warehouse.duckdb"]  # nothing else is left
 
 
 def test_a_build_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Both brokers, as clients see them: transactions hide what was aborted and fence a second producer."""
+"""Both brokers, as clients see them: transactions hide aborted records and fence a second producer."""
 
 import time
 import uuid
@@ -15,7 +15,8 @@ from tests.matrix import one_of
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    """Not the session's: with the hundreds of topics that other tests left it takes far longer to come back."""
+    """Not the session's broker:
+    with the hundreds of topics that other tests left, its restart takes much longer."""
     with own_server(KafkaServer, ApacheKafka(), tmp_path_factory) as handle:
         yield handle
 
@@ -45,9 +46,9 @@ def producer(broker: KafkaServer, transactional_id: str) -> Producer:
 
 
 def committed(broker: KafkaServer, topic: str) -> list[bytes]:
-    """What a read_committed consumer sees once every record of now is decided.
+    """What a read_committed consumer sees after every current record is decided.
 
-    Up to the read_uncommitted end: a commit is acknowledged before the coordinator has written its
+    Reads up to the read_uncommitted end: a commit is acknowledged before the coordinator has written its
     markers, and until then the topic seems to end before it.
     """
     settings = {"bootstrap.servers": broker.bootstrap, "group.id": uuid.uuid4().hex, "log_level": 0}

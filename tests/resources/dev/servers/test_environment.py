@@ -1,4 +1,4 @@
-"""A server for development gets what any program needs, and no settings."""
+"""A server for development gets the environment variables that any program needs, and no settings."""
 
 from resources.dev.servers.environment import clean_environment, without_settings
 

@@ -1,4 +1,5 @@
-"""A test whose server this machine cannot run is skipped with the reason, or fails where that is asked."""
+"""If this machine cannot run a test's server,
+the test is skipped with the reason, or fails if servers are required."""
 
 import os
 import subprocess

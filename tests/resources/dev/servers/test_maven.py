@@ -1,4 +1,4 @@
-"""Jars come once, whole or not at all; and a machine without Maven hears what it lacks."""
+"""Jars are fetched once, completely or not at all; and a machine without Maven is told what it lacks."""
 
 import os
 import stat
@@ -25,7 +25,7 @@ exit 1
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder of programs there is, beside the shell's; and an empty cache."""
+    """The only folder with programs, apart from the shell's; and an empty cache."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("sh", "mkdir"):

@@ -1,4 +1,4 @@
-"""A detached process is ours by its start, not by its number, and its ports are ours by its sockets."""
+"""A detached process is identified as ours by its start, not by its number, and its ports by its sockets."""
 
 import os
 import signal

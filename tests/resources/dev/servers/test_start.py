@@ -1,4 +1,4 @@
-"""What `start` makes of a server that fails, hangs, or loses its port to somebody faster."""
+"""What `start` does if a server fails, hangs, or loses its port to a faster program."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""`up`, `down` and `status` on one home, as somebody uses them through a day."""
+"""`up`, `down` and `status` on one home, as people use them during a day."""
 
 import json
 import os
@@ -23,7 +23,7 @@ SCHEMA = '{"type":"record","name":"R","fields":[]}'
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    # A space in it, as in many a home.
+    # With a space in it, as many a home has.
     folder = tmp_path / "my home"
     yield folder
     down(folder)
@@ -132,7 +132,7 @@ def test_down_leaves_a_recycled_pid_alone(home: Path, tmp_path: Path) -> None:
     try:
         state_file = home / "servers.json"
         state = json.loads(state_file.read_text())
-        # As if our broker had died and the system had given its number to another program.
+        # As if our broker had ended and the system had given its number to another program.
         state["servers"]["kafka"] |= {"pid": stranger.pid, "start_mark": "another boot/1"}
         state_file.write_text(json.dumps(state))
         assert states(home)["kafka"] == "dead"
@@ -152,7 +152,7 @@ def test_another_kind_is_not_started_beside_the_running_one(home: Path) -> None:
 def test_a_damaged_state_file_does_not_stand_in_the_way(home: Path) -> None:
     first = up(home)
     (home / "servers.json").write_text('{"version": 1, "serv')
-    # The folders know the processes, so the running servers are replaced, not doubled.
+    # The folders name the processes, so the running servers are replaced, not started twice.
     second = up(home)
     assert first.kafka.pid is not None
     kafka = recorded_process(second.kafka.folder)
@@ -178,7 +178,7 @@ def test_the_real_kafka_keeps_its_data_too_even_on_other_ports(home: Path) -> No
     admin = AdminClient({"bootstrap.servers": first.bootstrap})
     admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(60)
     down(home)
-    # Other ports this time, the controller's too: the data must not depend on them.
+    # Other ports this time, also the controller's: the data must not depend on them.
     with socket.create_server(("127.0.0.1", int(first.bootstrap.rpartition(":")[2]))):
         again = up(home, "apache")
     assert again.bootstrap != first.bootstrap

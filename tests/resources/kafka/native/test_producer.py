@@ -1,6 +1,8 @@
-"""The native way where it could wait for ever, lose count or change an order. All of it holds for the public way too.
+"""The native way in cases where it could wait forever, lose count or change an order. All of it applies to
+the public way too.
 
-Each test ends in seconds or fails: `ended_within` watches it from outside, for a call that never returns cannot.
+Each test ends in seconds or fails: `ended_within` watches it from outside, because a call that never returns
+cannot do so.
 """
 
 import ctypes
@@ -49,7 +51,7 @@ only_native = pytest.mark.parametrize("way", ["native"], indirect=True)
 
 @pytest.fixture(autouse=True)
 def ended_within() -> Iterator[None]:
-    """A hang would be inside C code, where no exception reaches: say where, and end the session."""
+    """A hang would be inside C code, which no exception reaches: print where it is, and end the session."""
     faulthandler.dump_traceback_later(240, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
@@ -65,7 +67,7 @@ def claimed(settings: Settings, topic: str, name: str = "id", **more: Any) -> It
 
 
 def rows(count: int, *, keys: int = 97, value_bytes: int = 100, first: int = 0) -> Rows:
-    """Rows numbered from `first`; several to each key."""
+    """Rows numbered from `first`; several for each key."""
     numbers = range(first, first + count)
     return Rows(
         pa.array([b"key-%d" % (n % keys) for n in numbers], pa.binary()),
@@ -74,7 +76,7 @@ def rows(count: int, *, keys: int = 97, value_bytes: int = 100, first: int = 0) 
 
 
 def read(cluster: "Cluster", topic: str, partitions: int) -> dict[int, list[tuple[bytes | None, int]]]:
-    """Key and number of each committed record, by kafka_partition, in their order there."""
+    """Key and number of each committed record, by Kafka partition, in their order there."""
     found: dict[int, list[tuple[bytes | None, int]]] = {p: [] for p in range(partitions)}
     for partition, message in messages(cluster, topic, partitions):
         found[partition].append((message.key(), int((message.value() or b"").rstrip(b"."))))
@@ -107,7 +109,8 @@ def messages(cluster: "Cluster", topic: str, partitions: int) -> Iterator[tuple[
 
 
 def check_complete(found: dict[int, list[tuple[bytes | None, int]]], sent: int, keys: int = 97) -> None:
-    """Every row once, each key's rows in their order and where Java producers put the key."""
+    """Assert that every row is there once, with each key's rows in order, in the partition where Java
+    producers put the key."""
     assert sorted(number for records in found.values() for _, number in records) == list(range(sent))
     for partition, records in found.items():
         assert all(key == b"key-%d" % (number % keys) for key, number in records)
@@ -123,8 +126,8 @@ def check_complete(found: dict[int, list[tuple[bytes | None, int]]], sent: int, 
 def test_a_first_large_batch_goes_out_before_the_client_knows_the_topic(
     cluster: "Cluster", known: int | None
 ) -> None:
-    """Where a kafka_partition is named, and waiting is left to librdkafka, this waits for ever. Also where Sluice
-    was told a wrong number of kafka_partitions: placing is librdkafka's."""
+    """If a Kafka partition is named, and the wait is left to librdkafka, this waits forever. The test also
+    has a wrong number of partitions in Sluice: librdkafka chooses the partition."""
     topic = cluster.topic(5)
     with claimed(cluster.settings(), topic, kafka_partitions=known) as producer:
         producer.begin()
@@ -138,7 +141,8 @@ def test_a_first_large_batch_goes_out_before_the_client_knows_the_topic(
 
 
 def test_a_transaction_on_the_mock_cluster_of_librdkafka_ends(tmp_path: Path, way: str) -> None:
-    """There, naming kafka_partitions in a transaction timed out; the ledger's record still names one."""
+    """With it, a transaction timed out if Kafka partitions were named;
+    only the ledger's record still names one."""
     from resources.settings import load_settings
 
     loaded = load_settings({"SLUICE_HOME": str(tmp_path), "SLUICE_PRODUCING": way})
@@ -226,7 +230,7 @@ def test_a_record_too_large_within_a_batch_ends_the_transaction_with_its_size(cl
     values = batch.values.to_pylist()
     values[1500] = urandom(50_000)
     large = Rows(batch.keys, pa.array(values, pa.large_binary()))
-    # Where nothing is compressed, the client refuses what the topic would.
+    # Without compression the client itself refuses what the topic would refuse.
     settings = cluster.settings(compression_type="none")
     with claimed(settings, topic, max_message_bytes=20_000, kafka_partitions=2) as producer:
         producer.begin()
@@ -290,7 +294,7 @@ def test_brokers_silent_within_a_batch_are_a_passing_fault(cluster: "Cluster") -
 
 @only_native  # half a minute each
 def test_a_broker_that_is_restarted_within_a_batch(cluster: "Cluster") -> None:
-    """Either the whole transaction is committed, or none of it and the error is one that passes."""
+    """Either the whole transaction is committed, or none of it is, and the error is a transient one."""
     topic = cluster.topic(3)
     with claimed(
         cluster.settings(queue_buffering_max_messages="3000"), topic, kafka_partitions=3
@@ -315,7 +319,7 @@ def test_a_broker_that_is_restarted_within_a_batch(cluster: "Cluster") -> None:
 
 
 def test_more_kafka_partitions_while_it_produces(cluster: "Cluster") -> None:
-    """As with any producer, keys move once the client has heard of it; none is lost or doubled."""
+    """As with any producer, keys move when the client learns of it; none is lost or duplicated."""
     topic = cluster.topic(2)
     settings = cluster.settings(topic_metadata_refresh_interval_ms="200")
     with claimed(settings, topic, kafka_partitions=2) as producer:
@@ -349,7 +353,8 @@ def test_who_is_fenced_is_told_so_though_its_dropped_records_come_first(cluster:
 
 
 def test_a_record_acknowledged_without_its_offset_does_not_count_as_placed(cluster: "Cluster") -> None:
-    """A batch sent again long after it had arrived is acknowledged so; the ledger could not say where it is."""
+    """A batch that is sent again long after it had arrived is acknowledged like this; the ledger could not
+    say where it is."""
     topic = cluster.topic(1)
     with claimed(cluster.settings(), topic) as producer:
         producer.begin()
@@ -360,7 +365,7 @@ def test_a_record_acknowledged_without_its_offset_does_not_count_as_placed(clust
 
 
 class Scripted:
-    """librdkafka's answer to a batch, by script: errors by row, and how many it says it took."""
+    """librdkafka's answer to a batch, prepared: errors by row, and how many rows it says it took."""
 
     def __init__(self, real: Any, errors: list[int], taken: int) -> None:
         self._real, self._errors, self._taken = real, errors, taken
@@ -424,7 +429,7 @@ ENDINGS = {
 def test_a_process_ends_whatever_it_left_open(
     cluster: "Cluster", tmp_path: Path, way: str, ending: str
 ) -> None:
-    """And a child that was forked neither uses nor frees what is its parent's."""
+    """And a forked child neither uses nor frees what belongs to its parent."""
     topic = cluster.topic(3)
     script = f"""
         import gc, os, signal, sys

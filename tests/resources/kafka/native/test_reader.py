@@ -1,4 +1,5 @@
-"""Messages into columns by the compiled library: what Python would make of the same messages, each freed once."""
+"""Messages into columns with the compiled library:
+the same as Python would make from them, and each is freed once."""
 
 import ctypes
 import os
@@ -45,11 +46,11 @@ class One:
     offset: int = 0
     code: int = 0
     stamp_ms: int = 0
-    stamp_kind: int = 1  # of the producer
+    stamp_kind: int = 1  # set by the producer
 
 
 class Queue:
-    """librdkafka as far as a reader of a queue meets it."""
+    """The part of librdkafka that a reader of a queue uses."""
 
     def __init__(self, messages: list[One], *, broken: bool = False) -> None:
         self.laid_out = np.zeros(len(messages), MESSAGE)
@@ -172,7 +173,7 @@ def test_an_error_among_the_messages_is_raised_and_all_are_freed(
 def test_what_fails_while_columns_are_made_leaves_nothing_behind(
     loops: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A message that is not freed would keep closing from ending."""
+    """A message that is not freed would prevent the end of closing."""
     queue: Any = Queue([One()] * 5)
     messages = Messages(queue, loops)
     with monkeypatch.context() as short:

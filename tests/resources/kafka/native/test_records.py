@@ -1,4 +1,5 @@
-"""Columns as librdkafka's structures: each address leads to the bytes of its row, however the columns are cut."""
+"""Columns as librdkafka's structures:
+each address points to the bytes of its row, however the columns are cut."""
 
 import ctypes
 from typing import Any
@@ -24,7 +25,7 @@ def at(address: Any, length: Any) -> bytes | None:
 
 @st.composite
 def some_rows(draw: st.DrawFn, *, more: bool = False) -> Rows:
-    """Rows cut out of longer columns."""
+    """Rows that are a slice of longer columns."""
     pairs = draw(st.lists(st.tuples(texts, texts), max_size=12))
     whole = Rows(
         pa.array([key for key, _ in pairs], pa.binary()), pa.array([v for _, v in pairs], pa.large_binary())
@@ -67,7 +68,8 @@ def test_property_lists_lead_to_the_bytes_of_their_rows(rows: Rows) -> None:
 
 
 def test_values_beyond_two_gigabytes_are_found() -> None:
-    """Offsets of large_binary are 64 bits; the buffer here begins, by its word, long before what is read of it."""
+    """Offsets of large_binary have 64 bits;
+    the buffer here claims to begin long before the part that is read."""
     held = pa.py_buffer(b"onetwo")
     far = 5 * 2**31
     data = pa.foreign_buffer(held.address - far, far + 6, held)

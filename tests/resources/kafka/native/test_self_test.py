@@ -1,4 +1,4 @@
-"""Which way is taken: the native one only where a trial shows that it works, and the reason is told where not."""
+"""Which way is used: the native one only if a trial shows that it works; otherwise the reason is reported."""
 
 import logging
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from resources.settings import Settings, load_settings
 
 @pytest.fixture(autouse=True)
 def nothing_known() -> Iterator[None]:
-    """What a process remembers of its trial."""
+    """Makes the process forget the result of its trial."""
     caches = (native_library.library, native_check.native_library, clients._say_once)
     for remembered in caches:
         remembered.cache_clear()
@@ -61,7 +61,8 @@ def test_another_word_is_refused(tmp_path: Path) -> None:
 
 
 def foreign_layout(monkeypatch: pytest.MonkeyPatch) -> str:
-    """Another line of librdkafka might have its fields elsewhere; here two numbers change places."""
+    """Another version of librdkafka might have its fields at other positions;
+    here two numbers are exchanged."""
     names = ["err", "rkt", "partition", "payload", "key_len", "key", "len", "offset", "opaque"]
     fields = native_library.MESSAGE.fields
     assert fields is not None
@@ -69,7 +70,8 @@ def foreign_layout(monkeypatch: pytest.MonkeyPatch) -> str:
     formats = ["i4", "u8", "i4", "u8", "u8", "u8", "u8", "i8", "u8"]
     other = np.dtype({"names": names, "formats": formats, "offsets": places, "itemsize": 72})
     real = native._record
-    # Read only: written so, the library would be given lengths that are not those of what they stand beside.
+    # Only for reading: if records were written with it,
+    # the library would get lengths that do not belong to their pointers.
     monkeypatch.setattr(native, "_record", lambda address: real(address).view(other))
     return "otherwise than they were queued"
 

@@ -1,4 +1,4 @@
-"""The kinds of warehouses that the suite holds to the protocol. A new kind is one more entry of `KINDS`."""
+"""The kinds of warehouses that the suite tests. A new kind is one more entry of `KINDS`."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -14,15 +14,16 @@ from tests.fixtures_postgres import PostgresServer, execute
 from tests.resources.warehouse.conformance import sqlite_warehouse
 
 Execute = Callable[[str], None]
-"""Runs a script of statements that write, in a session of its own."""
+"""Runs a script of statements that write, in a separate session."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of warehouse. `fresh` makes an empty database and gives what writes to it and what opens the warehouse over it; it
-    is given an empty folder, and the test's request for a server's fixture. `instant` writes an instant in SQL; `refused_type`
-    is a type that Arrow cannot hold; `failing` is a query of the table `people` that fails because of a name in it. `after` is run
-    when the tables are filled."""
+    """A kind of warehouse. `fresh` makes an empty database and returns two functions, one that writes to it
+    and one that opens the warehouse over it; its arguments are an empty folder, and the test's request for a
+    server's fixture. `instant` writes an instant in SQL; `refused_type` is a type that Arrow cannot hold;
+    `failing` is a query of the table `people` that fails because of a name in it. `after` is run when the
+    tables are filled."""
 
     name: str
     fresh: Callable[[Path, pytest.FixtureRequest], tuple[Execute, Callable[[], Warehouse]]]
@@ -62,7 +63,7 @@ def _sqlite(folder: Path, _: pytest.FixtureRequest) -> tuple[Execute, Callable[[
 
 
 def opened(url: str) -> Warehouse:
-    """The warehouse of a URL, named `shop`, as the settings open it."""
+    """The warehouse of a URL, named `shop`, opened as with the settings."""
     return open_warehouse("shop", {"shop": url}, memory_limit="100MB")
 
 
@@ -71,11 +72,11 @@ def _text(instant: datetime) -> str:
 
 
 KINDS = (
-    # By the name of its server's fixture, so that `--fast` leaves it out.
+    # With the name of its server's fixture, so that `--fast` leaves it out.
     Kind("postgres", _postgresql, "INTERVAL", "SELECT CAST(name AS INTEGER) AS n FROM people"),
     Kind("duckdb", _duckdb, "INTERVAL", "SELECT CAST(name AS INTEGER) AS n FROM people"),
-    # The smallest one: it keeps the suite independent of the two above, and shows what a new kind has to do.
-    # It keeps a text in a column of numbers, and cannot read it as one.
+    # The smallest one: it keeps the suite independent of the two above, and shows what a new kind must do. A
+    # column of numbers contains a text in it, which cannot be read as a number.
     Kind(
         "sqlite",
         _sqlite,

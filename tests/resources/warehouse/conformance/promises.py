@@ -1,4 +1,5 @@
-"""What every warehouse promises: one function for each promise. `PROMISES` has them all, in the order of this page."""
+"""What every warehouse promises: one function for each promise.
+`PROMISES` has all of them, in the order of this file."""
 
 import threading
 from collections.abc import Callable
@@ -15,7 +16,7 @@ Promise = Callable[[Subject], None]
 PROMISES: list[Promise] = []
 _WINDOW = {"window_start": FIRST + timedelta(hours=2), "window_end": FIRST + timedelta(hours=5)}
 _IN_WINDOW = "SELECT i FROM events WHERE {0} >= <window_start> AND {0} < <window_end>"
-# For something that happens at once; a machine may be busy.
+# The limit for something that happens at once; a machine may be busy.
 _PATIENCE_SECONDS = 120
 
 
@@ -65,7 +66,8 @@ def rows_come_in_one_total_order(on: Subject) -> None:
     one, two = (on.rows(f"SELECT a, b, c FROM {table}", order_by=["b"]) for table in ("mixed", "dexim"))
     assert one.equals(two)
     assert one.column_names == ["a", "b", "c"]
-    # By bytes, not by any language's alphabet; nulls last; what leads is equal, so the rest decides.
+    # Sorted by bytes, not by any language's alphabet; nulls last;
+    # the leading column has equal values, so the rest decides.
     assert one.column("b").to_pylist() == [b for b in ("", "Z", "x", "y", "ä") for _ in range(9)]
     assert one.column("a").to_pylist()[:9] == [1, 1, 1, 2, 2, 2, None, None, None]
     assert one.column("c").to_pylist()[:3] == [-1.0, 0.5, None]
@@ -145,7 +147,7 @@ def a_stream_that_is_left_early_gives_everything_back(on: Subject) -> None:
 
 @promise
 def whether_writers_are_held_off_is_true(on: Subject) -> None:
-    """And a stream whose writers are not held off gives the rows of one moment, its plain rows too."""
+    """Also: a stream that does not block writers returns the rows of one moment, and so do its plain rows."""
     sql = "SELECT i FROM events"
     with on.warehouse.stream(sql, {}, order_by=["i"], batch_rows=HOURS) as batches:
         found = next(batches).num_rows
@@ -322,7 +324,7 @@ def a_query_is_cancelled_from_another_thread(on: Subject) -> None:
             ended.append(None)
 
     on.values("SELECT i FROM events")
-    on.warehouse.cancel()  # nothing runs
+    on.warehouse.cancel()  # no query runs now
     asking = threading.Thread(target=run)
     asking.start()
     until = datetime.now(UTC) + timedelta(seconds=_PATIENCE_SECONDS)

@@ -1,4 +1,4 @@
-"""The database of the suite, the same in every kind of warehouse, and how a promise asks for it."""
+"""The database of the suite, the same in every kind of warehouse, and how a promise queries it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,19 +13,20 @@ FIRST = datetime(2013, 1, 1, tzinfo=UTC)
 HOURS = 24
 MANY = 40_000
 TOLD = ":window_start $window_start $1 ? %(window_start)s 100%"
-"""A text that holds a parameter in each style."""
+"""A text that contains a parameter in each style."""
 NAME = "Karenina"
 MIXED = [(a, b, c) for a in (2, None, 1) for b in ("y", "x", "ä", "Z", "") for c in (None, 0.5, -1.0)]
 ENDLESS = (
     "SELECT a.i AS i FROM numbers AS a, numbers AS b, numbers AS c, numbers AS d, numbers AS e "
     "WHERE (a.i * b.i + c.i * d.i + e.i) % 7 = 8"
 )
-"""A query that works for years and gives no row."""
+"""A query that would run for years and returns no row."""
 
 
 @dataclass
 class Subject:
-    """A warehouse over the suite's database. `execute` writes to the database, which holds off nobody if `warehouse` is closed."""
+    """A warehouse over the suite's database.
+    `execute` writes to the database; if `warehouse` is closed, nothing blocks it."""
 
     kind: Kind
     warehouse: Warehouse

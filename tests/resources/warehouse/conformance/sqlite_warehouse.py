@@ -1,4 +1,4 @@
-"""The smallest warehouse that keeps the protocol: SQLite by Python's own driver. For tests alone."""
+"""The smallest warehouse that implements the protocol: SQLite with Python's own driver. Only for tests."""
 
 import re
 import sqlite3
@@ -42,7 +42,7 @@ _EPOCH = datetime(1970, 1, 1)
 
 
 def text_of(instant: datetime) -> str:
-    """An instant as this warehouse keeps it: text that sorts as instants do."""
+    """An instant as this warehouse keeps it: text that sorts in time order."""
     return instant.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
 
 
@@ -249,7 +249,7 @@ class SQLiteWarehouse:
         self._cancellation.ask(self._interrupt)
 
     def close(self) -> None:
-        """A connection is open for the time of a call or a stream alone."""
+        """Does nothing: a connection is only open during a call or a stream."""
 
 
 def _column(name: str, kind: str, nullable: bool) -> Column:
@@ -263,7 +263,8 @@ def _bound(parameters: Mapping[str, datetime]) -> dict[str, str]:
 
 
 def _written(sql: str, parameters: Mapping[str, datetime]) -> str:
-    """A view takes no parameters; its types do not depend on them."""
+    """The SQL with the values written into it:
+    a view takes no parameters, and its types do not depend on them."""
     marks = "|".join(parameters) or "(?!)"
     return re.sub(rf"('(?:[^']|'')*')|:(?:{marks})\b", lambda found: found[1] or "''", sql)
 

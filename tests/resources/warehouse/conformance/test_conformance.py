@@ -1,4 +1,5 @@
-"""Each kind of warehouse keeps each promise; and a warehouse that breaks one is found by the promise that it breaks."""
+"""Each kind of warehouse keeps each promise;
+and a warehouse that breaks a promise fails the test of this promise."""
 
 import sqlite3
 import threading
@@ -23,11 +24,11 @@ from tests.resources.warehouse.conformance.sqlite_warehouse import SQLiteWarehou
 
 _BY_NAME = {kind.name: kind for kind in KINDS}
 _OWN_DATABASE = {promises.whether_writers_are_held_off_is_true}
-"""Promises whose test writes: each has a database of its own."""
+"""Promises whose test writes: each has its own database."""
 
 
 class Databases:
-    """The suite's database in each kind of warehouse, made when it is first asked for."""
+    """The suite's database in each kind of warehouse, made when it is first needed."""
 
     def __init__(self, folders: pytest.TempPathFactory) -> None:
         self._folders = folders
@@ -85,7 +86,7 @@ class Changed(SQLiteWarehouse):
 
 
 class ShiftedBounds(SQLiteWarehouse):
-    """Takes a bound for local time."""
+    """Reads a bound as local time."""
 
     def stream(
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
@@ -116,7 +117,7 @@ class TextualParameters(SQLiteWarehouse):
 
 
 class LocalInstants(Changed):
-    """Instants without their zone."""
+    """Returns instants without their time zone."""
 
     def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
         found = super().describe(sql, parameters)
@@ -126,14 +127,14 @@ class LocalInstants(Changed):
 
 
 class Unordered(Changed):
-    """Orders by what leads alone."""
+    """Sorts by the leading column alone."""
 
     def change(self, rows: pa.Table) -> pa.Table:
         return rows.take(list(range(len(rows)))[::-1])
 
 
 class LargeBatches(SQLiteWarehouse):
-    """Batches of one row more."""
+    """Returns batches with one row more."""
 
     def stream(
         self, sql: str, parameters: Mapping[str, datetime], *, order_by: Sequence[str], batch_rows: int
@@ -156,14 +157,14 @@ class OtherSchema(Changed):
 
 
 class ArrowTypes(SQLiteWarehouse):
-    """Gives Arrow's names for its own."""
+    """Returns Arrow's names of types as its own."""
 
     def types(self, sql: str, parameters: Mapping[str, datetime]) -> dict[str, str]:
         return dict.fromkeys(super().types(sql, parameters), "string")
 
 
 class TakesAnything(SQLiteWarehouse):
-    """Reads what Arrow cannot hold as text."""
+    """Reads types that Arrow cannot hold as text."""
 
     def types(self, sql: str, parameters: Mapping[str, datetime]) -> dict[str, str]:
         found = super().types(sql, parameters)
@@ -203,7 +204,7 @@ class SaysItHoldsOffWriters(SQLiteWarehouse):
 
 
 class OtherMoment(SQLiteWarehouse):
-    """Plain rows are of the present moment."""
+    """Plain rows are from the current moment, not the stream's."""
 
     def plain_rows(
         self,
@@ -219,7 +220,7 @@ class OtherMoment(SQLiteWarehouse):
 
 
 class TextForInstants(SQLiteWarehouse):
-    """Plain rows as its driver gives them."""
+    """Returns plain rows as its driver returns them."""
 
     def plain_rows(
         self,
@@ -235,7 +236,7 @@ class TextForInstants(SQLiteWarehouse):
 
 
 class EndsItsStream(SQLiteWarehouse):
-    """A plain question that fails ends the stream."""
+    """A query of plain rows that fails ends the stream."""
 
     def plain_rows(
         self,
@@ -255,7 +256,7 @@ class EndsItsStream(SQLiteWarehouse):
 
 
 class ShowsItsDriver(SQLiteWarehouse):
-    """Errors with the driver's as their cause."""
+    """Raises errors with the driver's error as their cause."""
 
     def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
         try:
@@ -265,7 +266,7 @@ class ShowsItsDriver(SQLiteWarehouse):
 
 
 class ShowsValues(SQLiteWarehouse):
-    """Errors with the value that could not be read."""
+    """Raises errors with the value that could not be read."""
 
     @contextmanager
     def stream(
@@ -279,7 +280,7 @@ class ShowsValues(SQLiteWarehouse):
 
 
 class Writes(SQLiteWarehouse):
-    """Takes a statement that writes for a query without rows."""
+    """Accepts a statement that writes as a query without rows."""
 
     def describe(self, sql: str, parameters: Mapping[str, datetime]) -> pa.Schema:
         return pa.schema([]) if "DELETE" in sql else super().describe(sql, parameters)
@@ -308,7 +309,7 @@ class NoKeys(SQLiteWarehouse):
 
 
 class GuessesExactly(SQLiteWarehouse):
-    """Says of a sample that it is the table."""
+    """Reports a sample as if it were the whole table."""
 
     def statistics(self, table: str, *, most_rows: int) -> TableStatistics:
         found = super().statistics(table, most_rows=most_rows)
@@ -340,14 +341,14 @@ class RunsForItsCost(SQLiteWarehouse):
 
 
 class NoDeadline(SQLiteWarehouse):
-    """Forgets the time of the outer block, and gives the query five times the time."""
+    """Ignores the time limit of the outer block, and gives the query five times its time."""
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
         return super().within(5 * seconds) if seconds < 1 else nullcontext()
 
 
 class CancelsLater(SQLiteWarehouse):
-    """A request while nothing runs ends the next query."""
+    """A request to cancel while no query runs ends the next query."""
 
     def cancel(self) -> None:
         super().cancel()

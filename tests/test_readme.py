@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 README = ROOT / "README.md"
 # Commands of a shell or of another project.
-_OTHERS = {"git", "cd", "source"}
+_OTHERS = {"git", "cd", "source", "export", "pip", "dagster-daemon"}
 COMMANDS = [(page.relative_to(ROOT).as_posix(), words) for page in PAGES for words in commands(page)]
 MAKE_TARGETS = sorted({words[1] for _, words in COMMANDS if words[0] == "make"})
 SLUICE = [(page, words) for page, words in COMMANDS if words[0] == "sluice"]

@@ -21,6 +21,7 @@ from pipelines.orchestration.control import Order, asked_of
 from pipelines.orchestration.liveness import stuck_runs
 from pipelines.orchestration.liveness.stuck_runs import sensor_is_off
 from resources.process.lock import marks_in
+from resources.settings import load_settings
 from tests.pipelines.orchestration.lost_run_worlds import (
     a_run,
     an_instance,
@@ -35,7 +36,8 @@ from tests.resources.test_process_lock import holder
 def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
     with an_instance(tmp_path / "home") as made:
         monkeypatch.setattr(controlling, "dagster_instance", lambda _: made)
-        monkeypatch.setattr(controlling, "load_settings", lambda: None)
+        settings = load_settings({"SLUICE_HOME": str(tmp_path)})
+        monkeypatch.setattr(controlling, "load_settings", lambda: settings)
         yield made
 
 

@@ -216,6 +216,9 @@ class FakeWatch:
     def ends(self, _: str, kafka_partitions: Iterable[int]) -> dict[int, int]:
         return dict.fromkeys(kafka_partitions, len(self._log.topic))
 
+    def close(self) -> None:
+        return None
+
 
 def row_of(value: bytes) -> Row:
     """The row in a framed record of strings and longs, decoded by hand: id, happened_at, amount."""

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from resources.dev.sample import build_sample_warehouse
 from resources.dev.servers.kinds.embedded_broker import EmbeddedBroker
@@ -46,6 +47,23 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
     clean |= {"SLUICE_HOME": str(home), "COLUMNS": "100", "NO_COLOR": "1"}
     clean.pop("DAGSTER_HOME", None)
     return {**clean, **settings}
+
+
+def ends(broker: KafkaServer) -> dict[str, list[int]]:
+    """The end offset of each partition of each topic of the broker that has records. The embedded broker creates an
+    empty topic for a client that looks for it."""
+    reader = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "looks-on"})
+    try:
+        found = {
+            name: [
+                reader.get_watermark_offsets(TopicPartition(name, number), timeout=60)[1]
+                for number in topic.partitions
+            ]
+            for name, topic in reader.list_topics(timeout=60).topics.items()
+        }
+        return {name: offsets for name, offsets in found.items() if any(offsets)}
+    finally:
+        reader.close()
 
 
 def command(*arguments: str) -> list[str]:

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from confluent_kafka import Consumer, KafkaError, TopicPartition
-from confluent_kafka.admin import AdminClient
 from dagster import DagsterInstance
 
 from pipelines.cli.root import sluice as commands
-from tests.fixtures_servers import KafkaServer, RegistryServer
-from tests.pipelines.cli.conftest import Sluice, environment
+from resources.dev.servers.kinds.embedded_broker import EmbeddedBroker
+from tests.fixtures_servers import KafkaServer, RegistryServer, own_server
+from tests.pipelines.cli.conftest import Sluice, ends, environment
 from tests.pipelines.cli.warm import Warm
 
 TWO = """
@@ -126,11 +126,18 @@ def test_servers_for_development_are_not_started_for_an_environment(
 
 
 @pytest.fixture(scope="module")
+def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """A broker of its own: its topics have no prefix, and other tests publish the same event."""
+    with own_server(KafkaServer, EmbeddedBroker(), tmp_path_factory) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
 def world(
     tree: Path,
     sample: Path,
     kafka: KafkaServer,
-    embedded_broker: KafkaServer,
+    production: KafkaServer,
     embedded_registry: RegistryServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Path, Sluice]]:
@@ -153,7 +160,7 @@ topic_prefix = "test."
 [env.test.kafka]
 "bootstrap.servers" = "{kafka.bootstrap}"
 [env.prod.kafka]
-"bootstrap.servers" = "{embedded_broker.bootstrap}"
+"bootstrap.servers" = "{production.bootstrap}"
 """
     (folder / "sluice.toml").write_text(toml)
     environ = environment(folder / "home", SLUICE_TOML=str(folder / "sluice.toml"))
@@ -193,10 +200,11 @@ def values(server: KafkaServer, topic: str) -> set[bytes]:
 def test_environments_publish_each_to_its_own_place(
     world: tuple[Path, Sluice],
     kafka: KafkaServer,
-    embedded_broker: KafkaServer,
+    production: KafkaServer,
     embedded_registry: RegistryServer,
 ) -> None:
     folder, sluice = world
+    before = ends(kafka)
     first = sluice("publish", EVENT, DAY, "--env", "stage")
     assert first.returncode == 0, first.stderr
     where = f"Environment stage: Kafka {kafka.bootstrap}, registry {embedded_registry.url}, topics that begin with 'stage.'"
@@ -206,18 +214,18 @@ def test_environments_publish_each_to_its_own_place(
     alone = sluice("--env", "prod", "publish", EVENT, DAY, "--json")
     assert alone.returncode == 0 and json.loads(alone.stdout)[0]["action"] == "backfill", alone.stderr
 
-    shared = set(AdminClient({"bootstrap.servers": kafka.bootstrap}).list_topics(timeout=60).topics)
+    written = {name for name, offsets in ends(kafka).items() if before.get(name) != offsets}
     for prefix in ("stage.", "test."):
-        assert {f"{prefix}{TOPIC}", f"{prefix}sluice.ledger"} <= shared
-    assert TOPIC not in shared
-    production = AdminClient({"bootstrap.servers": embedded_broker.bootstrap}).list_topics(timeout=60).topics
-    assert TOPIC in production and f"stage.{TOPIC}" not in production
+        assert {f"{prefix}{TOPIC}", f"{prefix}sluice.ledger"} <= written
+    assert all(name.startswith(("stage.", "test.", "__")) for name in written)
+    alone_there = set(ends(production))
+    assert TOPIC in alone_there and not any(name.startswith(("stage.", "test.")) for name in alone_there)
     with urllib.request.urlopen(f"{embedded_registry.url}/subjects") as answer:
         subjects = set(json.load(answer))
     assert {f"stage.{TOPIC}-value", f"test.{TOPIC}-value", f"{TOPIC}-value"} <= subjects
     # The same events, each once.
     counts = [
-        len(values(kafka, f"stage.{TOPIC}")), len(values(kafka, f"test.{TOPIC}")), len(values(embedded_broker, TOPIC))
+        len(values(kafka, f"stage.{TOPIC}")), len(values(kafka, f"test.{TOPIC}")), len(values(production, TOPIC))
     ]  # fmt: skip
     assert counts[0] == json.loads(alone.stdout)[0]["published"] > 0 and len(set(counts)) == 1
 

@@ -4,33 +4,14 @@ import json
 import subprocess
 from pathlib import Path
 
-from confluent_kafka import Consumer, TopicPartition
-
 from tests.fixtures_servers import KafkaServer, RegistryServer
-from tests.pipelines.cli.conftest import command
+from tests.pipelines.cli.conftest import command, ends
 
 
 def worker(tree: Path, environ: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         command(*arguments), cwd=tree, env=environ, capture_output=True, text=True, timeout=240, check=False
     )
-
-
-def ends(broker: KafkaServer) -> dict[str, list[int]]:
-    """The end offset of each partition of each topic of the broker that has records. The embedded broker creates an
-    empty topic for a client that looks for it."""
-    reader = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "looks-on"})
-    try:
-        found = {
-            name: [
-                reader.get_watermark_offsets(TopicPartition(name, number), timeout=60)[1]
-                for number in topic.partitions
-            ]
-            for name, topic in reader.list_topics(timeout=60).topics.items()
-        }
-        return {name: offsets for name, offsets in found.items() if any(offsets)}
-    finally:
-        reader.close()
 
 
 def test_it_publishes_nothing(

@@ -1,7 +1,5 @@
 """Avro to Arrow: each supported Avro type has exactly one Arrow type."""
 
-from typing import Any
-
 import pyarrow as pa
 
 from pipelines.contract.avro_type import AvroField, AvroType
@@ -33,7 +31,7 @@ _BY_KIND: dict[str, pa.DataType] = {
 LARGEST_DECIMAL_PRECISION = 76
 
 
-def arrow_type(avro: AvroType) -> Any:
+def arrow_type(avro: AvroType) -> pa.DataType:
     """The Arrow type of `avro`. The Arrow fields of its children say whether these are nullable."""
     if avro.logical == "decimal":
         return (pa.decimal128 if avro.precision <= 38 else pa.decimal256)(avro.precision, avro.scale)
@@ -52,5 +50,5 @@ def arrow_type(avro: AvroType) -> Any:
     return _BY_KIND[avro.kind]
 
 
-def arrow_field(field: AvroField) -> Any:
+def arrow_field(field: AvroField) -> pa.Field:
     return pa.field(field.name, arrow_type(field.type), field.type.nullable)

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
+
+from resources.json_value import Json
 
 Kind = Literal[
     "boolean", "int", "long", "float", "double", "bytes", "string", "fixed", "enum", "array", "map", "record"
@@ -30,7 +32,7 @@ class AvroType:
     items: "AvroType | None" = None  # elements of an array, values of a map
     fields: "tuple[AvroField, ...]" = ()
     # doc, aliases and the author's own metadata: registered, never part of the fingerprint
-    attributes: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    attributes: Mapping[str, Json] = field(default_factory=dict, compare=False)
 
     @property
     def nullable(self) -> bool:
@@ -69,5 +71,5 @@ class AvroField:
     type: AvroType
     doc: str | None = field(default=None, compare=False)
     has_default: bool = False
-    default: Any = field(default=None, compare=False)
-    attributes: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    default: Json = field(default=None, compare=False)
+    attributes: Mapping[str, Json] = field(default_factory=dict, compare=False)

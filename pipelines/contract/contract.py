@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import NoReturn, cast
 
 import pyarrow as pa
 
@@ -16,6 +16,7 @@ from pipelines.contract.parsing import MOST_NESTED, Finding, Parser
 from pipelines.contract.rendering import fingerprint, render, to_text
 from resources.errors import did_you_mean
 from resources.json_mistakes import what_is_wrong
+from resources.json_value import Json
 from resources.wording import cut
 
 # The largest double has 309 digits; the rest is reserve.
@@ -32,11 +33,11 @@ class ContractField:
     has_default: bool
 
     @property
-    def avro(self) -> Any:
+    def avro(self) -> Json:
         return render(self.type)
 
     @cached_property
-    def arrow_type(self) -> Any:
+    def arrow_type(self) -> pa.DataType:
         return arrow_type(self.type)
 
     @property
@@ -61,11 +62,10 @@ class Contract:
         return tuple(ContractField(f.name, f.type, f.doc, f.has_default) for f in self.type.fields)
 
     @cached_property
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Json]:
         """The Avro JSON of the record with docs, defaults and metadata, its keys in a
         fixed order. Do not change it."""
-        rendered: dict[str, Any] = render(self.type)
-        return rendered
+        return cast("dict[str, Json]", render(self.type))  # a record is an object
 
     @cached_property
     def text(self) -> str:
@@ -78,7 +78,7 @@ class Contract:
         return fingerprint(self.type)
 
     @cached_property
-    def arrow_schema(self) -> Any:
+    def arrow_schema(self) -> pa.Schema:
         return pa.schema([arrow_field(child) for child in self.type.fields])
 
     def field(self, name: str) -> ContractField:
@@ -162,7 +162,7 @@ def _unreadable(path: Path, problem: str, next_step: str | None = None) -> Contr
     return ContractError((ContractProblem(path, "", problem, None, next_step),))
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _distinct(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     # Python's parser keeps only the last of two equal keys, so the first would be lost in silence.
     node = dict(pairs)
     if len(node) < len(pairs):
@@ -172,7 +172,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return node
 
 
-def _no_constant(text: str) -> Any:
+def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON, which knows finite numbers only; write a number, or null")
 
 
@@ -182,9 +182,9 @@ def _whole(digits: str) -> int:
     return int(digits)
 
 
-def _require_characters(node: Any, path: Path) -> None:
+def _require_characters(node: Json, path: Path) -> None:
     """Raise ContractError for half of a surrogate pair: JSON can escape it, but no registry can store it."""
-    left: list[tuple[str, Any]] = [("the contract", node)]
+    left: list[tuple[str, Json]] = [("the contract", node)]
     while left:
         where, value = left.pop()
         if isinstance(value, dict):

@@ -2,10 +2,11 @@
 
 import math
 import re
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 from pipelines.contract.avro_type import AvroType
+from resources.json_value import Json
 
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
@@ -14,7 +15,7 @@ UUID_TEXT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _DAY = {"time-millis": 86_400_000, "time-micros": 86_400_000_000}
 
 
-def misfit(default: Any, avro: AvroType) -> str | None:
+def misfit(default: Json, avro: AvroType) -> str | None:
     """What a default of `avro` must be; None if `default` is correct.
 
     The default of a union must fit the union's first branch. Avro 1.12 allows any branch, but readers that
@@ -28,7 +29,7 @@ def misfit(default: Any, avro: AvroType) -> str | None:
     return None if _fits(default, avro) else _expected(avro)
 
 
-def _fits(default: Any, avro: AvroType) -> bool:
+def _fits(default: Json, avro: AvroType) -> bool:
     match avro.kind:
         case "boolean":
             return isinstance(default, bool)
@@ -60,7 +61,7 @@ def _fits(default: Any, avro: AvroType) -> bool:
             return isinstance(default, dict) and _record_fits(default, avro)
 
 
-def _record_fits(default: dict[str, Any], avro: AvroType) -> bool:
+def _record_fits(default: Mapping[str, Json], avro: AvroType) -> bool:
     if set(default) - {child.name for child in avro.fields}:
         return False
     return all(

@@ -1,11 +1,13 @@
 """Logical types of Avro 1.12: the types to which each belongs, and which ones
 Sluice does not support and why."""
 
-from typing import Any, TypedDict
+from collections.abc import Mapping
+from typing import TypedDict
 
 from pipelines.contract.arrow_mapping import LARGEST_DECIMAL_PRECISION
 from pipelines.contract.mistakes import SchemaMistakeError
 from resources.errors import did_you_mean
+from resources.json_value import Json
 
 _BASES: dict[str, tuple[str, ...]] = {
     "decimal": ("bytes", "fixed"),
@@ -40,7 +42,7 @@ class Logical(TypedDict, total=False):
     scale: int
 
 
-def logical_type(kind: str, node: dict[str, Any]) -> Logical:
+def logical_type(kind: str, node: Mapping[str, Json]) -> Logical:
     """The logical type of a type object; empty if it has none.
 
     Avro readers ignore an unknown logical type. So a misspelt one would turn instants into bare numbers in
@@ -72,7 +74,7 @@ def logical_type(kind: str, node: dict[str, Any]) -> Logical:
     return {"logical": name}
 
 
-def check_no_strays(kind: str, node: dict[str, Any]) -> None:
+def check_no_strays(kind: str, node: Mapping[str, Json]) -> None:
     """Refuse attributes that Avro would ignore at this type, because their author meant something by them."""
     if "logicalType" in node and kind in ("record", "enum", "array", "map"):
         raise SchemaMistakeError(
@@ -85,7 +87,7 @@ def check_no_strays(kind: str, node: dict[str, Any]) -> None:
         )
 
 
-def _decimal(kind: str, node: dict[str, Any]) -> Logical:
+def _decimal(kind: str, node: Mapping[str, Json]) -> Logical:
     precision, scale = node.get("precision"), node.get("scale", 0)
     if isinstance(precision, bool) or not isinstance(precision, int) or precision < 1:
         raise SchemaMistakeError(

@@ -4,19 +4,21 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from pipelines.contract.avro_type import COMPLEX, PRIMITIVES, AvroField, AvroType, Kind
 from pipelines.contract.defaults import misfit
 from pipelines.contract.logical_types import check_no_strays, logical_type
 from pipelines.contract.mistakes import SchemaMistakeError
 from resources.errors import did_you_mean
+from resources.json_value import Json
 from resources.wording import brief
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAME_RULE = "letters, digits and _, not starting with a digit"
 # Levels of types inside each other; a union with null counts as a level.
 MOST_NESTED = 48
+_Symbols = list[str]  # of an enum, after each was checked
 # The parser reads these into the parsed form; everything else that an author writes is kept as metadata.
 _READ = {"type", "name", "namespace", "fields", "symbols", "items", "values", "size"}
 _LOGICAL = {"logicalType", "precision", "scale"}
@@ -41,7 +43,7 @@ class Parser:
     _named: dict[str, AvroType | None] = field(default_factory=dict)  # None while being defined
     _depth: int = 0
 
-    def record(self, node: Any) -> AvroType | None:
+    def record(self, node: Json) -> AvroType | None:
         """The top-level type, which must be a record with at least one field. None if it is not usable."""
         if not isinstance(node, dict) or node.get("type") != "record":
             self._report(
@@ -54,14 +56,14 @@ class Parser:
     def _report(self, path: str, mistake: SchemaMistakeError) -> None:
         self.findings.append(Finding(path, mistake.problem, mistake.allowed, mistake.next_step))
 
-    def _attempt(self, node: Any, path: str, namespace: str) -> AvroType | None:
+    def _attempt(self, node: Json, path: str, namespace: str) -> AvroType | None:
         try:
             return self._type(node, path, namespace)
         except SchemaMistakeError as mistake:
             self._report(path, mistake)
             return None
 
-    def _type(self, node: Any, path: str, namespace: str) -> AvroType:
+    def _type(self, node: Json, path: str, namespace: str) -> AvroType:
         if self._depth > MOST_NESTED:
             raise SchemaMistakeError(
                 f"is nested more than {MOST_NESTED} types deep, which is not supported, because Parquet stores 100 levels and "
@@ -115,7 +117,7 @@ class Parser:
             )
         return found
 
-    def _union(self, node: list[Any], path: str, namespace: str) -> AvroType:
+    def _union(self, node: list[Json], path: str, namespace: str) -> AvroType:
         others = [branch for branch in node if branch != "null"]
         if len(node) != 2 or len(others) != 1:
             shown = ", ".join(
@@ -130,7 +132,7 @@ class Parser:
             raise SchemaMistakeError("a union directly inside a union is not Avro", _UNION_ADVICE)
         return dataclasses.replace(self._type(others[0], path, namespace), null_branch=node.index("null"))
 
-    def _object(self, node: dict[str, Any], path: str, namespace: str) -> AvroType:
+    def _object(self, node: dict[str, Json], path: str, namespace: str) -> AvroType:
         kind = node.get("type")
         if not isinstance(kind, str):
             problem = "a type object has no 'type'" if kind is None else "a type object inside a type object"
@@ -166,7 +168,7 @@ class Parser:
             self._named[parsed.name] = parsed
         return parsed
 
-    def _define(self, node: dict[str, Any], enclosing: str) -> str:
+    def _define(self, node: dict[str, Json], enclosing: str) -> str:
         """The full name of a named type; marks it as being defined."""
         name, namespace = node.get("name"), node.get("namespace")
         what = node["type"]
@@ -194,7 +196,7 @@ class Parser:
         self._named[name] = None
         return name
 
-    def _record(self, node: dict[str, Any], path: str, namespace: str) -> AvroType:
+    def _record(self, node: dict[str, Json], path: str, namespace: str) -> AvroType:
         name = self._define(node, namespace)
         listed = node.get("fields")
         if not isinstance(listed, list) or not listed:
@@ -211,10 +213,11 @@ class Parser:
         return AvroType("record", name=name, fields=tuple(children), attributes=_metadata(node))
 
     def _field(
-        self, item: Any, position: int, path: str, namespace: str, taken: set[str]
+        self, node: Json, position: int, path: str, namespace: str, taken: set[str]
     ) -> AvroField | None:
         here = f"{path}.fields[{position}]" if path else f"fields[{position}]"
-        name = item.get("name") if isinstance(item, dict) else None
+        item = node if isinstance(node, dict) else {}
+        name = item.get("name")
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             problem = "has no name" if name is None else f"name {brief(name)} is not legal in Avro"
             self._report(
@@ -237,9 +240,12 @@ class Parser:
                 here, SchemaMistakeError(f"default {brief(item['default'])} does not fit {parsed}", expected)
             )
         extra = {k: v for k, v in item.items() if k not in ("name", "type", "doc", "default")}
-        return AvroField(name, parsed, item.get("doc"), "default" in item, item.get("default"), extra)
+        # `_check_field` accepts only text as `doc`.
+        return AvroField(
+            name, parsed, cast("str | None", item.get("doc")), "default" in item, item.get("default"), extra
+        )
 
-    def _enum(self, node: dict[str, Any], namespace: str) -> AvroType:
+    def _enum(self, node: dict[str, Json], namespace: str) -> AvroType:
         name = self._define(node, namespace)
         symbols = node.get("symbols")
         if not isinstance(symbols, list) or not symbols:
@@ -253,11 +259,12 @@ class Parser:
                 raise SchemaMistakeError(f"enum symbol {brief(symbol)} stands twice", "distinct symbols")
         if "default" in node and node["default"] not in symbols:
             raise SchemaMistakeError(
-                f"enum default {brief(node['default'])} is not a symbol", f"one of {', '.join(symbols)}"
+                f"enum default {brief(node['default'])} is not a symbol",
+                f"one of {', '.join(cast(_Symbols, symbols))}",
             )
-        return AvroType("enum", name=name, symbols=tuple(symbols), attributes=_metadata(node))
+        return AvroType("enum", name=name, symbols=tuple(cast(_Symbols, symbols)), attributes=_metadata(node))
 
-    def _fixed(self, node: dict[str, Any], namespace: str) -> AvroType:
+    def _fixed(self, node: dict[str, Json], namespace: str) -> AvroType:
         name, size = self._define(node, namespace), node.get("size")
         if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 2**31 - 1:
             raise SchemaMistakeError(
@@ -267,7 +274,7 @@ class Parser:
             "fixed", name=name, size=size, **logical_type("fixed", node), attributes=_metadata(node)
         )
 
-    def _collection(self, kind: str, node: dict[str, Any], path: str, namespace: str) -> AvroType:
+    def _collection(self, kind: str, node: dict[str, Json], path: str, namespace: str) -> AvroType:
         key = "items" if kind == "array" else "values"
         if key not in node:
             raise SchemaMistakeError(f"{kind} has no {brief(key)}", f"{brief(key)}: the type of its elements")
@@ -275,7 +282,7 @@ class Parser:
         return AvroType(cast(Kind, kind), items=element, attributes=_metadata(node))
 
 
-def _check_field(item: dict[str, Any], name: str, taken: set[str]) -> None:
+def _check_field(item: dict[str, Json], name: str, taken: set[str]) -> None:
     if name in taken:
         raise SchemaMistakeError(f"field {brief(name)} is declared twice", "distinct field names")
     taken.add(name)
@@ -295,7 +302,7 @@ def _check_field(item: dict[str, Any], name: str, taken: set[str]) -> None:
     _check_aliases(item, dotted=False)
 
 
-def _check_aliases(node: dict[str, Any], *, dotted: bool) -> None:
+def _check_aliases(node: dict[str, Json], *, dotted: bool) -> None:
     aliases = node.get("aliases", [])
     legal = isinstance(aliases, list) and all(
         isinstance(alias, str)
@@ -308,5 +315,5 @@ def _check_aliases(node: dict[str, Any], *, dotted: bool) -> None:
         )
 
 
-def _metadata(node: dict[str, Any]) -> Mapping[str, Any]:
+def _metadata(node: dict[str, Json]) -> Mapping[str, Json]:
     return {key: value for key, value in node.items() if key not in _READ | _LOGICAL}

@@ -2,12 +2,16 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import cast
 
 from pipelines.contract.avro_type import AvroField, AvroType
+from resources.json_value import Json
+
+# The caller adds other values than texts, so a `dict[str, str]` needs a cast.
+_Object = dict[str, Json]
 
 
-def render(avro: AvroType) -> Any:
+def render(avro: AvroType) -> Json:
     """Avro JSON with docs, defaults, aliases and metadata; its keys have a fixed order."""
     return _Renderer(canonical=False).type_json(avro, "")
 
@@ -22,7 +26,7 @@ def fingerprint(avro: AvroType) -> str:
     return hashlib.sha256(to_text(canonical).encode()).hexdigest()
 
 
-def to_text(schema: Any) -> str:
+def to_text(schema: Json) -> str:
     return json.dumps(schema, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -31,16 +35,16 @@ class _Renderer:
         self._canonical = canonical
         self._defined: set[str] = set()
 
-    def type_json(self, avro: AvroType, namespace: str) -> Any:
+    def type_json(self, avro: AvroType, namespace: str) -> Json:
         plain = self._plain(avro, namespace)
         if avro.null_branch is None:
             return plain
         return ["null", plain] if avro.null_branch == 0 else [plain, "null"]
 
-    def _plain(self, avro: AvroType, namespace: str) -> Any:
+    def _plain(self, avro: AvroType, namespace: str) -> Json:
         if avro.name and avro.name in self._defined:
             return avro.name
-        body: dict[str, Any] = {}
+        body: dict[str, Json] = {}
         if avro.name:
             self._defined.add(avro.name)
             body, namespace = self._name(avro.name, namespace)
@@ -63,15 +67,17 @@ class _Renderer:
             body["fields"] = [self._field(child, namespace) for child in avro.fields]
         return avro.kind if body == {"type": avro.kind} else body
 
-    def _name(self, full_name: str, enclosing: str) -> tuple[dict[str, Any], str]:
+    def _name(self, full_name: str, enclosing: str) -> tuple[_Object, str]:
         namespace, _, simple = full_name.rpartition(".")
         if self._canonical:
             return {"name": full_name}, namespace
         # A nested type inherits its namespace; it is written only if it differs ("" means no namespace).
-        return ({"name": simple} | ({"namespace": namespace} if namespace != enclosing else {})), namespace
+        return cast(
+            _Object, {"name": simple} | ({"namespace": namespace} if namespace != enclosing else {})
+        ), namespace
 
-    def _field(self, child: AvroField, namespace: str) -> dict[str, Any]:
-        body: dict[str, Any] = {"name": child.name, "type": self.type_json(child.type, namespace)}
+    def _field(self, child: AvroField, namespace: str) -> dict[str, Json]:
+        body: dict[str, Json] = {"name": child.name, "type": self.type_json(child.type, namespace)}
         if not self._canonical:
             if child.doc is not None:
                 body["doc"] = child.doc

@@ -7,7 +7,6 @@ Python's dates end at the years 1 and 9999 and at microseconds. Avro, Arrow and 
 import datetime as dt
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 _EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
 _EPOCH = dt.datetime(1970, 1, 1)
@@ -91,7 +90,7 @@ def time_of(count: int, per_second: int) -> dt.time | int:
     return dt.time(seconds // 3600, seconds // 60 % 60, seconds % 60, micro)
 
 
-def count_of(value: Any, per_second: int) -> int:
+def count_of(value: dt.datetime | WideTimestamp, per_second: int) -> int:
     """Whole units of 1/`per_second` s from 1970 to a timestamp, rounded down; a timestamp
     without a zone counts as UTC."""
     if isinstance(value, WideTimestamp):

@@ -3,7 +3,6 @@ consumers read about a field."""
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from pipelines.contract.avro_type import AvroType
 from pipelines.contract.contract import Contract
@@ -28,7 +27,7 @@ def places_with_todo(contract: Contract) -> list[str]:
     found: dict[str, None] = {}
     seen: set[str] = set()
     top = contract.type
-    waiting: list[tuple[str, str, Any, AvroType]] = [("", f"record {_short(top)}", None, top)]
+    waiting: list[tuple[str, str, object, AvroType]] = [("", f"record {_short(top)}", None, top)]
     while waiting:
         path, place, texts, avro = waiting.pop()
         if _says_todo(texts):
@@ -39,7 +38,7 @@ def places_with_todo(contract: Contract) -> list[str]:
             seen.add(avro.name)
         if _says_todo(avro.attributes):
             found[f"{path} ({avro.kind} {_short(avro)})" if path and avro.name else place] = None
-        inner: list[tuple[str, Any, AvroType]] = [
+        inner: list[tuple[str, object, AvroType]] = [
             (f"{path}.{child.name}" if path else child.name, [child.doc, child.attributes], child.type)
             for child in avro.fields
         ]
@@ -53,11 +52,11 @@ def _short(avro: AvroType) -> str:
     return avro.name.rpartition(".")[2]
 
 
-def _says_todo(about: Any) -> bool:
+def _says_todo(about: object) -> bool:
     return any(map(says_todo, _texts(about)))
 
 
-def _texts(about: Any) -> Iterator[str]:
+def _texts(about: object) -> Iterator[str]:
     waiting = [about]
     while waiting:
         match waiting.pop():

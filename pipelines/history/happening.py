@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from pipelines.journal.entry import Json
+from resources.json_value import Json
 from resources.wording import counted
 
 

@@ -11,16 +11,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import TypeAlias
 
 from pipelines.journal.kinds import KINDS, Details, identity_of, kind_of
 from pipelines.ledger import record_validation as record
 from resources.errors import SluiceError
+from resources.json_value import Json
 from resources.kafka.topics.journal_topic import Entry
 from resources.security.secrets import hide
 from resources.wording import text_of
-
-Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 VERSION = 1
 # Large enough for a reason of 100,000 characters and a thousand names.

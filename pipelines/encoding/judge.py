@@ -1,10 +1,10 @@
 """Decodes encoded records in another way, and compares them with the rows from which they were made."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import fastavro
 import pyarrow as pa
@@ -15,7 +15,13 @@ from pipelines.encoding.nodes import field_nodes, plain_schema
 from pipelines.independent_judge.choice import Choice
 from pipelines.independent_judge.contract_form import of_avro, of_rows
 from pipelines.independent_judge.errors import Misjudged, first_difference, shown_time
-from pipelines.independent_judge.values import reader_of, same
+from pipelines.independent_judge.values import PlainValue, reader_of, same
+
+if TYPE_CHECKING:
+    from fastavro.types import Schema
+
+# Of the encoder's own arrays of bytes, which have no nulls.
+_ReadBytes = Callable[[int], bytes]
 
 
 class RecordJudge:
@@ -70,7 +76,7 @@ class RecordJudge:
             return
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         readers = [(name, plain, avro, reader_of(columns[name])) for name, plain, avro in self._fields]
-        values, keys = reader_of(encoded.values), reader_of(encoded.keys)
+        values, keys = cast(_ReadBytes, reader_of(encoded.values)), cast(_ReadBytes, reader_of(encoded.keys))
         key = reader_of(columns[self._key])
         for row in rows:
             number = first_row + row if numbers is None else numbers[row]
@@ -88,7 +94,7 @@ class RecordJudge:
                     raise self._wrong(columns, row, number, path, found, wanted)
         self.judged += len(rows)
 
-    def _decoded(self, value: bytes | None) -> Any:
+    def _decoded(self, value: bytes | None) -> Mapping[str, PlainValue] | None:
         if value is None or value[:HEADER_BYTES] != self._header:
             return None
         stream = BytesIO(value[HEADER_BYTES:])
@@ -96,10 +102,18 @@ class RecordJudge:
             record = fastavro.schemaless_reader(stream, self._schema, None)
         except (EOFError, ValueError, IndexError, LookupError, OverflowError):
             return None
-        return record if stream.tell() == len(value) - HEADER_BYTES else None
+        return (
+            cast("Mapping[str, PlainValue]", record) if stream.tell() == len(value) - HEADER_BYTES else None
+        )
 
     def _wrong(
-        self, columns: dict[str, Any], row: int, number: int, path: str, found: object, wanted: object
+        self,
+        columns: Mapping[str, pa.Array],
+        row: int,
+        number: int,
+        path: str,
+        found: object,
+        wanted: object,
     ) -> Misjudged:
         times = columns.get(self._event_time)
         return Misjudged(
@@ -116,10 +130,10 @@ class RecordJudge:
         )
 
 
-def _key_bytes(value: Any) -> bytes:
+def _key_bytes(value: PlainValue) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
 
 
 @lru_cache(maxsize=64)
-def _parsed(schema: str) -> Any:
+def _parsed(schema: str) -> "Schema":
     return fastavro.parse_schema(json.loads(schema))

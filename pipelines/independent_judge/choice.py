@@ -8,7 +8,7 @@ few: if the rows have no order, the n-th batch contains a new extreme with a pro
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 Mask = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[Any]
+Numbers = npt.NDArray[np.number]
+# The values of one row's sort keys; the first key decides first.
+_Words = tuple[np.number, ...]
+_Place = Callable[[Numbers], np.intp]  # argmin or argmax
 
 # Other rows of a batch besides its extremes. The first and last row are among them,
 # because batches are joined there.
@@ -44,7 +47,7 @@ class Choice:
         self._batches = 0
 
     def rows(
-        self, columns: Iterable[tuple[str, Any]], count: int, alive: Mask | None = None
+        self, columns: Iterable[tuple[str, pa.Array]], count: int, alive: Mask | None = None
     ) -> Sequence[int]:
         """The chosen rows of the next batch, ascending; only rows for which `alive` is true, if it is given.
 
@@ -74,7 +77,7 @@ class Choice:
             name: found for name, track in self._tracks.items() if (found := track.extremes()) is not None
         }
 
-    def _extremes(self, name: str, array: Any, alive: Mask | None, text_order: bool) -> Iterator[int]:
+    def _extremes(self, name: str, array: pa.Array, alive: Mask | None, text_order: bool) -> Iterator[int]:
         if isinstance(array.type, pa.BaseExtensionType):
             array = array.storage
         kind = array.type
@@ -105,14 +108,14 @@ class Choice:
 class _Track:
     """The extremes of one column so far."""
 
-    def __init__(self, kind: Any) -> None:
+    def __init__(self, kind: pa.DataType) -> None:
         self.keys = _sort_keys(kind)
         self.text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
         self.struct = pa.types.is_struct(kind)
         self._counts = is_counted(kind)
         self.null = False
-        self._least: Any = None
-        self._most: Any = None
+        self._least: _Words | None = None
+        self._most: _Words | None = None
         self._first: bytes | None = None
         self._last: bytes | None = None
 
@@ -120,7 +123,8 @@ class _Track:
         """None if there are none, and for lengths and floats."""
         if not self._counts or self._least is None:
             return None
-        return _joined(self._least), _joined(self._most)
+        # Both are set by the first value.
+        return _joined(self._least), _joined(cast(_Words, self._most))
 
     def beyond(self, keys: Sequence[Numbers], present: Mask | None) -> Iterator[int]:
         """The rows of the smallest and the largest value, if they are new; ordered by the first
@@ -141,13 +145,13 @@ class _Track:
                 self._most = values
                 yield row if places is None else int(places[row])
 
-    def text_beyond(self, array: Any, alive: Mask | None) -> Iterator[int]:
+    def text_beyond(self, array: pa.Array, alive: Mask | None) -> Iterator[int]:
         """The rows of the first and the last text in the order of bytes. Arrow only
         chooses here; it converts nothing."""
         found = pc.min_max(array)
         first, last = (found[name].as_buffer() for name in ("min", "max"))
         first, last = first.to_pybytes(), last.to_pybytes()
-        new: list[Any] = []
+        new: list[pa.Scalar] = []
         if self._first is None or first < self._first:
             self._first = first
             new.append(found["min"])
@@ -160,7 +164,7 @@ class _Track:
                 yield row
 
 
-def is_counted(kind: Any) -> bool:
+def is_counted(kind: pa.DataType) -> bool:
     """Whether values of `kind` are whole numbers, or are stored as whole numbers."""
     types = pa.types
     return bool(
@@ -170,7 +174,7 @@ def is_counted(kind: Any) -> bool:
     )
 
 
-def _joined(words: Sequence[Any]) -> int:
+def _joined(words: Sequence[np.number]) -> int:
     """One number from its 64-bit words, the highest first."""
     number = int(words[0])
     for word in words[1:]:
@@ -178,7 +182,7 @@ def _joined(words: Sequence[Any]) -> int:
     return number
 
 
-def _extreme(keys: Sequence[Numbers], value: Any, best: Any) -> tuple[tuple[Any, ...], int]:
+def _extreme(keys: Sequence[Numbers], value: np.number, best: _Place) -> tuple[_Words, int]:
     """The values and the row of the extreme whose first key is `value`."""
     if len(keys) == 1:
         return (value,), int(best(keys[0]))
@@ -192,7 +196,7 @@ def _extreme(keys: Sequence[Numbers], value: Any, best: Any) -> tuple[tuple[Any,
     return tuple(values), int(rows[0])
 
 
-def _sort_keys(kind: Any) -> Callable[[Any], Sequence[Numbers]] | None:
+def _sort_keys(kind: pa.DataType) -> Callable[[pa.Array], Sequence[Numbers]] | None:
     """A function from an array of `kind` to numbers that order its rows, values or
     lengths; None if there is no order."""
     types = pa.types
@@ -216,14 +220,14 @@ def _sort_keys(kind: Any) -> Callable[[Any], Sequence[Numbers]] | None:
     return lambda array: [_buffer(array, number)]
 
 
-def _decimal_keys(kind: Any) -> Callable[[Any], Sequence[Numbers]]:
+def _decimal_keys(kind: pa.DataType) -> Callable[[pa.Array], Sequence[Numbers]]:
     # Little-endian two's complement: the words that the precision may need, the highest first and signed.
     if kind.byte_width < 8:
         return lambda array: [_buffer(array, np.dtype("<i4"))]
     words = kind.byte_width // 8
     needed = min(words, (10**kind.precision).bit_length() // 64 + 1)
 
-    def keys(array: Any) -> Sequence[Numbers]:
+    def keys(array: pa.Array) -> Sequence[Numbers]:
         table = _buffer(array, np.dtype("<i8"), words)
         table = table.reshape(-1, words)
         return [
@@ -243,7 +247,7 @@ def _without_nan(numbers: Numbers) -> Numbers:
     )
 
 
-def _buffer(array: Any, kind: np.dtype[Any], width: int = 1, beyond: int = 0) -> Numbers:
+def _buffer(array: pa.Array, kind: np.dtype[np.number], width: int = 1, beyond: int = 0) -> Numbers:
     """The part of the array's second buffer that belongs to its rows, and `beyond` more entries."""
     data = array.buffers()[1]
     count = len(array) + beyond
@@ -252,7 +256,7 @@ def _buffer(array: Any, kind: np.dtype[Any], width: int = 1, beyond: int = 0) ->
     return np.frombuffer(data, kind, count * width, array.offset * width * kind.itemsize)
 
 
-def _valid(array: Any) -> Mask:
+def _valid(array: pa.Array) -> Mask:
     bitmap = array.buffers()[0]
     if bitmap is None:
         return (

@@ -1,7 +1,6 @@
 """The error of a window in which a value differs from what an independent reading gives."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 import pyarrow as pa
 
@@ -50,7 +49,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
 
 
-def first_difference(one: Any, other: Any, path: str) -> tuple[str, Any, Any]:
+def first_difference(one: object, other: object, path: str) -> tuple[str, object, object]:
     """The innermost place where two values differ: its path, and both values there."""
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
         for name in one:
@@ -63,7 +62,7 @@ def first_difference(one: Any, other: Any, path: str) -> tuple[str, Any, Any]:
     return path, one, other
 
 
-def shown_time(count: Any, kind: Any) -> str:
+def shown_time(count: object, kind: pa.DataType | None) -> str:
     """An instant for people; `count` was read in the unit of `kind`, an Arrow timestamp."""
     if not isinstance(count, int) or kind is None or not pa.types.is_timestamp(kind):
         return str(count)

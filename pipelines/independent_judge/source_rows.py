@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 import pyarrow as pa
 
@@ -17,8 +16,11 @@ from pipelines.independent_judge.values import Read, UnreadableType, decimal_of,
 from resources.warehouse.names import quoted
 from resources.warehouse.plain_values import UNKNOWN, Unknown, parameter_of
 
-Row = dict[str, Any]
-Places = dict[str, list[Any]]
+Row = dict[str, object]
+"""The values of a row, by column: as `values.reader_of` or the warehouse's `plain_rows` returns them (UNKNOWN
+if the driver does not give the exact value); Long for a long value."""
+Places = dict[str, list[object]]
+"""Values of some columns: the rows that have them are requested."""
 Ask = Callable[[Places, int], list[Row]]
 """The warehouse's `plain_rows`: it takes places and the maximum number of rows."""
 AskWhole = Callable[[Sequence[str], bool], Row]
@@ -112,7 +114,7 @@ class SourceJudge:
             for number, row in lacking:
                 yield from self._differing(number, row, names, [answer, *others], ask_again)
 
-    def _named(self, row: Row) -> tuple[Any, str]:
+    def _named(self, row: Row) -> tuple[object, str]:
         """The key and event time of a row, for people."""
         time = row.get(self._event_time)
         kind = self._schema.field(self._event_time).type if time is not None else None
@@ -153,10 +155,10 @@ class SourceJudge:
                 plain_is="the warehouse's own answer in plain values is",
             )
 
-    def _whole(self) -> list[tuple[str, str, str, Any]]:
+    def _whole(self) -> list[tuple[str, str, str, object]]:
         """What is queried over all rows: an SQL expression, its column, what it
         means, and the snapshot's value."""
-        found: list[tuple[str, str, str, Any]] = []
+        found: list[tuple[str, str, str, object]] = []
         extremes = self._choice.extremes()
         for field in self._schema:
             column = f"source.{quoted(field.name)}"
@@ -232,11 +234,11 @@ class SourceJudge:
         return []
 
 
-def _told(value: Any, kind: pa.DataType) -> Any:
+def _told(value: object, kind: pa.DataType) -> object:
     return shown_time(value, kind) if pa.types.is_timestamp(kind) else value
 
 
-def _is(answer: Row, n: int, value: Any) -> bool:
+def _is(answer: Row, n: int, value: object) -> bool:
     plain = answer[f"a{n}"]
     # PostgreSQL's min and max of decimals have no declared precision, and arrive as text.
     return agree(value, Decimal(plain) if isinstance(value, Decimal) and isinstance(plain, str) else plain)
@@ -260,7 +262,7 @@ def _lacking(
     sample: Sequence[tuple[int, Row]], answer: Sequence[Row], names: Sequence[str]
 ) -> list[tuple[int, Row]]:
     """The chosen rows that have no matching row of their own in the answer."""
-    by_place: dict[tuple[Any, ...], list[Row]] = {}
+    by_place: dict[tuple[object, ...], list[Row]] = {}
     for row in answer:
         by_place.setdefault(tuple(row[name] for name in names), []).append(row)
     lacking = []
@@ -282,7 +284,7 @@ def _find(row: Row, group: Sequence[Row]) -> int | None:
     return next((at for at, one in enumerate(group) if not _apart(row, one)), None)
 
 
-def _apart(row: Row, plain: Mapping[str, Any]) -> list[str]:
+def _apart(row: Row, plain: Mapping[str, object]) -> list[str]:
     return [name for name, value in row.items() if not agree(value, plain[name])]
 
 
@@ -300,7 +302,7 @@ def _equal(one: Sequence[Row], other: Sequence[Row]) -> bool:
     return not rest
 
 
-def agree(value: Any, plain: Any) -> bool:
+def agree(value: object, plain: object) -> bool:
     """Whether a value of the snapshot equals a plain value, as far as the plain value is known."""
     if isinstance(plain, Unknown) or isinstance(value, Unknown):
         return True
@@ -311,7 +313,7 @@ def agree(value: Any, plain: Any) -> bool:
     return same(value, plain)
 
 
-def _nearly(value: Any, plain: Any) -> bool:
+def _nearly(value: object, plain: object) -> bool:
     return (
         isinstance(value, float) and isinstance(plain, float) and math.isclose(value, plain, rel_tol=_NEARLY)
     )
@@ -328,7 +330,7 @@ class Long:
         return f"a value of {self.length:,} characters or items with the digest {self.sha256[:12]}"
 
 
-def _kept(value: Any) -> Any:
+def _kept(value: object) -> object:
     """The value; for a long one its digest, so that the sample does not grow with the size of values."""
     if isinstance(value, (str, bytes)) and len(value) > _LONG:
         raw = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
@@ -344,7 +346,7 @@ def _kept(value: Any) -> Any:
     return value
 
 
-def _leaves(value: Any) -> Iterator[Any]:
+def _leaves(value: object) -> Iterator[object]:
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, (list, tuple)):

@@ -8,11 +8,21 @@ import struct
 from bisect import bisect_right
 from collections.abc import Callable
 from decimal import Context, Decimal
-from typing import Any
+from typing import TypeAlias, cast
 
 import pyarrow as pa
 
-Read = Callable[[int], Any]
+PlainValue: TypeAlias = (
+    "bool | int | float | str | bytes | Decimal | list[PlainValue] | list[tuple[PlainValue, PlainValue]]"
+    " | dict[str, PlainValue] | None"
+)
+"""A value as `reader_of` reads it: temporal values are counts in the type's unit; a map is a list of pairs."""
+Read = Callable[[int], PlainValue]
+"""Returns the value of a row."""
+# What `reader_of` returns for an array of whole numbers that is part of another array's layout: its values are
+# ints. Only an index may be null.
+_Offset = Callable[[int], int]
+_Index = Callable[[int], int | None]
 
 # Wide enough for every decimal256.
 _WIDE = Context(prec=100)
@@ -32,7 +42,7 @@ def decimal_of(unscaled: int, scale: int) -> Decimal:
     return _WIDE.scaleb(Decimal(unscaled), -scale)
 
 
-def reader_of(array: Any) -> Read:
+def reader_of(array: pa.Array) -> Read:
     """A function from a row of `array` (sliced or not) to its value.
 
     Null is None. Values are bool, int, float, str, bytes; Decimal for decimals; an int for temporal values,
@@ -44,7 +54,7 @@ def reader_of(array: Any) -> Read:
         return _extension(array)
     if pa.types.is_dictionary(kind):
         # The values and the indices are separate arrays, each with its own offset.
-        codes, values = reader_of(array.indices), reader_of(array.dictionary)
+        codes, values = cast(_Index, reader_of(array.indices)), reader_of(array.dictionary)
         return lambda row: None if (code := codes(row)) is None else values(code)
     if pa.types.is_run_end_encoded(kind):
         return _run_ends(array)
@@ -57,7 +67,7 @@ def reader_of(array: Any) -> Read:
     return lambda row: read(row) if valid(row) else None
 
 
-def _extension(array: Any) -> Read:
+def _extension(array: pa.Array) -> Read:
     read = reader_of(array.storage)
     if array.type.extension_name == "arrow.bool8":
         return lambda row: None if (value := read(row)) is None else value != 0
@@ -66,15 +76,15 @@ def _extension(array: Any) -> Read:
     raise UnreadableType(str(array.type))
 
 
-def _run_ends(array: Any) -> Read:
+def _run_ends(array: pa.Array) -> Read:
     # The buffers are those of the whole array; the slice is only in the offset.
     ends, values, offset = array.run_ends, reader_of(array.values), array.offset
-    end_at = reader_of(ends)
+    end_at = cast(_Offset, reader_of(ends))
     listed = [end_at(run) for run in range(len(ends))]
     return lambda row: values(bisect_right(listed, row + offset))
 
 
-def _validity(array: Any) -> Callable[[int], bool] | None:
+def _validity(array: pa.Array) -> Callable[[int], bool] | None:
     bitmap = array.buffers()[0] if array.null_count else None
     if bitmap is None:
         return None
@@ -82,7 +92,7 @@ def _validity(array: Any) -> Callable[[int], bool] | None:
     return lambda row: bool(bits[row + offset >> 3] >> (row + offset & 7) & 1)
 
 
-def _present(array: Any) -> Read:
+def _present(array: pa.Array) -> Read:
     """The reader of values that are not null."""
     kind, offset = array.type, array.offset
     types = pa.types
@@ -117,12 +127,12 @@ def _present(array: Any) -> Read:
     return lambda row: unpack.unpack_from(data, (row + offset) * unpack.size)[0]
 
 
-def _data(array: Any, place: int) -> memoryview:
+def _data(array: pa.Array, place: int) -> memoryview:
     buffer = array.buffers()[place]
     return memoryview(b"" if buffer is None else buffer)
 
 
-def _decimals(array: Any) -> Read:
+def _decimals(array: pa.Array) -> Read:
     kind, offset = array.type, array.offset
     data, width, scale = _data(array, 1), kind.byte_width, kind.scale
 
@@ -133,12 +143,12 @@ def _decimals(array: Any) -> Read:
     return read
 
 
-def _bytes(array: Any) -> Read:
+def _bytes(array: pa.Array) -> Callable[[int], bytes]:
     ends, data = _offsets(array), _data(array, 2)
     return lambda row: bytes(data[ends(row) : ends(row + 1)])
 
 
-def _offsets(array: Any) -> Callable[[int], int]:
+def _offsets(array: pa.Array) -> _Offset:
     kind, offset = array.type, array.offset
     wide = any(
         check(kind) for check in (pa.types.is_large_string, pa.types.is_large_binary, pa.types.is_large_list)
@@ -150,9 +160,9 @@ def _offsets(array: Any) -> Callable[[int], int]:
     return lambda row: int(unpack.unpack_from(places, (row + offset) * unpack.size)[0])
 
 
-def _text(read: Read) -> Read:
+def _text(read: Callable[[int], bytes]) -> Read:
     def text(row: int) -> str | bytes:
-        raw: bytes = read(row)
+        raw = read(row)
         try:
             return raw.decode()
         except UnicodeDecodeError:
@@ -161,7 +171,7 @@ def _text(read: Read) -> Read:
     return text
 
 
-def _views(array: Any) -> Read:
+def _views(array: pa.Array) -> Callable[[int], bytes]:
     # Arrow, "Variable-size Binary View Layout": length, then 12 bytes of data, or a prefix, a buffer and an offset.
     offset, buffers = array.offset, array.buffers()
     views, parts = memoryview(buffers[1]), [memoryview(part) for part in buffers[2:]]
@@ -176,7 +186,7 @@ def _views(array: Any) -> Read:
     return read
 
 
-def _items(array: Any) -> Read:
+def _items(array: pa.Array) -> Read:
     """A reader of lists of every layout, and of maps. `values` is the child as
     stored, without the list's slice."""
     kind, types = array.type, pa.types
@@ -191,12 +201,12 @@ def _items(array: Any) -> Read:
         size, offset = kind.list_size, array.offset
         return lambda row: [values(n) for n in range((row + offset) * size, (row + offset + 1) * size)]
     if types.is_list_view(kind) or types.is_large_list_view(kind):
-        starts, sizes = reader_of(array.offsets), reader_of(array.sizes)
+        starts, sizes = cast(_Offset, reader_of(array.offsets)), cast(_Offset, reader_of(array.sizes))
         return lambda row: [values(n) for n in range(starts(row), starts(row) + sizes(row))]
     raise UnreadableType(str(kind))
 
 
-def same(one: Any, other: Any) -> bool:
+def same(one: object, other: object) -> bool:
     """Whether two values are the same. Floats must have equal bits, or both be NaN; a dict may have any
     order; True is not equal to 1."""
     if isinstance(one, float) and isinstance(other, float):

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import pyarrow as pa
 
@@ -85,7 +84,7 @@ class DeadLetter:
     row: str
 
 
-def dead_letter_batch(letters: Sequence[DeadLetter]) -> Any:
+def dead_letter_batch(letters: Sequence[DeadLetter]) -> pa.RecordBatch:
     """`letters` as a record batch of DEAD_LETTER_SCHEMA."""
     columns = [[getattr(letter, name) for letter in letters] for name in DEAD_LETTER_SCHEMA.names]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, DEAD_LETTER_SCHEMA, strict=True)]

@@ -14,7 +14,6 @@ scale is far from its precision.
 """
 
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +24,7 @@ from pipelines.transform.value_rules import INTEGER_RANGE
 _DIGITS = {128: 38, 256: 76}
 
 
-def cast_exactly(array: Any, target: pa.DataType) -> Any | None:
+def cast_exactly(array: pa.Array, target: pa.DataType) -> pa.Array | None:
     """`array`, decimals or whole numbers of any width, as `target`, a decimal128, decimal256, int32 or int64.
 
     None if a value does not fit, or if Arrow's answer is not reliable: then the
@@ -58,7 +57,7 @@ def cast_exactly(array: Any, target: pa.DataType) -> Any | None:
         return None
 
 
-def exact_values(array: Any) -> list[int | Decimal | None]:
+def exact_values(array: pa.Array) -> list[int | Decimal | None]:
     """The values of an array of decimals or whole numbers as Python numbers, whatever their scale."""
     if pa.types.is_integer(array.type):
         whole: list[int | Decimal | None] = array.to_pylist()
@@ -67,7 +66,7 @@ def exact_values(array: Any) -> list[int | Decimal | None]:
     return [None if number is None else _decimal(number, scale) for number in _unscaled(array)]
 
 
-def exact_decimal(scalar: Any) -> Decimal | None:
+def exact_decimal(scalar: pa.Scalar) -> Decimal | None:
     """The value of one Arrow decimal, whatever its scale."""
     (number,) = _unscaled(pa.array([scalar], scalar.type))
     return None if number is None else _decimal(number, scalar.type.scale)
@@ -91,7 +90,7 @@ def _range(target: pa.DataType) -> tuple[int, int, int]:
     return 0, low, high
 
 
-def _unscaled_extremes(array: Any) -> tuple[int, int] | None:
+def _unscaled_extremes(array: pa.Array) -> tuple[int, int] | None:
     """The smallest and the largest unscaled number; None if all values are null."""
     kind = array.type
     if pa.types.is_decimal(kind):
@@ -106,7 +105,7 @@ def _unscaled_extremes(array: Any) -> tuple[int, int] | None:
     return None if found["min"] is None else (int(found["min"]), int(found["max"]))
 
 
-def _widened(array: Any) -> Any:
+def _widened(array: pa.Array) -> pa.Array:
     """The same values and scale in at least 128 bits."""
     kind = array.type
     if pa.types.is_integer(kind):
@@ -114,7 +113,7 @@ def _widened(array: Any) -> Any:
     return array if kind.bit_width >= 128 else array.cast(pa.decimal128(kind.precision, kind.scale))
 
 
-def _unscaled(array: Any) -> list[int | None]:
+def _unscaled(array: pa.Array) -> list[int | None]:
     width, data = array.type.byte_width, array.buffers()[1]
     if data is None:
         return [None] * len(array)

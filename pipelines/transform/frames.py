@@ -8,20 +8,18 @@ A NaN in the source stays NaN, and becomes a dead letter. A NaN that a transform
 or masked column (0 / 0) is null by pandas 3's own rule, before Sluice sees it.
 """
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipelines.transform.conforming.columns import plain
+from pipelines.transform.conforming.columns import Integers, SourceColumn, plain
 from pipelines.transform.conforming.leaves import ColumnMismatchError, uuid_text
 from pipelines.transform.errors import ConformError, ConformProblem
 
 SOURCE_ROW = "source_row"
 
 
-def frame_of(batch: Any, first_row: int) -> pd.DataFrame:
+def frame_of(batch: pa.RecordBatch, first_row: int) -> pd.DataFrame:
     """`batch` as an Arrow-backed frame; its index is the source rows, starting at `first_row`."""
     arrays = [_for_pandas(array) for array in batch.columns]
     # Only the names are used: pandas metadata in a snapshot's schema would make an index of columns again.
@@ -31,7 +29,7 @@ def frame_of(batch: Any, first_row: int) -> pd.DataFrame:
     return frame
 
 
-def _for_pandas(array: Any) -> Any:
+def _for_pandas(array: pa.Array) -> pa.Array:
     if isinstance(array.type, pa.BaseExtensionType):
         return uuid_text(array.storage) if array.type.extension_name == "arrow.uuid" else plain(array)
     return array
@@ -45,8 +43,8 @@ def checked_frame(result: object, where: str) -> pd.DataFrame:
     return result
 
 
-def source_rows_of(frame: pd.DataFrame, first_row: int, row_count: int) -> Any:
-    """The source row of each row as an int64 array, or None if the transform lost them."""
+def source_rows_of(frame: pd.DataFrame, first_row: int, row_count: int) -> Integers | None:
+    """The source row of each row, or None if the transform lost them."""
     index = frame.index
     if index.name != SOURCE_ROW or index.nlevels != 1 or not pd.api.types.is_integer_dtype(index.dtype):
         return None
@@ -56,7 +54,7 @@ def source_rows_of(frame: pd.DataFrame, first_row: int, row_count: int) -> Any:
     return labels
 
 
-def column_of(series: "pd.Series[Any]") -> Any:
+def column_of(series: pd.Series) -> SourceColumn:
     """A frame's column as an Arrow array, or as a list of Python objects if its type
     says nothing about its values.
 
@@ -82,7 +80,7 @@ def column_of(series: "pd.Series[Any]") -> Any:
         ) from None
 
 
-def _from_categories(series: "pd.Series[Any]") -> Any:
+def _from_categories(series: pd.Series) -> SourceColumn:
     categories = column_of(pd.Series(series.cat.categories))
     codes = series.cat.codes.to_numpy()
     if isinstance(categories, list):  # objects: Arrow would guess one type for all of them
@@ -90,7 +88,7 @@ def _from_categories(series: "pd.Series[Any]") -> Any:
     return categories.take(pa.array(codes, mask=codes < 0))
 
 
-def _one_array(array: Any) -> Any:
+def _one_array(array: pa.Array | pa.ChunkedArray) -> pa.Array:
     if not isinstance(array, pa.ChunkedArray):
         return array
     if array.num_chunks == 1:

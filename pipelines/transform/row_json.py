@@ -1,18 +1,30 @@
 """A row as JSON text, exactly: what JSON cannot hold becomes text; nothing is rounded."""
 
 import base64
+import datetime as dt
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from decimal import Decimal
+from typing import TypeAlias, cast
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
 
-from pipelines.contract.temporal import date_of, timestamp_of
+from pipelines.contract.temporal import WideDate, WideTimestamp, date_of, timestamp_of
 from pipelines.transform.decimals import exact_decimal
 from pipelines.transform.value_rules import DAY_SECONDS, UNITS_PER_SECOND
+from resources.json_value import Json
 from resources.wording import text_of
+
+PythonValue: TypeAlias = (
+    "bool | int | float | str | bytes | Decimal | UUID | dt.date | dt.time | dt.timedelta"
+    " | tuple[int, int, int] | WideDate | WideTimestamp | list[PythonValue] | list[tuple[PythonValue, PythonValue]]"
+    " | dict[str, PythonValue] | None"
+)
+"""The exact value of an Arrow scalar; see `from_scalar`. A timestamp is a `datetime`, which is also a `date`.
+An interval is three numbers (months, days, nanoseconds). A map is a list of pairs."""
 
 _T = pa.types
 
@@ -30,7 +42,7 @@ def row_json(row: Mapping[str, object]) -> str:
     return json.dumps({str(name): _plain(value) for name, value in row.items()}, ensure_ascii=True)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Json:
     if isinstance(value, pa.Scalar):
         return _plain(from_scalar(value))
     if isinstance(value, np.generic) and not isinstance(
@@ -58,7 +70,7 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def from_scalar(scalar: Any) -> Any:
+def from_scalar(scalar: pa.Scalar) -> PythonValue:
     """The exact Python value of an Arrow scalar, whatever its type holds; nested
     values too. A map becomes pairs.
 
@@ -88,38 +100,38 @@ def from_scalar(scalar: Any) -> Any:
     return _or_text(scalar)
 
 
-def plain_values(array: Any) -> list[Any]:
+def plain_values(array: pa.Array) -> list[PythonValue]:
     """The values of an Arrow array; see `from_scalar`."""
     return [from_scalar(scalar) for scalar in array]
 
 
-def _pairs(scalar: Any) -> list[tuple[Any, Any]]:
+def _pairs(scalar: pa.Scalar) -> list[tuple[pa.Scalar, pa.Scalar]]:
     entries = scalar.values
     return list(zip(entries.field(0), entries.field(1), strict=True))
 
 
-def _moment(scalar: Any) -> Any:
+def _moment(scalar: pa.Scalar) -> dt.date | WideDate | WideTimestamp | str:
     kind, count = scalar.type, scalar.value
     largest = 2 ** (kind.bit_width - 1) - 1
     if abs(count) >= largest:
         return "infinity" if count > 0 else "-infinity"
     try:
-        return scalar.as_py()
+        return cast(dt.date, scalar.as_py())
     except (ValueError, OverflowError, LookupError):  # a year, or a time zone, that Python does not have
         if _T.is_date(kind):
             return date_of(count if _T.is_date32(kind) else count // (DAY_SECONDS * 1000))
         return timestamp_of(count, UNITS_PER_SECOND[kind.unit], zoned=kind.tz is not None)
 
 
-def _or_text(scalar: Any) -> Any:
+def _or_text(scalar: pa.Scalar) -> PythonValue:
     kind = scalar.type
     try:
-        return scalar.as_py()
+        return cast(PythonValue, scalar.as_py())
     except (ValueError, OverflowError):
         if _T.is_string(kind) or _T.is_large_string(kind) or _T.is_string_view(kind):
-            return scalar.as_buffer().to_pybytes().decode("utf-8", "backslashreplace")
+            return cast(bytes, scalar.as_buffer().to_pybytes()).decode("utf-8", "backslashreplace")
         return str(scalar.value) if _T.is_temporal(kind) else str(scalar)
 
 
-def _in_a_day(scalar: Any) -> bool:
+def _in_a_day(scalar: pa.Scalar) -> bool:
     return bool(0 <= scalar.value < DAY_SECONDS * UNITS_PER_SECOND[scalar.type.unit])

@@ -1,11 +1,9 @@
 """Whether rows are exactly the rows from which they were made, without reading a value."""
 
-from typing import Any
-
 import pyarrow as pa
 
 
-def same_buffers(one: Any, other: Any) -> bool:
+def same_buffers(one: pa.RecordBatch, other: pa.RecordBatch) -> bool:
     """Whether two record batches have the same columns, each with the same bytes
     at the same address in memory.
 
@@ -19,7 +17,7 @@ def same_buffers(one: Any, other: Any) -> bool:
     )
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: pa.Array, other: pa.Array) -> bool:
     kind = one.type
     if kind != other.type or pa.types.is_nested(kind) or pa.types.is_dictionary(kind):
         return False
@@ -31,7 +29,7 @@ def _same(one: Any, other: Any) -> bool:
     return len(left) == len(right) and all(map(_at, left, right))
 
 
-def _at(one: Any, other: Any) -> bool:
+def _at(one: pa.Buffer | None, other: pa.Buffer | None) -> bool:
     if one is None or other is None:
         return one is other
     return bool(one.address == other.address)

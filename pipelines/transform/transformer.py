@@ -3,9 +3,9 @@
 import datetime as dt
 import re
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from pipelines.authoring.loading.author_output import author_output_aside
 from pipelines.contract import Contract
 from pipelines.independent_judge.errors import NotJudged
 from pipelines.transform.authors_code import asks_to_stop
+from pipelines.transform.conforming.columns import Integers, SourceColumn
 from pipelines.transform.conforming.conformer import Conformer
 from pipelines.transform.conforming.end_of_day import ALLOWED as END_OF_DAY_ALLOWED
 from pipelines.transform.conforming.end_of_day import end_of_day
@@ -42,13 +43,13 @@ class TransformedBatch:
 
     `rows` has the Arrow schema of the contract without its event id. `dead` has DEAD_LETTER_SCHEMA, with one
     letter per dead row. A transform may make several rows of one, so the counts need not add up.
-    `source_rows` are the source rows of `rows`, an int64 array, or None if the transform lost the index.
+    `source_rows` are the source rows of `rows`, or None if the transform lost the index.
     `judged`: the positions in `rows`, ascending, of the rows that the independent judge has checked.
     """
 
-    rows: Any
-    source_rows: Any
-    dead: Any
+    rows: pa.RecordBatch
+    source_rows: Integers | None
+    dead: pa.RecordBatch
     rows_in: int
     rows_dropped: int
     judged: tuple[int, ...] = ()
@@ -58,9 +59,9 @@ class TransformedBatch:
 class _Piece:
     """Rows that the transform got in one call: the columns of one frame, and the source row of each row."""
 
-    columns: dict[str, Any]
+    columns: dict[str, SourceColumn]
     row_count: int
-    source_rows: Any  # int64 array, or None if the transform lost the index
+    source_rows: Integers | None  # None if the transform lost the index
     rows_in: int
     plain: Callable[[str], PlainColumn]  # each column as it was before it became one of `columns`
 
@@ -114,12 +115,14 @@ class Transformer:
         self._raised_rows = self._ended_rows = 0
         self._first_raised = (0, "")  # source row and exception, for the error that names the cause
 
-    def apply(self, batch: Any, first_row: int, chosen: Sequence[int] | None = None) -> TransformedBatch:
+    def apply(
+        self, batch: pa.RecordBatch, first_row: int, chosen: Sequence[int] | None = None
+    ) -> TransformedBatch:
         """Transform and conform `batch`, whose first row is row `first_row` of the window (from 0). `chosen`:
         the rows to judge, if they were already chosen."""
         letters: list[DeadLetter] = []
-        parts: list[Any] = []
-        source_rows: list[Any] = []
+        parts: list[pa.RecordBatch] = []
+        source_rows: list[Integers | None] = []
         judged: list[int] = []
         dropped = rows_out = 0
         for piece in self._all_pieces(batch, first_row, letters):
@@ -154,7 +157,13 @@ class Transformer:
             tuple(judged),
         )
 
-    def judge_stored(self, batch: Any, first_row: int, dead_rows: Any, stored: Callable[[int], Any]) -> int:
+    def judge_stored(
+        self,
+        batch: pa.RecordBatch,
+        first_row: int,
+        dead_rows: Integers,
+        stored: Callable[[int], pa.RecordBatch],
+    ) -> int:
         """Judge the rows that an earlier run made of `batch`; returns the number of judged rows.
 
         `dead_rows`: the source rows of its dead letters, ascending. `stored` returns the next so
@@ -184,12 +193,14 @@ class Transformer:
             )
         return judged
 
-    def transformed(self, batch: Any, first_row: int) -> list[dict[str, Any]]:
+    def transformed(self, batch: pa.RecordBatch, first_row: int) -> list[dict[str, SourceColumn]]:
         """The columns that the transform makes of `batch`, not conformed; one dict for
         each call of the transform."""
         return [piece.columns for piece in self._all_pieces(batch, first_row, [])]
 
-    def _all_pieces(self, batch: Any, first_row: int, letters: list[DeadLetter]) -> Iterator[_Piece]:
+    def _all_pieces(
+        self, batch: pa.RecordBatch, first_row: int, letters: list[DeadLetter]
+    ) -> Iterator[_Piece]:
         if self._transform is None:
             return iter([self._identity(batch, first_row)])
         without_python = end_of_day(batch)
@@ -198,7 +209,7 @@ class Transformer:
         return self._pieces(batch, first_row, letters)
 
     def _between(
-        self, batch: Any, first_row: int, dead: Mapping[int, str], letters: list[DeadLetter]
+        self, batch: pa.RecordBatch, first_row: int, dead: Mapping[int, str], letters: list[DeadLetter]
     ) -> Iterator[_Piece]:
         """The rows between the `dead` ones. The transform would get the `dead` rows with another
         time than the warehouse has."""
@@ -223,7 +234,7 @@ class Transformer:
                 )
             start = row + 1
 
-    def _identity(self, batch: Any, first_row: int) -> _Piece:
+    def _identity(self, batch: pa.RecordBatch, first_row: int) -> _Piece:
         # The names as a list, before the dict is built: a dict would keep only the last of
         # two columns with the same name.
         self._conformer.check_names(list(batch.schema.names), column=batch.column)
@@ -232,7 +243,7 @@ class Transformer:
         numbers = np.arange(first_row, first_row + count)
         return _Piece(columns, count, numbers, count, plain_arrays(columns))
 
-    def _pieces(self, batch: Any, first_row: int, letters: list[DeadLetter]) -> Iterator[_Piece]:
+    def _pieces(self, batch: pa.RecordBatch, first_row: int, letters: list[DeadLetter]) -> Iterator[_Piece]:
         """The batch through the transform. If it raises, the batch is halved again and again until
         the failing rows are single."""
         if batch.num_rows == 0:
@@ -259,7 +270,7 @@ class Transformer:
             return
         yield self._piece(checked_frame(result, self._where), batch.num_rows, first_row)
 
-    def _raised(self, batch: Any, source_row: int, said: str) -> DeadLetter:
+    def _raised(self, batch: pa.RecordBatch, source_row: int, said: str) -> DeadLetter:
         self._raised_rows += 1
         if self._raised_rows == 1:
             self._first_raised = (source_row, said)
@@ -278,7 +289,7 @@ class Transformer:
         return DeadLetter(source_row, "", Reason.TRANSFORM_RAISED, None, said, row)
 
     def _piece(self, frame: pd.DataFrame, rows_in: int, first_row: int) -> _Piece:
-        def column(name: Any) -> Any:
+        def column(name: Hashable) -> SourceColumn:
             return column_of(frame[name])
 
         self._conformer.check_names(list(frame.columns), tuple(frame.index.names), column=column)
@@ -296,7 +307,7 @@ class Transformer:
         return _Piece(columns, len(frame), source_rows, rows_in, plain_frame(frame, order))
 
 
-def _taken(values: Any, order: Any) -> Any:
+def _taken(values: SourceColumn, order: Integers) -> SourceColumn:
     return [values[i] for i in order.tolist()] if isinstance(values, list) else values.take(pa.array(order))
 
 
@@ -308,13 +319,14 @@ def _dropped(piece: _Piece) -> int:
     return piece.rows_in - int(seen)
 
 
-def _all_known(parts: list[Any]) -> Any:
+def _all_known(parts: Sequence[Integers | None]) -> Integers | None:
     if any(part is None for part in parts):
         return None
-    return np.concatenate([np.array([], np.int64), *parts])
+    # No part is None here.
+    return np.concatenate([np.array([], np.int64), *cast("Sequence[Integers]", parts)])
 
 
-def _joined(parts: list[Any], schema: Any) -> Any:
+def _joined(parts: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
     if len(parts) == 1:
         return parts[0]
     columns = [

@@ -8,10 +8,10 @@ import datetime as dt
 import math
 import struct
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,14 @@ from pipelines.transform.value_rules import (
     unit_of,
 )
 
-Reader = Callable[[Any], Any]
+ExactValue: TypeAlias = (
+    "bool | int | float | str | bytes | Decimal | dt.date | list[ExactValue] | list[tuple[str, ExactValue]]"
+    " | dict[str, ExactValue] | None"
+)
+"""A value that Arrow stores unchanged in the Arrow type of its Avro type. Times and timestamps are counts in
+the type's unit, uuids are text, a map is a list of pairs, a record is a dict."""
+Reader = Callable[[object], ExactValue]
+"""From any Python value to its exact form; raises CellMisfitError."""
 _EPOCH = dt.datetime(1970, 1, 1)
 _EPOCH_UTC = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
@@ -54,11 +61,11 @@ class CellMisfitError(Exception):
         return Misfit(row, self.path, self.reason, shown(self.value), self.detail)
 
 
-def read_cells(values: list[Any], avro: AvroType) -> tuple[list[Any], list[Misfit]]:
+def read_cells(values: Sequence[object], avro: AvroType) -> tuple[list[ExactValue], list[Misfit]]:
     """`values` as values that `pa.array(..., arrow_type(avro))` stores unchanged; None
     where a misfit gives the reason."""
     read = reader(avro)
-    exact: list[Any] = []
+    exact: list[ExactValue] = []
     misfits: list[Misfit] = []
     for row, value in enumerate(values):
         try:
@@ -107,7 +114,7 @@ def reader(avro: AvroType) -> Reader:
     return partial(_nullable_or_not, read=inner, nullable=avro.nullable, avro=avro)
 
 
-def _nullable_or_not(value: Any, *, read: Reader, nullable: bool, avro: AvroType) -> Any:
+def _nullable_or_not(value: object, *, read: Reader, nullable: bool, avro: AvroType) -> ExactValue:
     if isinstance(value, (pa.Scalar, np.generic)):
         value = _unwrapped(value, avro)
     if value is None or value is pd.NA or value is pd.NaT:
@@ -119,7 +126,7 @@ def _nullable_or_not(value: Any, *, read: Reader, nullable: bool, avro: AvroType
     return read(value)
 
 
-def _unwrapped(value: Any, avro: AvroType) -> Any:
+def _unwrapped(value: pa.Scalar | np.generic, avro: AvroType) -> object:
     """The Python value of a numpy or Arrow scalar."""
     if isinstance(value, pa.Scalar):
         exact = from_scalar(value)
@@ -159,13 +166,13 @@ def _wrong(value: object, allowed: str) -> CellMisfitError:
     return CellMisfitError(Reason.WRONG_TYPE, value, f"{allowed}, not {type(value).__name__}")
 
 
-def _boolean(value: Any) -> bool:
+def _boolean(value: object) -> bool:
     if not isinstance(value, bool):
         raise _wrong(value, "True or False")
     return value
 
 
-def _integer(value: Any, *, kind: str) -> int:
+def _integer(value: object, *, kind: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise _wrong(value, "a whole number")
     if isinstance(value, (float, Decimal)):
@@ -187,7 +194,7 @@ def _integer(value: Any, *, kind: str) -> int:
     return int(value)
 
 
-def _float(value: Any, *, single: bool) -> float:
+def _float(value: object, *, single: bool) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise _wrong(value, "a float, or an int it holds exactly")
     name = "float (32 bits)" if single else "double"
@@ -212,7 +219,7 @@ def _float(value: Any, *, single: bool) -> float:
     return float(value)
 
 
-def _string(value: Any) -> str:
+def _string(value: object) -> str:
     if not isinstance(value, str):
         raise _wrong(value, "text")
     try:
@@ -222,27 +229,27 @@ def _string(value: Any) -> str:
     return str.__str__(value)  # a plain str, also from a subclass of str
 
 
-def _bytes(value: Any) -> bytes:
+def _bytes(value: object) -> bytes:
     if not isinstance(value, (bytes, bytearray, memoryview)):
         raise _wrong(value, "bytes")
     return bytes(value)
 
 
-def _fixed(value: Any, *, size: int) -> bytes:
+def _fixed(value: object, *, size: int) -> bytes:
     content = _bytes(value)
     if len(content) != size:
         raise CellMisfitError(Reason.WRONG_LENGTH, value, f"exactly {size} bytes, not {len(content)}")
     return content
 
 
-def _enum(value: Any, *, symbols: frozenset[str], listed: str) -> str:
+def _enum(value: object, *, symbols: frozenset[str], listed: str) -> str:
     text = _string(value)
     if text not in symbols:
         raise CellMisfitError(Reason.UNKNOWN_SYMBOL, value, f"one of {listed}")
     return text
 
 
-def _uuid(value: Any) -> str:
+def _uuid(value: object) -> str:
     if isinstance(value, uuid.UUID):
         return str(value)
     if isinstance(value, bytes):
@@ -255,7 +262,7 @@ def _uuid(value: Any) -> str:
     return text.lower()
 
 
-def _decimal(value: Any, *, precision: int, scale: int) -> Decimal:
+def _decimal(value: object, *, precision: int, scale: int) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         raise _wrong(value, "a decimal.Decimal or an int")
     number = Decimal(value)
@@ -278,7 +285,7 @@ def _decimal(value: Any, *, precision: int, scale: int) -> Decimal:
     return Decimal((sign, digits + (0,) * (exponent + scale), -scale))
 
 
-def _date(value: Any) -> dt.date:
+def _date(value: object) -> dt.date:
     if isinstance(value, dt.datetime):
         if value.tzinfo is not None:
             raise CellMisfitError(
@@ -294,7 +301,7 @@ def _date(value: Any) -> dt.date:
     return value
 
 
-def _time(value: Any, *, micros_per_unit: int) -> int:
+def _time(value: object, *, micros_per_unit: int) -> int:
     if not isinstance(value, dt.time):
         raise _wrong(value, "a time of day")
     if value.tzinfo is not None:
@@ -306,7 +313,7 @@ def _time(value: Any, *, micros_per_unit: int) -> int:
     return units
 
 
-def _timestamp(value: Any, *, per_second: int, local: bool) -> int:
+def _timestamp(value: object, *, per_second: int, local: bool) -> int:
     if not isinstance(value, dt.datetime):
         raise _wrong(value, "a timestamp")
     zoned = value.utcoffset() is not None
@@ -331,7 +338,7 @@ def _units(value: dt.datetime, zoned: bool) -> tuple[int, int]:
     return (value - (_EPOCH_UTC if zoned else _EPOCH)) // _MICROSECOND, 1_000_000
 
 
-def _array(value: Any, *, read: Reader) -> list[Any]:
+def _array(value: object, *, read: Reader) -> list[ExactValue]:
     if isinstance(value, (pa.Array, pa.ChunkedArray)):
         value = list(value)  # as scalars: not every value of Arrow exists in Python
     elif isinstance(value, pd.Series):
@@ -347,13 +354,13 @@ def _array(value: Any, *, read: Reader) -> list[Any]:
     return exact
 
 
-def _map(value: Any, *, read: Reader) -> list[tuple[str, Any]]:
+def _map(value: object, *, read: Reader) -> list[tuple[str, ExactValue]]:
     pairs = list(value.items()) if isinstance(value, Mapping) else value
     if not isinstance(pairs, (list, tuple, np.ndarray)) or not all(
         isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs
     ):
         raise _wrong(value, "a dict, or a list of (key, value)")
-    exact: dict[str, Any] = {}
+    exact: dict[str, ExactValue] = {}
     for key, item in pairs:
         if key is None:
             raise CellMisfitError(Reason.NULL, value, "map keys are text, not null")
@@ -367,7 +374,7 @@ def _map(value: Any, *, read: Reader) -> list[tuple[str, Any]]:
     return list(exact.items())
 
 
-def _record(value: Any, *, readers: Mapping[str, Reader]) -> dict[str, Any]:
+def _record(value: object, *, readers: Mapping[str, Reader]) -> dict[str, ExactValue]:
     if not isinstance(value, Mapping):
         raise _wrong(value, "a dict")
     for name in value:

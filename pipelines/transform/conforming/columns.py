@@ -1,10 +1,11 @@
 """Converts columns of any depth to the contract's Arrow type: nested values
 through their flattened children."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,13 +17,18 @@ from pipelines.transform.conforming.cells import read_cells
 from pipelines.transform.conforming.leaves import ColumnMismatchError, conform_leaf, require_none
 from pipelines.transform.dead_letters import Misfit, Reason
 
+SourceColumn: TypeAlias = "pa.Array | list[object]"
+"""A column before it is conformed: an Arrow array, or a list of Python objects of any kind."""
+Integers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
 # A column of Python objects counts as having a wrong type only if it has at least so many values, all of a
 # wrong type. Fewer values may be single bad rows at the end of a window.
 WHOLE_COLUMN = 10
 _TYPE_REASONS = {Reason.WRONG_TYPE, Reason.NAIVE_TIMESTAMP, Reason.ZONED_TIMESTAMP}
 
 
-def conform_column(source: Any, avro: AvroType) -> tuple[Any, list[Misfit]]:
+def conform_column(source: SourceColumn, avro: AvroType) -> tuple[pa.Array, list[Misfit]]:
     """`source`, an Arrow array or a list of Python objects, as an array of `arrow_type(avro)`.
 
     A row with a misfit becomes null. Raises ColumnMismatchError if no row can fit.
@@ -32,7 +38,7 @@ def conform_column(source: Any, avro: AvroType) -> tuple[Any, list[Misfit]]:
     return _conform_array(source, avro)
 
 
-def _conform_objects(values: list[Any], avro: AvroType) -> tuple[Any, list[Misfit]]:
+def _conform_objects(values: Sequence[object], avro: AvroType) -> tuple[pa.Array, list[Misfit]]:
     exact, misfits = read_cells(values, avro)
     wrong = [m for m in misfits if m.reason in _TYPE_REASONS]
     missing = sum(m.reason is Reason.NULL and not m.path for m in misfits)
@@ -44,7 +50,7 @@ def _conform_objects(values: list[Any], avro: AvroType) -> tuple[Any, list[Misfi
     return pa.array(exact, arrow_type(avro)), misfits
 
 
-def _require_fields(records: list[Mapping[str, Any]], avro: AvroType) -> None:
+def _require_fields(records: Sequence[Mapping[str, object]], avro: AvroType) -> None:
     """Raise ColumnMismatchError with every field of these records whose values have a wrong type. This is
     needed because reading a record stops at its first misfit."""
     found = []
@@ -56,7 +62,7 @@ def _require_fields(records: list[Mapping[str, Any]], avro: AvroType) -> None:
     require_none(found)
 
 
-def plain(array: Any) -> Any:
+def plain(array: pa.Array) -> pa.Array:
     """`array` with the same values, but without dictionary, run-end, view or extension type."""
     kind = array.type
     if isinstance(kind, pa.BaseExtensionType):
@@ -77,8 +83,10 @@ def plain(array: Any) -> Any:
     return array
 
 
-def _conform_array(array: Any, avro: AvroType, present: Any = None) -> tuple[Any, list[Misfit]]:
-    """`present`: a numpy mask that is true where the parent record exists; None: everywhere."""
+def _conform_array(
+    array: pa.Array, avro: AvroType, present: Mask | None = None
+) -> tuple[pa.Array, list[Misfit]]:
+    """`present`: true where the parent record exists; None: everywhere."""
     array = plain(array)
     misfits: list[Misfit] = []
     if array.null_count and not avro.nullable:
@@ -103,16 +111,16 @@ def _conform_array(array: Any, avro: AvroType, present: Any = None) -> tuple[Any
     return converted, misfits + found
 
 
-def _is_any_list(kind: Any) -> bool:
+def _is_any_list(kind: pa.DataType) -> bool:
     checks = ("is_list", "is_large_list", "is_fixed_size_list", "is_list_view", "is_large_list_view")
     return any(getattr(pa.types, check)(kind) for check in checks)
 
 
-def _is_fixed_size(kind: Any) -> bool:
+def _is_fixed_size(kind: pa.DataType) -> bool:
     return bool(pa.types.is_fixed_size_list(kind))
 
 
-def _parents(lists: Any) -> tuple[Any, Any, Any]:
+def _parents(lists: pa.Array) -> tuple[Integers, Integers, Integers]:
     """For a list array: offsets from 0, and for each child its parent row and its position in that row."""
     lengths = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -120,7 +128,7 @@ def _parents(lists: Any) -> tuple[Any, Any, Any]:
     return offsets, parents, np.arange(len(parents)) - offsets[parents]
 
 
-def _conform_list(array: Any, avro: AvroType) -> tuple[Any, list[Misfit]]:
+def _conform_list(array: pa.Array, avro: AvroType) -> tuple[pa.Array, list[Misfit]]:
     if not _is_any_list(array.type):
         raise ColumnMismatchError(array.type, f"lists of {avro.element}", "a list per row makes one")
     # Only fixed-size lists are cast: Arrow 26 casts views that are sliced or out of order to wrong lists.
@@ -139,13 +147,13 @@ def _conform_list(array: Any, avro: AvroType) -> tuple[Any, list[Misfit]]:
     return built, misfits
 
 
-def _int32(offsets: Any) -> Any:
+def _int32(offsets: Integers) -> pa.Int32Array:
     if offsets[-1] > 2**31 - 1:
         raise pa.ArrowCapacityError("more than 2^31 nested values in one batch; use smaller batches")
     return pa.array(offsets.astype(np.int32))
 
 
-def _conform_map(array: Any, avro: AvroType) -> tuple[Any, list[Misfit]]:
+def _conform_map(array: pa.Array, avro: AvroType) -> tuple[pa.Array, list[Misfit]]:
     if not pa.types.is_map(array.type):
         raise ColumnMismatchError(array.type, f"maps of text to {avro.element}", "a dict per row makes one")
     kind = array.type
@@ -176,7 +184,7 @@ def _conform_map(array: Any, avro: AvroType) -> tuple[Any, list[Misfit]]:
     return built, misfits
 
 
-def _duplicate_keys(keys: Any, parents: Any) -> list[Misfit]:
+def _duplicate_keys(keys: pa.StringArray, parents: Integers) -> list[Misfit]:
     codes = keys.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     order = np.lexsort((codes, parents))
     same = (np.diff(codes[order]) == 0) & (np.diff(parents[order]) == 0)
@@ -190,7 +198,7 @@ def _duplicate_keys(keys: Any, parents: Any) -> list[Misfit]:
     return misfits
 
 
-def _conform_struct(array: Any, avro: AvroType, present: Any) -> tuple[Any, list[Misfit]]:
+def _conform_struct(array: pa.Array, avro: AvroType, present: Mask | None) -> tuple[pa.Array, list[Misfit]]:
     expected = [child.name for child in avro.fields]
     if not pa.types.is_struct(array.type):
         raise ColumnMismatchError(

@@ -2,8 +2,7 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,7 @@ import pyarrow.compute as pc
 from pipelines.authoring.loading.column_difference import OtherType, difference
 from pipelines.authoring.problems import listing
 from pipelines.contract import Contract, ContractField
-from pipelines.transform.conforming.columns import conform_column
+from pipelines.transform.conforming.columns import Integers, Mask, SourceColumn, conform_column
 from pipelines.transform.conforming.leaves import ColumnMismatchError
 from pipelines.transform.dead_letters import DeadLetter, Misfit, Reason, shown
 from pipelines.transform.errors import ConformError, ConformProblem
@@ -49,10 +48,10 @@ class Conformer:
 
     def check_names(
         self,
-        names: list[Any],
-        index_names: tuple[Any, ...] = (),
+        names: Sequence[Hashable],
+        index_names: Sequence[Hashable] = (),
         *,
-        column: Callable[[Any], Any] | None = None,
+        column: Callable[[str], SourceColumn] | None = None,
     ) -> None:
         """Raise ConformError unless `names` are the contract's fields, in any order, each once.
 
@@ -92,13 +91,15 @@ class Conformer:
             problems.append(self._differs((), (), types))
         raise ConformError(self._where, tuple(problems))
 
-    def require_types(self, column: Callable[[Any], Any]) -> None:
+    def require_types(self, column: Callable[[str], SourceColumn]) -> None:
         """Raise ConformError if columns cannot become their fields. `column` returns
         the column of a field's name."""
         if types := self._other_types(self._names, column):
             raise ConformError(self._where, (self._differs((), (), types),))
 
-    def _other_types(self, names: list[Any], column: Callable[[Any], Any]) -> list[OtherType]:
+    def _other_types(
+        self, names: Sequence[Hashable], column: Callable[[str], SourceColumn]
+    ) -> list[OtherType]:
         found = []
         for field in self._contract.fields:
             if names.count(field.name) == 1:
@@ -138,16 +139,15 @@ class Conformer:
         )
 
     def conform(
-        self, columns: Mapping[str, Any], row_count: int, source_rows: Any
-    ) -> tuple[Any, list[DeadLetter], Any]:
+        self, columns: Mapping[str, SourceColumn], row_count: int, source_rows: Integers | None
+    ) -> tuple[pa.RecordBatch, list[DeadLetter], Mask | None]:
         """The rows that fit, as a record batch with the contract's Arrow schema; the dead letters of the
         other rows; and a mask of the rows that fit, None if all fit.
 
-        A column is an Arrow array or a list of Python objects. `source_rows` is an int array, or None if the
-        source rows are not known. Raises ConformError.
+        `source_rows` is None if the source rows are not known. Raises ConformError.
         """
         self.check_names(list(columns))
-        arrays: list[Any] = []
+        arrays: list[pa.Array] = []
         misfits: dict[int, list[tuple[str, Misfit]]] = defaultdict(list)
         types: list[OtherType] = []
         for field in self._contract.fields:
@@ -172,7 +172,11 @@ class Conformer:
         return rows.filter(pa.array(alive)), letters, alive
 
     def _letter(
-        self, columns: Mapping[str, Any], row: int, found: list[tuple[str, Misfit]], source_rows: Any
+        self,
+        columns: Mapping[str, SourceColumn],
+        row: int,
+        found: list[tuple[str, Misfit]],
+        source_rows: Integers | None,
     ) -> DeadLetter:
         name, misfit = found[0]
         key_is_null = misfit.reason is Reason.NULL and name == self._key and not misfit.path
@@ -187,7 +191,7 @@ class Conformer:
             row=row_json({column: values[row] for column, values in columns.items()}),
         )
 
-    def _outside_window(self, times: Any) -> list[Misfit]:
+    def _outside_window(self, times: pa.TimestampArray) -> list[Misfit]:
         if self._window is None:
             return []
         start, end = self._window
@@ -205,7 +209,7 @@ class Conformer:
             for row in np.flatnonzero(outside.to_numpy(zero_copy_only=False)).tolist()
         ]
 
-    def _without_timestamp(self, times: Any) -> list[Misfit]:
+    def _without_timestamp(self, times: pa.TimestampArray) -> list[Misfit]:
         if not self._stamps_records:
             return []
         counts = times.view(pa.int64())

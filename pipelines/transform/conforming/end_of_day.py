@@ -1,12 +1,12 @@
 """The time 24:00, which exists in warehouses but not in Python: as a Python value it would become 00:00."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 
-from pipelines.independent_judge.values import UnreadableType, reader_of
+from pipelines.independent_judge.values import PlainValue, UnreadableType, reader_of
 
 _DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
@@ -15,10 +15,12 @@ ALLOWED = (
     "CAST(... AS VARCHAR), or NULLIF(..., TIME '24:00')"
 )
 
-_Holds = Callable[[Any], bool]
+# Says whether a value, as `reader_of` reads it and not null, contains 24:00. Each function is made for one
+# Arrow type and gets only values of that type, so the casts below are safe.
+_Holds = Callable[[PlainValue], bool]
 
 
-def end_of_day(batch: Any) -> dict[int, str]:
+def end_of_day(batch: pa.RecordBatch) -> dict[int, str]:
     """The rows of `batch`, ascending, that contain 24:00 in a column, also in a nested value;
     with the first such column."""
     found: dict[int, str] = {}
@@ -37,20 +39,20 @@ def end_of_day(batch: Any) -> dict[int, str]:
     return dict(sorted(found.items()))
 
 
-def _may_hold(array: Any) -> bool:
+def _may_hold(array: pa.Array) -> bool:
     """False if no value of a column of times is 24:00. Under a null, the buffer may contain anything."""
     counts = np.frombuffer(array.buffers()[1] or b"", np.dtype(f"i{array.type.bit_width // 8}"))
     own = counts[array.offset : array.offset + len(array)]
     return bool((own >= _DAY[array.type.unit]).any())
 
 
-def _holds(kind: Any) -> _Holds | None:
+def _holds(kind: pa.DataType) -> _Holds | None:
     """A function that says whether a value of this type, read by `reader_of`, contains
     24:00; None if no value can."""
     types = pa.types
     if types.is_time(kind):
         day = _DAY[kind.unit]
-        return lambda value: value >= day
+        return cast(_Holds, lambda value: value >= day)
     if types.is_struct(kind):
         children = [(child.name, holds) for child in kind if (holds := _holds(child.type))]
         return _any_of(children) if children else None
@@ -58,16 +60,25 @@ def _holds(kind: Any) -> _Holds | None:
         key, item = _holds(kind.key_type), _holds(kind.item_type)
         if key is None and item is None:
             return None
-        return lambda pairs: any(
-            (key is not None and key(k)) or (item is not None and v is not None and item(v)) for k, v in pairs
+        return cast(
+            _Holds,
+            lambda pairs: any(
+                (key is not None and key(k)) or (item is not None and v is not None and item(v))
+                for k, v in pairs
+            ),
         )
     if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
         return _holds(kind.value_type)
     if hasattr(kind, "value_type"):
         element = _holds(kind.value_type)
-        return element and (lambda values: any(one is not None and element(one) for one in values))
+        return element and cast(
+            _Holds, lambda values: any(one is not None and element(one) for one in values)
+        )
     return None
 
 
 def _any_of(children: list[tuple[str, _Holds]]) -> _Holds:
-    return lambda value: any((one := value[name]) is not None and holds(one) for name, holds in children)
+    return cast(
+        _Holds,
+        lambda value: any((one := value[name]) is not None and holds(one) for name, holds in children),
+    )

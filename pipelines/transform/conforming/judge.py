@@ -2,7 +2,7 @@
 with the conformer's result."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -12,12 +12,15 @@ from pipelines.contract import Contract
 from pipelines.independent_judge.choice import Choice
 from pipelines.independent_judge.contract_form import of_rows
 from pipelines.independent_judge.errors import Misjudged, first_difference, shown_time
-from pipelines.independent_judge.values import Read, UnreadableType, reader_of, same
+from pipelines.independent_judge.values import UnreadableType, reader_of, same
 from pipelines.transform.conforming.cells import CellMisfitError
+from pipelines.transform.conforming.columns import Integers, Mask, SourceColumn
 from pipelines.transform.conforming.plain import Convert, of_arrow, of_python
 
+ReadSource = Callable[[int], object]
+"""Returns the value of a row, whatever the source has there."""
 # A column that the conformer got: its Arrow type (None for Python objects) and the reader of its values.
-PlainColumn = tuple[Any, Read]
+PlainColumn: TypeAlias = "tuple[pa.DataType | None, ReadSource]"
 
 
 class ConformJudge:
@@ -33,12 +36,12 @@ class ConformJudge:
 
     def judge(
         self,
-        columns: Mapping[str, Any],
+        columns: Mapping[str, SourceColumn],
         plain: Callable[[str], PlainColumn],
         count: int,
         rows: pa.RecordBatch,
-        alive: Any,
-        source_rows: Any,
+        alive: Mask | None,
+        source_rows: Integers | None,
         chosen: Sequence[int] | None = None,
     ) -> Sequence[int]:
         """Judge chosen rows among those that the conformer got as `columns` and returned as `rows`.
@@ -63,9 +66,9 @@ class ConformJudge:
             convert = self._converter(field.name, kind)
             conformed, form = reader_of(rows.column(n)), of_rows(field.type)
             for row, place in zip(chosen, places, strict=True):
-                found = form(conformed(place))
+                found: object = form(conformed(place))
                 try:
-                    wanted = convert(read(row))
+                    wanted: object = convert(read(row))
                 except CellMisfitError as misfit:
                     path = field.name + misfit.path
                     raise self._wrong(
@@ -77,7 +80,7 @@ class ConformJudge:
         self.judged += len(chosen)
         return places
 
-    def _converter(self, name: str, kind: Any) -> Convert:
+    def _converter(self, name: str, kind: pa.DataType | None) -> Convert:
         place = (name, str(kind))
         if place not in self._converters:
             avro = self._contract.field(name).type
@@ -89,7 +92,7 @@ class ConformJudge:
         rows: pa.RecordBatch,
         place: int,
         row: int,
-        source_rows: Any,
+        source_rows: Integers | None,
         path: str,
         found: object,
         wanted: object,
@@ -112,12 +115,12 @@ class ConformJudge:
         )
 
 
-def plain_arrays(columns: Mapping[str, Any]) -> Callable[[str], PlainColumn]:
+def plain_arrays(columns: Mapping[str, pa.Array]) -> Callable[[str], PlainColumn]:
     """The columns of a source batch."""
     return lambda name: (columns[name].type, reader_of(columns[name]))
 
 
-def plain_frame(frame: pd.DataFrame, order: Any) -> Callable[[str], PlainColumn]:
+def plain_frame(frame: pd.DataFrame, order: Integers | None) -> Callable[[str], PlainColumn]:
     """The columns of a frame, with its rows in `order` (None: unchanged)."""
 
     def column(name: str) -> PlainColumn:
@@ -127,7 +130,7 @@ def plain_frame(frame: pd.DataFrame, order: Any) -> Callable[[str], PlainColumn]
     return column
 
 
-def _of_series(series: "pd.Series[Any]") -> PlainColumn:
+def _of_series(series: pd.Series) -> PlainColumn:
     dtype, values = series.dtype, series.array
     if isinstance(dtype, pd.ArrowDtype):
         chunked = values.__arrow_array__()
@@ -138,11 +141,11 @@ def _of_series(series: "pd.Series[Any]") -> PlainColumn:
     return None, lambda row: None if _missing(value := values[row]) else value
 
 
-def _missing(value: Any) -> bool:
+def _missing(value: object) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and value != value)
 
 
-def _of_chunks(chunked: Any) -> Read:
+def _of_chunks(chunked: pa.Array | pa.ChunkedArray) -> ReadSource:
     if isinstance(chunked, pa.Array):
         return reader_of(chunked)
     if chunked.num_chunks == 1:
@@ -150,7 +153,7 @@ def _of_chunks(chunked: Any) -> Read:
     starts = np.cumsum([0, *(len(chunk) for chunk in chunked.chunks)])
     readers = [reader_of(chunk) for chunk in chunked.chunks]
 
-    def read(row: int) -> Any:
+    def read(row: int) -> object:
         nth = int(np.searchsorted(starts, row, side="right")) - 1
         return readers[nth](row - int(starts[nth]))
 

@@ -8,7 +8,6 @@ all, raises ColumnMismatchError.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -82,11 +81,11 @@ def require_none(found: Sequence[ColumnMismatchError]) -> None:
 class Column:
     """An Arrow array during its conversion; `flag` removes values from it and keeps them as misfits."""
 
-    source: Any
-    array: Any
+    source: pa.Array
+    array: pa.Array
     misfits: list[Misfit] = field(default_factory=list)
 
-    def flag(self, mask: Any, reason: Reason, detail: str) -> None:
+    def flag(self, mask: pa.BooleanArray, reason: Reason, detail: str) -> None:
         """Values where `mask` is true become misfits, and null in the array; a
         null in the mask means false."""
         if not pc.any(mask).as_py():
@@ -98,14 +97,14 @@ class Column:
         self.array = pc.if_else(mask.fill_null(False), pa.scalar(None, self.array.type), self.array)
 
 
-def conform_leaf(source: Any, avro: AvroType) -> tuple[Any, list[Misfit]]:
+def conform_leaf(source: pa.Array, avro: AvroType) -> tuple[pa.Array, list[Misfit]]:
     """`source`, an array without dictionary, view or extension type, as `arrow_type(avro)`."""
     column = Column(source, source)
     converted = _converter(avro)(column, avro)
     return converted, column.misfits
 
 
-def _converter(avro: AvroType) -> Callable[[Column, AvroType], Any]:
+def _converter(avro: AvroType) -> Callable[[Column, AvroType], pa.Array]:
     match avro.kind, avro.logical:
         case _, "decimal":
             return _decimal
@@ -128,7 +127,7 @@ def _converter(avro: AvroType) -> Callable[[Column, AvroType], Any]:
     return _boolean
 
 
-def _boolean(column: Column, avro: AvroType) -> Any:  # noqa: ARG001 - one signature for all
+def _boolean(column: Column, avro: AvroType) -> pa.Array:  # noqa: ARG001 - one signature for all
     if not pa.types.is_boolean(column.source.type):
         raise ColumnMismatchError(
             column.source.type, "bool", "compare, so that it says what true means: x != 0"
@@ -136,7 +135,7 @@ def _boolean(column: Column, avro: AvroType) -> Any:  # noqa: ARG001 - one signa
     return column.array
 
 
-def _integer(column: Column, avro: AvroType) -> Any:
+def _integer(column: Column, avro: AvroType) -> pa.Array:
     found = column.source.type
     low, high = INTEGER_RANGE[avro.kind]
     if pa.types.is_floating(found):
@@ -199,7 +198,7 @@ def _flag_not_finite(column: Column, detail: str) -> None:
     column.flag(pc.is_inf(column.array), Reason.INFINITE, detail)
 
 
-def _float(column: Column, avro: AvroType) -> Any:
+def _float(column: Column, avro: AvroType) -> pa.Array:
     found, target = column.source.type, arrow_type(avro)
     name = "float (32 bits)" if avro.kind == "float" else "double"
     if pa.types.is_integer(found):
@@ -239,7 +238,7 @@ def _float(column: Column, avro: AvroType) -> Any:
     return column.array.cast(target)
 
 
-def _string(column: Column, avro: AvroType) -> Any:
+def _string(column: Column, avro: AvroType) -> pa.Array:
     if not (pa.types.is_string(column.source.type) or pa.types.is_large_string(column.source.type)):
         raise ColumnMismatchError(column.source.type, "text", _cast("VARCHAR", "string[pyarrow]"))
     _flag_broken_text(column)
@@ -270,7 +269,7 @@ def _is_utf8(raw: bytes) -> bool:
     return True
 
 
-def _binary(column: Column, avro: AvroType) -> Any:
+def _binary(column: Column, avro: AvroType) -> pa.Array:
     found, target = column.source.type, arrow_type(avro)
     fixed = pa.types.is_fixed_size_binary(found)
     if not (fixed or pa.types.is_binary(found) or pa.types.is_large_binary(found)):
@@ -287,7 +286,7 @@ def _binary(column: Column, avro: AvroType) -> Any:
     return column.array.cast(target)
 
 
-def _uuid(column: Column, avro: AvroType) -> Any:  # noqa: ARG001 - one signature for all
+def _uuid(column: Column, avro: AvroType) -> pa.Array:  # noqa: ARG001 - one signature for all
     found = column.source.type
     if pa.types.is_fixed_size_binary(found) and found.byte_width == 16:
         return uuid_text(column.array)
@@ -305,14 +304,14 @@ def _uuid(column: Column, avro: AvroType) -> Any:  # noqa: ARG001 - one signatur
     return text
 
 
-def uuid_text(array: Any) -> Any:
+def uuid_text(array: pa.Array) -> pa.Array:
     """16-byte uuids as canonical text."""
     raw = [None if value is None else value.hex() for value in array.to_pylist()]
     joined = [h if h is None else f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}" for h in raw]
     return pa.array(joined, pa.string())
 
 
-def _decimal(column: Column, avro: AvroType) -> Any:
+def _decimal(column: Column, avro: AvroType) -> pa.Array:
     found = column.source.type
     if not (pa.types.is_decimal(found) or pa.types.is_integer(found)):
         # PostgreSQL's lists of numerics arrive as text, whatever cast the query has.
@@ -325,7 +324,7 @@ def _decimal(column: Column, avro: AvroType) -> Any:
     return _by_cast_or_cells(column, avro)
 
 
-def _by_cast_or_cells(column: Column, avro: AvroType) -> Any:
+def _by_cast_or_cells(column: Column, avro: AvroType) -> pa.Array:
     """Cast the whole column if it is proved that every value fits. Otherwise convert value by
     value, to say which does not fit."""
     target = arrow_type(avro)
@@ -343,7 +342,7 @@ def _as_nullable(avro: AvroType) -> AvroType:
     return replace(avro, null_branch=0)
 
 
-def _raw(array: Any) -> Any:
+def _raw(array: pa.Array) -> pa.Array:
     """The integers of a temporal array, as int64; not copied if they have 64 bits."""
     return array.view(pa.int64()) if array.type.bit_width == 64 else array.view(pa.int32()).cast(pa.int64())
 
@@ -381,7 +380,7 @@ def _flag_beyond(column: Column, limit: int, detail: str) -> None:
         column.flag(mask, Reason.OUT_OF_RANGE, detail)
 
 
-def _timestamp(column: Column, avro: AvroType) -> Any:
+def _timestamp(column: Column, avro: AvroType) -> pa.Array:
     found = column.source.type
     local = str(avro.logical).startswith("local-")
     if not pa.types.is_timestamp(found):
@@ -404,7 +403,7 @@ def _timestamp(column: Column, avro: AvroType) -> Any:
     return column.array.view(arrow_type(avro))
 
 
-def _time(column: Column, avro: AvroType) -> Any:
+def _time(column: Column, avro: AvroType) -> pa.Array:
     found = column.source.type
     if not pa.types.is_time(found):
         raise ColumnMismatchError(found, "times of day", "CAST(... AS TIME) in the SQL")
@@ -423,7 +422,7 @@ def _time(column: Column, avro: AvroType) -> Any:
     )
 
 
-def _date(column: Column, avro: AvroType) -> Any:
+def _date(column: Column, avro: AvroType) -> pa.Array:
     found = column.source.type
     if pa.types.is_timestamp(found) and found.tz is not None:
         raise ColumnMismatchError(

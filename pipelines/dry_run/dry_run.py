@@ -3,7 +3,7 @@ The launch runs on snapshots in a temporary folder, and what it would send is no
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -34,6 +34,7 @@ from pipelines.publishing.stored_rows import (
 from pipelines.stages.source import source_window
 from pipelines.stages.transform import Transformed, transform_window
 from resources.errors import Problem, SluiceError, TransientError
+from resources.json_value import Json
 from resources.platform import Platform
 from resources.wording import headline
 
@@ -206,7 +207,7 @@ class _Window:
         return replace(
             plan,
             bytes=sent_bytes,
-            sample=tuple(plain(record) for _, record in sample),
+            sample=tuple(cast("dict[str, Json]", plain(record)) for _, record in sample),
             changes=self._changes(last.before, last.entry, sample) if result.action == "correct" else (),
         )
 

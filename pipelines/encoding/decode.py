@@ -1,27 +1,38 @@
 """Exact Python values from message values: for previews, plans, `tail`, the order of values, and tests."""
 
+import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from io import BytesIO
-from typing import Any, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 from uuid import UUID
 
 import fastavro
 from fastavro.schema import SchemaParseException, UnknownType
 
-from pipelines.contract.temporal import date_of, time_of, timestamp_of
+from pipelines.contract.temporal import WideDate, WideTimestamp, date_of, time_of, timestamp_of
 from pipelines.encoding.errors import FrameError
 from pipelines.encoding.frame import split_frame
+from resources.json_value import Json
+
+if TYPE_CHECKING:
+    from fastavro.types import Schema
 
 # fastavro's own readers end at the years 1 and 9999, refuse a time outside a day, and support neither
 # nanoseconds nor a uuid on fixed. So the logical types in a schema are renamed, and the readers of this
 # module, which refuse nothing, read them.
 _PREFIX = "exact-"
 
+DecodedValue: TypeAlias = (
+    "bool | int | float | str | bytes | Decimal | UUID | dt.date | dt.time | WideDate | WideTimestamp"
+    " | list[DecodedValue] | dict[str, DecodedValue] | None"
+)
+"""A value of a decoded record; see `decode_record`. A timestamp is a `datetime`, which is also a `date`."""
 
-def decode_record(value: bytes, schema_by_id: Callable[[int], str]) -> dict[str, Any]:
+
+def decode_record(value: bytes, schema_by_id: Callable[[int], str]) -> dict[str, DecodedValue]:
     """The record in a framed message value, read with the schema with which it was written.
 
     `schema_by_id` returns the text of a schema (a request to a registry; it should cache its
@@ -33,7 +44,7 @@ def decode_record(value: bytes, schema_by_id: Callable[[int], str]) -> dict[str,
     return decode_body(body, schema_by_id(schema_id), f"record of schema id {schema_id}")
 
 
-def decode_body(body: bytes, schema_text: str, where: str = "Avro body") -> dict[str, Any]:
+def decode_body(body: bytes, schema_text: str, where: str = "Avro body") -> dict[str, DecodedValue]:
     """The record in an Avro body without its frame. All bytes must belong to the
     record. Raises `FrameError`."""
     try:
@@ -47,23 +58,24 @@ def decode_body(body: bytes, schema_text: str, where: str = "Avro body") -> dict
         raise FrameError(where, f"its {len(body)} bytes are not such a record: {error}") from error
     if stream.tell() != len(body):
         raise FrameError(where, f"{len(body) - stream.tell()} of its {len(body)} bytes are left over")
-    return cast(dict[str, Any], record)
+    return cast("dict[str, DecodedValue]", record)
 
 
 @lru_cache(maxsize=256)
-def _parsed(schema_text: str) -> Any:
+def _parsed(schema_text: str) -> "Schema":
     try:
-        return fastavro.parse_schema(_renamed(json.loads(schema_text)))
+        # It raises for JSON that is no schema.
+        return fastavro.parse_schema(cast("Schema", _renamed(json.loads(schema_text))))
     except (SchemaParseException, UnknownType):
         # Somebody else's way of writing, `{"type": "ns.Name"}`, or a default of 1 for a double. Only
         # what matters for reading records is kept. Imported here, because this is rare and the
         # registry's client takes a while to load.
         from resources.registry.schemas import writer_schema
 
-        return fastavro.parse_schema(_renamed(writer_schema(schema_text)))
+        return fastavro.parse_schema(cast("Schema", _renamed(writer_schema(schema_text))))
 
 
-def _renamed(schema: Any) -> Any:
+def _renamed(schema: Json) -> Json:
     if isinstance(schema, list):
         return [_renamed(part) for part in schema]
     if isinstance(schema, dict):
@@ -74,8 +86,9 @@ def _renamed(schema: Any) -> Any:
     return schema
 
 
-def _decimal(data: bytes, schema: Any, *_: object) -> Decimal | bytes:
-    scale = schema.get("scale", 0)
+def _decimal(data: bytes, schema: Mapping[str, Json] | None, *_: object) -> Decimal | bytes:
+    # fastavro passes the schema of the type, although its type allows None.
+    scale = cast("Mapping[str, Json]", schema).get("scale", 0)
     if isinstance(scale, bool) or not isinstance(scale, int) or scale < 0:
         return data  # Avro 1.12: an invalid logical type is ignored
     unscaled = int.from_bytes(data, "big", signed=True)

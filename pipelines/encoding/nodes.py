@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from pipelines.contract import AvroType
+from resources.json_value import Json
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def field_nodes(record: AvroType) -> tuple[Node, ...]:
     return tuple(Node(f.type, f.name, f.name) for f in record.fields)
 
 
-def plain_schema(nodes: Iterable[Node]) -> dict[str, Any]:
+def plain_schema(nodes: Iterable[Node]) -> dict[str, Json]:
     """A record schema with these fields for fastavro, without logical types and with generated unique names.
 
     Without logical types, fastavro takes the underlying ints and bytes unchanged: nothing passes through
@@ -55,14 +55,14 @@ def plain_schema(nodes: Iterable[Node]) -> dict[str, Any]:
     """
     names = (f"n{number}" for number in range(1_000_000))
 
-    def record(fields: Iterable[Node]) -> dict[str, Any]:
-        listed = [{"name": child.name, "type": typed(child)} for child in fields]
+    def record(fields: Iterable[Node]) -> dict[str, Json]:
+        listed: list[Json] = [{"name": child.name, "type": typed(child)} for child in fields]
         return {"type": "record", "name": next(names), "fields": listed}
 
-    def typed(node: Node) -> Any:
+    def typed(node: Node) -> Json:
         match node.kind:
             case "record":
-                plain: Any = record(node.children)
+                plain: Json = record(node.children)
             case "array":
                 plain = {"type": "array", "items": typed(node.children[0])}
             case "map":

@@ -4,10 +4,11 @@ import json
 import math
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+
+from resources.json_value import Json
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Json:
     """`value` made only of what JSON has. Exact: what a JSON number cannot hold becomes text.
 
     Whole numbers and finite floats are numbers. Decimals are text with all digits of their scale; dates and

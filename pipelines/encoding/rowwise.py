@@ -7,7 +7,7 @@ Refuses what the compiled way refuses, with the same errors.
 from collections.abc import Sequence
 from io import BytesIO
 from itertools import islice
-from typing import Any
+from typing import TypeAlias, cast
 
 import fastavro
 import pyarrow as pa
@@ -26,6 +26,9 @@ from pipelines.encoding.errors import EncodingError
 from pipelines.encoding.nodes import Node, plain_schema
 
 STRATEGY = "fastavro"
+
+Datum: TypeAlias = "bool | int | float | bytes | str | list[Datum] | dict[str, Datum] | None"
+"""A value in the form that fastavro needs for a schema without logical types."""
 
 _HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
 
@@ -56,21 +59,21 @@ class RowwiseWriter:
         return pa.array(bodies, pa.large_binary())
 
 
-def plain_values(column: Column) -> list[Any]:
-    """The values in the form that fastavro needs for a schema without logical types:
-    ints, bytes, str, list, dict."""
+def plain_values(column: Column) -> list[Datum]:
+    """The values of a column; None for a null."""
     node, valid = column.node, column.valid
     if node.kind == "record":
         names = [child.name for child in node.children]
         children = [plain_values(child) for child in column.children]
         rows = zip(*children, strict=True) if children else [()] * column.length
-        values: list[Any] = [dict(zip(names, row, strict=True)) for row in rows]
+        values: list[Datum] = [dict(zip(names, row, strict=True)) for row in rows]
     elif node.kind == "array":
         items = iter(plain_values(column.children[0]))
         values = [list(islice(items, count)) for count in _counts(column)]
     elif node.kind == "map":
         keys, mapped = (plain_values(child) for child in column.children)
-        entries = zip(keys, mapped, strict=True)
+        # Avro has only text as keys.
+        entries = zip(cast("list[str]", keys), mapped, strict=True)
         values = [dict(islice(entries, count)) for count in _counts(column)]
     else:
         values = _leaf(column)
@@ -79,7 +82,7 @@ def plain_values(column: Column) -> list[Any]:
     return [value if ok else None for value, ok in zip(values, valid.tolist(), strict=True)]
 
 
-def _leaf(column: Column) -> list[Any]:
+def _leaf(column: Column) -> list[Datum]:
     node, array = column.node, column.leaf
     if node.kind in ("int", "long"):
         array = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64())
@@ -95,13 +98,20 @@ def _leaf(column: Column) -> list[Any]:
         # Values that are hidden under a null record are not checked.
         array = pc.if_else(pa.array(column.valid), array, pa.scalar(None, array.type))
     try:
-        values: list[Any] = array.to_pylist()
+        values: list[Datum] = array.to_pylist()
     except UnicodeDecodeError:
         raise not_utf8(node) from None
+    # Both are arrays of bytes here.
     if is_decimal:
-        return [None if value is None else _decimal_bytes(value, node) for value in values]
+        return [
+            None if value is None else _decimal_bytes(value, node)
+            for value in cast("list[bytes | None]", values)
+        ]
     if is_uuid:
-        return [None if value is None else _uuid_bytes(value, node) for value in values]
+        return [
+            None if value is None else _uuid_bytes(value, node)
+            for value in cast("list[bytes | None]", values)
+        ]
     return values
 
 

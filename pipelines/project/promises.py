@@ -5,9 +5,11 @@ They read the warehouse of the settings, and write only below a temporary folder
 registry. An event without rows is skipped.
 """
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 from unittest import SkipTest
 
 import fastavro
@@ -81,7 +83,10 @@ def _require_readable(event: Event, window: Window, platform: Platform, snapshot
                 _require(
                     event, split_frame(value)[0] == _SCHEMA_ID, f"window {window.key}: another schema id"
                 )
-                moment = decode_record(value, lambda _: event.contract.text)[event.event_time]
+                # An event time is a timestamp.
+                moment = cast(
+                    dt.datetime, decode_record(value, lambda _: event.contract.text)[event.event_time]
+                )
                 _require(
                     event,
                     window.start <= moment < window.end,

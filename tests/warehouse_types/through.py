@@ -121,7 +121,7 @@ def _decoded(event: Event, platform: Platform) -> list[Any]:
     found: dict[int, Any] = {}
     for batch in store.read(done.snapshot, batch_rows=2):
         for value in encoder.encode(batch).values.to_pylist():
-            record = decode_record(value, lambda _: event.contract.text)
+            record: dict[str, Any] = decode_record(value, lambda _: event.contract.text)
             found[int(record["id"])] = record["x"]
     for batch in store.read(done.letters, batch_rows=10):
         for letter in batch.to_pylist():

@@ -3,14 +3,14 @@ about a hundred times as fast."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.encoding.columns.assembly import Bytes, byte_view
-from pipelines.encoding.columns.leaves import Column, Mask
+from pipelines.encoding.columns.leaves import Column
 from pipelines.encoding.columns.refusals import (
     decimal_bytes,
     not_36_characters,
@@ -57,8 +57,8 @@ class _Field:
     width: int = 0
     size: int = 0
     digits: int = 0
-    data: npt.NDArray[Any] | None = None
-    offsets: npt.NDArray[Any] | None = None
+    data: npt.NDArray[np.generic] | None = None
+    offsets: npt.NDArray[np.integer] | None = None
     counts: npt.NDArray[np.int64] | None = None
 
 
@@ -144,9 +144,12 @@ def _text(column: Column, kind: int, most_besides: int) -> _Field:
     _, offsets, data = array.buffers()
     wide = pa.types.is_large_binary(array.type) or pa.types.is_large_string(array.type)
     if offsets is None or offsets.size == 0:
-        places: npt.NDArray[Any] = np.zeros(len(array) + 1, np.int32)
+        places: npt.NDArray[np.integer] = np.zeros(len(array) + 1, np.int32)
     else:
-        places = np.frombuffer(offsets, np.int64 if wide else np.int32)[array.offset :]
+        # For two possible types, numpy's stubs give the type of any array.
+        places = cast(
+            "npt.NDArray[np.integer]", np.frombuffer(offsets, np.int64 if wide else np.int32)[array.offset :]
+        )
     content = np.empty(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
     most = most_besides + int(places[len(array)]) - int(places[0])
     return _Field(column, kind, most, width=places.itemsize, data=content, offsets=places)
@@ -196,5 +199,5 @@ def _fill(entry: np.void, field: _Field) -> None:
     )
 
 
-def _address(values: npt.NDArray[Any] | Mask | None) -> int:
+def _address(values: npt.NDArray[np.generic] | None) -> int:
     return 0 if values is None else int(values.ctypes.data)

@@ -6,7 +6,6 @@ Both ways of encoding begin here. So both refuse the same inputs, and both see t
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -84,7 +83,7 @@ def _valid(node: Node, array: pa.Array, present: Mask | None) -> Mask | None:
     return present
 
 
-def _items(array: Any, valid: Mask | None) -> tuple[npt.NDArray[np.int64], tuple[pa.Array, ...]]:
+def _items(array: pa.Array, valid: Mask | None) -> tuple[npt.NDArray[np.int64], tuple[pa.Array, ...]]:
     """The number of items in each place, and the items of all places, without items
     that are hidden under a null."""
     offsets = array.offsets.to_numpy().astype(np.int64)

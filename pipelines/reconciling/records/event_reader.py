@@ -4,11 +4,13 @@ import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 from pipelines.encoding import FrameError, decode_record, split_frame
+from pipelines.encoding.decode import DecodedValue
 from pipelines.encoding.plain_json import plain
 from resources.errors import SluiceError
+from resources.json_value import Json
 from resources.kafka.errors import explain
 from resources.kafka.factory import Reader, Record
 from resources.platform import Platform
@@ -27,7 +29,7 @@ class ReadBack:
     offset: int
     timestamp_ms: int
     key: str
-    value: Mapping[str, Any] | None
+    value: Mapping[str, DecodedValue] | None
     headers: Mapping[str, str]
     schema_id: int | None
     problem: str | None = None
@@ -69,7 +71,9 @@ class EventReader:
             problem = f"its bytes are not such a record ({type(error).__name__})"
         return replace(self._read_back(message, None, None), problem=problem)
 
-    def _read_back(self, message: Record, value: Mapping[str, Any] | None, schema_id: int | None) -> ReadBack:
+    def _read_back(
+        self, message: Record, value: Mapping[str, DecodedValue] | None, schema_id: int | None
+    ) -> ReadBack:
         # As pairs: a consumer returns them so, although its type allows other forms.
         pairs = cast("list[tuple[str, bytes | None]]", message.headers() or [])
         headers = {name: (data or b"").decode("utf-8", "replace") for name, data in pairs}
@@ -142,12 +146,11 @@ class EventReader:
                 raise explain(f"topic {topic}", error)
 
 
-def printable(record: ReadBack) -> dict[str, Any]:
+def printable(record: ReadBack) -> dict[str, Json]:
     """A record for people, ready for JSON; see `pipelines.encoding.plain_json`."""
     if record.value is None:
         return {"key": record.key, "tombstone": True}
-    shown: dict[str, Any] = plain(record.value)
-    return shown
+    return cast("dict[str, Json]", plain(record.value))  # of a mapping
 
 
 __all__ = ["EventReader", "FrameError", "ReadBack", "printable"]

@@ -13,6 +13,7 @@ from pipelines.authoring.event import Event
 from pipelines.drafting.candidates import choose_event_time, choose_key
 from pipelines.drafting.draft import Draft, Request, draft
 from pipelines.encoding import RecordEncoder, decode_record
+from pipelines.encoding.decode import DecodedValue
 from pipelines.transform import Transformer
 from resources.warehouse.duckdb.warehouse import DuckDBWarehouse
 
@@ -64,7 +65,7 @@ def _drafted(
     return load_catalogue(root / "assets").find("thing_done"), made
 
 
-def _published(event: Event, warehouse: DuckDBWarehouse) -> list[dict[str, object]]:
+def _published(event: Event, warehouse: DuckDBWarehouse) -> list[dict[str, DecodedValue]]:
     """What the event's first window decodes to, after all steps of a run."""
     window = event.windows.containing(event.windows.start)
     transformer = Transformer(

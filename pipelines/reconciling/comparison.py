@@ -43,6 +43,9 @@ _STATE = pa.schema(
 )
 _LATER = pa.schema([("kafka_partition", pa.int32()), ("log_offset", pa.int64()), ("key", pa.large_binary())])
 
+# DuckDB's `fetchall` gives Any: the query decides the types of a row's values.
+_Row = tuple[Any, ...]
+
 
 @dataclass(frozen=True)
 class LogRecord:
@@ -369,8 +372,8 @@ class Comparison:
     def _run(self, sql: str) -> None:
         self._connection.execute(sql)
 
-    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]] = self._connection.execute(sql).fetchall()
+    def _rows(self, sql: str) -> list[_Row]:
+        rows: list[_Row] = self._connection.execute(sql).fetchall()
         return rows
 
     def _count(self, table: str) -> int:
@@ -393,7 +396,7 @@ def _stamps(records: Records | Committed) -> pa.Array:
     return pa.nulls(len(records), pa.int64()) if records.stamps is None else records.stamps
 
 
-def _standing(rows: Iterable[tuple[Any, ...]]) -> list[LogRecord]:
+def _standing(rows: Iterable[tuple[bytes, int, int]]) -> list[LogRecord]:
     return [LogRecord(bytes(key), kafka_partition, offset) for key, kafka_partition, offset in rows]
 
 

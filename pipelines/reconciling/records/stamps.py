@@ -5,7 +5,7 @@ no event time: its timestamp is not compared.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,17 @@ from resources.wording import counted
 
 # No record has this timestamp.
 _NOT_COMPARED = -(2**63)
+
+
+class Stamped(Protocol):
+    """Records, row for row. `stamps`: int64, the timestamps in milliseconds, null if the brokers wrote their
+    own."""
+
+    @property
+    def values(self) -> pa.Array: ...
+
+    @property
+    def stamps(self) -> pa.Array | None: ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,7 @@ class Stamps:
         return f"{where}: {counted(self.other, 'record has', 'records have')} another timestamp than {'its' if self.other == 1 else 'their'} event time"
 
 
-def numbers_of_stamps(records: Any) -> npt.NDArray[np.int64]:
+def numbers_of_stamps(records: Stamped) -> npt.NDArray[np.int64]:
     """The timestamps of `records`.
     Tombstones and records with a timestamp of the brokers all get the same number."""
     own = pc.if_else(records.values.is_valid(), records.stamps, pa.scalar(None, pa.int64()))

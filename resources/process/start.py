@@ -43,6 +43,8 @@ def _end_quietly() -> None:
 def _close_error_stream() -> None:
     """Close the error stream when everything of Sluice has ended. If a query result is still referenced then, for
     example by the traceback of a failed run, the binding of DuckDB prints a page about its own objects."""
+    if "duckdb" not in sys.modules:
+        return
     with suppress(OSError, ValueError):
         sys.stderr.flush()
         nowhere = os.open(os.devnull, os.O_WRONLY)

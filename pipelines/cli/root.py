@@ -91,7 +91,7 @@ class _Commands(click.Group):
             code = 1
         except click.ClickException as error:
             # The message quotes what was typed.
-            vars(error)["message"] = readable(error.message)
+            vars(error)["message"] = follow_up(readable(error.message))
             raise
         except Stopped as stopped:
             click.echo(f"\n{follow_up(str(stopped))}", err=True)

@@ -17,6 +17,7 @@ import time
 from pipelines.cli.options.events import healthy_catalogue
 from pipelines.cli.output.errors import when_stopped
 from pipelines.cli.output.tables import heading
+from resources.follow_ups import follow_up
 from resources.settings import ROOT, find_project, load_settings
 
 _PERIOD = "2013-01-01..2013-01-07"
@@ -45,7 +46,7 @@ def run() -> None:
         _read_back(outcomes, settings)
     click.echo(f"\nDone in {time.monotonic() - started:.0f} s. Next, try:")
     for what, why in _NEXT:
-        click.echo(f"  {what:<61}{why}")
+        click.echo(f"  {follow_up(what):<61}{why}")
     if not shutil.which("sluice"):
         click.echo("(`sluice` is in .venv/bin: source .venv/bin/activate)")
     if not whole or any(outcome.failed or outcome.failures for outcome in outcomes):

@@ -20,6 +20,7 @@ from pipelines.ledger.listing import Ledger, read_ledger
 from pipelines.orchestration.launch import dagster_instance
 from pipelines.orchestration.place import PLACES, accept_place, place_changes
 from resources.errors import SluiceError
+from resources.follow_ups import follow_up
 from resources.identity import this_user
 from resources.platform import Platform
 
@@ -141,8 +142,10 @@ def _list(asked: Asked, found: Sequence[Rewrite], looked_at: int) -> None:
     dropped = sum(bool(one.before.offsets) and not one.after.offsets for one in found)
     if dropped:
         click.echo(
-            f"\nThe offsets of {dropped:,} entries are dropped: they are those of the former topic, and `sluice verify` "
-            "will say of what was published before that it is not known."
+            follow_up(
+                f"\nThe offsets of {dropped:,} entries are dropped: they are those of the former topic, and `sluice verify` "
+                "will say of what was published before that it is not known."
+            )
         )
 
 

@@ -24,7 +24,8 @@ def run(selection: str | None, as_json: bool) -> None:
         click.echo(f"\n{counted(len(events), 'event')}. Next: {follow_up(f'sluice check {events[0].name}')}")
     elif found.whole:
         click.echo(
-            f"There is no event under {found.catalogue.assets_root}. Next: sluice new my_event --table my_table"
+            f"There is no event under {found.catalogue.assets_root}. "
+            + follow_up("Next: sluice new my_event --table my_table")
         )
     left_out = found.catalogue.samples_left_out if selection is None else ()
     if not as_json and (note := samples_note(left_out)):

@@ -46,6 +46,7 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
     from pipelines.cli.output.values import to_json
     from pipelines.journal.milestones import milestones_at_end, passed_check
     from pipelines.preflight.rules.contract import TODO
+    from resources.follow_ups import follow_up
     from resources.identity import this_user
     from resources.platform import Platform
 
@@ -96,4 +97,4 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
     if meant.named and not as_json:
         of_it = events[0].windows
         first = of_it.parse(windows)[0].key if windows else of_it.key(of_it.start)
-        click.echo(f"Next: sluice preview {events[0].name} {first}")
+        click.echo(follow_up(f"Next: sluice preview {events[0].name} {first}"))

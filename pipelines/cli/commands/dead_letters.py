@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from resources.follow_ups import follow_up
 from resources.wording import counted
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _events(found: "list[WindowLetters]") -> None:
             for name, group in groups
         ],
     )  # fmt: skip
-    click.echo(f"\nNext: sluice dead-letters {groups[0][0]}")
+    click.echo(follow_up(f"\nNext: sluice dead-letters {groups[0][0]}"))
 
 
 def _windows(found: "list[WindowLetters]") -> None:
@@ -131,7 +132,7 @@ def _windows(found: "list[WindowLetters]") -> None:
         if len(found) > 1
         else (),
     )  # fmt: skip
-    click.echo(f"\nNext: sluice dead-letters {found[0].event} {found[0].window}")
+    click.echo(follow_up(f"\nNext: sluice dead-letters {found[0].event} {found[0].window}"))
 
 
 def _letters(
@@ -166,7 +167,9 @@ def _letters(
             click.echo(f"{one.dead - most:,} more; -n shows more of them, --json all")
         click.echo(f"run {one.run_id[:8]}, file {one.file}")
     if read:
-        click.echo(f"\nNext: mend the module, then sluice redrive {read[0].event} {read[0].window}")
+        click.echo(
+            follow_up(f"\nNext: mend the module, then sluice redrive {read[0].event} {read[0].window}")
+        )
     return unread
 
 

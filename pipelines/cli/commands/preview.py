@@ -2,6 +2,7 @@
 
 import click
 
+from resources.follow_ups import follow_up
 from resources.wording import counted
 
 
@@ -95,12 +96,14 @@ def command(event: str, window: str, rows: int, show: int, as_json: bool) -> Non
         click.echo(f"\n{lost.sentence}")
     if not seen.passed:
         click.echo(
-            f"\nThe window is blocked: publishing it would send nothing. Next: mend {found.module_path.name} or the data, "
-            f"then sluice preview {found.name} {window_key}"
+            follow_up(
+                f"\nThe window is blocked: publishing it would send nothing. Next: mend {found.module_path.name} or the data, "
+                f"then sluice preview {found.name} {window_key}"
+            )
         )
         raise SystemExit(1)
     if not seen.event_count:
         why = "none of these rows becomes an event" if seen.rows_in else "the window has no rows"
         click.echo(f"\nNothing was published, and publishing the window would send nothing: {why}.")
         return
-    click.echo(f"\nNothing was published. Next: sluice publish {found.name} {window_key}")
+    click.echo(follow_up(f"\nNothing was published. Next: sluice publish {found.name} {window_key}"))

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from resources.follow_ups import follow_up
 from resources.wording import counted
 
 if TYPE_CHECKING:
@@ -152,7 +153,9 @@ def _report(done: "list[Verified]") -> None:
         click.echo(
             f"\n{counted(len(stopped), 'window')} interrupted: only the first {counted(first.result.expected, 'record')} "
             f"of {first.window} are published; a run stopped between two transactions, or is publishing now.\n"
-            f"Next: sluice publish {first.result.event} {first.window}   (sends the rest, nothing twice)"
+            + follow_up(
+                f"Next: sluice publish {first.result.event} {first.window}   (sends the rest, nothing twice)"
+            )
         )
 
 

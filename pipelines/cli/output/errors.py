@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import click
 
 from resources.errors import Problem, SluiceError, readable
+from resources.follow_ups import follow_up
 
 
 class Stopped(Exception):
@@ -35,7 +36,7 @@ def tell(error: SluiceError) -> None:
 
 def warn(text: str) -> None:
     """Print to stderr what did not work although the command's own work is done."""
-    click.echo(click.style("Warning: ", fg="yellow") + readable(text), err=True)
+    click.echo(click.style("Warning: ", fg="yellow") + follow_up(readable(text)), err=True)
 
 
 def paragraphs(error: SluiceError) -> list[list[str]]:
@@ -50,4 +51,4 @@ def lines_of(problem: Problem) -> list[str]:
         lines.append(f"  allowed: {problem.allowed}")
     if problem.next_step:
         lines.append(f"  next:    {problem.next_step}")
-    return [readable(line) for line in lines]
+    return [follow_up(readable(line)) for line in lines]

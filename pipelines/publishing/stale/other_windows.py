@@ -11,6 +11,7 @@ from pipelines.authoring.event import Event
 from pipelines.encoding.keys import key_bytes
 from pipelines.publishing.stored_rows import key_field
 from resources.errors import SluiceError
+from resources.follow_ups import follow_up
 from resources.platform import Platform
 from resources.snapshots import Snapshot
 from resources.wording import counted
@@ -85,5 +86,5 @@ class Elsewhere:
         return (
             f"{held:,} stored row{'s' * (not one)} of {where} {'has a key' if one else 'have keys'} that "
             f"the tombstones of this window delete. Where the warehouse still has {'that row' if one else 'those rows'}, send "
-            f"them again: sluice replay {self._event.full_name} {found[0]} --fresh --reason ..."
+            "them again: " + follow_up(f"sluice replay {self._event.full_name} {found[0]} --fresh --reason ...")
         )

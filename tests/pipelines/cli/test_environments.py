@@ -107,6 +107,7 @@ def test_commands_in_messages_carry_the_option(run: Callable[..., Result]) -> No
     assert "next:    run: sluice --env prod list" in told.output
     assert "Next: sluice --env prod check" in run("list", "--env", "prod").output
     assert "Next: sluice check" in run("list", SLUICE_ENV="prod").output
+    assert "as in `sluice --env prod publish" in run("publish", "--env", "prod").output
 
 
 def test_every_command_takes_the_option(run: Callable[..., Result]) -> None:

@@ -12,9 +12,15 @@ _OPTION = "env_option"
 
 
 def env_option() -> click.Option:
-    """The option itself."""
+    """The option itself. It may be repeated, so that different values are seen, instead of the last one only."""
     return click.Option(
-        ["--env", _OPTION], metavar="NAME", is_eager=True, expose_value=False, callback=_choose, help=_HELP
+        ["--env", _OPTION],
+        metavar="NAME",
+        multiple=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_choose,
+        help=_HELP,
     )
 
 
@@ -28,20 +34,21 @@ def with_environment(command: click.Command) -> click.Command:
     return command
 
 
-def _choose(ctx: click.Context, parameter: click.Parameter, name: str | None) -> None:
-    if name is None:
+def _choose(ctx: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> None:
+    if not names:
         return
-    if not name.strip():
-        raise click.BadParameter("names no environment", ctx, parameter)
     root = ctx.find_root()
-    before = root.meta.setdefault(_OPTION, name)
-    if before != name:
-        raise click.BadParameter(f"{name!r}, and before it {before!r}: choose one", ctx, parameter)
+    for name in names:
+        if not name.strip():
+            raise click.BadParameter("names no environment", ctx, parameter)
+        before = root.meta.setdefault(_OPTION, name)
+        if before != name:
+            raise click.BadParameter(f"{name!r}, and before it {before!r}: choose one", ctx, parameter)
     root.call_on_close(_restoring())
     from resources.process.start import begin_process
     from resources.settings.environments import choose
 
-    choose(name)
+    choose(names[0])
     # What is secret in this environment, and who may read its files, is decided again.
     begin_process()
 

@@ -82,7 +82,12 @@ def test_env_as_json_has_the_same(run: Callable[..., Result]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--env", "prod", "list"), ("list", "--env", "prod"), ("--env", "prod", "list", "--env", "prod")],
+    [
+        ("--env", "prod", "list"),
+        ("list", "--env", "prod"),
+        ("--env", "prod", "list", "--env", "prod"),
+        ("list", "--env", "prod", "--env", "prod"),
+    ],
 )
 def test_the_option_is_taken_before_and_after_the_command(
     run: Callable[..., Result], arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
@@ -94,7 +99,16 @@ def test_the_option_is_taken_before_and_after_the_command(
     assert "stage." in run("list", "--json").output
 
 
-@pytest.mark.parametrize("arguments", [("list", "--env", ""), ("--env", "prod", "list", "--env", "stage")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list", "--env", ""),
+        ("--env", "prod", "list", "--env", "stage"),
+        ("--env", "prod", "--env", "stage", "list"),
+        ("list", "--env", "prod", "--env", "stage"),
+        ("list", "--env", "prod", "--env", ""),
+    ],
+)
 def test_a_choice_that_is_none_is_a_usage_error(
     run: Callable[..., Result], arguments: tuple[str, ...]
 ) -> None:

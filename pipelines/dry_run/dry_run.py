@@ -66,9 +66,7 @@ class DryRun:
         # A plan registers nothing.
         self._registered = RegisteredContract(event, platform, registering=False)
         if request.replay is not None:
-            request.replay.require_shadow(
-                event.topic, platform.settings.ledger_topic, platform.settings.topic_prefix
-            )
+            request.replay.require_shadow(event.topic, platform.settings)
 
     def windows(self, windows: Sequence[Window]) -> Iterator[WindowPlan]:
         """Each window's plan, in turn. If something would stop a window in a run, its plan says so, and the

@@ -57,7 +57,7 @@ class Publisher:
         request, settings = request or PublishRequest(), platform.settings
         require_loaded_with(event, settings)
         if request.replay is not None:
-            request.replay.require_shadow(event.topic, settings.ledger_topic, settings.topic_prefix)
+            request.replay.require_shadow(event.topic, settings)
         presence = Presence(platform.watch, settings.ledger_topic, tell=tell)
         self._milestones = Milestones(settings, warn=lambda text: tell(Warned(text=text)))
 

@@ -7,6 +7,9 @@ from typing import Literal
 from pipelines.authoring.topics import name_mistake
 from pipelines.publishing.selection import Selection
 from resources.errors import SluiceError
+from resources.kafka.topics.journal_topic import journal_topic
+from resources.settings import Settings
+from resources.settings.prefixes import foreign_prefix
 
 OnDefinitionChange = Literal["ask", "correct", "replay"]
 ReplayFrom = Literal["stored", "fresh"]
@@ -35,29 +38,40 @@ class Replay:
                 "shadow topic", mistake.problem, allowed=mistake.allowed, next_step=mistake.next_step
             )
 
-    def require_shadow(self, own: str, ledger: str, prefix: str) -> None:
-        """Raise SluiceError if `topic` is the event's `own` topic or the `ledger`,
-        or lacks the settings' topic prefix."""
-        if self.topic is not None:
-            require_prefix(self.topic, prefix)
+    def require_shadow(self, own: str, settings: Settings) -> None:
+        """Raise SluiceError if `topic` is the event's `own` topic, or one that no shadow may have."""
+        if self.topic is None:
+            return
+        require_shadow_name(self.topic, settings)
         if self.topic == own:
             raise SluiceError(
                 f"shadow topic {own}",
                 "is the event's own topic",
                 next_step="leave it out (--to, or to_topic in the run config) to replay there, or name another",
             )
-        if self.topic == ledger:
-            raise SluiceError(f"shadow topic {ledger}", "is the ledger", allowed="a topic of its own")
 
 
-def require_prefix(topic: str, prefix: str) -> None:
-    """Raise SluiceError if a shadow topic lacks the topic prefix of this environment."""
+def require_shadow_name(topic: str, settings: Settings) -> None:
+    """Raise SluiceError if a shadow topic is the ledger or the journal, lacks the topic prefix of this
+    environment, or belongs to another environment."""
+    prefix = settings.topic_prefix
     if not topic.startswith(prefix):
         raise SluiceError(
             f"shadow topic {topic}",
             f"does not begin with topic_prefix {prefix!r} of the settings, so it may be another environment's",
             allowed=f"a topic that begins with {prefix!r}",
             next_step=f"--to {prefix}{topic}, or to_topic={prefix}{topic} in the run config",
+        )
+    for name, what in ((settings.ledger_topic, "ledger"), (journal_topic(settings), "journal")):
+        if topic == name:
+            raise SluiceError(f"shadow topic {topic}", f"is the {what}", allowed="a topic of its own")
+    if foreign := foreign_prefix(topic, settings):
+        environment, other = foreign
+        raise SluiceError(
+            f"shadow topic {topic}",
+            f"begins with topic_prefix {other!r} of environment {environment}, so it is a topic of that environment",
+            allowed=f"a topic that does not begin with {other!r}",
+            next_step="name another (--to, or to_topic in the run config), or replay in that environment",
         )
 
 

@@ -14,7 +14,7 @@ from pipelines.cli.runs.launcher import RunOutcome, WindowOutcome
 from pipelines.ledger.entry import LedgerEntry, ledger_key
 from pipelines.ledger.listing import read_ledger
 from pipelines.publishing.key_search import KeySearch, KeysUnmatched, Unmatched, require_typed
-from pipelines.publishing.request import Replay, require_prefix
+from pipelines.publishing.request import Replay, require_shadow_name
 from pipelines.publishing.selection import Selection
 from resources.errors import SluiceError, readable
 from resources.platform import Platform
@@ -140,9 +140,10 @@ def refuse_unmatched(event: Event, windows: Sequence[Window], unmatched: Unmatch
 
 
 def require_free(topic: str | None, catalogue: Catalogue, settings: Settings) -> None:
-    """Raise SluiceError if the shadow topic is an event's own topic, or lacks the topic prefix."""
+    """Raise SluiceError if the shadow topic is an event's own topic, the ledger or the journal, or
+    belongs to another environment."""
     if topic is not None:
-        require_prefix(topic, settings.topic_prefix)
+        require_shadow_name(topic, settings)
     for event in catalogue.events.values():
         if event.topic == topic:
             raise SluiceError(

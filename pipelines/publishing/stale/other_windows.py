@@ -86,5 +86,6 @@ class Elsewhere:
         return (
             f"{held:,} stored row{'s' * (not one)} of {where} {'has a key' if one else 'have keys'} that "
             f"the tombstones of this window delete. Where the warehouse still has {'that row' if one else 'those rows'}, send "
-            "them again: " + follow_up(f"sluice replay {self._event.full_name} {found[0]} --fresh --reason ...")
+            "them again: "
+            + follow_up(f"sluice replay {self._event.full_name} {found[0]} --fresh --reason ...")
         )

@@ -74,4 +74,7 @@ def test_problems_and_warnings_carry_the_option(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(variable, "")  # so that it is restored
     choose("stage")
     told = lines_of(Problem("x", "run `sluice verify x`", next_step="sluice publish x 2024-01-01"))
-    assert told == ["x: run `sluice --env stage verify x`", "  next:    sluice --env stage publish x 2024-01-01"]
+    assert told == [
+        "x: run `sluice --env stage verify x`",
+        "  next:    sluice --env stage publish x 2024-01-01",
+    ]

@@ -72,11 +72,16 @@ class Journal:
         not be on the topic, and it is safe to write the same records again."""
         self._topic.append([(record.topic, record.to_json()) for record in records])
 
-    def write_missing(self, records: Sequence[JournalRecord]) -> int:
-        """Append those records whose happening is not in the journal yet; returns how many."""
+    def write_missing(
+        self, records: Sequence[JournalRecord], *, writing: Callable[[], None] = lambda: None
+    ) -> int:
+        """Append those records whose happening is not in the journal yet; returns how many. `writing` is called
+        before, if there are any."""
         known = self.read({record.topic for record in records})
         missing = [record for record in records if record.id not in known[record.topic].ids]
-        self.write(missing)
+        if missing:
+            writing()
+            self.write(missing)
         return len(missing)
 
     def read(self, topics: Iterable[str]) -> dict[str, EventJournal]:

@@ -70,17 +70,19 @@ class Milestones:
 
 
 @contextmanager
-def milestones_at_end(settings: Settings, *, warn: Callable[[str], None]) -> Iterator[list[JournalRecord]]:
+def milestones_at_end(
+    settings: Settings, *, warn: Callable[[str], None], writing: Callable[[], None] = lambda: None
+) -> Iterator[list[JournalRecord]]:
     """A list for records of what the block has done. They are written at the end of the block, even if it
     fails or is stopped. If they cannot be written, there is only a warning, because the work was done all the
-    same."""
+    same. `writing` is called before, if there is something to write."""
     records: list[JournalRecord] = []
     try:
         yield records
     finally:
         if records:
             try:
-                Journal(settings).write_missing(records)
+                Journal(settings).write_missing(records, writing=writing)
             except SluiceError as error:
                 warn(not_written(records, str(error)))
 

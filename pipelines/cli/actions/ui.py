@@ -7,6 +7,7 @@ import click
 
 from pipelines.cli.actions.up import start_servers
 from pipelines.cli.options.events import healthy_catalogue
+from pipelines.cli.output.destination import say_destination
 from pipelines.orchestration.daemon_cursors import begin_at_newest
 from pipelines.orchestration.launch import dagster_instance, limit_warehouses
 from pipelines.orchestration.liveness.run_monitoring import monitoring_advice
@@ -28,6 +29,7 @@ def run(port: int, host: str, read_only: bool) -> None:
     if settings.embedded:
         apache = any(server.kind == "apache" for server in status(settings.home))
         start_servers(settings, "apache" if apache else "embedded", sample=True)
+    say_destination(load_settings())  # again: the servers that were started have addresses now
     instance = dagster_instance(settings)
     limit_warehouses(instance, catalogue)
     begin_at_newest(instance)

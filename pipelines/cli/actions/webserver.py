@@ -2,6 +2,7 @@
 
 import click
 
+from pipelines.cli.output.destination import say_destination
 from pipelines.orchestration.home import prepare_home
 from pipelines.orchestration.workspace import workspace_file
 from pipelines.webserver.authority import parse_hosts
@@ -16,6 +17,7 @@ def run(options: tuple[str, ...]) -> None:
     parse_hosts(settings.ui_hosts)
     asked = parsed(options)
     prepare_home(settings)
+    say_destination(settings)
     if warning := exposure_warning(asked.host, asked.read_only):
         click.echo(warning, err=True)
     serve(options if asked.names_code else ["-w", str(workspace_file()), *options])

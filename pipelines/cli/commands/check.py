@@ -40,6 +40,7 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
     """
     from pipelines.cli.actions.check import NO_WINDOW, check_event
     from pipelines.cli.options.events import chosen
+    from pipelines.cli.output.destination import say_destination
     from pipelines.cli.output.errors import warn
     from pipelines.cli.output.findings import in_numbers, show
     from pipelines.cli.output.samples import samples_note
@@ -53,7 +54,12 @@ def command(event: str | None, windows: str | None, offline: bool, as_json: bool
     meant = chosen(event)
     catalogue, events, whole = meant.catalogue, meant.events, meant.whole
     failed, found, reports = [], [], []
-    with Platform() as platform, milestones_at_end(platform.settings, warn=warn) as milestones:
+    with (
+        Platform() as platform,
+        milestones_at_end(
+            platform.settings, warn=warn, writing=lambda: say_destination(platform.settings)
+        ) as milestones,
+    ):
         for one, wanted in meant.with_windows(windows):
             findings = check_event(one, platform, wanted, offline=offline)
             notes = [

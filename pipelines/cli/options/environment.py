@@ -55,8 +55,8 @@ def _choose(ctx: click.Context, parameter: click.Parameter, names: tuple[str, ..
 
 def _restoring() -> Callable[[], None]:
     """Undoes the selection of an environment: it is for this command only, because a program that calls
-    several commands selects one for each."""
-    before = {variable: os.environ.get(variable) for variable in (ENVIRONMENT, CHOSEN_BY)}
+    several commands selects one for each. A command sets Dagster's home to that of its environment."""
+    before = {variable: os.environ.get(variable) for variable in (ENVIRONMENT, CHOSEN_BY, "DAGSTER_HOME")}
 
     def restore() -> None:
         for variable, value in before.items():

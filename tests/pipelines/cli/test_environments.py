@@ -1,9 +1,10 @@
 """Commands in environments: `sluice env`, and one installation that publishes to several on real servers."""
 
 import json
+import os
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -113,6 +114,25 @@ def test_a_choice_that_is_none_is_a_usage_error(
     run: Callable[..., Result], arguments: tuple[str, ...]
 ) -> None:
     assert run(*arguments).exit_code == 2
+
+
+def test_dagsters_home_ends_with_the_command(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "before")
+    monkeypatch.delenv("DAGSTER_HOME")
+    homes: list[Path] = []
+
+    def serve(_: Sequence[str]) -> None:
+        homes.append(Path(os.environ["DAGSTER_HOME"]))
+
+    monkeypatch.setattr("pipelines.cli.actions.webserver.serve", serve)
+    for name in ("stage", "prod"):
+        told = run("webserver", "--env", name)
+        assert told.exit_code == 0, told.output
+        assert f"Environment {name}: Kafka " in told.stderr
+    assert [home.parent.name for home in homes] == ["stage", "prod"]
+    assert "DAGSTER_HOME" not in os.environ
 
 
 def test_commands_in_messages_carry_the_option(run: Callable[..., Result]) -> None:

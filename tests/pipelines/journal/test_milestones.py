@@ -3,6 +3,7 @@ Also what the journal requires of its topic."""
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -82,10 +83,15 @@ def test_a_defect_of_the_journal_stops_no_publication(
 
 
 def test_a_check_is_recorded_once_for_each_version(embedded_world: World) -> None:
-    world, said = embedded_world, list[str]()
-    for event in (world.event, world.event, world.define("return rows.head(1)"), world.event):
-        with milestones_at_end(world.settings(), warn=said.append) as milestones:
+    world, said, written = embedded_world, list[str](), list[int]()
+    for number, event in enumerate(
+        (world.event, world.event, world.define("return rows.head(1)"), world.event)
+    ):
+        with milestones_at_end(
+            world.settings(), warn=said.append, writing=partial(written.append, number)
+        ) as milestones:
             milestones.append(passed_check(event, by="me"))
+    assert written == [0, 2]
     entries = list(JournalTopic(world.settings()).read([world.topic]))
     assert len(entries) == 2 == len(set(kinds_and_versions(world))) and not said
 

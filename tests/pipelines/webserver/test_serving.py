@@ -22,6 +22,8 @@ from resources.settings import ROOT
 
 _ENTRY = str(ROOT / "pipelines/webserver/__main__.py")
 
+DESTINATION = "Environment not chosen: Kafka 127.0.0.1:1, registry http://127.0.0.1:1, no topic prefix\n"
+
 
 @pytest.fixture
 def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +128,14 @@ def test_webserver_passes_every_option_on(
     served: list[list[str]] = []
     monkeypatch.setattr(action, "serve", lambda options: served.append(list(options)))
     told = CliRunner().invoke(sluice, ["webserver", *given], catch_exceptions=False)
-    assert (told.exit_code, told.output, served) == (0, "", [[*added, *given]])
+    assert (told.exit_code, told.stdout, served) == (0, "", [[*added, *given]])
+    assert told.stderr == DESTINATION
+
+
+@pytest.mark.usefixtures("own_settings")
+def test_ui_says_where_its_runs_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "execv", lambda *_: None)
+    assert DESTINATION in CliRunner().invoke(sluice, ["ui"], catch_exceptions=False).stderr
 
 
 @pytest.mark.usefixtures("own_settings")

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from resources.errors import SluiceError
 from resources.security.private_files import as_the_user_likes
@@ -36,6 +36,7 @@ class Started:
 def start_project(folder: Path) -> Started:
     """Write the files of a project that `folder` lacks; creates the folder.
     Raises SluiceError; nothing is overwritten."""
+    _require_name(folder)
     folder = folder.expanduser().absolute()
     if runs_from_its_tree() and folder.resolve().is_relative_to(ROOT.resolve()):
         raise SluiceError(
@@ -75,6 +76,19 @@ def start_project(folder: Path) -> Started:
     return Started(tuple(written), tuple(kept), requirement)
 
 
+def _require_name(folder: Path) -> None:
+    """Raise SluiceError, before anything is written, for a name that no file of the project can contain."""
+    try:
+        str(folder.expanduser().absolute()).encode("utf-8")
+    except UnicodeEncodeError:
+        raise SluiceError(
+            str(folder),
+            "cannot be a project: the name is not UTF-8",
+            allowed="a folder whose path is UTF-8",
+            next_step="name another folder; nothing was written",
+        ) from None
+
+
 def _make(folder: Path) -> None:
     """Create the folder and those above it,
     with the rights that the user gives to new folders, because colleagues read them."""
@@ -102,14 +116,21 @@ def _origin(found: Distribution) -> str | None:
     """The address in `direct_url.json` (PEP 610); None if Sluice came from an index."""
     with suppress(ValueError, KeyError, TypeError):
         told = json.loads(found.read_text("direct_url.json") or "")
-        url = str(told["url"])
-        parts = urlsplit(url)
-        if parts.username or parts.password:  # a token must not be in a file that is committed
-            url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        url = _without_token(str(told["url"]))
         if vcs := told.get("vcs_info"):
-            return f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+            url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+        if folder := str(told.get("subdirectory", "")):
+            url = f"{url}{'&' if '#' in url else '#'}subdirectory={quote(folder)}"
         return url
     return None
+
+
+def _without_token(url: str) -> str:
+    """The address without a login, because a token must not be in a file that is committed. The user `git`
+    without a password stays: it is no secret, and over SSH the address is another one without it."""
+    parts = urlsplit(url)
+    login, at, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=host).geturl() if at and login != "git" else url
 
 
 def _templates() -> Iterator[tuple[Path, Path]]:

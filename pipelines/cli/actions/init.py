@@ -1,5 +1,6 @@
 """The work of `sluice init`."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -23,7 +24,7 @@ def run(folder: Path) -> None:
             "project, name a wheel, an index or a repository that they can reach."
         )
     click.echo("\nNext:")
-    click.echo(f"  cd {folder}")
+    click.echo(f"  cd {shlex.quote(str(folder))}")
     click.echo("  make setup                 a virtual environment with Sluice")
     click.echo("  sluice up                  an embedded broker and registry, and a sample warehouse")
     click.echo("  sluice new EVENT --domain DOMAIN --table TABLE")

@@ -5,8 +5,15 @@ from pathlib import Path
 import click
 
 
+def _folder(ctx: click.Context, parameter: click.Parameter, name: str) -> Path:
+    # As a path, an empty name would be the folder in which the command runs.
+    if not name.strip():
+        raise click.BadParameter("it is empty; for this folder: sluice init .", ctx, parameter)
+    return Path(name)
+
+
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", callback=_folder)
 def command(folder: Path) -> None:
     """Start a project: a repository for the events of a team, which installs Sluice as a package.
 

@@ -1,7 +1,9 @@
 """`sluice init`: what it writes, and that it overwrites nothing."""
 
 import json
+import os
 import re
+import shlex
 from importlib.metadata import PathDistribution
 from pathlib import Path
 
@@ -70,6 +72,25 @@ def test_a_place_that_cannot_be_a_project_is_an_error_with_a_next_step(tmp_path:
     assert not (ROOT / "shop").exists()
 
 
+def test_a_name_that_is_not_utf_8_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    told = init(tmp_path / os.fsdecode(b"sh\xffop"))
+    assert told.exit_code == 1 and "not UTF-8" in told.output and "next:" in told.output
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_a_usage_error(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = CliRunner().invoke(sluice, ["init", name])
+    assert told.exit_code == 2 and "sluice init ." in told.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_next_step_can_be_pasted(tmp_path: Path) -> None:
+    folder = tmp_path / "my proj"
+    assert f"  cd {shlex.quote(str(folder))}\n" in init(folder).output
+
+
 @pytest.mark.parametrize(
     ("origin", "requirement"),
     [
@@ -78,6 +99,22 @@ def test_a_place_that_cannot_be_a_project_is_an_error_with_a_next_step(tmp_path:
         (
             {"url": "https://me:token@git.example.com/s.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
             "sluice @ git+https://git.example.com/s.git@abc",
+        ),
+        (
+            {"url": "ssh://git@github.com/a/s.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "sluice @ git+ssh://git@github.com/a/s.git@abc",
+        ),
+        (
+            {
+                "url": "ssh://git:secret@github.com/a/s.git",
+                "vcs_info": {"vcs": "git", "commit_id": "abc"},
+                "subdirectory": "python/sluice",
+            },
+            "sluice @ git+ssh://github.com/a/s.git@abc#subdirectory=python/sluice",
+        ),
+        (
+            {"url": "https://token@git.example.com/s.tar.gz", "archive_info": {}, "subdirectory": "a b"},
+            "sluice @ https://git.example.com/s.tar.gz#subdirectory=a%20b",
         ),
     ],
 )

@@ -33,6 +33,7 @@ Kind = Literal["default", "settings file", "environment table", "variable", "fil
 # Settings for all environments: the state of this machine, in which each environment has
 # its own folder, and the events.
 _OF_THE_MACHINE = ("home", "assets")
+_CONNECTIONS = ("kafka", "registry", "warehouse")
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def of_the_table(table: Mapping[str, Any], path: Path, environment: Environment)
 def of_the_variables(
     environ: Mapping[str, str], declared: Mapping[str, object], environment: Environment | None
 ) -> Iterator[Written]:
-    """The values of variables for the environment in force. Variables of other environments are ignored.
+    """The values of variables for the environment in force. Variables of other environments are ignored, and
+    so are empty ones where an empty value means nothing.
 
     Raises SettingsError for a variable that is not a setting, and for one without an environment in its
     name if an environment was chosen.
@@ -99,6 +101,8 @@ def of_the_variables(
                 if owner
                 else unknown_variable(name, declared)
             )
+        if not value and _unset_if_empty(setting):
+            continue
         if owner != chosen:
             if not owner and environment and setting.removesuffix(FILE_SUFFIX) not in _OF_THE_MACHINE:
                 raise nameless(name, setting, environment)
@@ -109,6 +113,13 @@ def of_the_variables(
     # own home over the machine's home.
     found.sort(key=lambda one: owner_of(one.name, declared) == chosen)
     yield from _with_files(found, beside_each_other=True)
+
+
+def _unset_if_empty(setting: str) -> bool:
+    """Whether an empty variable counts as not set: a CI sets the variable of a missing secret to an empty text,
+    and no server, login, file or folder has an empty value."""
+    group, dot, _ = setting.partition(".")
+    return group in _CONNECTIONS if dot else setting.removesuffix(FILE_SUFFIX) == "home"
 
 
 def _of_table(table: Mapping[str, Any], where: str, path: Path, origin: Origin) -> Iterator[Written]:

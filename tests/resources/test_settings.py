@@ -29,6 +29,38 @@ def test_tables_of_the_file_may_be_nested_as_toml_likes_them(tmp_path: Path) -> 
     assert found.kafka == {"bootstrap.servers": "k:9092", "sasl.mechanism": "PLAIN"}
 
 
+@pytest.mark.parametrize("environment", ["", "stage"])
+def test_an_empty_variable_of_a_connection_counts_as_not_set(tmp_path: Path, environment: str) -> None:
+    own = f"[env.{environment}]\n" if environment else ""
+    toml = (
+        f'home = "/there"\n[kafka]\n"sasl.password" = "p"\n[registry]\nurl = "http://r"\n[warehouse]\n'
+        f'default = "duckdb:///w"\n{own}'
+    )
+    names = (
+        "HOME",
+        "KAFKA_SASL_PASSWORD",
+        "KAFKA_SASL_PASSWORD_FILE",
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "REGISTRY_URL",
+        "WAREHOUSE_DEFAULT",
+    )
+    environ = {"SLUICE_TOML": str(tmp_path / "sluice.toml")} | {f"SLUICE_{name}": "" for name in names}
+    if environment:
+        environ |= {f"SLUICE_STAGE_{name}": "" for name in names} | {"SLUICE_ENV": environment}
+    (tmp_path / "sluice.toml").write_text(toml)
+    found = load_settings(environ)
+    assert found.home == Path("/there/environments/stage" if environment else "/there")
+    assert (found.kafka, found.registry) == ({"sasl.password": "p"}, {"url": "http://r"})
+    assert found.warehouses == {"default": "duckdb:///w"}
+    assert found.origin("warehouse.default").kind == "settings file"
+
+
+def test_another_empty_variable_is_a_value(tmp_path: Path) -> None:
+    assert settings(tmp_path, 'topic_prefix = "x."', SLUICE_TOPIC_PREFIX="").topic_prefix == ""
+    with pytest.raises(SettingsError):
+        settings(tmp_path, SLUICE_BATCH_ROWS="")
+
+
 def test_warehouse_names_keep_their_underscores(tmp_path: Path) -> None:
     found = settings(tmp_path, SLUICE_WAREHOUSE_SALES_EU="duckdb:///sales.duckdb")
     assert found.warehouses["sales_eu"] == "duckdb:///sales.duckdb"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.authoring.problems import DeclarationProblem, listing, near_miss
-from pipelines.authoring.samples import to_get_them
+from pipelines.authoring.samples import to_get_them, why_left_out
 from resources.errors import Problem, SluiceError
 from resources.wording import counted
 
@@ -47,8 +47,7 @@ class Catalogue:
 
     `warnings` are what a reviewer should look at (a `SELECT *`, for example); a warning prevents no run.
     `refused`, in the healthy part of a catalogue with mistakes, has the events that were left out, with their
-    mistakes. `samples_left_out` are the names of the sample events that are not loaded because the default
-    warehouse is the user's own.
+    mistakes. `samples_left_out` are the names of the sample events that the settings leave out.
     """
 
     events: Mapping[str, Event]
@@ -87,7 +86,7 @@ class Catalogue:
         ):
             raise UnknownEventError(
                 name,
-                f"{sample} is a sample event, and warehouse.default is not the sample warehouse",
+                f"{sample} is a sample event, and {why_left_out()}",
                 allowed=listing(self.events) or "none",
                 next_step=f"to load the samples: {to_get_them()}",
             )

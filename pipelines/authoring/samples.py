@@ -23,9 +23,17 @@ def to_get_them() -> str:
     return f"{variable('samples')}=true, or samples = true in sluice.toml"
 
 
+def why_left_out() -> str:
+    """The setting because of which the samples are not loaded."""
+    settings = load_settings()
+    if settings.samples == "false":
+        return f"samples is false ({settings.origin('samples')})"
+    return "warehouse.default is not the sample warehouse"
+
+
 def samples_left_out(assets_root: Path) -> frozenset[str]:
-    """The names of events below `assets_root` that are not loaded: the samples, if the default warehouse is
-    the user's own."""
+    """The names of events below `assets_root` that are not loaded: the samples, if the settings leave them
+    out."""
     if assets_root != (ROOT / "assets").resolve():
         return frozenset()  # an event in another folder with the name of a sample is not a sample
     try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pipelines.authoring.catalogue import Catalogue
 from pipelines.authoring.event import Event
 from pipelines.authoring.problems import listing, near_miss
+from pipelines.authoring.samples import to_get_them, why_left_out
 from pipelines.selection.expressions import (
     All,
     AnyOf,
@@ -49,7 +50,7 @@ class Subject:
 @dataclass(frozen=True)
 class Selected:
     """`events` are picked, sorted by name. `refused` do not load, and would or may be picked if they did.
-    `notes` say which terms under `not` pick nothing."""
+    `notes` say which terms under `not` pick nothing, and that samples are left out."""
 
     events: tuple[Event, ...]
     refused: tuple[str, ...]
@@ -113,11 +114,24 @@ def select(expression: Expression, catalogue: Catalogue, states_of: StatesOf) ->
         subjects = {
             name: Subject(name, one.owner, one.tags, states.get(name, ())) for name, one in subjects.items()
         }
+    if samples := _samples(expression, catalogue):
+        notes.append(f"{counted(len(samples), 'sample event')} left out, because {why_left_out()}")
     events = [event for event in catalogue if matches(expression, subjects[event.full_name])]
     doubtful = tuple(one.full_name for one in refused if matches(expression, one) is not False)
     if not events and not doubtful:
         raise _nothing(text, expression, catalogue, subjects.values())
     return Selected(tuple(sorted(events, key=lambda event: event.full_name)), doubtful, tuple(notes))
+
+
+def _samples(expression: Expression, catalogue: Catalogue) -> list[str]:
+    """The samples that are not loaded and that a term of the expression names."""
+    terms = [term for term, negated in terms_of(expression) if isinstance(term, Named) and not negated]
+    return sorted(
+        name
+        for name in catalogue.samples_left_out
+        if any(matches(term, Subject(name)) for term in terms)
+        and matches(expression, Subject(name)) is not False
+    )
 
 
 def _subject(event: Event) -> Subject:
@@ -142,6 +156,13 @@ def _term_error(text: str, term: Term, catalogue: Catalogue) -> NothingSelected:
             near = _near(key, keys, "tag:{}") if value is None else near_miss(said, tags, "tag:{}")
         case _:
             assert isinstance(term, Named)
+            if samples := _samples(term, catalogue):
+                return NothingSelected(
+                    where,
+                    f"{term.name.text!r} names {counted(len(samples), 'sample event')}, and {why_left_out()}",
+                    allowed=listing(catalogue.events) or "none",
+                    next_step=f"to load the samples: {to_get_them()}",
+                )
             names = list(catalogue.events)
             problem, there = f"no event has a name like {term.name.text!r}", names
             bare = [name.rpartition("/")[2] for name in names]

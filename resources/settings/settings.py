@@ -1,5 +1,6 @@
 """The settings of one process."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,7 +73,9 @@ class Settings:
     @property
     def uses_sample_warehouse(self) -> bool:
         """Whether events without a `warehouse` read the sample file of this home."""
-        return self.warehouses["default"] == f"duckdb:///{self.home / 'sample.duckdb'}"
+        scheme, _, path = self.warehouses["default"].partition("://")
+        # duckdb:///var/x and duckdb:////var/x are the same file.
+        return scheme == "duckdb" and path.startswith("/") and _same_file(f"/{path.lstrip('/')}", self.home)
 
     @property
     def samples_in_use(self) -> bool:
@@ -162,3 +165,8 @@ class Settings:
             allowed=f"{self.variable(f'{group}.{name}')}={example}, or {name} below {table} in sluice.toml",
             next_step=up,
         )
+
+
+def _same_file(path: str, home: Path) -> bool:
+    """Whether `path` is the sample file of the home; it need not exist."""
+    return os.path.realpath(path) == os.path.realpath(home / "sample.duckdb")

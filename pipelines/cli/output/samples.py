@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from pipelines.authoring.samples import to_get_them
+from pipelines.authoring.samples import to_get_them, why_left_out
 from resources.wording import counted
 
 
@@ -11,6 +11,6 @@ def samples_note(left_out: Collection[str]) -> str:
     if not left_out:
         return ""
     return (
-        f"{counted(len(left_out), 'sample event')} left out, because warehouse.default is not the sample warehouse. "
+        f"{counted(len(left_out), 'sample event')} left out, because {why_left_out()}. "
         f"To load them: {to_get_them()}."
     )

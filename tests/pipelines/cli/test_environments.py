@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from dagster import DagsterInstance
 
 from pipelines.cli.root import sluice as commands
+from pipelines.preflight.finding import Finding
 from resources.dev.servers.kinds.embedded_broker import EmbeddedBroker
 from tests.fixtures_servers import KafkaServer, RegistryServer, own_server
 from tests.pipelines.cli.conftest import Sluice, ends, environment
@@ -142,6 +143,25 @@ def test_commands_in_messages_carry_the_option(run: Callable[..., Result]) -> No
     assert "Next: sluice --env prod check" in run("list", "--env", "prod").output
     assert "Next: sluice check" in run("list", SLUICE_ENV="prod").output
     assert "as in `sluice --env prod publish" in run("publish", "--env", "prod").output
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_check_says_where_it_writes_only_if_it_writes(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    class Journal:
+        def __init__(self, _: object) -> None: ...
+
+        def write_missing(self, _: object, *, writing: Callable[[], None]) -> None:
+            if not known:
+                writing()
+
+    monkeypatch.setattr("pipelines.cli.actions.check.check_event", lambda *_, **__: [Finding("x", "ok", "y")])
+    monkeypatch.setattr("pipelines.journal.milestones.Journal", Journal)
+    told = run("check", "flight_departed", "--env", "stage")
+    assert told.exit_code == 0, told.output
+    assert ("Environment stage: Kafka one:9092" in told.stderr) is not known
+    assert "Next: sluice --env stage preview flight_departed" in told.stdout
 
 
 def test_every_command_takes_the_option(run: Callable[..., Result]) -> None:

@@ -34,6 +34,7 @@ from pipelines.publishing.stored_rows import (
 from pipelines.stages.source import source_window
 from pipelines.stages.transform import Transformed, transform_window
 from resources.errors import Problem, SluiceError, TransientError
+from resources.follow_ups import follow_up
 from resources.json_value import Json
 from resources.platform import Platform
 from resources.wording import headline
@@ -160,7 +161,9 @@ class _Window:
         found = PlannedState(
             done.snapshot.sha256, *((entry.generation, entry.rows_done) if entry else (0, 0))
         )
-        refused = Problem(name, done.verdict, next_step=f"sluice preview {name} shows the first of them")
+        refused = Problem(
+            name, done.verdict, next_step=follow_up(f"sluice preview {name} shows the first of them")
+        )
         return WindowPlan(
             self._window.key,
             "blocked",

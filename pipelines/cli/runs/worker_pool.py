@@ -22,6 +22,7 @@ from pipelines.orchestration.windows.failures import RunFailure, failures_in
 from pipelines.orchestration.worker_runs import end_of_run
 from pipelines.run_events import RunEvent, from_dict
 from resources.errors import Problem
+from resources.follow_ups import follow_up
 from resources.wording import counted
 
 _PUBLISHED = STAGES[-1]
@@ -202,7 +203,7 @@ def _why(part: Part, pid: int, code: int, again: str) -> Problem:
         part.name,
         f"its process {pid} {ended}; what is committed stands, a transaction that was open is dropped, and later windows "
         "were not begun",
-        next_step=f"{again}   (goes on where it stopped; nothing twice)",
+        next_step=follow_up(f"{again}   (goes on where it stopped; nothing twice)"),
     )
 
 

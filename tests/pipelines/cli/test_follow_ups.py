@@ -14,7 +14,8 @@ from resources.errors import Problem
 from resources.settings import ROOT
 from resources.settings.environments import choose
 
-PRINTING = {"echo", "secho", "print", "heading"}
+# A Problem that is not made from a SluiceError is printed as it is, for programs too.
+PRINTING = {"echo", "secho", "print", "heading", "Problem"}
 COMMAND = re.compile(
     rf"(?<![\w./-])sluice ({'|'.join(map(re.escape, commands.list_commands(click.Context(commands))))})\b"
 )

@@ -11,7 +11,7 @@ from pipelines.authoring.loading.garbage_collection import collection_paused, ke
 from pipelines.orchestration.definitions.assets import build_assets
 from pipelines.orchestration.definitions.broken import build_broken, build_broken_sensors, tell
 from pipelines.orchestration.definitions.consumption_sensor import build_consumption_sensors
-from pipelines.orchestration.definitions.jobs import Jobs, build_jobs
+from pipelines.orchestration.definitions.jobs import Jobs, build_jobs, place_of
 from pipelines.orchestration.definitions.resource import run_resources
 from pipelines.orchestration.definitions.schedules import build_schedules
 from pipelines.orchestration.definitions.tables import build_tables
@@ -54,22 +54,43 @@ def build_location(
         keep(len(events))
         if jobs:
             # Jobs are added after the events: if Dagster refuses something now, a job is the cause.
-            found = build_jobs(
-                Catalogue(
-                    {one.full_name: one for one in events}, catalogue.assets_root, refused=catalogue.refused
-                ),
-                jobs,
+            loaded = Catalogue(
+                {one.full_name: one for one in events}, catalogue.assets_root, refused=catalogue.refused
             )
-            wrong |= found.broken
-            made = _definitions(events, wrong, found)
+            made = _with_jobs(loaded, wrong, list(jobs))
     tell(wrong)
     return made
 
 
-def _loaded(events: Sequence[Event], broken: Mapping[str, str]) -> dg.Definitions | Exception:
+def _with_jobs(catalogue: Catalogue, wrong: dict[str, str], declared: list[JobSetting]) -> dg.Definitions:
+    """The definitions with the jobs that Dagster accepts; the others are added to `wrong`."""
+    events = list(catalogue.events.values())
+
+    def tried(some: Sequence[JobSetting]) -> tuple[Jobs, dg.Definitions | Exception]:
+        found = build_jobs(catalogue, some)
+        return found, _loaded(events, {**wrong, **found.broken}, found)
+
+    while True:
+        found, made = tried(declared)
+        if not isinstance(made, Exception):
+            wrong |= found.broken
+            return made
+        # Find the first job that Dagster refuses together with the jobs before it.
+        place = bisect_left(
+            range(1, len(declared) + 1), True, key=lambda n: isinstance(tried(declared[:n])[1], Exception)
+        )
+        if place == len(declared):
+            raise made  # no job is the cause
+        refused = declared.pop(place)
+        wrong[place_of(refused)] = readable(f"{place_of(refused)}: Dagster refuses the job: {made}")
+
+
+def _loaded(
+    events: Sequence[Event], broken: Mapping[str, str], jobs: Jobs | None = None
+) -> dg.Definitions | Exception:
     """The definitions if Dagster accepts them, or the error if it does not."""
     try:
-        definitions = _definitions(events, broken)
+        definitions = _definitions(events, broken, jobs)
         # The definitions cache the result, and the code server needs the same.
         definitions.get_repository_def().get_all_jobs()
     except Exception as error:  # whatever it is, the other events must load

@@ -43,7 +43,7 @@ def build_jobs(catalogue: Catalogue, declared: Sequence[JobSetting]) -> Jobs:
     found = Jobs()
     taken: set[str] = set()
     for one in declared:
-        place = f"sluice.toml [{JOBS}.{one.name}]"
+        place = place_of(one)
         try:
             events = _events(catalogue, one)
             jobs = _jobs(one, events)
@@ -63,8 +63,13 @@ def build_jobs(catalogue: Catalogue, declared: Sequence[JobSetting]) -> Jobs:
     return found
 
 
+def place_of(one: JobSetting) -> str:
+    """Where the job is declared."""
+    return f"sluice.toml [{JOBS}.{one.name}]"
+
+
 def _events(catalogue: Catalogue, one: JobSetting) -> tuple[Event, ...]:
-    place = f"sluice.toml [{JOBS}.{one.name}]"
+    place = place_of(one)
     expression = parse(one.select)
     if uses_states(expression):
         raise SluiceError(
@@ -84,6 +89,8 @@ def _jobs(one: JobSetting, events: Sequence[Event]) -> "list[dg.UnresolvedAssetJ
     for event in events:
         groups[_span(event.windows)].append(event)
     names = _names(one.name, list(groups))
+    for name in names.values():
+        _check_name(one, name)
     return [
         dg.define_asset_job(
             names[span],
@@ -95,6 +102,20 @@ def _jobs(one: JobSetting, events: Sequence[Event]) -> "list[dg.UnresolvedAssetJ
         )
         for span, group in groups.items()
     ]
+
+
+def _check_name(one: JobSetting, name: str) -> None:
+    """Raises SluiceError for a name that Dagster refuses. Dagster itself checks a job's name only when it
+    resolves all jobs, and then none of them loads."""
+    try:
+        dg.GraphDefinition(name=name)
+    except dg.DagsterInvalidDefinitionError as error:
+        raise SluiceError(
+            place_of(one),
+            f"{name!r} cannot be the name of a job: Dagster reserves it",
+            allowed="a name that is neither a keyword of Python nor a word of Dagster, such as config, input or type",
+            next_step=f"rename the job, for example to [{JOBS}.{name.lower()}_job]",
+        ) from error
 
 
 def _span(windows: Windows) -> _Span:

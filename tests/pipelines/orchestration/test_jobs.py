@@ -9,6 +9,7 @@ import pytest
 
 from pipelines import Catalogue, load_catalogue
 from pipelines.orchestration.control import events_of
+from pipelines.orchestration.definitions import jobs as jobs_module
 from pipelines.orchestration.definitions.build import build_location
 from pipelines.orchestration.definitions.jobs import build_jobs
 from pipelines.orchestration.keys import STAGES, asset_key
@@ -98,6 +99,8 @@ def test_no_window_is_left_out_or_requested_twice_over_many_ticks() -> None:
         (JobSetting("typo", "flights/* an x"), "did you mean 'and'?"),
         (JobSetting("typo", "flight_departd"), "did you mean 'flight_departed'?"),
         (JobSetting("ticks", "flights/*", "at six"), "is not a cron line"),
+        (JobSetting("import", "flight_departed"), "'import' cannot be the name of a job"),
+        (JobSetting("config", "flight_departed", "0 6 * * *"), "Dagster reserves it"),
     ],
 )
 def test_a_wrong_job_is_an_asset_in_error_and_the_others_load(job: JobSetting, told: str) -> None:
@@ -109,6 +112,26 @@ def test_a_wrong_job_is_an_asset_in_error_and_the_others_load(job: JobSetting, t
     (spec,) = specs
     assert told in (spec.description or "") and f"jobs_{job.name}" in spec.key.to_user_string()
     assert {schedule.name for schedule in repository.schedule_defs} >= {"daily", "hourly"}
+
+
+def test_a_job_that_only_dagster_refuses_is_an_asset_in_error_and_the_others_load(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jobs_module, "_check_name", lambda _one, _name: None)
+    bad = [JobSetting("None", "flight_departed"), JobSetting("type", "flight_arrived", "0 6 * * *")]
+    good = [JobSetting("first", "flight_departed"), JobSetting("last", "flight_departed", "0 6 * * *")]
+    definitions = build_location(_catalogue(), {}, [good[0], *bad, good[1]])
+    repository = definitions.get_repository_def()
+    assert {"first", "last"} <= set(_jobs(repository)) and not {"None", "type"} & set(_jobs(repository))
+    schedules = {schedule.name for schedule in repository.schedule_defs}
+    assert "last_schedule" in schedules and "type_schedule" not in schedules
+    specs = [spec for spec in definitions.resolve_all_asset_specs() if "error" in spec.kinds]
+    assert len(specs) == 2 and all("Dagster refuses the job" in (spec.description or "") for spec in specs)
+
+
+def test_a_reserved_name_is_allowed_where_the_jobs_names_are_longer() -> None:
+    found = build_jobs(_catalogue(), [JobSetting("import", "flight_departed or weather_observed")])
+    assert {job.name for job in found.jobs} == {"import_daily", "import_hourly"} and not found.broken
 
 
 def test_two_jobs_of_one_name_are_one_in_error() -> None:

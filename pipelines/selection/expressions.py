@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
+
+from pipelines.selection.globs import path_matches, segments_of
 
 State = Literal["blocked", "failed", "interrupted", "late", "published", "unpublished"]
 
@@ -29,10 +31,11 @@ class Pattern:
     def matches(self, text: str) -> bool:
         if not self.glob:
             return text == self.text
-        parts = {"*": "[^/]*", "?": "[^/]"}
-        return bool(
-            re.fullmatch("".join(parts.get(one) or re.escape(one) for one in self.text), text, re.DOTALL)
-        )
+        return path_matches(self._segments, text)
+
+    @cached_property
+    def _segments(self) -> tuple[str, ...]:
+        return segments_of(self.text)
 
     def written(self, reserved: str) -> str:
         """The text as a selection has it; quoted if it would otherwise mean something else. `reserved` ends

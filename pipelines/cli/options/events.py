@@ -87,11 +87,11 @@ class Chosen:
         return found
 
 
-def chosen(text: str | None) -> Chosen:
+def chosen(text: str | None, *, none_loads: bool = False) -> Chosen:
     """The named event, the selected ones, or every event that loads.
 
     Raises SelectionError, NothingSelected, UnknownEventError, and CatalogueError if what is meant does not
-    load.
+    load. `none_loads`: a selection of which no event loads is no error.
     """
     if text is None:
         catalogue, whole = healthy_catalogue()
@@ -112,7 +112,7 @@ def chosen(text: str | None) -> Chosen:
         click.echo(f"Note: {note}.", err=True)
     if selected.refused:
         error = CatalogueError([p for name in selected.refused for p in catalogue.refused[name]], catalogue)
-        if not selected.events:
+        if not selected.events and not none_loads:
             raise error
         tell(error)
         click.echo(err=True)

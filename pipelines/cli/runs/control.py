@@ -22,6 +22,8 @@ from pipelines.orchestration.control import (
 from pipelines.orchestration.launch import dagster_instance
 from pipelines.orchestration.liveness.lost_runs import LostRuns, end_run
 from pipelines.run_events import Paused, WentOn, sentence
+from pipelines.selection.evaluation import Subject, matches
+from pipelines.selection.parser import parse
 from resources.errors import SluiceError
 from resources.follow_ups import follow_up
 from resources.identity import this_user
@@ -43,6 +45,8 @@ def order_runs(name: str, order: Order) -> None:
     """Give `order` to the runs that `name` means (an event, the beginning of a run's id, or a selection), and
     print what they did.
 
+    An event that does not load may have a run in progress. It gets the order if its name alone decides that
+    it is meant; otherwise it is named on stderr. Either way the command exits with 1.
     Raises SluiceError if no run in progress is meant.
     """
     settings = load_settings()
@@ -51,7 +55,7 @@ def order_runs(name: str, order: Order) -> None:
     eyes = LostRuns()
     eyes.end(instance)
     runs = under_way(instance)
-    names = chosen(name).names if is_selection(name) else [name]
+    names, whole = _meant(name, runs, order) if is_selection(name) else ([name], True)
     meant = list({run.run_id: run for one in names for run in found_by(runs, one)}.values())
     if not meant:
         raise _nobody(name, runs)
@@ -74,6 +78,27 @@ def order_runs(name: str, order: Order) -> None:
         why = lost.get(run.run_id)
         said = _outcome(instance, run, order, by, deadline) if why is None else f"{_OF_LOST[order]}{why}"
         click.echo(f"{described(run)}: {said}")
+    if not whole:
+        raise SystemExit(1)
+
+
+def _meant(text: str, runs: list[dg.DagsterRun], order: Order) -> tuple[list[str], bool]:
+    """The events that the selection picks, also those that do not load, and whether all are known."""
+    found = chosen(text, none_loads=True)
+    expression = parse(text)
+    names = found.names
+    for name in found.refused:
+        if matches(expression, Subject(name)):
+            names.append(name)
+        elif found_by(runs, name):
+            click.echo(
+                follow_up(
+                    f"{name} does not load, so whether the selection picks it is not known. "
+                    f"`sluice {order} {name}` is about its run."
+                ),
+                err=True,
+            )
+    return names, found.whole
 
 
 def _outcome(instance: dg.DagsterInstance, run: dg.DagsterRun, order: Order, by: str, deadline: float) -> str:

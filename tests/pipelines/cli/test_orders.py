@@ -6,6 +6,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from pipelines import Catalogue, load_catalogue
+from pipelines.authoring.problems import DeclarationProblem
+from pipelines.cli.options import events
 from pipelines.cli.runs import control
 from pipelines.orchestration.keys import EVENTS_TAG, key_of
 from resources.errors import SluiceError
@@ -48,8 +51,47 @@ def test_a_selection_without_a_run_under_way_says_which_there_are(monkeypatch: p
         _ordered(monkeypatch, "*/carrier_day_closed")
 
 
-def _ordered(monkeypatch: pytest.MonkeyPatch, text: str) -> list[str]:
+@pytest.mark.parametrize(
+    ("text", "runs", "named"),
+    [
+        ("flights/*", ["aaaa1111", "bbbb2222", "dddd4444"], False),
+        # No event of this selection loads.
+        ("flights/flight_dep* or flight_dep*", ["aaaa1111", "bbbb2222"], False),
+        # The owner of an event that does not load is not known.
+        ("owner:team:meteorology", ["cccc3333", "dddd4444"], True),
+    ],
+)
+def test_runs_of_events_that_do_not_load_are_meant_too_and_the_exit_code_is_1(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    runs: list[str],
+    named: bool,
+) -> None:
+    _without(monkeypatch, "flights/flight_departed")
     given: list[str] = []
+    with pytest.raises(SystemExit) as ended:
+        _ordered(monkeypatch, text, given)
+    assert ended.value.code == 1 and sorted(given) == runs
+    told = capsys.readouterr().err
+    assert "its key is wrong" in told
+    assert ("sluice pause flights/flight_departed" in told) == named
+
+
+def _without(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The catalogue in which the event of this name does not load."""
+    whole = load_catalogue()
+    problem = DeclarationProblem("assets/flights/flight_departed.py", None, "its key is wrong")
+    healthy = Catalogue(
+        {one.full_name: one for one in whole if one.full_name != name},
+        whole.assets_root,
+        refused={name: (problem,)},
+    )
+    monkeypatch.setattr(events, "loaded_events", lambda: healthy)
+
+
+def _ordered(monkeypatch: pytest.MonkeyPatch, text: str, given: list[str] | None = None) -> list[str]:
+    given = [] if given is None else given
     eyes = SimpleNamespace(end=lambda _: None, why_lost=lambda _instance, _run: None)
     doubles: dict[str, Any] = {
         "say_destination": lambda _: None,

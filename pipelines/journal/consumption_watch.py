@@ -13,6 +13,7 @@ from pipelines.authoring.event import Event
 from pipelines.journal.entry import JournalRecord, journal_record
 from pipelines.journal.first_consumption import FirstRecords, consumption, first_records, is_recorded
 from pipelines.journal.journal import Journal
+from pipelines.journal.kinds import FirstConsumption
 from pipelines.ledger.entry import LedgerEntry
 from pipelines.ledger.listing import read_topics
 from resources.errors import SluiceError, TransientError
@@ -24,7 +25,8 @@ from resources.wording import counted
 
 # Dagster ends a sensor's tick after 60 s.
 _ASK_SECONDS, _GROUPS_SECONDS, _LEDGER_SECONDS = 5.0, 20.0, 10.0
-# A group whose committed offsets have not moved is compared with the ledger again only after this time.
+# A group is compared with the ledger again only after this time if its committed offsets have not moved, or if
+# the last comparison did not depend on them.
 _AGAIN_SECONDS = 600.0
 _MOST_SHOWN = 3
 
@@ -49,7 +51,8 @@ class Memory:
     """What earlier looks found. A look without it has the same result, but sends more requests.
 
     `done`: declared consumer -> the id of the topic whose first consumption is recorded. `looked`: declared
-    consumer -> when its committed offsets were last compared with the ledger, and a digest of them.
+    consumer -> when its committed offsets were last compared with the ledger, and a digest of them, or of the
+    topic alone if no other offsets would have had another result.
     `next_group`: the first group of the next look, if one look has not enough time for all.
     """
 
@@ -219,13 +222,12 @@ class ConsumptionWatch:
         if not committed:
             return False
         # The same offsets mean different records on a topic that was made again.
-        text = json.dumps([topics[one.topic].topic_id, committed], sort_keys=True)
-        digest = sha256(text.encode()).hexdigest()[:16]
+        topic = topics[one.topic]
         at, before = self._memory.looked.get(one.key, (0.0, ""))
         now = self._now()
-        if digest == before and 0 <= now - at < _AGAIN_SECONDS:
+        if before in (_digest(topic), _digest(topic, committed)) and 0 <= now - at < _AGAIN_SECONDS:
             return False
-        self._memory.looked[one.key] = (now, digest)
+        self._memory.looked[one.key] = (now, _digest(topic, committed))
         return True
 
     def _record(
@@ -244,22 +246,44 @@ class ConsumptionWatch:
         ]
         firsts = self._firsts({one.topic for one in open_ones}, topics)
         new: list[tuple[DeclaredConsumer, JournalRecord]] = []
-        for one in open_ones:
+        for one in consumers:
             now, first = topics[one.topic], firsts.get(one.topic)
-            if first is None or is_recorded(known[one.topic].records, one.service, now, first):
-                continue
-            found = (
-                consumption(one.service, group, committed[one.key][group], first, now)
-                for group in one.groups
-                if group in committed[one.key]
-            )
-            if (details := next((each for each in found if each), None)) is not None:
+            if one not in open_ones or is_recorded(known[one.topic].records, one.service, now, first):
+                self._settle(one, now, done=True)
+            elif first is None:
+                self._settle(one, now, done=False)
+            elif (details := self._consumption(one, committed[one.key], first, now)) is not None:
                 new.append((one, journal_record(one.topic, details, event=one.event, by=self._by)))
+            else:
+                self._memory.done.pop(one.key, None)
         records = [record for _, record in new if record.id not in known[record.topic].ids]
         journal.write(records)
-        for one in [*(each for each in consumers if each not in open_ones), *(one for one, _ in new)]:
-            self._memory.done[one.key] = topics[one.topic].topic_id or ""
+        for one, _ in new:
+            self._settle(one, topics[one.topic], done=True)
         return records
+
+    def _consumption(
+        self,
+        one: DeclaredConsumer,
+        committed: Mapping[str, Mapping[int, int]],
+        first: FirstRecords,
+        now: TopicNow,
+    ) -> FirstConsumption | None:
+        found = (
+            consumption(one.service, group, committed[group], first, now)
+            for group in one.groups
+            if group in committed
+        )
+        return next((each for each in found if each), None)
+
+    def _settle(self, one: DeclaredConsumer, now: TopicNow, *, done: bool) -> None:
+        """Note a result that does not depend on the committed offsets: while a group commits, they differ at
+        every look, and each look would read the whole ledger."""
+        if done:
+            self._memory.done[one.key] = now.topic_id or ""
+        else:
+            self._memory.done.pop(one.key, None)
+        self._memory.looked[one.key] = (self._memory.looked[one.key][0], _digest(now))
 
     def _firsts(self, names: set[str], topics: Mapping[str, TopicNow]) -> dict[str, FirstRecords]:
         if not names:
@@ -275,6 +299,11 @@ class ConsumptionWatch:
             if (first := first_records(own, now, ends)) is not None:
                 found[name] = first
         return found
+
+
+def _digest(topic: TopicNow, committed: Mapping[str, Mapping[int, int]] | None = None) -> str:
+    text = json.dumps([topic.topic_id, committed], sort_keys=True)
+    return sha256(text.encode()).hexdigest()[:16]
 
 
 def declared_consumers(events: Iterable[Event], settings: Settings) -> list[DeclaredConsumer]:

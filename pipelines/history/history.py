@@ -97,10 +97,12 @@ def history(topic: str, entries: Iterable[LedgerEntry | Damaged], journal: Event
 
 
 def part_of(whole: History, since: datetime | None, last: int | None) -> History:
-    """The happenings since an instant, and of these only the `last` ones."""
+    """The happenings since an instant, and of these only the `last` that ended last, in order of time."""
     found = [one for one in whole.happenings if since is None or one.last >= since]
     if last is not None:
-        found = found[-last:] if last else []
+        # A backfill that began long ago and published a window just now is among the newest.
+        by_end = sorted(range(len(found)), key=lambda place: found[place].last)
+        found = [found[place] for place in sorted(by_end[max(0, len(by_end) - last) :])]
     return replace(
         whole, happenings=tuple(found), left_out=whole.left_out + len(whole.happenings) - len(found)
     )

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from pipelines.authoring.problems import listing
 from pipelines.cli.options.events import chosen, is_selection, loaded_events
-from pipelines.cli.output.tables import table
+from pipelines.cli.output.tables import shown, table
 from pipelines.cli.output.values import to_json
 from pipelines.history.happening import Happening
 from pipelines.history.history import History, history, part_of
@@ -29,17 +30,17 @@ def run(event: str, since: str | None, last: int, *, as_json: bool) -> None:
         journal = Journal(platform.settings)
         topic, name = _topic_of(event, platform, journal)
         whole = history(topic, each_about(platform, topic), journal.read([topic])[topic])
-    shown = part_of(whole, begin, last)
+    part = part_of(whole, begin, last)
     if as_json:
-        click.echo(to_json(_as_json(shown, name), indent=2))
+        click.echo(to_json(_as_json(part, name), indent=2))
     else:
-        _show(shown, name, since)
-    for error in shown.errors[:_SHOWN_ERRORS]:
+        _show(part, name, since)
+    for error in part.errors[:_SHOWN_ERRORS]:
         click.echo(readable(f"Not shown: {error}"), err=True)
-    damaged = shown.damaged_ledger + shown.damaged_journal
+    damaged = part.damaged_ledger + part.damaged_journal
     if damaged > _SHOWN_ERRORS:
         click.echo(f"Not shown: {damaged:,} records that cannot be read, in all", err=True)
-    if shown.damaged_ledger:
+    if part.damaged_ledger:
         raise SystemExit(1)
 
 
@@ -50,7 +51,10 @@ def _instant(text: str) -> datetime:
         raise click.UsageError(
             f"--since {text[:40]!r} is neither a day nor an instant, such as 2024-03-01 or 2024-03-01T06:00Z"
         ) from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    try:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except OverflowError:
+        raise click.UsageError(f"--since {text[:40]!r} is not in the years 1 to 9999 in UTC") from None
 
 
 def _topic_of(name: str, platform: Platform, journal: Journal) -> tuple[str, str]:
@@ -75,39 +79,40 @@ def _topic_of(name: str, platform: Platform, journal: Journal) -> tuple[str, str
         raise SluiceError(
             f"event {name!r}",
             f"there is no such module, and neither the ledger nor the journal has a record of it.{did_you_mean(name, names)}",
-            allowed=f"the name of an event or a topic: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}",
+            allowed=f"the name of an event or a topic: {listing(map(shown, names)) or 'there is none'}",
         )
     raise SluiceError(
         f"event {name!r}",
         "several topics had events of this name",
-        allowed=", ".join(sorted(meant)),
+        allowed=listing(map(shown, sorted(meant))),
         next_step="name one of these topics in place of the event",
     )
 
 
-def _as_json(shown: History, name: str) -> dict[str, object]:
+def _as_json(part: History, name: str) -> dict[str, object]:
     return {
         "event": name,
-        "topic": shown.topic,
-        "names": list(shown.names),
-        "happenings": [one.as_json() for one in shown.happenings],
-        "left_out": shown.left_out,
-        "damaged_records": {"ledger": shown.damaged_ledger, "journal": shown.damaged_journal},
-        "errors": list(shown.errors),
+        "topic": part.topic,
+        "names": list(part.names),
+        "happenings": [one.as_json() for one in part.happenings],
+        "left_out": part.left_out,
+        "damaged_records": {"ledger": part.damaged_ledger, "journal": part.damaged_journal},
+        "errors": list(part.errors),
     }
 
 
-def _show(shown: History, name: str, since: str | None) -> None:
-    others = [one for one in shown.names if one != name]
-    click.secho(f"{readable(name)} on {shown.topic}", bold=True)
+def _show(part: History, name: str, since: str | None) -> None:
+    others = [one for one in part.names if one != name]
+    # Names that come from ledger and journal are not always those of an event: anybody may write a record.
+    click.secho(f"{shown(name)} on {shown(part.topic)}", bold=True)
     if others:
-        click.echo(readable(f"also called: {', '.join(others)}"))
-    if not shown.happenings:
+        click.echo(f"also called: {listing(map(shown, others))}")
+    if not part.happenings:
         click.echo(f"Nothing is recorded{f' since {since}' if since else ' yet'}.")
     else:
-        table(("when (UTC)", "what", "details", "by", "reason"), [_row(one) for one in shown.happenings])
-    if shown.left_out:
-        click.echo(f"{counted(shown.left_out, 'older line')} not shown; --last and --since choose others.")
+        table(("when (UTC)", "what", "details", "by", "reason"), [_row(one) for one in part.happenings])
+    if part.left_out:
+        click.echo(f"{counted(part.left_out, 'older line')} not shown; --last and --since choose others.")
 
 
 def _row(one: Happening) -> tuple[object, ...]:

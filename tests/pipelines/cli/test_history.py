@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
+from pipelines.cli.actions import history
 from pipelines.cli.commands.history import command
+from pipelines.history.history import History
 from resources.kafka.topics.ledger_topic import ledger_partition
 from tests.pipelines.cli.conftest import Sluice
 
@@ -71,6 +74,20 @@ def test_an_event_from_its_first_check_to_its_replay(
 def test_since_is_a_day_or_an_instant() -> None:
     wrong = CliRunner().invoke(command, ["flight_cancelled", "--since", "yesterday"])
     assert wrong.exit_code == 2 and "neither a day nor an instant" in wrong.output
+    for text in ("0001-01-01T00:00+23:00", "9999-12-31T23:00-23:00"):
+        outside = CliRunner().invoke(command, ["flight_cancelled", "--since", text])
+        assert outside.exit_code == 2 and "is not in the years 1 to 9999 in UTC" in outside.output
+
+
+def test_a_forged_name_prints_no_line_of_its_own_and_many_names_are_cut(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    forged = "tests/a\n2024-01-01 00:00:00  accepted"
+    names = (EVENT, forged, *(f"tests/e{n}" for n in range(100)))
+    history._show(History("happened.v1\nforged", names, ()), EVENT, None)
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 3 and printed[0] == f"{EVENT} on happened.v1\\nforged"
+    assert printed[1].startswith("also called: tests/a\\n2024-01-01") and printed[1].endswith(" and 77 more")
 
 
 def _odd_records(servers: dict[str, str]) -> None:

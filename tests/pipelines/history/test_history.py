@@ -162,6 +162,16 @@ def test_a_part_is_the_newest_and_says_how_much_is_left_out() -> None:
     assert len(since.happenings) == 2 and since.left_out == 8
 
 
+def test_the_newest_are_those_that_ended_last_and_they_are_in_the_order_of_their_beginning() -> None:
+    backfill = [window(n, at(days=n), requested_by="backfill x") for n in range(30)]
+    whole = told(backfill, *(note(Checked(f"{n:016x}", SHA), at(days=n, hours=1)) for n in range(5)))
+    assert [one.what for one in part_of(whole, None, 1).happenings] == ["backfill"]
+    newest = part_of(whole, None, 3)
+    assert [one.what for one in newest.happenings] == ["backfill", "checked", "checked"]
+    assert newest.left_out == 3 and [one.at.day for one in newest.happenings] == [1, 4, 5]
+    assert part_of(whole, None, 0).happenings == () and len(part_of(whole, None, 99).happenings) == 6
+
+
 @given(
     st.lists(
         st.tuples(

@@ -83,4 +83,4 @@ def all_mistakes_of_a_call(called: Callable[P, T]) -> Callable[P, T]:
 
 def is_whole(value: object, least: int, most: int) -> bool:
     """Whether `value` is a whole number from `least` to `most`; True and False are not."""
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+    return isinstance(value, int) and not isinstance(value, bool) and least <= int.__int__(value) <= most

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pipelines.authoring.agreements.calls import Mistake
 from pipelines.authoring.texts import without_class
-from resources.wording import brief
+from resources.wording import brief, text_of
 
 # A consumer's name is a key in sluice.toml, the value of a tag and a part of a URL.
 _CONSUMER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -62,8 +62,8 @@ def read_tags(value: object) -> tuple[tuple[Tag, ...], Mistake | None]:
     """The tags in the order of their keys, and the mistake of the first wrong one (None: no mistake)."""
     if isinstance(value, Mapping):
         pairs = [(key, told) for key, told in value.items()]
-        if other := next((key for key, _ in pairs if not isinstance(key, str)), None):
-            return (), Mistake(f"tags has {brief(other, 60)}, which is not text", _TAGS)
+        if others := [key for key, _ in pairs if not isinstance(key, str)]:
+            return (), Mistake(f"tags has {brief(others[0], 60)}, which is not text", _TAGS)
     else:
         names, mistake = _names("tags", value, _TAGS)
         if mistake:
@@ -98,7 +98,8 @@ def _tag_mistake(key: str, value: object) -> Mistake | None:
             f"write {key.partition('/')[2]!r}",
         )
     if not isinstance(value, str):
-        hint = f"write {{{key!r}: {str(value).lower()!r}}}" if isinstance(value, int | float) else None
+        written = text_of(value).lower() if isinstance(value, int | float) else ""
+        hint = f"write {{{key!r}: {written!r}}}" if written and _TAG_VALUE.fullmatch(written) else None
         return Mistake(
             f"tags has {key!r} with the value {brief(value, 60)}, which is not text", _TAG_VALUES, hint
         )

@@ -118,17 +118,21 @@ def topic(
                 Mistake(
                     f"topic(): {argument}={brief(value, 60)} is not a whole number from 1 to {most:,}",
                     f"a whole number from 1 to {most:,}",
-                    f"write retention='{FOREVER}'" if argument == "retention_bytes" and value == -1 else None,
+                    f"write retention='{FOREVER}'"
+                    if argument == "retention_bytes" and is_whole(value, -1, -1)
+                    else None,
                 )
             )
     retention_ms = _retention_ms(retention, mistakes)
     options = get_args(Cleanup)
-    if cleanup is not None and cleanup not in options:
+    # A value that is no text may answer a comparison with anything: an array, or an error.
+    cleanup = without_class(cleanup)
+    if cleanup is not None and (not isinstance(cleanup, str) or cleanup not in options):
         mistakes.append(
             Mistake(
                 f"topic(): cleanup={brief(cleanup, 60)} is not known",
                 " or ".join(repr(option) for option in options),
-                near_miss(str(cleanup), options, "cleanup={!r}") if isinstance(cleanup, str) else None,
+                near_miss(cleanup, options, "cleanup={!r}") if isinstance(cleanup, str) else None,
             )
         )
     elif cleanup == "compact" and (retention is not None or retention_bytes is not None):
@@ -148,7 +152,7 @@ def topic(
             without_class(partitions),
             retention_ms,
             without_class(retention_bytes),
-            without_class(cleanup),
+            cleanup,
             without_class(max_message_bytes),
         ),
     )
@@ -169,6 +173,7 @@ def compaction_mistake(settings: TopicSettings, *, carries_state: bool) -> Mista
 def _retention_ms(retention: object, mistakes: list[Mistake]) -> int | None:
     if retention is None:
         return None
+    retention = without_class(retention)
     if isinstance(retention, str) and retention.strip() == FOREVER:
         return -1
     problem, hint = None, None
@@ -177,7 +182,7 @@ def _retention_ms(retention: object, mistakes: list[Mistake]) -> int | None:
         problem = "is not a length of time"
         if isinstance(retention, str):
             hint = near_miss(retention, [FOREVER], "retention={!r}")
-        elif retention == -1 and not isinstance(retention, bool):
+        elif is_whole(retention, -1, -1):
             hint = f"write retention='{FOREVER}'"
         elif is_whole(retention, 1, 36_500):
             hint = f"did you mean retention='{retention}d'?"

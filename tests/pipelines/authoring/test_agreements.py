@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -234,6 +236,76 @@ def test_wrong_arguments_of_the_decorator(tree: Tree, argument: str, told: str) 
         }
     )
     assert told in tree.problem()
+
+
+class _Hostile:
+    """A value that answers no comparison and has no text."""
+
+    def _refuse(self, *_: object) -> bool:
+        raise RuntimeError("not comparable")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = _refuse  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]
+    __repr__ = __str__ = _refuse  # type: ignore[assignment]
+
+
+class _HostileText(str):
+    __eq__ = _Hostile._refuse
+    __hash__ = str.__hash__
+
+
+class _HostileNumber(int):
+    __eq__ = __le__ = __ge__ = _Hostile._refuse  # type: ignore[assignment]
+    __hash__ = int.__hash__
+
+
+@pytest.mark.parametrize(
+    "argument", ["partitions", "retention", "retention_bytes", "cleanup", "max_message_bytes"]
+)
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array([1, 2]),
+        np.array([]),
+        np.array(["compact", "delete"]),
+        pd.NA,
+        pd.Series([1, 2]),
+        _Hostile(),
+        [],
+        {},
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_value_that_cannot_be_compared_is_a_mistake_like_another(argument: str, value: object) -> None:
+    with pytest.raises(DeclarationError, match=rf"topic\(\): {argument}="):
+        topic("shop.x.v1", **{argument: value})  # type: ignore[arg-type]
+
+
+def test_values_of_hostile_subclasses_are_read_as_plain_ones() -> None:
+    made = topic(
+        "shop.x.v1",
+        partitions=_HostileNumber(6),
+        retention=_HostileText("forever"),
+        cleanup=_HostileText("delete"),  # type: ignore[arg-type]
+    )
+    assert made.settings == TopicSettings(partitions=6, retention_ms=-1, cleanup="delete")
+
+
+@pytest.mark.parametrize("key", [0, None, False, (), 0.0, b""])
+def test_a_key_of_tags_that_counts_as_false_is_a_mistake(key: object) -> None:
+    tags, mistake = read_tags({"a": "x", key: "x"})
+    assert tags == () and mistake and f"tags has {key!r}, which is not text" in mistake.problem
+
+
+def test_a_value_of_tags_is_suggested_only_if_it_would_be_right() -> None:
+    for value, hint in (
+        (1, "write {'a': '1'}"),
+        (True, "write {'a': 'true'}"),
+        (10**5_000, None),
+        (1e30, None),
+    ):
+        tags, mistake = read_tags({"a": value})
+        assert tags == () and mistake and mistake.next_step == hint and "is not text" in mistake.problem
 
 
 def test_nothing_is_declared_by_an_empty_list() -> None:

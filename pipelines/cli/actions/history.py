@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from pipelines.authoring.problems import listing
-from pipelines.cli.options.events import chosen, is_selection, loaded_events
+from pipelines.cli.options.events import chosen, loaded_events, single_name
 from pipelines.cli.output.tables import shown, table
 from pipelines.cli.output.values import to_json
 from pipelines.history.happening import Happening
@@ -24,8 +24,7 @@ _SAME = timedelta(seconds=1)
 def run(event: str, since: str | None, last: int, *, as_json: bool) -> None:
     """The command; its help explains the options."""
     begin = None if since is None else _instant(since)
-    if is_selection(event):
-        event = chosen(event).only("a history is of one event").full_name
+    event = single_name(event) or chosen(event).only("a history is of one event").full_name
     with Platform() as platform:
         journal = Journal(platform.settings)
         topic, name = _topic_of(event, platform, journal)

@@ -83,11 +83,12 @@ def _chosen(asked: Asked, ledger: Ledger) -> list[LedgerEntry]:
         tell(error)
     if asked.everything:
         return list(ledger.entries)
-    name = asked.event or ""
-    from pipelines.cli.options.events import catalogue_and_event, chosen, is_selection
+    from pipelines.cli.options.events import catalogue_and_event, chosen, single_name
 
-    if is_selection(name):
-        meant = chosen(name)
+    text = asked.event or ""
+    name = single_name(text)
+    if name is None:
+        meant = chosen(text)
         if not meant.whole:
             raise SystemExit(1)
         keys = {

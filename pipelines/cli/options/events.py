@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from pipelines.authoring.catalogue import Catalogue
     from pipelines.authoring.event import Event
     from pipelines.authoring.windows import Window
+    from pipelines.ledger.entry import LedgerDamaged
     from pipelines.selection.expressions import State
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """`events` are those that load, `whole` says whether all that were meant load; the mistakes of the others
-    were printed to stderr. `text` is what the user wrote; None: every event. `named`: `text` is the name of
+    """`events` are those that load. `whole` says whether all that were meant load, and whether every ledger
+    record that decides what is meant can be read; the mistakes were printed to stderr. `text` is what the user wrote; None: every event. `named`: `text` is the name of
     one event."""
 
     catalogue: Catalogue
@@ -107,7 +108,8 @@ def chosen(text: str | None, *, none_loads: bool = False) -> Chosen:
         catalogue, event = catalogue_and_event(name)
         return Chosen(catalogue, (event,), True, text, named=True)
     catalogue = loaded_events()
-    selected = select(expression, catalogue, _states)
+    damaged: list[LedgerDamaged] = []
+    selected = select(expression, catalogue, lambda events: _states(events, damaged))
     for note in selected.notes:
         click.echo(f"Note: {note}.", err=True)
     if selected.refused:
@@ -117,16 +119,22 @@ def chosen(text: str | None, *, none_loads: bool = False) -> Chosen:
         tell(error)
         click.echo(err=True)
     return Chosen(
-        catalogue, selected.events, not selected.refused, text, named=False, refused=selected.refused
+        catalogue,
+        selected.events,
+        not selected.refused and not damaged,
+        text,
+        named=False,
+        refused=selected.refused,
     )
 
 
-def is_selection(text: str) -> bool:
-    """Whether `text` is more than a name. Raises SelectionError."""
+def single_name(text: str) -> str | None:
+    """The name, without quotes and parentheses, if `text` is one name and nothing else; None for a selection.
+    Raises SelectionError."""
     from pipelines.selection.expressions import plain_name
     from pipelines.selection.parser import parse
 
-    return plain_name(parse(text)) is None
+    return plain_name(parse(text))
 
 
 def catalogue_and_event(name: str) -> tuple[Catalogue, Event]:
@@ -176,12 +184,17 @@ def loaded_events() -> Catalogue:
         return error.healthy
 
 
-def _states(events: Iterable[Event]) -> Mapping[str, frozenset[State]]:
+def _states(events: Iterable[Event], damaged: list[LedgerDamaged]) -> Mapping[str, frozenset[State]]:
+    """The states of the events. A damaged ledger record is printed to stderr and added to `damaged`."""
     from datetime import UTC, datetime
 
     from pipelines.cli.output.errors import tell
     from pipelines.ledger.event_states import event_states
     from resources.platform import Platform
 
+    def found(error: LedgerDamaged) -> None:
+        tell(error)
+        damaged.append(error)
+
     with Platform() as platform:
-        return event_states(events, platform, datetime.now(UTC), damaged=tell)
+        return event_states(events, platform, datetime.now(UTC), damaged=found)

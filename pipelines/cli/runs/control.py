@@ -6,7 +6,7 @@ import click
 import dagster as dg
 from dagster import DagsterRunStatus
 
-from pipelines.cli.options.events import chosen, is_selection
+from pipelines.cli.options.events import chosen, single_name
 from pipelines.cli.output.destination import say_destination
 from pipelines.orchestration.control import (
     Answer,
@@ -55,7 +55,8 @@ def order_runs(name: str, order: Order) -> None:
     eyes = LostRuns()
     eyes.end(instance)
     runs = under_way(instance)
-    names, whole = _meant(name, runs, order) if is_selection(name) else ([name], True)
+    single = single_name(name)
+    names, whole = _meant(name, runs, order) if single is None else ([single], True)
     meant = list({run.run_id: run for one in names for run in found_by(runs, one)}.values())
     if not meant:
         raise _nobody(name, runs)

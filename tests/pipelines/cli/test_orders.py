@@ -39,6 +39,10 @@ RUNS = [
         ("flights/*", ["bbbb2222", "aaaa1111", "dddd4444"]),
         ("owner:team:meteorology", ["dddd4444", "cccc3333"]),
         ("cccc", ["cccc3333"]),
+        # Quotes and parentheses around one name change nothing.
+        ('"flight_departed"', ["aaaa1111", "bbbb2222"]),
+        ("((flights/flight_departed))", ["aaaa1111", "bbbb2222"]),
+        ('("cccc")', ["cccc3333"]),
         ("flight_departed and not flight_arrived", ["aaaa1111", "bbbb2222"]),
     ],
 )

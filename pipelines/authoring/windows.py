@@ -127,6 +127,10 @@ class Windows:
         A coarser date means all its windows: with hourly windows `2013-01-01` is 24 windows, with daily
         windows `2013-01` is a month. Such a period is cut to the windows that exist. Raises `WindowError`.
         """
+        return list(self._from(*self.span(text)))
+
+    def span(self, text: str) -> tuple[datetime, datetime]:
+        """`[start, end)` of the windows that `parse` returns, without making them. Raises `WindowError`."""
         names = re.split(r"\.{2,3}", text.strip())
         if len(names) > 2 or not all(names):
             raise WindowError(
@@ -142,10 +146,11 @@ class Windows:
         start, end = max(first.start, self.start), last.end if self.end is None else min(last.end, self.end)
         if (aligned := floor(self.cadence, start)) < start:
             start = following(self.cadence, aligned)
-        found = list(self._from(start, end))
-        if not found:
+        if start >= end:
             raise WindowError(text, "holds no window of this event", allowed=self._extent())
-        return found
+        if (aligned := floor(self.cadence, end)) < end:
+            end = following(self.cadence, aligned)
+        return start, end
 
     def last_complete(self, now: datetime) -> Window | None:
         """The latest window that is complete at `now` (aware); None before the first one."""

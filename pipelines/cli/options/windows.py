@@ -39,5 +39,4 @@ def overlapping(event: Event, start: datetime, end: datetime) -> list[Window]:
 
 def period(text: str) -> tuple[datetime, datetime]:
     """`[start, end)` of a day, month, year, hour or a range of them. Raises WindowError."""
-    hours = Windows("hourly", datetime(1970, 1, 1, tzinfo=UTC)).parse(text)
-    return hours[0].start, hours[-1].end
+    return Windows("hourly", datetime(1970, 1, 1, tzinfo=UTC)).span(text)

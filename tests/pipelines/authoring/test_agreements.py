@@ -244,7 +244,7 @@ class _Hostile:
     def _refuse(self, *_: object) -> bool:
         raise RuntimeError("not comparable")
 
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = _refuse  # type: ignore[assignment]
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = _refuse
     __hash__ = None  # type: ignore[assignment]
     __repr__ = __str__ = _refuse  # type: ignore[assignment]
 
@@ -255,7 +255,7 @@ class _HostileText(str):
 
 
 class _HostileNumber(int):
-    __eq__ = __le__ = __ge__ = _Hostile._refuse  # type: ignore[assignment]
+    __eq__ = __le__ = __ge__ = _Hostile._refuse
     __hash__ = int.__hash__
 
 

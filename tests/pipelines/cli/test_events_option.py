@@ -1,7 +1,6 @@
 """What a user's text says about events: one name in any writing, and whether all that decides it is known."""
 
 from collections.abc import Iterable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -43,7 +42,7 @@ def test_the_history_is_that_of_the_name(monkeypatch: pytest.MonkeyPatch, text: 
 
     monkeypatch.setattr(history, "_topic_of", topic_of)
     monkeypatch.setattr(history, "Journal", lambda _settings: None)
-    with pytest.raises(Asked, match="^happened$"):
+    with pytest.raises(Asked, match=r"^happened$"):
         history.run(text, None, 50, as_json=False)
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from resources.errors import SluiceError
 from resources.security.private_files import as_the_user_likes
 from resources.settings import ROOT
+from resources.settings.files import below, expanded
 from resources.settings.project import runs_from_its_tree
 
 _FILES = Path(__file__).with_name("files")
@@ -37,7 +38,7 @@ def start_project(folder: Path) -> Started:
     """Write the files of a project that `folder` lacks; creates the folder.
     Raises SluiceError; nothing is overwritten."""
     _require_name(folder)
-    folder = folder.expanduser().absolute()
+    folder = below(None, expanded(str(folder), str(folder)))
     if runs_from_its_tree() and folder.resolve().is_relative_to(ROOT.resolve()):
         raise SluiceError(
             str(folder),

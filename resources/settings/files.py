@@ -1,5 +1,7 @@
 """The settings file, and paths that are relative to it."""
 
+import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +15,29 @@ ROOT = Path(__file__).resolve().parents[2]
 packages of an environment."""
 
 
+def require_regular(path: Path, where: str) -> None:
+    """Raise SettingsError, which names `where`, unless this is a file that can be read repeatedly. A pipe would
+    make every process wait for whoever writes it."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise SettingsError(where, "there is no such file", next_step="correct the path") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            where,
+            f"cannot be read: {getattr(error, 'strerror', None) or error}",
+            next_step="correct the path, or give this user the right to read the file",
+        ) from None
+    if not stat.S_ISREG(mode):
+        raise SettingsError(where, "is not a regular file", allowed="a file, which can be read repeatedly")
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a file; {} if the file does not exist. Raises SettingsError with
     the reason if it is not TOML."""
     if not path.exists():
         return {}
+    require_regular(path, str(path))
     try:
         text = path.read_text(encoding="utf-8-sig")
         return tomllib.loads(text)
@@ -38,16 +58,51 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def absolute(place: str, base: Path) -> str:
-    """`place`, which is a URL or a folder; a relative folder becomes absolute, starting at `base`."""
-    return place if "://" in place else str(base / Path(place).expanduser())
+def expanded(path: str, where: str) -> Path:
+    """`path` with a home folder in place of `~`. Raises SettingsError, which names `where`, if there is no such
+    user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            where,
+            f"the home folder of {path.partition('/')[0]} is not known",
+            next_step="correct the user's name, or write the absolute path",
+        ) from None
 
 
-def absolute_file(url: str, base: Path) -> str:
+def working_folder() -> Path:
+    """The working directory. Raises SettingsError if it was deleted."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise SettingsError(
+            f"working directory {os.environ.get('PWD', '')}".rstrip(),
+            f"it cannot be used, it was probably deleted: {error.strerror}",
+            next_step="change to a folder that exists; or name the project with SLUICE_TOML=/absolute/path/sluice.toml, "
+            "and write each path in a variable as an absolute one",
+        ) from None
+
+
+def below(base: Path | None, path: Path) -> Path:
+    """`path`, absolute; a relative path starts at `base`. None is the working directory, which need not exist
+    for an absolute path."""
+    if path.is_absolute():
+        return path
+    return (working_folder() if base is None else base) / path
+
+
+def absolute(place: str, base: Path | None, where: str) -> str:
+    """`place`, which is a URL or a folder; a relative folder becomes absolute, starting at `base`. `where` is
+    the place that an error names."""
+    return place if "://" in place else str(below(base, expanded(place, where)))
+
+
+def absolute_file(url: str, base: Path | None) -> str:
     """A warehouse's URL. `duckdb://name.duckdb`, without the third slash, is relative to `base`."""
     scheme, separator, path = url.partition("://")
     relative = separator and scheme == "duckdb" and not path.startswith("/")
-    return f"duckdb://{base / path}" if relative else url
+    return f"duckdb://{below(base, Path(path))}" if relative else url
 
 
 def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -125,7 +125,7 @@ class _Found:
         else:
             value = typed_value(one.where, one.name, one.setting, one.text)
             if one.setting in ("home", "snapshots", "policy") and value:
-                value = absolute(str(value), one.base)
+                value = absolute(str(value), one.base, f"{one.where}: {one.name}")
             self.scalars[one.setting] = value
         self.origins[one.setting] = one.origin
         self.files.pop(one.setting, None)

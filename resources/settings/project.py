@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resources.settings.errors import SettingsError
-from resources.settings.files import ROOT, absolute, read_toml
+from resources.settings.files import (
+    ROOT,
+    absolute,
+    below,
+    expanded,
+    read_toml,
+    require_regular,
+    working_folder,
+)
 
 FILE = "sluice.toml"
 ASSETS = "assets"
@@ -39,7 +47,7 @@ def find_project(environ: Mapping[str, str] | None = None) -> Project:
     """The project of this process. Raises SettingsError if SLUICE_TOML names a file that does not exist, and
     for a file that is not TOML."""
     named = (os.environ if environ is None else environ).get("SLUICE_TOML")
-    file = _named(named) if named else _nearest(Path.cwd())
+    file = _named(named) if named else _nearest(working_folder())
     # The settings file for Sluice's own tree may be anywhere, for example `/etc/sluice.toml`.
     own = not runs_from_its_tree() or _has_events(file)
     return Project(file.parent if own else ROOT, file)
@@ -50,16 +58,18 @@ def assets_folder(environ: Mapping[str, str] | None = None) -> Path:
     project. It need not exist."""
     environ = os.environ if environ is None else environ
     if named := environ.get("SLUICE_ASSETS"):
-        return Path(absolute(named, Path.cwd()))
+        return Path(absolute(named, None, f"SLUICE_ASSETS={named}"))
     project = find_project(environ)
     named = read_toml(project.settings_file).get(ASSETS)
-    return Path(absolute(str(named), project.settings_file.parent)) if named else project.root / ASSETS
+    where = f"{project.settings_file}: {ASSETS}"
+    return (
+        Path(absolute(str(named), project.settings_file.parent, where)) if named else project.root / ASSETS
+    )
 
 
 def _named(value: str) -> Path:
-    file = Path(value).expanduser().absolute()
-    if not file.exists():
-        raise SettingsError(f"SLUICE_TOML={value}", "there is no such file")
+    file = below(None, expanded(value, f"SLUICE_TOML={value}"))
+    require_regular(file, f"SLUICE_TOML={value}")
     return file
 
 

@@ -15,7 +15,7 @@ from resources.settings.environments import (
     unknown_variable,
 )
 from resources.settings.errors import SettingsError
-from resources.settings.files import flatten, plain
+from resources.settings.files import below, expanded, flatten, plain
 from resources.settings.jobs import JOBS
 from resources.settings.names import (
     FILE_SUFFIX,
@@ -52,13 +52,13 @@ class Origin:
 @dataclass(frozen=True)
 class Written:
     """One value. `name`: how the user wrote the setting. `where`: the place that an error names. `base`: the
-    folder that relative paths start from. `file`: the file that contains the value."""
+    folder that relative paths start from; None is the working directory. `file`: the file that contains the value."""
 
     setting: str
     text: str
     name: str
     where: str
-    base: Path
+    base: Path | None
     origin: Origin
     file: Path | None = None
 
@@ -108,7 +108,7 @@ def of_the_variables(
                 raise nameless(name, setting, environment)
             if owner:
                 continue
-        found.append(Written(setting, value, name, "environment", Path.cwd(), Origin("variable", name)))
+        found.append(Written(setting, value, name, "environment", None, Origin("variable", name)))
     # A variable with the environment's name comes later and wins: for example its
     # own home over the machine's home.
     found.sort(key=lambda one: owner_of(one.name, declared) == chosen)
@@ -155,7 +155,7 @@ def _with_files(found: list[Written], *, beside_each_other: bool) -> Iterator[Wr
                 f"{direct[setting].name} and {one.name} are both set",
                 allowed="one of them: the value, or the file that holds it",
             )
-        path = one.base / Path(one.text).expanduser()
+        path = below(one.base, expanded(one.text, f"{one.name}={one.text}"))
         text = read_secret(path, setting, one.name)
         yield replace(
             one, setting=setting, text=text, origin=Origin("file", f"{path} ({one.name})", path), file=path

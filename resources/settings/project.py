@@ -7,6 +7,7 @@ children in this way. If Sluice runs from its own tree, that tree is the last ch
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,14 +88,29 @@ def _nearest(start: Path) -> Path:
 
 
 def _require_own(file: Path) -> None:
-    """Refuse another user's file. A folder above, such as /tmp, may contain anybody's file, and a project's
-    modules are code that runs here."""
-    owner = file.stat().st_uid
-    if owner not in (os.geteuid(), 0):
+    """Refuse what another user made. A folder above, such as /tmp, may contain anybody's files, and a project's
+    modules are code that runs here: whoever owns a link, its target, the folder or the folder of the modules
+    chooses that code."""
+    _require_owner(file, file)
+    _require_owner(file.parent, file)
+    # Only now is the file read: its contents are trusted.
+    named = read_toml(file).get(ASSETS)
+    _require_owner(file.parent / ASSETS, file)
+    if named:
+        _require_owner(Path(absolute(str(named), file.parent, f"{file}: {ASSETS}")), file)
+
+
+def _require_owner(path: Path, file: Path) -> None:
+    """Raise SettingsError unless the path, and its target if it is a link, belong to this user or to root."""
+    owners: set[int] = set()
+    with suppress(FileNotFoundError):  # a folder of modules need not exist
+        owners.add(path.lstat().st_uid)
+        owners.add(path.stat().st_uid)
+    if not owners <= {os.geteuid(), 0}:
         raise SettingsError(
-            str(file),
+            str(path),
             "belongs to another user, and was found in a folder above the working directory",
-            next_step=f"if you trust it: SLUICE_TOML={file}, or change to its folder",
+            next_step=f"if you trust it: SLUICE_TOML={file}, or change to the folder {file.parent}",
         )
 
 

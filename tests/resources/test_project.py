@@ -127,6 +127,44 @@ def test_a_file_of_another_user_above_is_refused(tmp_path: Path, monkeypatch: py
     assert find_project().root == project
 
 
+@pytest.mark.parametrize("foreign", ["link", "target", "folder", "assets", "named", "named target"])
+def test_whatever_of_a_project_above_belongs_to_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, foreign: str
+) -> None:
+    """A link hides its target's owner, and the modules are code: each part has to be this user's or root's."""
+    project, elsewhere = made(tmp_path / "p"), tmp_path / "elsewhere"
+    (project / "sluice.toml").rename(tmp_path / "real.toml")
+    (project / "sluice.toml").symlink_to(tmp_path / "real.toml")
+    (tmp_path / "real.toml").write_text('assets = "events"')
+    elsewhere.mkdir()
+    (project / "events").symlink_to(elsewhere)
+    place = {
+        "link": project / "sluice.toml",
+        "target": tmp_path / "real.toml",
+        "folder": project,
+        "assets": project / "assets",
+        "named": project / "events",
+        "named target": elsewhere,
+    }[foreign]
+
+    def stat_of(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        """As if only `place` belonged to another user, and the rest to root."""
+        found = list(os.stat(path, follow_symlinks=follow_symlinks))
+        seen = Path(os.path.realpath(path)) if follow_symlinks else path
+        found[4] = 4711 if seen == place else 0
+        return os.stat_result(found)
+
+    monkeypatch.chdir(project / "assets" / "shop")
+    assert find_project().root == project
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", stat_of)
+        patched.setattr(Path, "lstat", lambda path: stat_of(path, follow_symlinks=False))
+        with pytest.raises(SettingsError, match=r"belongs to another user.*SLUICE_TOML="):
+            find_project()
+        patched.setattr(os, "geteuid", lambda: 4711)
+        assert find_project().root == project
+
+
 def test_the_events_are_the_same_in_every_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 import os
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,14 +105,15 @@ def absolute_file(url: str, base: Path | None) -> str:
     return f"duckdb://{below(base, Path(path))}" if relative else url
 
 
-def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A table with the keys of its inner tables joined by dots: TOML reads
-    `sasl.mechanism = …` as nested tables."""
-    flat: dict[str, Any] = {}
+def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The rows of a table with the keys of its inner tables joined by dots: TOML reads `sasl.mechanism = …` as
+    nested tables. A name that is written in two spellings comes twice."""
     for key, value in table.items():
         name = f"{prefix}{key}"
-        flat |= flatten(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return flat
+        if isinstance(value, dict):
+            yield from flatten(value, f"{name}.")
+        else:
+            yield name, value
 
 
 def plain(value: object) -> str:

@@ -19,11 +19,12 @@ from resources.settings.files import (
     flatten,
     plain,
     read_toml,
+    working_folder,
 )
 from resources.settings.jobs import JOBS, declared_jobs
 from resources.settings.names import FOREIGN, GROUPS, PREFIX, setting_of, variable_prefix
 from resources.settings.project import Project, assets_folder, find_project
-from resources.settings.secret_files import CurrentValues
+from resources.settings.secret_files import CurrentValues, SecretFile
 from resources.settings.settings import Settings
 from resources.settings.started import started_servers
 from resources.settings.values import GROUP_ACCESS, SCALARS, require_topic, typed_value
@@ -92,7 +93,7 @@ class _Found:
     scalars: dict[str, Any] = field(default_factory=lambda: {name: one for name, (one, _) in SCALARS.items()})
     groups: dict[str, dict[str, str]] = field(default_factory=lambda: {group: {} for group in GROUPS})
     origins: dict[str, Origin] = field(default_factory=dict)
-    files: dict[str, tuple[str, Path]] = field(default_factory=dict)
+    files: dict[str, SecretFile] = field(default_factory=dict)
 
     def begin(self, environment: Environment) -> None:
         """From now on, values of `environment` are taken. For it, folders of all environments get an inner
@@ -130,7 +131,7 @@ class _Found:
         self.origins[one.setting] = one.origin
         self.files.pop(one.setting, None)
         if one.file is not None:
-            self.files[one.setting] = one.name, one.file
+            self.files[one.setting] = SecretFile(one.name, one.file, one.base or _working_folder_if_any())
 
     def settings(
         self, environment: Environment | None, declared: tuple[str, ...], project: Project, assets: Path
@@ -198,6 +199,14 @@ class _Found:
         return CurrentValues(group, values, files) if files else dict(values)
 
 
+def _working_folder_if_any() -> Path | None:
+    """The working directory at this moment: a process may change it before it reads a file again."""
+    try:
+        return working_folder()
+    except SettingsError:
+        return None
+
+
 def _inside(place: str, environment: Environment | None) -> str:
     """The folder of an environment inside a folder for all of them."""
     return f"{place.rstrip('/')}/{_ENVIRONMENTS}/{environment.name}" if environment else place
@@ -210,7 +219,7 @@ def _learn_secrets(from_file: Mapping[str, Any], environ: Mapping[str, str]) -> 
     named = list(tables) if isinstance(tables, dict) else []
     rows = [
         (_without_table(name), plain(value))
-        for name, value in flatten({key: one for key, one in from_file.items() if key != JOBS}).items()
+        for name, value in flatten({key: one for key, one in from_file.items() if key != JOBS})
     ]
     for variable, value in environ.items():
         if variable.startswith(PREFIX) and variable not in FOREIGN:

@@ -5,12 +5,14 @@ A file is read again whenever a client is created. So a secret that was rotated 
 
 import stat
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from resources.security.masking import secrets_of
 from resources.security.secrets import learn
 from resources.settings.errors import SettingsError
+from resources.settings.files import absolute_file
 from resources.wording import text_of
 
 # A bundle of certificates has some hundred kB.
@@ -48,7 +50,8 @@ def read_secret(path: Path, setting: str, name: str) -> str:
             where, f"cannot be read: {told}", next_step="give this user the right to read the file"
         ) from None
     try:
-        text = data.decode().rstrip("\r\n")
+        # An editor may have begun the file with a byte order mark, which is not part of the value.
+        text = data.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise SettingsError(where, f"is not UTF-8 text (byte {error.start})") from None
     if "\0" in text:
@@ -59,20 +62,30 @@ def read_secret(path: Path, setting: str, name: str) -> str:
     return text
 
 
+@dataclass(frozen=True)
+class SecretFile:
+    """A file that contains a value. `named_by`: the variable or key that names the file. `base`: the folder that
+    a relative path in the value starts from; None if it is the working directory and that was deleted."""
+
+    named_by: str
+    path: Path
+    base: Path | None
+
+
 class CurrentValues(Mapping[str, str]):
     """Settings of one group, by name. Those in files are read again at each access, so that a new client logs
     in with the current secret. If a file cannot be read at that moment, its last value is used, because
     somebody may be replacing it."""
 
-    def __init__(self, group: str, values: Mapping[str, str], files: Mapping[str, tuple[str, Path]]) -> None:
-        """`files`: for each name, the variable or key that names the file, and the path of the file."""
+    def __init__(self, group: str, values: Mapping[str, str], files: Mapping[str, SecretFile]) -> None:
         self._group, self._values, self._files = group, dict(values), dict(files)
 
     def __getitem__(self, name: str) -> str:
         if name in self._files:
-            called, path = self._files[name]
+            file = self._files[name]
             try:
-                self._values[name] = read_secret(path, f"{self._group}.{name}", called)
+                text = read_secret(file.path, f"{self._group}.{name}", file.named_by)
+                self._values[name] = absolute_file(text, file.base) if self._group == "warehouse" else text
             except SettingsError:
                 return self._values[name]
         return self._values[name]

@@ -125,19 +125,37 @@ def _unset_if_empty(setting: str) -> bool:
 def _of_table(table: Mapping[str, Any], where: str, path: Path, origin: Origin) -> Iterator[Written]:
     found: list[Written] = []
     for key, value in table.items():
-        rows = flatten(value, f"{key}.") if key in GROUPS and isinstance(value, dict) else {key: value}
-        found += [
-            Written(name, _text(name, one), name, where, path.parent, origin) for name, one in rows.items()
-        ]
+        rows = flatten(value, f"{key}.") if key in GROUPS and isinstance(value, dict) else [(key, value)]
+        names: set[str] = set()
+        for name, one in rows:
+            if name in names:
+                raise SettingsError(
+                    where,
+                    f"{name} is written in two spellings",
+                    allowed=f'one of them: "{name.partition(".")[2]}" = "…" below [{key}], or the same without the '
+                    "quotation marks",
+                    next_step="remove one of the two lines",
+                )
+            names.add(name)
+            found.append(Written(name, _text(name, one, where), name, where, path.parent, origin))
     yield from _with_files(found, beside_each_other=False)
 
 
-def _text(name: str, value: object) -> str:
+def _text(name: str, value: object, where: str) -> str:
     """The value as text. The consumer groups of a service are a list; as text they are separated
-    by commas, as in a variable."""
-    if name.startswith("consumers.") and isinstance(value, list):
-        return ", ".join(map(plain, value))
-    return plain(value)
+    by commas, as in a variable. Raises SettingsError for another list, and for a table."""
+    several = value if isinstance(value, list) and name.startswith("consumers.") else [value]
+    for one in several:
+        if isinstance(one, list | dict):
+            group, _, inner = name.partition(".")
+            form = f'one text, with commas between its parts: "{inner}" = "a,b"'
+            # The value is not shown: it may be a secret.
+            raise SettingsError(
+                where,
+                f"{name} is a {'list' if isinstance(one, list) else 'table'}, and not one value",
+                next_step=f"write {form if group in ('kafka', 'registry') else f'one value: {inner or name} = …'}",
+            )
+    return ", ".join(map(plain, several))
 
 
 def _with_files(found: list[Written], *, beside_each_other: bool) -> Iterator[Written]:

@@ -105,6 +105,30 @@ def test_a_rotated_secret_is_the_value_from_then_on(tmp_path: Path) -> None:
     assert found.kafka["sasl.password"] == "zebra behind"
 
 
+def test_a_byte_order_mark_is_not_part_of_the_value(tmp_path: Path) -> None:
+    (tmp_path / "pw").write_bytes(b"\xef\xbb\xbfzebra ball\r\n")
+    assert settings(tmp_path, **{PASSWORD: str(tmp_path / "pw")}).kafka["sasl.password"] == "zebra ball"
+    (tmp_path / "pw").write_bytes(b"\xef\xbb\xbf\n")
+    with pytest.raises(SettingsError, match="is empty"):
+        settings(tmp_path, **{PASSWORD: str(tmp_path / "pw")})
+
+
+def test_a_warehouse_in_a_file_is_relative_to_the_place_that_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the file is read again, in a process that has changed its working directory."""
+    (tmp_path / "url").write_text("duckdb://wh.duckdb\n")
+    monkeypatch.chdir(tmp_path)
+    by_key = settings(tmp_path, '[warehouse]\ndefault_file = "url"\n')
+    by_variable = settings(tmp_path, SLUICE_WAREHOUSE_DEFAULT_FILE="url")
+    monkeypatch.chdir("/")
+    for found in (by_key, by_variable):
+        assert found.warehouses["default"] == f"duckdb://{tmp_path}/wh.duckdb"
+    (tmp_path / "url").write_text("duckdb://other.duckdb\n")
+    for found in (by_key, by_variable):
+        assert found.warehouses["default"] == f"duckdb://{tmp_path}/other.duckdb"
+
+
 class _Registry(http.server.BaseHTTPRequestHandler):
     """Knows no subject, and only accepts a login with the current password."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from resources.security.secrets import hide
 from resources.settings import ROOT, Settings, SettingsError, load_settings
 
 
@@ -92,7 +93,7 @@ def test_warehouse_names_keep_their_underscores(tmp_path: Path) -> None:
             {"SLUICE_CODE_LOCATION": "a\nb"},
             "cannot be used; allowed: at most 1,000 characters in one line",
         ),
-        ("batch_rows = [1]", {}, "is not a whole number above 0"),
+        ("batch_rows = [1]", {}, "batch_rows is a list, and not one value; next: write one value: batch_rows = …"),
         ("", {"SLUICE_CREATE_TOPICS": "maybe"}, "allowed: true or false"),
         ("kafka = 'k:9092'", {}, "kafka is not a table"),
         ("this is not toml", {}, "not valid TOML"),
@@ -299,3 +300,35 @@ def test_a_table_of_consumers_that_is_wrong_says_what_is_allowed(
     assert error.value.allowed
     with pytest.raises(SettingsError, match="SLUICE_CONSUMERS_BILLING"):
         load_settings({"SLUICE_CONSUMERS_BILLING": " , "})
+
+
+@pytest.mark.parametrize(
+    ("toml", "told"),
+    [
+        ('[kafka]\n"bootstrap.servers" = ["a", "b"]', r"kafka\.bootstrap\.servers is a list.*commas.*= \"a,b\""),
+        ('[env.stage.kafka]\nsasl.password = ["zebra"]', r"\[env\.stage\]: kafka\.sasl\.password is a list"),
+        ('[kafka]\n"sasl.password" = [{ zebra = "zebra" }]', r"kafka\.sasl\.password is a list"),
+        ('[warehouse]\nerp = ["a"]', r"warehouse\.erp is a list"),
+        ('home = ["a"]', r"home is a list, and not one value; next: write one value: home = …"),
+        ('home.a = "b"', r"home is a table"),
+        ('[consumers]\nbilling = ["a", ["zebra"]]', r"consumers\.billing is a list"),
+        (
+            '[kafka]\n"bootstrap.servers" = "zebra"\nbootstrap.servers = "b"',
+            r"kafka\.bootstrap\.servers is written in two spellings.*remove one of the two lines",
+        ),
+        (
+            '[env.stage.kafka]\nsasl.password = "zebra"\n"sasl.password" = "b"',
+            r"\[env\.stage\]: kafka\.sasl\.password is written in two spellings",
+        ),
+    ],
+)
+def test_a_value_is_one_text_and_is_written_once(tmp_path: Path, toml: str, told: str) -> None:
+    with pytest.raises(SettingsError, match=told) as caught:
+        settings(tmp_path, toml, **({"SLUICE_ENV": "stage"} if "stage" in toml else {}))
+    assert "zebra" not in str(caught.value)
+
+
+def test_a_secret_in_two_spellings_is_hidden_in_both(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError):
+        settings(tmp_path, '[kafka]\nsasl.password = "giraffe-one"\n"sasl.password" = "giraffe-two"')
+    assert "giraffe" not in hide("giraffe-one giraffe-two")

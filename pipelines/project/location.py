@@ -16,7 +16,7 @@ def definitions(file: str) -> "dg.Definitions":
 
     The project is found by that folder and not by the working directory: the code server and each run worker
     that Dagster starts load this file, wherever they were started. `SLUICE_TOML` in the environment has
-    priority, for settings in another place. Raises SluiceError for settings that cannot be read.
+    priority, for settings in another place. Settings that cannot be read are shown as an asset in error.
     """
     os.environ["SLUICE_TOML"] = _GIVEN or str(Path(file).absolute().parent / "sluice.toml")
     from pipelines.orchestration.definitions.location import load_location

@@ -17,6 +17,7 @@ from pipelines.authoring.loading import resolution
 from pipelines.orchestration.definitions import build
 from pipelines.orchestration.definitions.broken import LOADS, broken_parts, told
 from pipelines.orchestration.definitions.build import build_definitions, build_location
+from pipelines.orchestration.definitions.location import SETTINGS, load_location
 from pipelines.orchestration.keys import asset_key, key_of, legal_name, legal_tag, op_name, table_key
 from tests.pipelines.authoring.conftest import Tree
 
@@ -336,3 +337,33 @@ def test_delays_that_name_one_schedule_are_one_delay(tree: Tree) -> None:
     schedules = build_definitions(tree.load()).get_repository_def().schedule_defs
     assert {schedule.name for schedule in schedules} == {"daily_after_1m", "daily_after_2m"}
     assert asset_key(tree.load().find("a/b"), "sourced").path == ["a", "b", "b_sourced"]
+
+
+@pytest.mark.parametrize(
+    ("toml", "told_of"),
+    [
+        ('topic_prefix = "stage."\nbatch_row = 7\n[jobs.nightly]\nselect = "*"\n', "unknown setting batch_row"),
+        ("this is no toml", "not valid TOML"),
+        ('assets = "~nosuchuser/x"', "~nosuchuser is not known"),
+    ],
+)
+def test_settings_that_cannot_be_read_are_shown_and_no_event_loads_with_another_topic(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toml: str, told_of: str
+) -> None:
+    tree.event()
+    for name in [name for name in os.environ if name.startswith("SLUICE_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "sluice.toml").write_text(toml)
+    monkeypatch.setenv("SLUICE_TOML", str(tmp_path / "sluice.toml"))
+    definitions = load_location()
+    repository = definitions.get_repository_def()
+    shown = repository.asset_graph.get(dg.AssetKey(["files", legal_name(SETTINGS)])).description
+    assert shown is not None and told_of in shown
+    assert [one.name for one in repository.sensor_defs if one.name == "declarations"] == ["declarations"]
+    assert not repository.schedule_defs
+    for key in repository.asset_graph.get_all_asset_keys():
+        description = repository.asset_graph.get(key).description
+        assert description is not None and told_of in description, "everything is in error"
+    if "batch_row" in toml:  # the folder of the events is known: they keep their keys
+        keys = {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()}
+        assert "flights/flight_departed/flight_departed_published" in keys

@@ -17,7 +17,7 @@ from pipelines.webserver.exposure import exposure_warning
 from pipelines.webserver.serving import develop_command
 from resources.dev.servers import status
 from resources.dev.servers.ports import free_ports
-from resources.settings import load_settings, variable
+from resources.settings import Settings, load_settings, variable
 from resources.wording import counted
 
 
@@ -45,8 +45,7 @@ def run(port: int, host: str, read_only: bool) -> None:
     if warning := exposure_warning(host, read_only):
         click.echo(warning, err=True)
     sys.stdout.flush()
-    # The child processes run in another folder, so they must not resolve a relative home again.
-    os.environ[variable("home")] = str(settings.home.resolve())
+    _pass_home_on(settings)
     # `dagster dev` recommends a different command of Dagster's at every start.
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     # If a code server dies, it is started again within seconds: a backfill waits for it, instead of failing.
@@ -57,3 +56,13 @@ def run(port: int, host: str, read_only: bool) -> None:
     workspace = ["-w", str(workspace_file())]
     child = develop_command([*workspace, "-h", host, "-p", str(free), "--log-level", "warning"])
     os.execv(child[0], child)
+
+
+def _pass_home_on(settings: Settings) -> None:
+    """Make the home absolute that a variable names: the child processes run in another folder. A home from
+    elsewhere is that of this project alone, and a workspace may have several: each finds its own."""
+    origin = settings.origin("home")
+    files = {variable("home_file"), variable("home_file", "")} & os.environ.keys()
+    if origin.kind == "variable" or (origin.kind == "file" and files):
+        os.environ.pop(variable("home_file"), None)  # a value and a file for it exclude each other
+        os.environ[variable("home")] = str(settings.home.resolve())

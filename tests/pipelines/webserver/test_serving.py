@@ -184,3 +184,34 @@ def test_the_script_of_dagsters_name_serves_behind_the_guard(
     told = capsys.readouterr()
     assert served == [options]
     assert told.out == "" and told.err.startswith("Warning: the web server listens on 0.0.0.0") is warns
+
+
+@pytest.mark.usefixtures("own_settings")
+@pytest.mark.parametrize("named_by", ["variable", "file", "settings file", "nothing"])
+def test_only_a_home_that_a_variable_names_is_passed_to_every_project(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named_by: str
+) -> None:
+    """A workspace may have the code locations of several projects, each with its own home."""
+    project = tmp_path / "project"
+    (project / "assets").mkdir(parents=True)
+    (project / "workspace.yaml").write_text("load_from: []\n")
+    (project / "sluice.toml").write_text('home = "own"\n' if named_by == "settings file" else "")
+    monkeypatch.chdir(project)
+    monkeypatch.delenv("SLUICE_HOME")
+    monkeypatch.delenv("DAGSTER_HOME")
+    if named_by == "variable":
+        monkeypatch.setenv("SLUICE_HOME", "here")
+    if named_by == "file":
+        (project / "home.txt").write_text("here\n")
+        monkeypatch.setenv("SLUICE_HOME_FILE", "home.txt")
+    environ = dict(os.environ)
+    passed: dict[str, str] = {}
+    monkeypatch.setattr(os, "execv", lambda *_: passed.update(os.environ))
+    try:
+        assert CliRunner().invoke(sluice, ["ui"], catch_exceptions=False).exit_code == 0
+    finally:
+        os.environ.clear()
+        os.environ.update(environ)
+    home = str(project / "here") if named_by in ("variable", "file") else None
+    assert passed.get("SLUICE_HOME") == home
+    assert "SLUICE_HOME_FILE" not in passed

@@ -13,18 +13,21 @@ from resources.settings.errors import SettingsError
 from resources.settings.files import ROOT
 from resources.settings.loading import load_settings, settings_of_environments
 from resources.settings.names import variable
+from resources.settings.private_places import PrivatePlaces, private_places
 from resources.settings.project import Project, assets_folder, find_project
 from resources.settings.settings import Settings
 from resources.settings.sharing import shared_places
 
 __all__ = [
     "ROOT",
+    "PrivatePlaces",
     "Project",
     "Settings",
     "SettingsError",
     "assets_folder",
     "find_project",
     "load_settings",
+    "private_places",
     "settings_of_environments",
     "shared_places",
     "variable",

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from resources.errors import SluiceError
 from resources.platform import Platform
-from resources.settings import find_project
+from resources.settings import find_project, private_places
 
 _PRIVATE = (".git", ".env")
+# The folders of a home that contain the state of Dagster and of each environment.
+_STATE = ("dagster", "environments")
 
 
 def allowed_file(option: str, address: str, platform: Platform) -> str:
@@ -36,9 +38,10 @@ def _allowed_path(option: str, address: str, path: Path, platform: Platform) -> 
     store = platform.snapshots.local_folder
     try:
         real = Path(os.path.realpath(project / path))
-        in_store = store is not None and real.is_relative_to(os.path.realpath(store))
-        in_project = real.is_relative_to(project) and not _is_private(real, project, platform)
-        if not in_store and not in_project:
+        homes, files = _private(platform)
+        in_store = store is not None and _is_in_store(real, Path(os.path.realpath(store)), homes)
+        in_project = real.is_relative_to(project) and not _is_private(real, project, homes)
+        if real in files or not (in_store or in_project):
             raise _refused(option, address, platform)
         if stat.S_ISREG(real.stat().st_mode):
             return real
@@ -50,14 +53,32 @@ def _allowed_path(option: str, address: str, path: Path, platform: Platform) -> 
     raise SluiceError(f"run config, {option}: {address}", problem, allowed=_allowed(platform))
 
 
-def _is_private(real: Path, project: Path, platform: Platform) -> bool:
+def _private(platform: Platform) -> tuple[set[Path], set[Path]]:
+    """The homes, and the files that contain settings or secrets, of every environment: a run of one must not read
+    what belongs to another. Dagster's home holds the configuration of its storage, and every run."""
+    places = private_places()
+    homes = [platform.settings.home, *filter(None, [os.environ.get("DAGSTER_HOME")]), *places.homes]
+    files = [*platform.settings.secret_files, *places.files]
+    return {Path(os.path.realpath(one)) for one in homes}, {Path(os.path.realpath(one)) for one in files}
+
+
+def _is_in_store(real: Path, store: Path, homes: set[Path]) -> bool:
+    """A store may be in a home; a home in a store is none of the store's files."""
+    inner = (home for home in homes if home != store and home.is_relative_to(store))
+    return real.is_relative_to(store) and not any(map(real.is_relative_to, inner))
+
+
+def _is_private(real: Path, project: Path, homes: set[Path]) -> bool:
     first = real.relative_to(project).parts[:1]
-    secret = any(part.startswith(_PRIVATE) for part in first)
-    # Dagster's home holds the configuration of its storage, and every run.
-    homes = [os.path.realpath(one) for one in (platform.settings.home, os.environ.get("DAGSTER_HOME")) if one]
-    in_home = any(real.is_relative_to(home) and home != str(project) for home in homes)
-    holds_settings = {find_project().settings_file, *platform.settings.secret_files}
-    return secret or in_home or real in {Path(os.path.realpath(one)) for one in holds_settings}
+    return any(part.startswith(_PRIVATE) for part in first) or any(
+        _is_state(real, home, project) for home in homes
+    )
+
+
+def _is_state(real: Path, home: Path, project: Path) -> bool:
+    # A project in a home, or at the same place, is not state.
+    folders = [home / name for name in _STATE] if project.is_relative_to(home) else [home]
+    return any(map(real.is_relative_to, folders))
 
 
 def _refused(option: str, address: str, platform: Platform) -> SluiceError:
@@ -73,4 +94,4 @@ def _refused(option: str, address: str, platform: Platform) -> SluiceError:
 
 
 def _allowed(platform: Platform) -> str:
-    return f"a file below the project {find_project().root} (no settings, and not Dagster's home), or below the snapshot store {platform.snapshots.shown}"
+    return f"a file below the project {find_project().root} (no settings or secrets, and nothing in a home of Sluice or Dagster), or below the snapshot store {platform.snapshots.shown}"

@@ -71,6 +71,54 @@ def test_of_sluices_home_a_run_reads_the_store_alone(
             allowed_file("keys_file", name, within)
 
 
+@pytest.mark.parametrize("environment", ["", "stage"])
+@pytest.mark.parametrize("store", ["store", "project", "project/.sluice/environments/stage/snapshots"])
+def test_what_belongs_to_another_environment_is_not_read_whatever_environment_is_chosen(
+    places: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, environment: str, store: str
+) -> None:
+    (places.project / "sluice.toml").write_text(
+        '[kafka]\n"ssl.key.location" = "kafka.pem"\n[registry]\n"basic.auth.user.info_file" = "login"\n'
+        '[env.stage]\nhome = "stage-home"\n'
+        '[env.prod-eu]\nhome = "prod-home"\n[env.prod-eu.kafka]\nsasl.password_file = "secrets/prod"\n'
+    )
+    monkeypatch.chdir(places.project / "assets")
+    monkeypatch.setenv("SLUICE_PROD_EU_REGISTRY_BASIC_AUTH_USER_INFO_FILE", "../prod-login")
+    monkeypatch.setenv("SLUICE_HOME", str(places.project / "machine"))
+    if environment:
+        monkeypatch.setenv("SLUICE_ENV", environment)
+    names = [
+        "kafka.pem",
+        "login",
+        "secrets/prod",
+        "prod-login",
+        "machine/dagster/dagster.yaml",
+        "machine/environments/prod-eu/snapshots/keys",
+        "stage-home/dagster/dagster.yaml",
+        "prod-home/snapshots/keys",
+        ".sluice/dagster/dagster.yaml",
+        ".sluice/environments/prod-eu/servers.json",
+    ]
+    for name in names:
+        (places.project / name).parent.mkdir(parents=True, exist_ok=True)
+        (places.project / name).write_text("zebra")
+    here = platform(places.project.parent / store)
+    for name in names:
+        with pytest.raises(SluiceError, match="a run reads no file from there"):
+            allowed_file("keys_file", name, here)
+    assert allowed_file("keys_file", "keys", here) == str(places.project / "keys")
+
+
+def test_a_home_may_be_the_projects_folder(places: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    for home in (places.project, places.project.parent):
+        monkeypatch.setenv("SLUICE_HOME", str(home))
+        assert allowed_file("keys_file", "keys", platform(places.store)) == str(places.project / "keys")
+    (places.project / "environments/prod").mkdir(parents=True)
+    (places.project / "environments/prod/keys").touch()
+    monkeypatch.setenv("SLUICE_HOME", str(places.project))
+    with pytest.raises(SluiceError, match="a run reads no file from there"):
+        allowed_file("keys_file", "environments/prod/keys", platform(places.store))
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -107,7 +155,7 @@ def test_no_other_file_is_read_and_the_error_says_what_is_allowed(
     (places.project / "folder-out").symlink_to(places.elsewhere)
     for name in ("sluice.toml", ".git/config", ".env.production"):
         (places.project / name).parent.mkdir(exist_ok=True)
-        (places.project / name).write_text("k1\n")
+        (places.project / name).write_text("# k1\n")
     with pytest.raises(SluiceError) as raised:
         allowed_file("plan_file", address.format(**vars(places)), platform(places.store))
     assert "plan_file" in raised.value.where

@@ -63,9 +63,7 @@ def assets_folder(environ: Mapping[str, str] | None = None) -> Path:
     project = find_project(environ)
     named = read_toml(project.settings_file).get(ASSETS)
     where = f"{project.settings_file}: {ASSETS}"
-    return (
-        Path(absolute(str(named), project.settings_file.parent, where)) if named else project.root / ASSETS
-    )
+    return Path(absolute(str(named), project.settings_file.parent, where)) if named else project.root / ASSETS
 
 
 def _named(value: str) -> Path:

@@ -147,9 +147,11 @@ def test_whatever_of_a_project_above_belongs_to_another_user_is_refused(
         "named target": elsewhere,
     }[foreign]
 
+    real_stat = Path.stat
+
     def stat_of(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
         """As if only `place` belonged to another user, and the rest to root."""
-        found = list(os.stat(path, follow_symlinks=follow_symlinks))
+        found = list(real_stat(path, follow_symlinks=follow_symlinks))
         seen = Path(os.path.realpath(path)) if follow_symlinks else path
         found[4] = 4711 if seen == place else 0
         return os.stat_result(found)

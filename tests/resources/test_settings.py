@@ -93,7 +93,11 @@ def test_warehouse_names_keep_their_underscores(tmp_path: Path) -> None:
             {"SLUICE_CODE_LOCATION": "a\nb"},
             "cannot be used; allowed: at most 1,000 characters in one line",
         ),
-        ("batch_rows = [1]", {}, "batch_rows is a list, and not one value; next: write one value: batch_rows = …"),
+        (
+            "batch_rows = [1]",
+            {},
+            "batch_rows is a list, and not one value; next: write one value: batch_rows = …",
+        ),
         ("", {"SLUICE_CREATE_TOPICS": "maybe"}, "allowed: true or false"),
         ("kafka = 'k:9092'", {}, "kafka is not a table"),
         ("this is not toml", {}, "not valid TOML"),
@@ -305,7 +309,10 @@ def test_a_table_of_consumers_that_is_wrong_says_what_is_allowed(
 @pytest.mark.parametrize(
     ("toml", "told"),
     [
-        ('[kafka]\n"bootstrap.servers" = ["a", "b"]', r"kafka\.bootstrap\.servers is a list.*commas.*= \"a,b\""),
+        (
+            '[kafka]\n"bootstrap.servers" = ["a", "b"]',
+            r"kafka\.bootstrap\.servers is a list.*commas.*= \"a,b\"",
+        ),
         ('[env.stage.kafka]\nsasl.password = ["zebra"]', r"\[env\.stage\]: kafka\.sasl\.password is a list"),
         ('[kafka]\n"sasl.password" = [{ zebra = "zebra" }]', r"kafka\.sasl\.password is a list"),
         ('[warehouse]\nerp = ["a"]', r"warehouse\.erp is a list"),

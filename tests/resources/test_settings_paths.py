@@ -44,7 +44,8 @@ def test_a_deleted_working_directory_is_named(deleted: Path, tmp_path: Path) -> 
         start_project(Path("new"))
 
 
-def test_absolute_paths_need_no_working_directory(deleted: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("deleted")
+def test_absolute_paths_need_no_working_directory(tmp_path: Path) -> None:
     (tmp_path / "sluice.toml").touch()
     (tmp_path / "pw").write_text("zebra")
     environ = {
@@ -79,7 +80,7 @@ def test_a_user_that_does_not_exist_is_named_for_a_key_and_for_a_new_project(tmp
         start_project(Path("~nosuchuser/x"))
 
 
-def test_a_settings_file_is_a_regular_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_settings_file_is_a_regular_file(tmp_path: Path) -> None:
     """Nobody waits for a pipe, and no folder is taken for settings."""
     os.mkfifo(tmp_path / "sluice.toml")
     for file in (tmp_path / "sluice.toml", tmp_path):
@@ -91,9 +92,7 @@ def test_a_settings_file_is_a_regular_file(tmp_path: Path, monkeypatch: pytest.M
         find_project({"SLUICE_TOML": str(tmp_path / ("x" * 300))})
 
 
-def test_a_pipe_in_the_place_of_the_settings_file_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pipe_in_the_place_of_the_settings_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "sluice.toml")
     with pytest.raises(SettingsError, match=r"sluice\.toml: is not a regular file"):
         read_toml(tmp_path / "sluice.toml")

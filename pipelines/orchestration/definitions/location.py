@@ -17,6 +17,7 @@ from pipelines.orchestration.definitions.build import build_location  # noqa: E4
 from pipelines.orchestration.stored_errors import guard_stored_errors  # noqa: E402
 from resources.errors import readable  # noqa: E402
 from resources.process.start import begin_process  # noqa: E402
+from resources.security.secrets import hide  # noqa: E402
 from resources.settings import SettingsError, load_settings  # noqa: E402
 from resources.settings.project import ASSETS  # noqa: E402
 
@@ -33,7 +34,7 @@ def load_location() -> dg.Definitions:
     try:
         settings = load_settings()
     except SettingsError as error:
-        return _without_settings(readable(str(error)))
+        return _without_settings(readable(hide(str(error))))
     catalogue, broken = _catalogue(settings.topic_prefix)
     return build_location(catalogue, broken, settings.jobs)
 
@@ -53,5 +54,5 @@ def _without_settings(text: str) -> dg.Definitions:
     catalogue = Catalogue({}, Path(ASSETS))
     with suppress(SettingsError):  # the folder of the events is a setting, too
         catalogue, broken = _catalogue("")
-        wrong |= {name: wrong[SETTINGS] for name in catalogue.events} | broken
+        wrong |= dict.fromkeys(catalogue.events, wrong[SETTINGS]) | broken
     return build_location(replace(catalogue, events={}), wrong)

@@ -57,7 +57,9 @@ def _private(platform: Platform) -> tuple[set[Path], set[Path]]:
     """The homes, and the files that contain settings or secrets, of every environment: a run of one must not read
     what belongs to another. Dagster's home holds the configuration of its storage, and every run."""
     places = private_places()
-    homes = [platform.settings.home, *filter(None, [os.environ.get("DAGSTER_HOME")]), *places.homes]
+    homes = [platform.settings.home, *places.homes]
+    if dagster_home := os.environ.get("DAGSTER_HOME"):
+        homes.append(Path(dagster_home))
     files = [*platform.settings.secret_files, *places.files]
     return {Path(os.path.realpath(one)) for one in homes}, {Path(os.path.realpath(one)) for one in files}
 

@@ -37,8 +37,8 @@ class Started:
 def start_project(folder: Path) -> Started:
     """Write the files of a project that `folder` lacks; creates the folder.
     Raises SluiceError; nothing is overwritten."""
-    _require_name(folder)
     folder = below(None, expanded(str(folder), str(folder)))
+    _require_name(folder)
     if runs_from_its_tree() and folder.resolve().is_relative_to(ROOT.resolve()):
         raise SluiceError(
             str(folder),
@@ -80,7 +80,7 @@ def start_project(folder: Path) -> Started:
 def _require_name(folder: Path) -> None:
     """Raise SluiceError, before anything is written, for a name that no file of the project can contain."""
     try:
-        str(folder.expanduser().absolute()).encode("utf-8")
+        str(folder).encode("utf-8")
     except UnicodeEncodeError:
         raise SluiceError(
             str(folder),
